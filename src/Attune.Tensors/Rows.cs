@@ -1,0 +1,61 @@
+namespace Attune.Tensors;
+
+/// <summary>
+/// A tensor seen as rows of its innermost axis: what kernels walk over. Any strides of the outer axes are allowed; the common case of
+/// evenly spaced rows costs one multiplication.
+/// </summary>
+internal readonly unsafe struct Rows
+{
+    private readonly float* _pointer;
+    private readonly Tensor _tensor;
+    private readonly long _stride;
+    private readonly bool _even;
+
+    private Rows(Tensor tensor)
+    {
+        _tensor = tensor;
+        _pointer = tensor.Pointer;
+        var shape = tensor.Shape;
+        Columns = shape.Rank == 0 ? 1 : shape[^1];
+        Count = Columns == 0 ? 0 : shape.Count / Columns;
+        _even = true;
+        _stride = Columns;
+        long reach = 0;
+        for (int axis = shape.Rank - 2; axis >= 0; axis--)
+        {
+            if (shape[axis] == 1)
+                continue;
+            long stride = tensor.Stride(axis);
+            if (reach == 0)
+                _stride = stride;
+            else if (stride != reach)
+                _even = false;
+            reach = stride * shape[axis];
+        }
+    }
+
+    public long Count { get; }
+
+    public int Columns { get; }
+
+    /// <summary>Whether all rows are evenly spaced, <see cref="Stride"/> apart.</summary>
+    public bool Even => _even;
+
+    public long Stride => _stride;
+
+    public static Rows Of(Tensor tensor) => new(tensor);
+
+    public float* At(long row)
+    {
+        if (_even)
+            return _pointer + row * _stride;
+        float* at = _pointer;
+        for (int axis = _tensor.Shape.Rank - 2; axis >= 0; axis--)
+        {
+            int extent = _tensor.Shape[axis];
+            at += row % extent * _tensor.Stride(axis);
+            row /= extent;
+        }
+        return at;
+    }
+}

@@ -1,0 +1,317 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+
+namespace Attune.Tensors;
+
+/// <summary>
+/// A float32 array in native memory with a shape and strides; the innermost axis is always contiguous. Slices and reshapes are views that share the memory.
+/// A tensor is owned by the <see cref="TensorScope"/> it was created in, or by its creator; using one after it was disposed throws.
+/// Operations are in <see cref="TensorOperations"/>.
+/// </summary>
+[DebuggerDisplay("Tensor {Shape}")]
+public sealed unsafe class Tensor : IDisposable
+{
+    private readonly StrideList _strides;
+    private Block? _block;
+    private readonly float* _pointer;
+
+    private Tensor(Block block, float* pointer, Shape shape, in StrideList strides, Device device)
+    {
+        block.AddReference();
+        _block = block;
+        _pointer = pointer;
+        Shape = shape;
+        _strides = strides;
+        Device = device;
+        TensorMemory.CountTensor(1);
+        TensorScope.Register(this);
+    }
+
+    /// <summary>The extents, outermost first.</summary>
+    public Shape Shape { get; }
+
+    /// <summary>Where the tensor lives and which kernels act on it.</summary>
+    public Device Device { get; }
+
+    /// <summary>The number of elements.</summary>
+    public long Count => Shape.Count;
+
+    /// <summary>Whether <see cref="Dispose"/> was called.</summary>
+    public bool IsDisposed => _block == null;
+
+    /// <summary>Whether the elements lie in memory one after the other, in row-major order.</summary>
+    public bool IsContiguous
+    {
+        get
+        {
+            long expected = 1;
+            for (int axis = Shape.Rank - 1; axis >= 0; axis--)
+            {
+                if (Shape[axis] != 1 && _strides[axis] != expected)
+                    return false;
+                expected *= Shape[axis];
+            }
+            return true;
+        }
+    }
+
+    /// <summary>The first element. Valid until the tensor is disposed.</summary>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    public float* Pointer
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_block == null, this);
+            return _pointer;
+        }
+    }
+
+    internal TensorScope? Scope { get; set; }
+
+    internal int ScopeIndex { get; set; }
+
+    /// <summary>A new tensor of undefined content.</summary>
+    public static Tensor Empty(Shape shape, Device? device = null)
+    {
+        var block = new Block((nuint)checked(shape.Count * sizeof(float)));
+        var strides = new StrideList();
+        long stride = 1;
+        for (int axis = shape.Rank - 1; axis >= 0; axis--)
+        {
+            strides[axis] = stride;
+            stride *= shape[axis];
+        }
+        return new Tensor(block, block.Pointer, shape, strides, device ?? Device.Default);
+    }
+
+    /// <summary>A new tensor of zeros.</summary>
+    public static Tensor Zeros(Shape shape, Device? device = null) => Full(shape, 0, device);
+
+    /// <summary>A new tensor with the same value everywhere.</summary>
+    public static Tensor Full(Shape shape, float value, Device? device = null)
+    {
+        var tensor = Empty(shape, device);
+        tensor.Fill(value);
+        return tensor;
+    }
+
+    /// <summary>A new tensor with a copy of the given values, in row-major order.</summary>
+    /// <exception cref="ArgumentException">The number of values is not that of the shape.</exception>
+    public static Tensor From(ReadOnlySpan<float> values, Shape shape, Device? device = null)
+    {
+        if (values.Length != shape.Count)
+            throw new ArgumentException($"{values.Length} values do not fill the shape {shape}.", nameof(values));
+        var tensor = Empty(shape, device);
+        values.CopyTo(tensor.Span);
+        return tensor;
+    }
+
+    /// <summary>The distance in elements between neighbours along an axis.</summary>
+    public long Stride(Index axis) => _strides[axis.GetOffset(Shape.Rank)];
+
+    /// <summary>The elements of a contiguous tensor.</summary>
+    /// <exception cref="InvalidOperationException">The tensor is a strided view, or has 2^31 elements or more.</exception>
+    public Span<float> Span
+    {
+        get
+        {
+            if (!IsContiguous)
+                throw new InvalidOperationException($"The tensor {Shape} is a strided view; it has no span.");
+            if (Count > int.MaxValue)
+                throw new InvalidOperationException($"The tensor {Shape} has {Count} elements; a span ends at {int.MaxValue}.");
+            return new Span<float>(Pointer, (int)Count);
+        }
+    }
+
+    /// <summary>The innermost axis at the given outer coordinates: <c>x.Row(b, t)</c> of a tensor [batch, tokens, channels].</summary>
+    public Span<float> Row(params ReadOnlySpan<int> coordinates)
+    {
+        if (coordinates.Length != Shape.Rank - 1)
+            throw new ArgumentException($"A row of {Shape} needs {Shape.Rank - 1} coordinates, not {coordinates.Length}.", nameof(coordinates));
+        float* row = Pointer;
+        for (int axis = 0; axis < coordinates.Length; axis++)
+        {
+            if ((uint)coordinates[axis] >= (uint)Shape[axis])
+                throw new ArgumentOutOfRangeException(nameof(coordinates), $"Coordinate {coordinates[axis]} on axis {axis} of {Shape}.");
+            row += coordinates[axis] * _strides[axis];
+        }
+        return new Span<float>(row, Shape[^1]);
+    }
+
+    /// <summary>A view of a part of one axis.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The part does not lie within the axis.</exception>
+    public Tensor Slice(Index axis, int start, int length)
+    {
+        int a = axis.GetOffset(Shape.Rank);
+        if (start < 0 || length < 0 || start > Shape[a] - length)
+            throw new ArgumentOutOfRangeException(nameof(start), $"[{start}, {start} + {length}) on axis {a} of {Shape}.");
+        var pointer = Pointer + start * _strides[a];
+        return new Tensor(_block!, pointer, Shape.With(a, length), _strides, Device);
+    }
+
+    /// <summary>A view with another shape over the same elements in the same order. One extent may be -1: it is computed.</summary>
+    /// <exception cref="ArgumentException">The number of elements differs, or the strides do not allow a view: then copy first (<see cref="TensorOperations.Contiguous"/>).</exception>
+    public Tensor Reshape(params ReadOnlySpan<int> axes)
+    {
+        var shape = Infer(axes);
+        if (!TryStrides(shape, out var strides))
+            throw new ArgumentException($"The strided view {Shape} cannot be seen as {shape} without a copy.", nameof(axes));
+        return new Tensor(Alive(), _pointer, shape, strides, Device);
+    }
+
+    /// <summary>A view with another shape.</summary>
+    /// <inheritdoc cref="Reshape(ReadOnlySpan{int})"/>
+    public Tensor Reshape(Shape shape)
+    {
+        Span<int> axes = stackalloc int[Shape.MaxRank];
+        shape.CopyTo(axes);
+        return Reshape(axes[..shape.Rank]);
+    }
+
+    /// <summary>A view in which an axis of extent 1 appears <paramref name="extent"/> times, without a copy. Only for reading.</summary>
+    public Tensor Expand(Index axis, int extent)
+    {
+        int a = axis.GetOffset(Shape.Rank);
+        if (Shape[a] == extent)
+            return new Tensor(Alive(), _pointer, Shape, _strides, Device);
+        if (Shape[a] != 1 || a == Shape.Rank - 1)
+            throw new ArgumentException($"Only an outer axis of extent 1 can be expanded, not axis {a} of {Shape}.", nameof(axis));
+        var strides = _strides;
+        strides[a] = 0;
+        return new Tensor(Alive(), _pointer, Shape.With(a, extent), strides, Device);
+    }
+
+    /// <summary>A second handle to the same elements, with its own lifetime.</summary>
+    public Tensor View() => new(Alive(), _pointer, Shape, _strides, Device);
+
+    /// <summary>Sets every element.</summary>
+    public void Fill(float value)
+    {
+        if (IsContiguous)
+        {
+            float* p = Pointer;
+            for (long at = 0, count = Count; at < count; at += 1 << 30)
+                new Span<float>(p + at, (int)Math.Min(count - at, 1 << 30)).Fill(value);
+            return;
+        }
+        var rows = Rows.Of(this);
+        for (long i = 0; i < rows.Count; i++)
+            new Span<float>(rows.At(i), rows.Columns).Fill(value);
+    }
+
+    /// <summary>The elements in row-major order, in a managed array.</summary>
+    public float[] ToArray()
+    {
+        var result = new float[checked((int)Count)];
+        var rows = Rows.Of(this);
+        for (long i = 0; i < rows.Count; i++)
+            new Span<float>(rows.At(i), rows.Columns).CopyTo(result.AsSpan((int)(i * rows.Columns)));
+        return result;
+    }
+
+    /// <summary>The only element.</summary>
+    /// <exception cref="InvalidOperationException">There is not exactly one.</exception>
+    public float Item() => Count == 1 ? *Pointer : throw new InvalidOperationException($"The tensor {Shape} has {Count} elements, not one.");
+
+    /// <summary>Gives the memory back to the pool once no view uses it. Disposing twice does nothing.</summary>
+    public void Dispose()
+    {
+        var block = _block;
+        if (block == null)
+            return;
+        _block = null;
+        Scope?.Remove(this);
+        TensorMemory.CountTensor(-1);
+        block.Release();
+    }
+
+    private Block Alive()
+    {
+        ObjectDisposedException.ThrowIf(_block == null, this);
+        return _block;
+    }
+
+    private Shape Infer(ReadOnlySpan<int> axes)
+    {
+        Span<int> resolved = stackalloc int[Shape.MaxRank];
+        if (axes.Length > Shape.MaxRank)
+            throw new ArgumentException($"A shape has at most {Shape.MaxRank} axes, not {axes.Length}.", nameof(axes));
+        axes.CopyTo(resolved);
+        resolved = resolved[..axes.Length];
+        int open = resolved.IndexOf(-1);
+        if (open >= 0)
+        {
+            long others = 1;
+            for (int i = 0; i < resolved.Length; i++)
+                others *= i == open ? 1 : resolved[i];
+            resolved[open] = others == 0 ? 0 : (int)(Count / others);
+        }
+        Shape shape = Shape.Create(resolved);
+        if (shape.Count != Count)
+            throw new ArgumentException($"The shape {shape} has {shape.Count} elements, the tensor {Shape} has {Count}.", nameof(axes));
+        return shape;
+    }
+
+    /// <summary>Strides of a view with the given shape, if the elements can be reached that way.</summary>
+    private bool TryStrides(Shape shape, out StrideList strides)
+    {
+        strides = new StrideList();
+        int source = Shape.Rank - 1;
+        int target = shape.Rank - 1;
+        while (target >= 0)
+        {
+            // The smallest group of source axes that holds a whole group of target axes; it must be evenly spaced.
+            long stride = source >= 0 ? _strides[source] : 1;
+            long have = 1;
+            while (source >= 0 && (have == 1 || Shape[source] == 1 || _strides[source] == stride * have))
+            {
+                if (have == 1 && Shape[source] != 1)
+                    stride = _strides[source];
+                have *= Shape[source--];
+                if (Count == 0)
+                    break;
+            }
+            long taken = 1;
+            while (target >= 0 && (taken * shape[target] <= have) && have % (taken * shape[target]) == 0)
+            {
+                strides[target] = stride * taken;
+                taken *= shape[target--];
+            }
+            if (Count == 0)
+                return true;
+            if (taken != have)
+                return false;
+        }
+        for (; source >= 0; source--)
+        {
+            if (Shape[source] != 1)
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>Native memory shared by a tensor and its views.</summary>
+    private sealed class Block
+    {
+        private readonly nuint _size;
+        private int _references;
+
+        public Block(nuint bytes) => Pointer = (float*)TensorMemory.Rent(bytes, out _size);
+
+        public float* Pointer { get; }
+
+        public void AddReference() => Interlocked.Increment(ref _references);
+
+        public void Release()
+        {
+            if (Interlocked.Decrement(ref _references) == 0)
+                TensorMemory.Return(Pointer, _size);
+        }
+    }
+
+    [InlineArray(Shape.MaxRank)]
+    private struct StrideList
+    {
+        private long _first;
+    }
+}

@@ -1,0 +1,301 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+
+namespace Attune.Tensors;
+
+/// <summary>
+/// The operations of <see cref="Device"/> in the form that allocates its result, which belongs to the current <see cref="TensorScope"/>.
+/// A parameter <c>into</c> names a tensor, or a view into a larger one, to write to instead; it is returned.
+/// </summary>
+public static class TensorOperations
+{
+    /// <summary>activation(x weight^T + bias); x is [..., in], weight [out, in], the result [..., out].</summary>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    public static Tensor Linear(this Tensor x, Weight weight, Weight? bias = null, Activation activation = Activation.None, Tensor? into = null)
+    {
+        Require(weight.Shape.Rank == 2 && x.Shape.Rank >= 1 && x.Shape[^1] == weight.Shape[1], $"{weight.Name}: a linear layer {weight.Shape} cannot take {x.Shape}.");
+        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        var output = Target(into, x.Shape.With(^1, weight.Shape[0]), x);
+        x.Device.Linear(x, weight, bias, activation, output);
+        return output;
+    }
+
+    /// <summary>A convolution of [batch, height, width, in] with [out, in, kernel, kernel]; the result is [batch, height', width', out].</summary>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    public static Tensor Conv2d(this Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor? into = null)
+    {
+        Require(x.Shape.Rank == 4 && weight.Shape.Rank == 4 && x.Shape[3] == weight.Shape[1], $"{weight.Name}: a convolution {weight.Shape} cannot take {x.Shape} (channels last).");
+        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        var (height, width) = geometry.OutputSize(x.Shape[1], x.Shape[2], weight.Shape[2], weight.Shape[3]);
+        Require(height > 0 && width > 0, $"{weight.Name}: an image of {x.Shape} is smaller than the kernel {weight.Shape}.");
+        var output = Target(into, [x.Shape[0], height, width, weight.Shape[0]], x);
+        x.Device.Conv2d(x, weight, bias, geometry, output);
+        return output;
+    }
+
+    /// <summary>Attention of queries over one span of keys; see <see cref="AttentionArguments"/>.</summary>
+    /// <returns>[batch, queries, heads, channels].</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    public static Tensor Attention(this Tensor query, Tensor key, Tensor value, float scale, AttentionMask? mask = null, Tensor? into = null, Tensor? logSumExp = null)
+    {
+        var q = query.Shape;
+        var k = key.Shape;
+        Require(q.Rank == 4 && k.Rank == 4 && k == value.Shape, $"Attention takes [batch, tokens, heads, channels], not queries {q}, keys {k}, values {value.Shape}.");
+        Require(q[3] == k[3] && q[3] % 8 == 0, $"Queries {q} and keys {k} need the same number of channels, a multiple of 8.");
+        Require(k[2] > 0 && q[2] % k[2] == 0, $"The {k[2]} heads of the keys do not divide the {q[2]} of the queries.");
+        Require(k[0] == q[0] || k[0] == 1, $"Keys {k} have another batch than queries {q}.");
+        Require(logSumExp == null || logSumExp.Shape == q.Take(..3), $"The log-sum-exp {logSumExp?.Shape} does not fit queries {q}.");
+        Require(mask?.Keys == null || (mask.Keys.Shape.Rank == 2 && mask.Keys.Shape[1] == k[1] && (mask.Keys.Shape[0] == q[0] || mask.Keys.Shape[0] == 1)), $"The mask {mask?.Keys?.Shape} does not fit keys {k}.");
+        Require(mask?.Bias == null || (mask.Bias.Shape.Rank == 4 && mask.Bias.Shape[2] == q[1] && mask.Bias.Shape[3] == k[1] && (mask.Bias.Shape[0] == q[0] || mask.Bias.Shape[0] == 1) && (mask.Bias.Shape[1] == q[2] || mask.Bias.Shape[1] == 1)), $"The bias {mask?.Bias?.Shape} does not fit queries {q} and keys {k}.");
+        var output = Target(into, q, query);
+        query.Device.Attention(new AttentionArguments(query, key, value, scale, output, logSumExp, mask));
+        return output;
+    }
+
+    /// <summary>Group normalisation of [batch, ..., channels], then an activation.</summary>
+    /// <exception cref="ArgumentException">The groups do not divide the channels.</exception>
+    public static Tensor GroupNorm(this Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation = Activation.None, Tensor? into = null)
+    {
+        Require(groups > 0 && x.Shape[^1] % groups == 0, $"{weight?.Name}: {groups} groups do not divide the {x.Shape[^1]} channels.");
+        RequireChannels(x, weight);
+        RequireChannels(x, bias);
+        var output = Target(into, x.Shape, x);
+        x.Device.GroupNorm(x, groups, weight, bias, epsilon, activation, output);
+        return output;
+    }
+
+    /// <summary>Layer normalisation over the innermost axis.</summary>
+    public static Tensor LayerNorm(this Tensor x, Weight? weight, Weight? bias, float epsilon, Tensor? into = null)
+    {
+        RequireChannels(x, weight);
+        RequireChannels(x, bias);
+        var output = Target(into, x.Shape, x);
+        x.Device.LayerNorm(x, weight, bias, epsilon, output);
+        return output;
+    }
+
+    /// <summary>Layer normalisation without parameters of [batch, tokens, channels], then (1 + scale) and shift, each [batch or 1, channels].</summary>
+    public static Tensor ModulatedLayerNorm(this Tensor x, Tensor scale, Tensor shift, float epsilon, Tensor? into = null)
+    {
+        RequireModulation(x, scale);
+        RequireModulation(x, shift);
+        var output = Target(into, x.Shape, x);
+        x.Device.ModulatedLayerNorm(x, scale, shift, epsilon, output);
+        return output;
+    }
+
+    /// <summary>Root-mean-square normalisation over the innermost axis.</summary>
+    public static Tensor RmsNorm(this Tensor x, Weight? weight, float epsilon, Tensor? into = null)
+    {
+        RequireChannels(x, weight);
+        var output = Target(into, x.Shape, x);
+        x.Device.RmsNorm(x, weight, epsilon, output);
+        return output;
+    }
+
+    /// <summary>An elementwise nonlinearity.</summary>
+    public static Tensor Activate(this Tensor x, Activation activation, Tensor? into = null)
+    {
+        var output = Target(into, x.Shape, x);
+        x.Device.Activate(x, activation, output);
+        return output;
+    }
+
+    /// <summary>Softmax over the innermost axis.</summary>
+    public static Tensor Softmax(this Tensor x, Tensor? into = null)
+    {
+        var output = Target(into, x.Shape, x);
+        x.Device.Softmax(x, output);
+        return output;
+    }
+
+    /// <summary>A rotary embedding of [batch, tokens, heads, channels].</summary>
+    public static Tensor Rotate(this Tensor x, RotaryEmbedding rotary, Tensor? into = null)
+    {
+        Require(x.Shape.Rank == 4 && x.Shape[1] == rotary.Tokens && x.Shape[3] == 2 * rotary.Cosine.Shape[1], $"A rotary table {rotary.Cosine.Shape} does not fit {x.Shape}.");
+        var output = Target(into, x.Shape, x);
+        x.Device.Rotate(x, rotary, output);
+        return output;
+    }
+
+    /// <summary>Enlarges [batch, height, width, channels] to a height and width by repeating the nearest pixel.</summary>
+    public static Tensor ResizeNearest(this Tensor x, int height, int width)
+    {
+        var output = Tensor.Empty([x.Shape[0], height, width, x.Shape[3]], x.Device);
+        x.Device.ResizeNearest(x, output);
+        return output;
+    }
+
+    /// <summary>Rows of a table [vocabulary, channels]; the result is [ids, channels].</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An id is outside of the table.</exception>
+    public static Tensor Embed(this Weight table, ReadOnlySpan<int> ids, Device? device = null)
+    {
+        var output = Tensor.Empty([ids.Length, table.Shape[1]], device);
+        output.Device.Embed(table, ids, output);
+        return output;
+    }
+
+    /// <summary>a + b with broadcasting.</summary>
+    public static Tensor Add(this Tensor a, Tensor b, Tensor? into = null) => Apply(BinaryOperation.Add, a, b, into);
+
+    /// <summary>a - b with broadcasting.</summary>
+    public static Tensor Subtract(this Tensor a, Tensor b, Tensor? into = null) => Apply(BinaryOperation.Subtract, a, b, into);
+
+    /// <summary>a b with broadcasting.</summary>
+    public static Tensor Multiply(this Tensor a, Tensor b, Tensor? into = null) => Apply(BinaryOperation.Multiply, a, b, into);
+
+    /// <summary>a / b with broadcasting.</summary>
+    public static Tensor Divide(this Tensor a, Tensor b, Tensor? into = null) => Apply(BinaryOperation.Divide, a, b, into);
+
+    /// <summary>multiplier x + addend.</summary>
+    public static Tensor Affine(this Tensor x, float multiplier, float addend = 0, Tensor? into = null)
+    {
+        var output = Target(into, x.Shape, x);
+        x.Device.Affine(x, multiplier, addend, output);
+        return output;
+    }
+
+    /// <summary>a x + b y for tensors of one shape.</summary>
+    public static Tensor Combine(float a, Tensor x, float b, Tensor y, Tensor? into = null)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(y);
+        Require(x.Shape == y.Shape, $"{x.Shape} and {y.Shape} cannot be combined.");
+        var output = Target(into, x.Shape, x);
+        x.Device.Combine(a, x, b, y, output);
+        return output;
+    }
+
+    /// <summary>x (1 + scale) + shift for x [batch, tokens, channels] and scale, shift [batch or 1, channels].</summary>
+    public static Tensor Modulate(this Tensor x, Tensor scale, Tensor shift, Tensor? into = null)
+    {
+        RequireModulation(x, scale);
+        RequireModulation(x, shift);
+        var output = Target(into, x.Shape, x);
+        x.Device.Modulate(x, scale, shift, output);
+        return output;
+    }
+
+    /// <summary>residual + gate update for [batch, tokens, channels] and a gate [batch or 1, channels].</summary>
+    public static Tensor AddGated(this Tensor residual, Tensor gate, Tensor update, Tensor? into = null)
+    {
+        RequireModulation(residual, gate);
+        Require(residual.Shape == update.Shape, $"An update {update.Shape} does not fit the residual {residual.Shape}.");
+        var output = Target(into, residual.Shape, residual);
+        residual.Device.AddGated(residual, gate, update, output);
+        return output;
+    }
+
+    /// <summary>The tensor itself when it is contiguous, else a contiguous copy.</summary>
+    public static Tensor Contiguous(this Tensor x) => x.IsContiguous ? x : x.Clone();
+
+    /// <summary>A contiguous copy.</summary>
+    public static Tensor Clone(this Tensor x)
+    {
+        var output = Tensor.Empty(x.Shape, x.Device);
+        x.Device.Copy(x, output);
+        return output;
+    }
+
+    /// <summary>Copies the elements into a tensor or view of the same shape.</summary>
+    public static void CopyTo(this Tensor x, Tensor destination)
+    {
+        ArgumentNullException.ThrowIfNull(destination);
+        Require(x.Shape == destination.Shape, $"{x.Shape} cannot be copied to {destination.Shape}.");
+        x.Device.Copy(x, destination);
+    }
+
+    /// <summary>A copy with the axes in another order: axis i of the result is axis <paramref name="axes"/>[i] of x.</summary>
+    public static Tensor Permute(this Tensor x, params ReadOnlySpan<int> axes)
+    {
+        Require(axes.Length == x.Shape.Rank, $"{axes.Length} axes do not reorder {x.Shape}.");
+        Span<int> extents = stackalloc int[axes.Length];
+        for (int i = 0; i < axes.Length; i++)
+            extents[i] = x.Shape[axes[i]];
+        var output = Tensor.Empty(Shape.Create(extents), x.Device);
+        x.Device.Permute(x, axes, output);
+        return output;
+    }
+
+    /// <summary>The tensors one after the other along an axis; all other extents are equal.</summary>
+    public static Tensor Concatenate(Index axis, params ReadOnlySpan<Tensor> tensors)
+    {
+        var first = tensors[0];
+        int a = axis.GetOffset(first.Shape.Rank);
+        int total = 0;
+        foreach (var tensor in tensors)
+        {
+            Require(tensor.Shape.Rank == first.Shape.Rank && tensor.Shape.With(a, 0) == first.Shape.With(a, 0), $"{tensor.Shape} cannot stand beside {first.Shape} along axis {a}.");
+            total += tensor.Shape[a];
+        }
+        var output = Tensor.Empty(first.Shape.With(a, total), first.Device);
+        int at = 0;
+        foreach (var tensor in tensors)
+        {
+            using var part = output.Slice(a, at, tensor.Shape[a]);
+            tensor.CopyTo(part);
+            at += tensor.Shape[a];
+        }
+        return output;
+    }
+
+    private static Tensor Apply(BinaryOperation operation, Tensor a, Tensor b, Tensor? into)
+    {
+        var output = Target(into, Broadcast(a.Shape, b.Shape), a);
+        a.Device.Binary(operation, a, b, output);
+        return output;
+    }
+
+    private static Shape Broadcast(Shape a, Shape b)
+    {
+        int rank = Math.Max(a.Rank, b.Rank);
+        Span<int> axes = stackalloc int[rank];
+        for (int i = 1; i <= rank; i++)
+        {
+            int x = i <= a.Rank ? a[^i] : 1;
+            int y = i <= b.Rank ? b[^i] : 1;
+            Require(x == y || x == 1 || y == 1, $"{a} and {b} cannot be broadcast.");
+            axes[^i] = x == 1 ? y : x;
+        }
+        return Shape.Create(axes);
+    }
+
+    private static Tensor Target(Tensor? into, Shape shape, Tensor like)
+    {
+        if (into == null)
+            return Tensor.Empty(shape, like.Device);
+        Require(into.Shape == shape, $"The result {shape} does not fit into {into.Shape}.");
+        return into;
+    }
+
+    private static void RequireChannels(Tensor x, Weight? weight) =>
+        Require(weight == null || weight.Count == x.Shape[^1], $"{weight?.Name}: {weight?.Shape} does not fit the {x.Shape[^1]} channels of {x.Shape}.");
+
+    private static void RequireModulation(Tensor x, Tensor vector) =>
+        Require(x.Shape.Rank == 3 && vector.Shape.Rank == 2 && vector.Shape[1] == x.Shape[2] && (vector.Shape[0] == x.Shape[0] || vector.Shape[0] == 1), $"A modulation {vector.Shape} does not fit {x.Shape}.");
+
+    private static void Require(bool condition, [InterpolatedStringHandlerArgument(nameof(condition))] ref Message message)
+    {
+        if (!condition)
+            throw new ArgumentException(message.Text);
+    }
+
+    /// <summary>A message that is only formatted when the condition does not hold.</summary>
+    [InterpolatedStringHandler]
+    private ref struct Message
+    {
+        private DefaultInterpolatedStringHandler _text;
+
+        public Message(int literalLength, int formattedCount, bool condition, out bool enabled)
+        {
+            enabled = !condition;
+            _text = condition ? default : new DefaultInterpolatedStringHandler(literalLength, formattedCount, CultureInfo.InvariantCulture);
+        }
+
+        public string Text => _text.ToStringAndClear();
+
+        public void AppendLiteral(string value) => _text.AppendLiteral(value);
+
+        public void AppendFormatted<T>(T value) => _text.AppendFormatted(value);
+    }
+}
