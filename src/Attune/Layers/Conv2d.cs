@@ -1,0 +1,20 @@
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Layers;
+
+/// <summary>A convolution over images with channels last; the weight is stored as PyTorch stores it.</summary>
+internal sealed class Conv2d(WeightCursor at, int inputs, int outputs, int kernel, Conv2dGeometry geometry)
+{
+    private readonly Weight _weight = at.Get("weight", [outputs, inputs, kernel, kernel]);
+    private readonly Weight _bias = at.Get("bias", [outputs]);
+
+    /// <summary>A convolution with stride 1 that keeps the size.</summary>
+    public Conv2d(WeightCursor at, int inputs, int outputs, int kernel)
+        : this(at, inputs, outputs, kernel, Conv2dGeometry.Same(kernel / 2))
+    {
+    }
+
+    /// <summary>[batch, height, width, inputs] to [batch, height', width', outputs].</summary>
+    public Tensor Apply(Tensor x) => x.Conv2d(_weight, _bias, geometry);
+}

@@ -1,0 +1,30 @@
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Layers;
+
+/// <summary>Layer normalisation with weight and bias.</summary>
+internal sealed class LayerNorm(WeightCursor at, int channels, float epsilon = 1e-5f)
+{
+    private readonly Weight _weight = at.Get("weight", [channels]);
+    private readonly Weight _bias = at.Get("bias", [channels]);
+
+    public Tensor Apply(Tensor x, Tensor? into = null) => x.LayerNorm(_weight, _bias, epsilon, into);
+}
+
+/// <summary>Root-mean-square normalisation with a weight.</summary>
+internal sealed class RmsNorm(WeightCursor at, int channels, float epsilon = 1e-6f)
+{
+    private readonly Weight _weight = at.Get("weight", [channels]);
+
+    public Tensor Apply(Tensor x, Tensor? into = null) => x.RmsNorm(_weight, epsilon, into);
+}
+
+/// <summary>Group normalisation over images with channels last.</summary>
+internal sealed class GroupNorm(WeightCursor at, int groups, int channels, float epsilon)
+{
+    private readonly Weight _weight = at.Get("weight", [channels]);
+    private readonly Weight _bias = at.Get("bias", [channels]);
+
+    public Tensor Apply(Tensor x, Activation activation = Activation.None) => x.GroupNorm(groups, _weight, _bias, epsilon, activation);
+}

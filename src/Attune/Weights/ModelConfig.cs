@@ -1,0 +1,101 @@
+using System.Text.Json;
+
+namespace Attune.Weights;
+
+/// <summary>
+/// A component's JSON configuration. Keys that no one asks for are ignored; a missing or null key gives the default of the reference
+/// implementation, which the reader states.
+/// </summary>
+public sealed class ModelConfig
+{
+    private static readonly JsonDocumentOptions Lenient = new() { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip };
+    private readonly JsonElement _root;
+
+    private ModelConfig(string path, JsonElement root) => (Path, _root) = (path, root);
+
+    /// <summary>The file, for messages.</summary>
+    public string Path { get; }
+
+    /// <summary>The value of <c>_class_name</c> (diffusers) or the first of <c>architectures</c> (transformers), if any.</summary>
+    public string? ClassName => Find("_class_name") is { ValueKind: JsonValueKind.String } name ? name.GetString()
+        : Find("architectures") is { ValueKind: JsonValueKind.Array } list && list.GetArrayLength() > 0 ? list[0].GetString() : null;
+
+    /// <summary>Reads a JSON file.</summary>
+    /// <exception cref="CheckpointException">The file is missing, no JSON, or not an object.</exception>
+    public static ModelConfig Read(string path)
+    {
+        try
+        {
+            return Parse(path, File.ReadAllBytes(path));
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new CheckpointException($"'{path}' does not exist.", exception);
+        }
+    }
+
+    /// <summary>Parses JSON text; <paramref name="path"/> is named in messages.</summary>
+    /// <exception cref="CheckpointException">The text is no JSON object.</exception>
+    public static ModelConfig Parse(string path, ReadOnlyMemory<byte> utf8)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(utf8, Lenient);
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new CheckpointException($"'{path}' holds {document.RootElement.ValueKind}, expected a JSON object.");
+            return new ModelConfig(path, document.RootElement.Clone());
+        }
+        catch (JsonException exception)
+        {
+            throw new CheckpointException($"'{path}' is not valid JSON: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Whether a key exists and is not null.</summary>
+    public bool Has(string key) => Find(key) != null;
+
+    /// <summary>A raw value, or null when it is missing or null.</summary>
+    public JsonElement? Find(string key) =>
+        _root.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    /// <summary>An integer.</summary>
+    /// <exception cref="CheckpointException">The value is no integer.</exception>
+    public int Int(string key, int missing) => Find(key) is { } value ? AsInt(key, value) : missing;
+
+    /// <summary>An integer or null.</summary>
+    public int? OptionalInt(string key) => Find(key) is { } value ? AsInt(key, value) : null;
+
+    /// <summary>A number.</summary>
+    /// <exception cref="CheckpointException">The value is no number.</exception>
+    public double Double(string key, double missing) => OptionalDouble(key) ?? missing;
+
+    /// <summary>A number or null.</summary>
+    public double? OptionalDouble(string key) =>
+        Find(key) is not { } value ? null : value.ValueKind == JsonValueKind.Number ? value.GetDouble() : throw Wrong(key, value, "a number");
+
+    /// <summary>A single-precision number.</summary>
+    public float Float(string key, double missing) => (float)Double(key, missing);
+
+    /// <summary>A truth value.</summary>
+    public bool Bool(string key, bool missing) => Find(key) is not { } value ? missing
+        : value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean() : throw Wrong(key, value, "true or false");
+
+    /// <summary>A string.</summary>
+    public string String(string key, string missing) => Find(key) is not { } value ? missing
+        : value.ValueKind == JsonValueKind.String ? value.GetString()! : throw Wrong(key, value, "a string");
+
+    /// <summary>A list of integers.</summary>
+    public int[] Ints(string key, params int[] missing) => Find(key) is not { } value ? missing
+        : value.ValueKind == JsonValueKind.Array ? [.. value.EnumerateArray().Select(v => AsInt(key, v))] : throw Wrong(key, value, "a list of integers");
+
+    /// <summary>A list of strings.</summary>
+    public string[] Strings(string key, params string[] missing) => Find(key) is not { } value ? missing
+        : value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(v => v.ValueKind == JsonValueKind.String)
+            ? [.. value.EnumerateArray().Select(v => v.GetString()!)] : throw Wrong(key, value, "a list of strings");
+
+    private int AsInt(string key, JsonElement value) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number : throw Wrong(key, value, "an integer");
+
+    private CheckpointException Wrong(string key, JsonElement value, string expected) =>
+        new($"'{Path}': {key} is {value.GetRawText()}, expected {expected}.");
+}
