@@ -1,0 +1,67 @@
+using Attune.Tensors;
+
+namespace Attune.Attention;
+
+/// <summary>The situation of an attention layer.</summary>
+public enum AttentionKind
+{
+    /// <summary>Latents attend to latents.</summary>
+    Self,
+
+    /// <summary>Latents attend to text.</summary>
+    Cross,
+
+    /// <summary>Text and latents, packed into one sequence, attend to each other.</summary>
+    Joint,
+
+    /// <summary>Latents attend to the embedding of an image prompt. Never guided.</summary>
+    ImagePrompt,
+}
+
+/// <summary>Which attention layer of a model is meant.</summary>
+/// <param name="Path">The checkpoint's name of the module: <c>transformer_blocks.3.attn</c>.</param>
+/// <param name="Kind">Its situation.</param>
+public readonly record struct AttentionSite(string Path, AttentionKind Kind);
+
+/// <summary>
+/// One call of an attention layer: queries, keys and values as the model's linear layers made them, viewed as [batch, tokens, heads, channels],
+/// after QK-norm and before the rotary embedding. The result has the shape of the queries and goes to the output projection.
+/// </summary>
+/// <param name="Query">[batch, query tokens, heads, channels].</param>
+/// <param name="Key">[batch or 1, key tokens, key heads, channels]; key heads divide heads.</param>
+/// <param name="Value">[batch or 1, key tokens, key heads, channels].</param>
+/// <param name="Scale">What the products of queries and keys are multiplied with.</param>
+/// <param name="Queries">What the query tokens are.</param>
+/// <param name="Keys">What the key tokens are.</param>
+/// <param name="Site">Which layer calls.</param>
+/// <param name="QueryRotary">The rotary embedding of the queries, or null.</param>
+/// <param name="KeyRotary">The rotary embedding of the keys, or null.</param>
+/// <param name="Mask">Which keys count, by position in the packed keys.</param>
+public sealed record AttentionCall(
+    Tensor Query, Tensor Key, Tensor Value, float Scale, TokenLayout Queries, TokenLayout Keys, AttentionSite Site,
+    RotaryEmbedding? QueryRotary = null, RotaryEmbedding? KeyRotary = null, AttentionMask? Mask = null);
+
+/// <summary>How a model's attention layers attend. Models call it and do not know what it does.</summary>
+public interface IAttention
+{
+    /// <summary>Attends for one layer.</summary>
+    /// <returns>[batch, query tokens, heads, channels]; owned by the current <see cref="TensorScope"/>.</returns>
+    Tensor Attend(AttentionCall call);
+
+    /// <summary>
+    /// Whether the layer's latents are guided by the negative text. A model leaves the negative text out of the layers after the last one that is.
+    /// </summary>
+    bool ReadsNegativeText(AttentionSite site) => false;
+}
+
+/// <summary>What a forward pass of a denoiser takes besides its inputs.</summary>
+/// <param name="Attention">How its attention layers attend.</param>
+/// <param name="ForkLatents">
+/// Whether single-stream blocks keep a second copy of the latents, modulated with the negative pooled embedding
+/// (<see cref="TokenKind.NegativeLatent"/>), where a model has such a modulation; otherwise the latents are shared.
+/// </param>
+public sealed record Steering(IAttention Attention, bool ForkLatents = false)
+{
+    /// <summary>The plain model.</summary>
+    public static Steering Plain { get; } = new(PlainAttention.Instance);
+}

@@ -1,0 +1,13 @@
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Layers;
+
+/// <summary>Two linear layers with an activation between, as diffusers names them: <c>net.0.proj</c>, <c>net.2</c>.</summary>
+internal sealed class FeedForward(WeightCursor at, int channels, int hidden, Activation activation)
+{
+    private readonly Linear _up = new(at.At("net.0.proj"), channels, hidden);
+    private readonly Linear _down = new(at.At("net.2"), hidden, channels);
+
+    public Tensor Apply(Tensor x) => _down.Apply(_up.Apply(x, activation));
+}
