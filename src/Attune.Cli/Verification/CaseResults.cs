@@ -1,0 +1,102 @@
+using Attune.Tensors;
+
+namespace Attune.Cli.Verification;
+
+/// <summary>
+/// Compares what the product computes with a case's reference values: max|value - reference| &lt;= tolerance max|reference|. Keeps the worst ratio
+/// of error to tolerance.
+/// </summary>
+internal sealed class CaseResults(GoldenCase golden)
+{
+    private static readonly string[] OptionalPrefixes =
+    [
+        "x_embedder", "transformer_blocks.", "single_transformer_blocks.", "down_blocks.", "mid_block", "up_blocks.", "decoder.", "encoder.", "norm_out", "time_text_embed", "context_embedder",
+    ];
+
+    private readonly HashSet<string> _seen = [];
+
+    /// <summary>The largest error, as a multiple of its tolerance.</summary>
+    public double WorstRatio { get; private set; }
+
+    /// <summary>The output with the largest ratio, or what else is wrong.</summary>
+    public string Worst { get; private set; } = "";
+
+    /// <summary>Whether the case asks for this output.</summary>
+    public bool Wants(string name) => golden.Outputs.ContainsKey(name);
+
+    /// <summary>Compares one output, if the case has it.</summary>
+    public void Check(string name, Tensor value)
+    {
+        if (!golden.Outputs.TryGetValue(name, out double tolerance))
+            return;
+        _seen.Add(name);
+        using var scope = new TensorScope();
+        var reference = golden.Expected(name);
+        if (reference.Shape != value.Shape)
+        {
+            Note(double.PositiveInfinity, $"{name} is {value.Shape}, expected {reference.Shape}");
+            return;
+        }
+        Compare(name, value.Contiguous().Span, reference.Span, tolerance, golden.IsIntegerOutput(name));
+    }
+
+    /// <summary>Compares a list of numbers, whatever the shape.</summary>
+    public void Check(string name, ReadOnlySpan<float> values)
+    {
+        if (!golden.Outputs.TryGetValue(name, out double tolerance))
+            return;
+        _seen.Add(name);
+        using var scope = new TensorScope();
+        var reference = golden.Expected(name);
+        if (reference.Count != values.Length)
+            Note(double.PositiveInfinity, $"{name} has {values.Length} values, expected {reference.Count}");
+        else
+            Compare(name, values, reference.Span, tolerance, golden.IsIntegerOutput(name));
+    }
+
+    /// <summary>Compares integers, which must be equal.</summary>
+    public void CheckIntegers(string name, ReadOnlySpan<long> values)
+    {
+        if (!golden.Outputs.ContainsKey(name))
+            return;
+        _seen.Add(name);
+        bool same = values.SequenceEqual(golden.ExpectedIntegers(name));
+        Note(same ? 0 : double.PositiveInfinity, $"{name} differs");
+    }
+
+    /// <summary>Records a check of another kind.</summary>
+    public void Require(bool condition, string message) => Note(condition ? 0 : double.PositiveInfinity, message);
+
+    /// <summary>Fails the case when an output that is not optional was never compared.</summary>
+    public void Complete()
+    {
+        foreach (string name in golden.Outputs.Keys)
+        {
+            if (!_seen.Contains(name) && !OptionalPrefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal)))
+                Note(double.PositiveInfinity, $"{name} was not computed");
+        }
+    }
+
+    private void Compare(string name, ReadOnlySpan<float> values, ReadOnlySpan<float> reference, double tolerance, bool exact)
+    {
+        double error = 0;
+        double scale = 0;
+        for (int i = 0; i < values.Length; i++)
+        {
+            double difference = values[i] == reference[i] ? 0 : Math.Abs((double)values[i] - reference[i]);
+            if (double.IsNaN(difference))
+                difference = double.PositiveInfinity;
+            error = Math.Max(error, difference);
+            if (float.IsFinite(reference[i]))
+                scale = Math.Max(scale, Math.Abs(reference[i]));
+        }
+        double bound = exact ? 0 : tolerance * scale;
+        Note(error == 0 ? 0 : bound == 0 ? double.PositiveInfinity : error / bound, name);
+    }
+
+    private void Note(double ratio, string what)
+    {
+        if (Worst.Length == 0 || ratio > WorstRatio)
+            (WorstRatio, Worst) = (ratio, what);
+    }
+}
