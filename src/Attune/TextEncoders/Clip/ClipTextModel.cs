@@ -1,0 +1,216 @@
+using Attune.Layers;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.TextEncoders.Clip;
+
+/// <summary>
+/// CLIP's text encoder (CLIPTextModel and CLIPTextModelWithProjection of transformers; Radford et al., "Learning Transferable Visual Models From
+/// Natural Language Supervision", 2021): a causal pre-norm transformer with learned positions.
+/// </summary>
+public sealed class ClipTextModel : IDisposable
+{
+    /// <summary>Older configurations state this end-of-text token, which no vocabulary has; the reference then pools at the largest id.</summary>
+    private const int LegacyEndOfText = 2;
+
+    private readonly Checkpoint _checkpoint;
+    private readonly int _endOfText;
+    private readonly ClipTextEmbeddings _embeddings;
+    private readonly ClipEncoderLayer[] _layers;
+    private readonly LayerNorm _finalLayerNorm;
+    private readonly Linear? _textProjection;
+
+    private ClipTextModel(Checkpoint checkpoint, ModelConfig config)
+    {
+        _checkpoint = checkpoint;
+        var settings = ClipTextConfig.Read(config);
+        var root = checkpoint.Root;
+        var textModel = root.Contains("text_model") ? root.At("text_model") : root;
+        (Channels, MaxLength, _endOfText) = (settings.HiddenSize, settings.MaxPositionEmbeddings, settings.EosTokenId);
+        _embeddings = new ClipTextEmbeddings(textModel.At("embeddings"), settings);
+        _layers = [.. Enumerable.Range(0, settings.NumHiddenLayers).Select(i => new ClipEncoderLayer(textModel.At("encoder.layers", i), settings))];
+        _finalLayerNorm = new LayerNorm(textModel.At("final_layer_norm"), Channels, settings.LayerNormEps);
+        if (config.ClassName == "CLIPTextModelWithProjection" || root.Contains("text_projection"))
+        {
+            ProjectionChannels = settings.ProjectionDim;
+            _textProjection = new Linear(root.At("text_projection"), Channels, settings.ProjectionDim, bias: false);
+        }
+        checkpoint.RequireAllUsed();
+    }
+
+    /// <summary>The number of layers; hidden states are numbered from 0 (the embedding) to this.</summary>
+    public int Layers => _layers.Length;
+
+    /// <summary>The channels of hidden states and of the pooled output.</summary>
+    public int Channels { get; }
+
+    /// <summary>The channels of the projection, or null for a model without one.</summary>
+    public int? ProjectionChannels { get; }
+
+    /// <summary>The largest number of tokens.</summary>
+    public int MaxLength { get; }
+
+    /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static ClipTextModel Load(string folder)
+    {
+        var config = ModelConfig.Read(Path.Combine(folder, "config.json"));
+        var checkpoint = Checkpoint.Open(folder);
+        try
+        {
+            return new ClipTextModel(checkpoint, config);
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Encodes token ids. Only what is asked for is computed: layers after the last hidden state that someone reads do not run.</summary>
+    /// <param name="ids">Rows of token ids of one length, at most <see cref="MaxLength"/>, start and end of text included. Pads are attended to, as in the reference.</param>
+    /// <param name="hiddenStates">Which hidden states to return, 0 to <see cref="Layers"/>, or negative from the end: -2 is the output of the last layer but one.</param>
+    /// <param name="lastHiddenState">Whether to return the last hidden state.</param>
+    /// <param name="pooled">Whether to return the pooled output and, from a model that has one, its projection.</param>
+    /// <param name="cancellation">Checked before every layer.</param>
+    /// <returns>Tensors of the current scope.</returns>
+    /// <exception cref="ArgumentException">The rows are empty, of unequal length, or too long.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An id is outside of the vocabulary, or there is no such hidden state.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public ClipTextOutput Encode(
+        IReadOnlyList<int[]> ids, IReadOnlyList<int>? hiddenStates = null, bool lastHiddenState = true, bool pooled = true, CancellationToken cancellation = default)
+    {
+        int[] tokens = TokenBatch.Flatten(ids);
+        int length = ids[0].Length;
+        if (length > MaxLength)
+            throw new ArgumentException($"'{_checkpoint.Path}' takes {MaxLength} tokens at most, not {length}.", nameof(ids));
+        int[] wanted = TokenBatch.HiddenStates(hiddenStates, Layers);
+        int depth = lastHiddenState || pooled ? Layers : wanted.DefaultIfEmpty(0).Max();
+
+        using var scope = new TensorScope();
+        var hidden = _embeddings.Apply(tokens, ids.Count);
+        var states = new Tensor[wanted.Length];
+        for (int layer = 0; ; layer++)
+        {
+            for (int i = 0; i < wanted.Length; i++)
+            {
+                if (wanted[i] == layer)
+                    states[i] = scope.Keep(hidden.Clone());
+            }
+            if (layer == depth)
+                break;
+            cancellation.ThrowIfCancellationRequested();
+            _layers[layer].AddTo(hidden);
+        }
+
+        Tensor? pooledOutput = null;
+        if (pooled)
+            pooledOutput = scope.Keep(_finalLayerNorm.Apply(AtEndOfText(hidden, ids)));
+        return new ClipTextOutput
+        {
+            HiddenStates = states,
+            PooledOutput = pooledOutput,
+            TextEmbeds = pooledOutput != null && _textProjection != null ? scope.Keep(_textProjection.Apply(pooledOutput)) : null,
+            LastHiddenState = lastHiddenState ? scope.Keep(_finalLayerNorm.Apply(hidden)) : null,
+        };
+    }
+
+    /// <summary>The final layer norm, for pipelines that skip the last layers ("clip skip") and still want a normalised embedding.</summary>
+    /// <param name="hiddenState">[batch, tokens, channels].</param>
+    /// <returns>As the hidden state; a tensor of the current scope.</returns>
+    public Tensor FinalLayerNorm(Tensor hiddenState) => _finalLayerNorm.Apply(hiddenState);
+
+    /// <inheritdoc/>
+    public void Dispose() => _checkpoint.Dispose();
+
+    /// <summary>The rows of the tokens that end the texts: [batch, channels].</summary>
+    private Tensor AtEndOfText(Tensor hidden, IReadOnlyList<int[]> ids)
+    {
+        var result = Tensor.Empty([ids.Count, Channels]);
+        for (int item = 0; item < ids.Count; item++)
+        {
+            int[] row = ids[item];
+            // The first of equal ids; a text without an end pools at its start, as the reference's argmax does.
+            int at = _endOfText == LegacyEndOfText ? Array.IndexOf(row, row.Max()) : Math.Max(0, Array.IndexOf(row, _endOfText));
+            hidden.Row(item, at).CopyTo(result.Row(item));
+        }
+        return result;
+    }
+}
+
+/// <summary>Token and position embeddings.</summary>
+internal sealed class ClipTextEmbeddings
+{
+    private readonly Embedding _tokenEmbedding;
+    private readonly Embedding _positionEmbedding;
+
+    public ClipTextEmbeddings(WeightCursor at, ClipTextConfig config)
+    {
+        _tokenEmbedding = new Embedding(at.At("token_embedding"), config.VocabSize, config.HiddenSize);
+        _positionEmbedding = new Embedding(at.At("position_embedding"), config.MaxPositionEmbeddings, config.HiddenSize);
+    }
+
+    /// <summary>Ids of a batch to [batch, tokens, channels].</summary>
+    public Tensor Apply(ReadOnlySpan<int> ids, int batch)
+    {
+        int length = ids.Length / batch;
+        var tokens = _tokenEmbedding.Apply(ids);
+        var hidden = tokens.Reshape(batch, length, tokens.Shape[1]);
+        return hidden.Add(_positionEmbedding.First(length), into: hidden);
+    }
+}
+
+/// <summary>One layer: causal self-attention and a feed-forward network, each added to the residual stream.</summary>
+internal sealed class ClipEncoderLayer(WeightCursor at, ClipTextConfig config)
+{
+    private readonly LayerNorm _layerNorm1 = new(at.At("layer_norm1"), config.HiddenSize, config.LayerNormEps);
+    private readonly ClipAttention _selfAttn = new(at.At("self_attn"), config);
+    private readonly LayerNorm _layerNorm2 = new(at.At("layer_norm2"), config.HiddenSize, config.LayerNormEps);
+    private readonly Linear _fc1 = new(at.At("mlp.fc1"), config.HiddenSize, config.IntermediateSize);
+    private readonly Linear _fc2 = new(at.At("mlp.fc2"), config.IntermediateSize, config.HiddenSize);
+
+    /// <summary>Updates [batch, tokens, channels] in place.</summary>
+    public void AddTo(Tensor hidden)
+    {
+        using var scope = new TensorScope();
+        hidden.Add(_selfAttn.Apply(_layerNorm1.Apply(hidden)), into: hidden);
+        hidden.Add(_fc2.Apply(_fc1.Apply(_layerNorm2.Apply(hidden), config.HiddenAct)), into: hidden);
+    }
+}
+
+/// <summary>Multi-head self-attention in which a token sees itself and what stands before it.</summary>
+internal sealed class ClipAttention(WeightCursor at, ClipTextConfig config)
+{
+    private static readonly AttentionMask Causal = new() { Causal = true };
+
+    private readonly Linear _qProj = new(at.At("q_proj"), config.HiddenSize, config.HiddenSize);
+    private readonly Linear _kProj = new(at.At("k_proj"), config.HiddenSize, config.HiddenSize);
+    private readonly Linear _vProj = new(at.At("v_proj"), config.HiddenSize, config.HiddenSize);
+    private readonly Linear _outProj = new(at.At("out_proj"), config.HiddenSize, config.HiddenSize);
+
+    public Tensor Apply(Tensor x)
+    {
+        float scale = 1 / MathF.Sqrt(config.HiddenSize / config.NumAttentionHeads);
+        var attended = Heads(_qProj.Apply(x)).Attention(Heads(_kProj.Apply(x)), Heads(_vProj.Apply(x)), scale, Causal);
+        return _outProj.Apply(attended.Reshape(x.Shape));
+    }
+
+    private Tensor Heads(Tensor x) => x.Reshape(x.Shape[0], x.Shape[1], config.NumAttentionHeads, -1);
+}
+
+/// <summary>The keys of config.json that shape the text encoder, with CLIPTextConfig's defaults.</summary>
+internal sealed record ClipTextConfig(
+    int VocabSize, int HiddenSize, int IntermediateSize, int ProjectionDim, int NumHiddenLayers, int NumAttentionHeads, int MaxPositionEmbeddings,
+    Activation HiddenAct, float LayerNormEps, int EosTokenId)
+{
+    public static ClipTextConfig Read(ModelConfig config)
+    {
+        var result = new ClipTextConfig(
+            config.Int("vocab_size", 49408), config.Int("hidden_size", 512), config.Int("intermediate_size", 2048), config.Int("projection_dim", 512),
+            config.Int("num_hidden_layers", 12), config.Int("num_attention_heads", 8), config.Int("max_position_embeddings", 77),
+            config.Activation("hidden_act", "quick_gelu"), config.Float("layer_norm_eps", 1e-5), config.Int("eos_token_id", 49407));
+        if (result.NumAttentionHeads <= 0 || result.HiddenSize % result.NumAttentionHeads != 0)
+            throw new CheckpointException($"'{config.Path}': num_attention_heads {result.NumAttentionHeads} does not divide hidden_size {result.HiddenSize}.");
+        return result;
+    }
+}
