@@ -4,14 +4,14 @@ using Attune.Weights;
 namespace Attune.Layers;
 
 /// <summary>A convolution over images with channels last; the weight is stored as PyTorch stores it.</summary>
-internal sealed class Conv2d(WeightCursor at, int inputs, int outputs, int kernel, Conv2dGeometry geometry)
+internal sealed class Conv2d(WeightCursor at, int inputs, int outputs, int kernel, Conv2dGeometry geometry, bool bias = true)
 {
     private readonly Weight _weight = at.Get("weight", [outputs, inputs, kernel, kernel]);
-    private readonly Weight _bias = at.Get("bias", [outputs]);
+    private readonly Weight? _bias = bias ? at.Get("bias", [outputs]) : null;
 
     /// <summary>A convolution with stride 1 that keeps the size.</summary>
-    public Conv2d(WeightCursor at, int inputs, int outputs, int kernel)
-        : this(at, inputs, outputs, kernel, Conv2dGeometry.Same(kernel / 2))
+    public Conv2d(WeightCursor at, int inputs, int outputs, int kernel, bool bias = true)
+        : this(at, inputs, outputs, kernel, Conv2dGeometry.Same(kernel / 2), bias)
     {
     }
 

@@ -64,6 +64,10 @@ public sealed unsafe class Checkpoint : IDisposable
 
     internal bool Contains(string name) => _weights.ContainsKey(name) || _weights.Keys.Any(n => n.StartsWith(name + ".", StringComparison.Ordinal));
 
+    internal Shape? ShapeOf(string name) => _weights.TryGetValue(name, out var weight) ? weight.Shape : null;
+
+    internal void Ignore(string name) => _used.Add(name);
+
     internal Weight? Find(string name, Shape shape)
     {
         if (!_weights.TryGetValue(name, out var weight))

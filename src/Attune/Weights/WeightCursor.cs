@@ -24,6 +24,12 @@ public readonly struct WeightCursor
     /// <summary>Whether a tensor or a place with this name exists below.</summary>
     public bool Contains(string name) => _checkpoint.Contains(Join(name));
 
+    /// <summary>The shape of a tensor, or null when there is none: for weights that are stored in several forms.</summary>
+    internal Shape? ShapeOf(string name) => _checkpoint.ShapeOf(Join(name));
+
+    /// <summary>Says that a tensor, should it exist, is known and not needed.</summary>
+    internal void Ignore(string name) => _checkpoint.Ignore(Join(name));
+
     /// <summary>A tensor that must exist with the given shape.</summary>
     /// <exception cref="CheckpointException">It is missing, has another shape or a type that is no float.</exception>
     public Weight Get(string name, Shape shape) => _checkpoint.Get(Join(name), shape);

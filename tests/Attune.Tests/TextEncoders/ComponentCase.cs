@@ -6,7 +6,7 @@ using Attune.Tensors;
 
 namespace Attune.Tests;
 
-/// <summary>A golden case of kind "component" in tests/golden: inputs, and outputs with their tolerances.</summary>
+/// <summary>A golden case in tests/golden that has a checkpoint: inputs, and outputs with their tolerances.</summary>
 public sealed class ComponentCase
 {
     private readonly Dictionary<string, (int[] Shape, Array Values)> _tensors = [];
@@ -32,8 +32,6 @@ public sealed class ComponentCase
         return result;
     }
 
-    public bool HasInput(string name) => _tensors.ContainsKey("input." + name);
-
     /// <summary>Rows of an integer input.</summary>
     public int[][] Rows(string name)
     {
@@ -47,6 +45,13 @@ public sealed class ComponentCase
         var (shape, values) = _tensors["input." + name];
         using var stored = Tensor.From((float[])values, Shape.Create(shape));
         return stored.Permute(0, 2, 3, 1);
+    }
+
+    /// <summary>An output as it is stored, for a step that starts from it.</summary>
+    public Tensor Output(string name)
+    {
+        var (shape, values) = _tensors["output." + name];
+        return Tensor.From((float[])values, Shape.Create(shape));
     }
 
     /// <summary>Compares an output, [batch, height, width, channels] here, [batch, channels, height, width] in the file.</summary>

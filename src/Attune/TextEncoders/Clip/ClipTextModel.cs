@@ -148,6 +148,7 @@ internal sealed class ClipTextEmbeddings
     {
         _tokenEmbedding = new Embedding(at.At("token_embedding"), config.VocabSize, config.HiddenSize);
         _positionEmbedding = new Embedding(at.At("position_embedding"), config.MaxPositionEmbeddings, config.HiddenSize);
+        at.Ignore("position_ids");
     }
 
     /// <summary>Ids of a batch to [batch, tokens, channels].</summary>
