@@ -1,0 +1,101 @@
+namespace Attune.Tensors.Cpu;
+
+internal sealed unsafe partial class CpuDevice
+{
+    /// <summary>With fewer channels, windows are copied into rows instead of being read where they lie.</summary>
+    private const int ChannelsInPlace = 16;
+
+    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) =>
+        ImplicitProduct(x, weight, bias, geometry, output);
+
+    /// <summary>The convolution as a matrix product whose left factor, the windows, exists only as pointers into the image.</summary>
+    private static void ImplicitProduct(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    {
+        var target = Rows.Of(output);
+        int kernel = weight.Shape[2] * weight.Shape[3];
+        if (kernel == 1 && geometry == Conv2dGeometry.Same(0))
+        {
+            Gemm.Multiply(new PlainRows(Rows.Of(x)), weight, bias, Activation.None, target);
+        }
+        else if (kernel == 1 || x.Shape[3] >= ChannelsInPlace)
+        {
+            using var zeros = TensorScope.Detach(Tensor.Zeros([x.Shape[3]]));
+            Gemm.Multiply(new Windows(x, weight, geometry, output, zeros.Pointer), weight, bias, Activation.None, target);
+        }
+        else
+        {
+            Gemm.Multiply(new Patches(x, weight, geometry, output), weight, bias, Activation.None, target);
+        }
+    }
+
+    /// <summary>Where the windows of a convolution lie in its image.</summary>
+    private readonly struct WindowGrid(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output)
+    {
+        private readonly Rows _pixels = Rows.Of(x);
+        private readonly int _height = x.Shape[1];
+        private readonly int _width = x.Shape[2];
+        private readonly int _outputHeight = output.Shape[1];
+        private readonly int _outputWidth = output.Shape[2];
+        private readonly int _kernelHeight = weight.Shape[2];
+        private readonly int _kernelWidth = weight.Shape[3];
+
+        /// <summary>The pixel under each position of the kernel for one output, or <paramref name="outside"/>.</summary>
+        public void Locate(long index, float* outside, float** pointers, int step)
+        {
+            long line = index / _outputWidth;
+            int left = (int)(index % _outputWidth) * geometry.Stride - geometry.Left;
+            int top = (int)(line % _outputHeight) * geometry.Stride - geometry.Top;
+            long image = line / _outputHeight * _height;
+            for (int ky = 0; ky < _kernelHeight; ky++)
+            {
+                int y = top + ky;
+                for (int kx = 0; kx < _kernelWidth; kx++, pointers += step)
+                {
+                    int column = left + kx;
+                    *pointers = (uint)y < (uint)_height && (uint)column < (uint)_width ? _pixels.At((image + y) * _width + column) : outside;
+                }
+            }
+        }
+    }
+
+    /// <summary>Windows read in place: a run for each position of the kernel.</summary>
+    private sealed class Windows(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output, float* zeros)
+        : RowSource(output.Count / output.Shape[3], weight.Shape[2] * weight.Shape[3], x.Shape[3])
+    {
+        private readonly WindowGrid _grid = new(x, weight, geometry, output);
+
+        public override void Locate(long first, int count, int height, float** pointers, float* room)
+        {
+            for (int i = 0; i < count; i++)
+                _grid.Locate(first + i, zeros, pointers + (long)(i / height) * Runs * height + i % height, height);
+        }
+    }
+
+    /// <summary>Windows of few channels, copied into rows in the order of the weight.</summary>
+    private sealed class Patches(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output)
+        : RowSource(output.Count / output.Shape[3], 1, weight.Shape[2] * weight.Shape[3] * x.Shape[3])
+    {
+        private readonly WindowGrid _grid = new(x, weight, geometry, output);
+        private readonly int _channels = x.Shape[3];
+        private readonly int _kernel = weight.Shape[2] * weight.Shape[3];
+
+        public override int RoomPerRow => Length + 2 * _kernel + 2;
+
+        public override void Locate(long first, int count, int height, float** pointers, float* room)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                float* row = room + (long)i * RoomPerRow;
+                float** pixels = (float**)((nint)(row + Length + 1) & ~7);
+                _grid.Locate(first + i, null, pixels, 1);
+                for (int position = 0; position < _kernel; position++)
+                {
+                    float* pixel = pixels[position];
+                    for (int c = 0; c < _channels; c++)
+                        row[c * _kernel + position] = pixel == null ? 0 : pixel[c];
+                }
+                pointers[i] = row;
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Attune.Tensors.Cpu;
+
+/// <summary>
+/// Brings a block of a weight [out, in] into the order in which micro-kernels read it: float32, for each input the outputs of one panel side
+/// by side.
+/// </summary>
+internal static unsafe class PanelPacking
+{
+    private const int Group = 16;
+
+    /// <summary>panel[order[k] * width + j] = weight[row + j, start + k] for j below columns; other columns hold anything.</summary>
+    /// <param name="weight">The first element of the weight.</param>
+    /// <param name="type">Its stored type.</param>
+    /// <param name="stride">Elements from one output to the next.</param>
+    /// <param name="row">The first output of the panel.</param>
+    /// <param name="columns">How many outputs there are.</param>
+    /// <param name="start">The first input.</param>
+    /// <param name="order">Where each input goes.</param>
+    /// <param name="count">How many inputs.</param>
+    /// <param name="panel">Where to write.</param>
+    /// <param name="width">Columns of the panel, a multiple of <paramref name="lanes"/>.</param>
+    /// <param name="lanes">16 for the processor's transposition in registers, if it has one.</param>
+    /// <param name="line">Room for <paramref name="count"/> elements.</param>
+    public static void Pack(byte* weight, DataType type, long stride, long row, int columns, long start, int* order, int count, float* panel, int width, int lanes, float* line)
+    {
+        int size = type.Size();
+        byte* origin = weight + (row * stride + start) * size;
+        if (lanes != Group || !Avx512F.IsSupported)
+        {
+            Scatter(origin, type, stride * size, columns, order, count, panel, width, line);
+            return;
+        }
+        int perVector = Vector512<byte>.Count / size;
+        int whole = count / perVector * perVector;
+        for (int j = 0; j < columns; j += Group)
+        {
+            byte* group = origin + j * stride * size;
+            int height = Math.Min(columns - j, Group);
+            switch (type)
+            {
+                case DataType.Float32:
+                    Transpose<Single>(group, stride * size, height, order, whole, panel + j, width);
+                    break;
+                case DataType.BFloat16:
+                    Transpose<Brain>(group, stride * size, height, order, whole, panel + j, width);
+                    break;
+                case DataType.Float16:
+                    Transpose<HalfBits>(group, stride * size, height, order, whole, panel + j, width);
+                    break;
+                default:
+                    throw new ArgumentOutOfRangeException(nameof(type), type, "An unknown type of weight.");
+            }
+            if (whole < count)
+                Scatter(group + (long)whole * size, type, stride * size, height, order + whole, count - whole, panel + j, width, line);
+        }
+    }
+
+    /// <summary>Float32 values of the halves in the lower 16 bits of each lane.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> FromHalf(Vector512<uint> bits)
+    {
+        // Exponents move by a multiplication, which also normalises subnormal numbers; infinities and NaN get the largest exponent.
+        var magnitude = (bits & Vector512.Create(0x7FFFu)) << 13;
+        var value = (magnitude.AsSingle() * Vector512.Create(5.192296858534828e33f)).AsUInt32();
+        var special = Vector512.GreaterThanOrEqual(magnitude, Vector512.Create(0x7C00u << 13)) & Vector512.Create(0x7F800000u);
+        return (value | special | ((bits & Vector512.Create(0x8000u)) << 16)).AsSingle();
+    }
+
+    /// <summary>One column after the other; for any processor and for what whole vectors leave over.</summary>
+    private static void Scatter(byte* source, DataType type, long pitch, int columns, int* order, int count, float* panel, int width, float* line)
+    {
+        for (int j = 0; j < columns; j++)
+        {
+            Conversion.Widen(source + j * pitch, type, line, count);
+            for (int k = 0; k < count; k++)
+                panel[(nint)order[k] * width + j] = line[k];
+        }
+    }
+
+    /// <summary>Transposes 16 rows of 32-bit words in registers; a word of a 16-bit type holds two neighbours of one row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Transpose<T>(byte* source, long pitch, int height, int* order, int count, float* panel, int width)
+        where T : struct
+    {
+        int step = typeof(T) == typeof(Single) ? 16 : 32;
+        byte** rows = stackalloc byte*[Group];
+        for (int i = 0; i < Group; i++)
+            rows[i] = source + Math.Min(i, height - 1) * pitch;
+        nint at = 0;
+        for (int k = 0; k < count; k += step, at += 64)
+        {
+            Interleave(rows, at, out var a0, out var a1, out var a2, out var a3);
+            Interleave(rows + 4, at, out var b0, out var b1, out var b2, out var b3);
+            Interleave(rows + 8, at, out var c0, out var c1, out var c2, out var c3);
+            Interleave(rows + 12, at, out var d0, out var d1, out var d2, out var d3);
+            Emit<T>(a0, b0, c0, d0, order + k, 0, panel, width);
+            Emit<T>(a1, b1, c1, d1, order + k, 1, panel, width);
+            Emit<T>(a2, b2, c2, d2, order + k, 2, panel, width);
+            Emit<T>(a3, b3, c3, d3, order + k, 3, panel, width);
+        }
+    }
+
+    /// <summary>Of four rows: quarter q of result j holds the words 4 q + j.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Interleave(byte** rows, nint at, out Vector512<long> r0, out Vector512<long> r1, out Vector512<long> r2, out Vector512<long> r3)
+    {
+        var x0 = Vector512.Load((int*)(rows[0] + at));
+        var x1 = Vector512.Load((int*)(rows[1] + at));
+        var x2 = Vector512.Load((int*)(rows[2] + at));
+        var x3 = Vector512.Load((int*)(rows[3] + at));
+        var low01 = Avx512F.UnpackLow(x0, x1).AsInt64();
+        var high01 = Avx512F.UnpackHigh(x0, x1).AsInt64();
+        var low23 = Avx512F.UnpackLow(x2, x3).AsInt64();
+        var high23 = Avx512F.UnpackHigh(x2, x3).AsInt64();
+        r0 = Avx512F.UnpackLow(low01, low23);
+        r1 = Avx512F.UnpackHigh(low01, low23);
+        r2 = Avx512F.UnpackLow(high01, high23);
+        r3 = Avx512F.UnpackHigh(high01, high23);
+    }
+
+    /// <summary>Writes the words 4 q + j of all sixteen rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Emit<T>(Vector512<long> a, Vector512<long> b, Vector512<long> c, Vector512<long> d, int* order, int j, float* panel, int width)
+        where T : struct
+    {
+        var even01 = Avx512F.Shuffle4x128(a, b, 0x88);
+        var odd01 = Avx512F.Shuffle4x128(a, b, 0xDD);
+        var even23 = Avx512F.Shuffle4x128(c, d, 0x88);
+        var odd23 = Avx512F.Shuffle4x128(c, d, 0xDD);
+        Write<T>(Avx512F.Shuffle4x128(even01, even23, 0x88), order, j, panel, width);
+        Write<T>(Avx512F.Shuffle4x128(odd01, odd23, 0x88), order, j + 4, panel, width);
+        Write<T>(Avx512F.Shuffle4x128(even01, even23, 0xDD), order, j + 8, panel, width);
+        Write<T>(Avx512F.Shuffle4x128(odd01, odd23, 0xDD), order, j + 12, panel, width);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Write<T>(Vector512<long> words, int* order, int word, float* panel, int width)
+        where T : struct
+    {
+        if (typeof(T) == typeof(Single))
+        {
+            words.AsSingle().Store(panel + (nint)order[word] * width);
+            return;
+        }
+        var bits = words.AsUInt32();
+        float* first = panel + (nint)order[2 * word] * width;
+        float* second = panel + (nint)order[2 * word + 1] * width;
+        if (typeof(T) == typeof(Brain))
+        {
+            (bits << 16).AsSingle().Store(first);
+            (bits & Vector512.Create(0xFFFF0000u)).AsSingle().Store(second);
+        }
+        else
+        {
+            FromHalf(bits & Vector512.Create(0xFFFFu)).Store(first);
+            FromHalf(bits >> 16).Store(second);
+        }
+    }
+
+    private readonly struct Single;
+
+    private readonly struct Brain;
+
+    private readonly struct HalfBits;
+}

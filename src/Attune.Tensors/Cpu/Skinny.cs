@@ -1,0 +1,229 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Attune.Tensors.Cpu;
+
+/// <summary>
+/// Products of a few rows with a weight, as dot products straight from the stored weight: reading it is all the time they take, so nothing
+/// is packed.
+/// </summary>
+internal static unsafe class Skinny
+{
+    private const int Columns = 4;
+    private const int Height = 4;
+    private const long ElementsPerPiece = 1 << 17;
+
+    /// <summary>Whether dot products are the faster way.</summary>
+    public static bool Suits(long rows, int length) => rows <= 2 * Height && length >= 64;
+
+    /// <summary>output = activation(rows weight^T + bias); the rows have one run.</summary>
+    public static void Multiply(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output)
+    {
+        switch (weight.Type)
+        {
+            case DataType.Float32:
+                Multiply<StoredSingle>(rows, weight, bias, activation, output);
+                break;
+            case DataType.BFloat16:
+                Multiply<StoredBrain>(rows, weight, bias, activation, output);
+                break;
+            case DataType.Float16:
+                Multiply<StoredHalf>(rows, weight, bias, activation, output);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(weight), weight.Type, $"{weight.Name}: an unknown type of weight.");
+        }
+    }
+
+    private static void Multiply<T>(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output)
+        where T : IStored
+    {
+        int columns = weight.Shape[0];
+        int perPiece = (int)Math.Clamp(ElementsPerPiece / rows.Length / Columns * Columns, Columns, 1 << 16);
+        byte* elements = (byte*)weight.Pointer;
+        Workers.For((columns + perPiece - 1) / perPiece, piece => Compute<T>(rows, elements, piece * perPiece, Math.Min(columns, (piece + 1) * perPiece), bias, activation, output));
+    }
+
+    private static void Compute<T>(RowSource rows, byte* weight, int start, int end, Weight? bias, Activation activation, Rows output)
+        where T : IStored
+    {
+        int count = (int)rows.Count;
+        int length = rows.Length;
+        float** from = stackalloc float*[2 * Height];
+        float** to = stackalloc float*[2 * Height];
+        rows.Locate(0, count, count, from, null);
+        for (int i = 0; i < 2 * Height; i++)
+        {
+            from[i] = from[Math.Min(i, count - 1)];
+            to[i] = output.At(Math.Min(i, count - 1));
+        }
+        float* sums = stackalloc float[Height * Columns];
+        byte** columns = stackalloc byte*[Columns];
+        for (int n = start; n < end; n += Columns)
+        {
+            int valid = Math.Min(end - n, Columns);
+            for (int j = 0; j < Columns; j++)
+                columns[j] = weight + (n + Math.Min(j, valid - 1)) * (long)length * T.Size;
+            for (int i = 0; i < count; i += Height)
+            {
+                if (count == 1)
+                    One<T>(from[0], columns, length, sums);
+                else
+                    Four<T>(from + i, columns, length, sums);
+                for (int r = 0; r < Math.Min(count - i, Height); r++)
+                {
+                    for (int j = 0; j < valid; j++)
+                        to[i + r][n + j] = sums[r * Columns + j];
+                }
+            }
+        }
+        float* offsets = stackalloc float[256];
+        for (int i = 0; i < count; i++)
+        {
+            if (bias != null)
+            {
+                for (int n = start; n < end; n += 256)
+                {
+                    int width = Math.Min(end - n, 256);
+                    bias.Widen(n, offsets, width);
+                    for (int j = 0; j < width; j++)
+                        to[i][n + j] += offsets[j];
+                }
+            }
+            if (activation != Activation.None)
+                Activations.Apply(activation, new ReadOnlySpan<float>(to[i] + start, end - start), new Span<float>(to[i] + start, end - start));
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void One<T>(float* row, byte** columns, int length, float* sums)
+        where T : IStored
+    {
+        Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
+        Vector512<float> t0 = default, t1 = default, t2 = default, t3 = default;
+        byte* w0 = columns[0], w1 = columns[1], w2 = columns[2], w3 = columns[3];
+        nint k = 0;
+        for (; k <= length - 32; k += 32)
+        {
+            var x = Vector512.Load(row + k);
+            s0 = Vector512.FusedMultiplyAdd(T.Load(w0, k), x, s0);
+            s1 = Vector512.FusedMultiplyAdd(T.Load(w1, k), x, s1);
+            s2 = Vector512.FusedMultiplyAdd(T.Load(w2, k), x, s2);
+            s3 = Vector512.FusedMultiplyAdd(T.Load(w3, k), x, s3);
+            x = Vector512.Load(row + k + 16);
+            t0 = Vector512.FusedMultiplyAdd(T.Load(w0, k + 16), x, t0);
+            t1 = Vector512.FusedMultiplyAdd(T.Load(w1, k + 16), x, t1);
+            t2 = Vector512.FusedMultiplyAdd(T.Load(w2, k + 16), x, t2);
+            t3 = Vector512.FusedMultiplyAdd(T.Load(w3, k + 16), x, t3);
+        }
+        sums[0] = Vector512.Sum(s0 + t0) + Rest<T>(row, w0, k, length);
+        sums[1] = Vector512.Sum(s1 + t1) + Rest<T>(row, w1, k, length);
+        sums[2] = Vector512.Sum(s2 + t2) + Rest<T>(row, w2, k, length);
+        sums[3] = Vector512.Sum(s3 + t3) + Rest<T>(row, w3, k, length);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Four<T>(float** rows, byte** columns, int length, float* sums)
+        where T : IStored
+    {
+        Vector512<float> c00 = default, c01 = default, c02 = default, c03 = default;
+        Vector512<float> c10 = default, c11 = default, c12 = default, c13 = default;
+        Vector512<float> c20 = default, c21 = default, c22 = default, c23 = default;
+        Vector512<float> c30 = default, c31 = default, c32 = default, c33 = default;
+        float* x0 = rows[0], x1 = rows[1], x2 = rows[2], x3 = rows[3];
+        byte* w0 = columns[0], w1 = columns[1], w2 = columns[2], w3 = columns[3];
+        nint k = 0;
+        for (; k <= length - 16; k += 16)
+        {
+            var b0 = T.Load(w0, k);
+            var b1 = T.Load(w1, k);
+            var b2 = T.Load(w2, k);
+            var b3 = T.Load(w3, k);
+            var a = Vector512.Load(x0 + k);
+            c00 = Vector512.FusedMultiplyAdd(a, b0, c00);
+            c01 = Vector512.FusedMultiplyAdd(a, b1, c01);
+            c02 = Vector512.FusedMultiplyAdd(a, b2, c02);
+            c03 = Vector512.FusedMultiplyAdd(a, b3, c03);
+            a = Vector512.Load(x1 + k);
+            c10 = Vector512.FusedMultiplyAdd(a, b0, c10);
+            c11 = Vector512.FusedMultiplyAdd(a, b1, c11);
+            c12 = Vector512.FusedMultiplyAdd(a, b2, c12);
+            c13 = Vector512.FusedMultiplyAdd(a, b3, c13);
+            a = Vector512.Load(x2 + k);
+            c20 = Vector512.FusedMultiplyAdd(a, b0, c20);
+            c21 = Vector512.FusedMultiplyAdd(a, b1, c21);
+            c22 = Vector512.FusedMultiplyAdd(a, b2, c22);
+            c23 = Vector512.FusedMultiplyAdd(a, b3, c23);
+            a = Vector512.Load(x3 + k);
+            c30 = Vector512.FusedMultiplyAdd(a, b0, c30);
+            c31 = Vector512.FusedMultiplyAdd(a, b1, c31);
+            c32 = Vector512.FusedMultiplyAdd(a, b2, c32);
+            c33 = Vector512.FusedMultiplyAdd(a, b3, c33);
+        }
+        Store<T>(sums, c00, c01, c02, c03, x0, columns, k, length);
+        Store<T>(sums + 4, c10, c11, c12, c13, x1, columns, k, length);
+        Store<T>(sums + 8, c20, c21, c22, c23, x2, columns, k, length);
+        Store<T>(sums + 12, c30, c31, c32, c33, x3, columns, k, length);
+    }
+
+    private static void Store<T>(float* sums, Vector512<float> c0, Vector512<float> c1, Vector512<float> c2, Vector512<float> c3, float* row, byte** columns, nint k, int length)
+        where T : IStored
+    {
+        sums[0] = Vector512.Sum(c0) + Rest<T>(row, columns[0], k, length);
+        sums[1] = Vector512.Sum(c1) + Rest<T>(row, columns[1], k, length);
+        sums[2] = Vector512.Sum(c2) + Rest<T>(row, columns[2], k, length);
+        sums[3] = Vector512.Sum(c3) + Rest<T>(row, columns[3], k, length);
+    }
+
+    private static float Rest<T>(float* row, byte* column, nint k, int length)
+        where T : IStored
+    {
+        float sum = 0;
+        for (; k < length; k++)
+            sum += row[k] * T.One(column, k);
+        return sum;
+    }
+
+    /// <summary>A stored type, read at any byte address.</summary>
+    private interface IStored
+    {
+        static abstract int Size { get; }
+
+        static abstract Vector512<float> Load(byte* at, nint index);
+
+        static abstract float One(byte* at, nint index);
+    }
+
+    private readonly struct StoredSingle : IStored
+    {
+        public static int Size => 4;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load(byte* at, nint index) => Vector512.Load((float*)at + index);
+
+        public static float One(byte* at, nint index) => Unsafe.ReadUnaligned<float>((float*)at + index);
+    }
+
+    private readonly struct StoredBrain : IStored
+    {
+        public static int Size => 2;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load(byte* at, nint index) => (Bits(at, index) << 16).AsSingle();
+
+        public static float One(byte* at, nint index) => Conversion.FromBFloat16(Unsafe.ReadUnaligned<ushort>((ushort*)at + index));
+    }
+
+    private readonly struct StoredHalf : IStored
+    {
+        public static int Size => 2;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Load(byte* at, nint index) => PanelPacking.FromHalf(Bits(at, index));
+
+        public static float One(byte* at, nint index) => (float)Unsafe.ReadUnaligned<Half>((Half*)at + index);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<uint> Bits(byte* at, nint index) => Vector512.WidenLower(Vector256.Load((ushort*)at + index).ToVector512Unsafe());
+}

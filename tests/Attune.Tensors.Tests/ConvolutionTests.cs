@@ -1,0 +1,107 @@
+namespace Attune.Tensors.Tests;
+
+/// <summary>Convolutions against sums in double precision.</summary>
+[NoLeaks]
+public class ConvolutionTests
+{
+    private static readonly DataType[] Types = [DataType.Float32, DataType.BFloat16, DataType.Float16];
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Any_kernel_stride_and_padding_agrees_with_double_precision(bool narrow)
+    {
+        var random = new Random(11);
+        int[] channels = [1, 3, 4, 5, 15, 16, 17, 24, 33, 48, 100];
+        int[] kernels = [1, 2, 3, 3, 3, 5, 7];
+        for (int trial = 0; trial < 100; trial++)
+        {
+            int kernelHeight = kernels[random.Next(kernels.Length)];
+            int kernelWidth = random.Next(3) == 0 ? kernels[random.Next(kernels.Length)] : kernelHeight;
+            var geometry = random.Next(3) switch
+            {
+                0 => Conv2dGeometry.Same(kernelHeight / 2, random.Next(1, 3)),
+                1 => new Conv2dGeometry(2, 0, 0, 1, 1),
+                _ => new Conv2dGeometry(random.Next(1, 4), random.Next(4), random.Next(4), random.Next(4), random.Next(4)),
+            };
+            int height = random.Next(kernelHeight, kernelHeight + 12);
+            int width = random.Next(kernelWidth, kernelWidth + 12);
+            Check(random.Next(1, 3), height, width, channels[random.Next(channels.Length)], channels[random.Next(channels.Length)], kernelHeight, kernelWidth, geometry, Types[trial % 3], random, narrow);
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Layers_of_models_agree_with_double_precision(bool narrow)
+    {
+        var random = new Random(12);
+        Check(1, 32, 32, 64, 70, 3, 3, Conv2dGeometry.Same(1), DataType.Float16, random, narrow);
+        Check(1, 40, 24, 3, 128, 3, 3, Conv2dGeometry.Same(1), DataType.Float32, random, narrow);
+        Check(1, 8, 8, 320, 50, 3, 3, Conv2dGeometry.Same(1), DataType.BFloat16, random, narrow);
+        Check(2, 32, 32, 3, 20, 16, 16, new Conv2dGeometry(16, 0, 0, 0, 0), DataType.BFloat16, random, narrow);
+        Check(2, 17, 19, 16, 40, 1, 1, Conv2dGeometry.Same(0), DataType.Float16, random, narrow);
+        Check(1, 17, 19, 200, 33, 1, 1, Conv2dGeometry.Same(0, 2), DataType.Float32, random, narrow);
+    }
+
+    [Theory]
+    [InlineData(3)]
+    [InlineData(40)]
+    public void Threads_do_not_change_a_bit(int channels)
+    {
+        var random = new Random(13);
+        using var scope = new TensorScope();
+        using var stored = new StoredWeight([90, channels, 3, 3], DataType.Float16, 0, () => random.NextSingle() - 0.5f);
+        var x = LinearTests.RandomTensor([1, 40, 40, channels], random);
+        var many = x.Conv2d(stored.Weight, null, Conv2dGeometry.Same(1));
+        using var mode = new LinearTests.Mode(false, threads: 1);
+        Assert.Equal(x.Conv2d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray(), many.ToArray());
+    }
+
+    private static void Check(int batch, int height, int width, int inputs, int outputs, int kernelHeight, int kernelWidth, Conv2dGeometry geometry, DataType type, Random random, bool narrow)
+    {
+        using var scope = new TensorScope();
+        using var mode = new LinearTests.Mode(narrow);
+        using var stored = new StoredWeight([outputs, inputs, kernelHeight, kernelWidth], type, random.Next(70), () => random.NextSingle() - 0.4f);
+        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], type, random.Next(5), () => random.NextSingle()) : null;
+        int pad = random.Next(3) == 0 ? random.Next(1, 20) : 0;
+        var x = LinearTests.RandomTensor([batch, height, width, inputs + pad], random).Slice(3, pad / 2, inputs);
+        var y = x.Conv2d(stored.Weight, bias?.Weight, geometry);
+        var (outHeight, outWidth) = geometry.OutputSize(height, width, kernelHeight, kernelWidth);
+        Assert.Equal([batch, outHeight, outWidth, outputs], y.Shape);
+
+        float[] image = x.ToArray();
+        double error = 0;
+        double largest = 0;
+        for (int b = 0; b < batch; b++)
+        {
+            for (int row = 0; row < outHeight; row++)
+            {
+                for (int column = 0; column < outWidth; column++)
+                {
+                    var actual = y.Row(b, row, column);
+                    for (int n = 0; n < outputs; n++)
+                    {
+                        double sum = bias?.Values[n] ?? 0;
+                        for (int ky = 0; ky < kernelHeight; ky++)
+                        {
+                            for (int kx = 0; kx < kernelWidth; kx++)
+                            {
+                                int py = row * geometry.Stride + ky - geometry.Top;
+                                int px = column * geometry.Stride + kx - geometry.Left;
+                                if (py < 0 || py >= height || px < 0 || px >= width)
+                                    continue;
+                                for (int c = 0; c < inputs; c++)
+                                    sum += (double)image[((b * height + py) * width + px) * inputs + c] * stored.Values[((n * inputs + c) * kernelHeight + ky) * kernelWidth + kx];
+                            }
+                        }
+                        largest = Math.Max(largest, Math.Abs(sum));
+                        error = Math.Max(error, Math.Abs(actual[n] - sum));
+                        Assert.False(float.IsNaN(actual[n]));
+                    }
+                }
+            }
+        }
+        Assert.True(error <= 2e-6 * largest, $"[{batch}, {height}, {width}, {inputs}] {type} [{outputs}, {inputs}, {kernelHeight}, {kernelWidth}] {geometry}: {error / largest:e2} relative");
+    }
+}
