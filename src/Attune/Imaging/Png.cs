@@ -1,0 +1,142 @@
+using System.Buffers.Binary;
+using System.IO.Compression;
+using System.Text;
+
+namespace Attune.Imaging;
+
+/// <summary>Writes PNG files (ISO/IEC 15948): 8-bit RGB, no interlacing. The bytes depend on the pixels and texts alone.</summary>
+public static class Png
+{
+    private static readonly byte[] Signature = [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
+    private static readonly uint[] CrcTable = MakeCrcTable();
+
+    /// <summary>Writes an image.</summary>
+    /// <param name="image">The pixels.</param>
+    /// <param name="stream">Where to write.</param>
+    /// <param name="texts">Keywords (1 to 79 Latin-1 characters) and UTF-8 texts for iTXt chunks, in order.</param>
+    /// <exception cref="ArgumentException">A keyword is too long, empty or not Latin-1.</exception>
+    public static void Write(Image image, Stream stream, params ReadOnlySpan<KeyValuePair<string, string>> texts)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        ArgumentNullException.ThrowIfNull(stream);
+        stream.Write(Signature);
+        Span<byte> header = stackalloc byte[13];
+        BinaryPrimitives.WriteInt32BigEndian(header, image.Width);
+        BinaryPrimitives.WriteInt32BigEndian(header[4..], image.Height);
+        header[8] = 8;          // bits per channel
+        header[9] = 2;          // RGB
+        WriteChunk(stream, "IHDR", header);
+        foreach (var (keyword, text) in texts)
+        {
+            if (keyword.Length is < 1 or > 79 || keyword.Any(c => c is < ' ' or > '\u00FF' or (> '~' and < '\u00A1')))
+                throw new ArgumentException($"'{keyword}' is no PNG keyword: 1 to 79 printable Latin-1 characters.", nameof(texts));
+            WriteChunk(stream, "iTXt", [.. Encoding.Latin1.GetBytes(keyword), 0, 0, 0, 0, 0, .. Encoding.UTF8.GetBytes(text)]);
+        }
+        WriteChunk(stream, "IDAT", Compress(image));
+        WriteChunk(stream, "IEND", []);
+    }
+
+    /// <summary>Writes an image to a file, which is replaced only when it is complete.</summary>
+    public static void Save(Image image, string path, params ReadOnlySpan<KeyValuePair<string, string>> texts)
+    {
+        string temporary = path + ".part";
+        try
+        {
+            using (var stream = File.Create(temporary))
+                Write(image, stream, texts);
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
+    /// <summary>Each row with the filter of the smallest sum of absolute differences among none, left, up and Paeth, as the specification suggests.</summary>
+    private static ReadOnlySpan<byte> Compress(Image image)
+    {
+        int stride = image.Width * 3;
+        var output = new MemoryStream();
+        using (var zlib = new ZLibStream(output, CompressionLevel.Optimal, leaveOpen: true))
+        {
+            var candidates = new byte[5][];
+            for (int filter = 0; filter < 5; filter++)
+                candidates[filter] = new byte[stride + 1];
+            var zeros = new byte[stride];
+            for (int y = 0; y < image.Height; y++)
+            {
+                var row = image.Pixels.AsSpan(y * stride, stride);
+                var above = y == 0 ? zeros.AsSpan() : image.Pixels.AsSpan((y - 1) * stride, stride);
+                byte[] best = candidates[0];
+                long least = long.MaxValue;
+                foreach (int filter in (ReadOnlySpan<int>)[0, 1, 2, 4])
+                {
+                    long sum = Filter(filter, row, above, candidates[filter]);
+                    if (sum < least)
+                        (least, best) = (sum, candidates[filter]);
+                }
+                zlib.Write(best);
+            }
+        }
+        return output.GetBuffer().AsSpan(0, (int)output.Length);
+    }
+
+    private static long Filter(int filter, ReadOnlySpan<byte> row, ReadOnlySpan<byte> above, Span<byte> result)
+    {
+        result[0] = (byte)filter;
+        long sum = 0;
+        for (int i = 0; i < row.Length; i++)
+        {
+            int left = i < 3 ? 0 : row[i - 3];
+            int corner = i < 3 ? 0 : above[i - 3];
+            int predicted = filter switch { 0 => 0, 1 => left, 2 => above[i], _ => Paeth(left, above[i], corner) };
+            byte difference = (byte)(row[i] - predicted);
+            result[i + 1] = difference;
+            sum += Math.Abs((sbyte)difference);
+        }
+        return sum;
+    }
+
+    private static int Paeth(int left, int above, int corner)
+    {
+        int estimate = left + above - corner;
+        int toLeft = Math.Abs(estimate - left);
+        int toAbove = Math.Abs(estimate - above);
+        int toCorner = Math.Abs(estimate - corner);
+        return toLeft <= toAbove && toLeft <= toCorner ? left : toAbove <= toCorner ? above : corner;
+    }
+
+    private static void WriteChunk(Stream stream, string type, ReadOnlySpan<byte> data)
+    {
+        Span<byte> word = stackalloc byte[4];
+        BinaryPrimitives.WriteInt32BigEndian(word, data.Length);
+        stream.Write(word);
+        Encoding.ASCII.GetBytes(type, word);
+        stream.Write(word);
+        uint crc = Crc(Crc(0xFFFFFFFF, word), data) ^ 0xFFFFFFFF;
+        stream.Write(data);
+        BinaryPrimitives.WriteUInt32BigEndian(word, crc);
+        stream.Write(word);
+    }
+
+    private static uint Crc(uint crc, ReadOnlySpan<byte> data)
+    {
+        foreach (byte value in data)
+            crc = CrcTable[(crc ^ value) & 0xFF] ^ (crc >> 8);
+        return crc;
+    }
+
+    private static uint[] MakeCrcTable()
+    {
+        var table = new uint[256];
+        for (uint i = 0; i < 256; i++)
+        {
+            uint value = i;
+            for (int bit = 0; bit < 8; bit++)
+                value = (value & 1) != 0 ? 0xEDB88320 ^ (value >> 1) : value >> 1;
+            table[i] = value;
+        }
+        return table;
+    }
+}

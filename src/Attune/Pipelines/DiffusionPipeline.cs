@@ -1,0 +1,184 @@
+using System.Runtime.CompilerServices;
+using Attune.Imaging;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Pipelines;
+
+/// <summary>
+/// A diffusion model with everything around it, from an ordinary diffusers folder. Thread-safe: concurrent requests with different guidance share
+/// one set of weights.
+/// </summary>
+public abstract class DiffusionPipeline : IDisposable
+{
+    private readonly Lock _gate = new();
+    private int _running;
+    private bool _disposed;
+
+    /// <summary>The pipelines by the <c>_class_name</c> of model_index.json.</summary>
+    private static readonly Dictionary<string, Func<string, DiffusionPipeline>> Pipelines = new(StringComparer.Ordinal)
+    {
+        ["FluxPipeline"] = Flux.FluxPipeline.Open,
+    };
+
+    /// <summary>The <c>_class_name</c> of the checkpoint.</summary>
+    public abstract string ClassName { get; }
+
+    /// <summary>Width and height are multiples of this many pixels.</summary>
+    public abstract int SizeMultiple { get; }
+
+    /// <summary>The size, in pixels, of images when the request does not say.</summary>
+    public abstract int DefaultSize { get; }
+
+    /// <summary>The number of steps when the request does not say.</summary>
+    public abstract int DefaultSteps { get; }
+
+    /// <summary>The class names of the pipelines that can be loaded.</summary>
+    public static IReadOnlyCollection<string> SupportedClasses => Pipelines.Keys;
+
+    /// <summary>Opens a diffusers folder. Weights stay on disk, mapped into memory.</summary>
+    /// <param name="folder">The folder that holds model_index.json.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or the pipeline's class is not supported.</exception>
+    public static DiffusionPipeline Load(string folder)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        if (!Directory.Exists(folder))
+            throw new CheckpointException($"The folder '{folder}' does not exist.");
+        var index = ModelConfig.Read(Path.Combine(folder, "model_index.json"));
+        string name = index.ClassName ?? throw new CheckpointException($"'{index.Path}' has no _class_name.");
+        if (!Pipelines.TryGetValue(name, out var open))
+            throw new CheckpointException($"'{index.Path}': the pipeline {name} is not supported; supported are {string.Join(", ", Pipelines.Keys.Order(StringComparer.Ordinal))}.");
+        return open(folder);
+    }
+
+    /// <summary>
+    /// The denoising loop: yields after every step. The work runs on the thread pool, not on the caller's thread. Stopping the enumeration, or
+    /// cancelling (checked in every block), frees everything the run holds.
+    /// </summary>
+    /// <exception cref="ArgumentException">A value of the request is out of range; the message names it.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public async IAsyncEnumerable<DenoisingStep> DenoiseAsync(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        Check(request);
+        Enter();
+        try
+        {
+            using var run = await Task.Run(() => Begin(request, cancellation), cancellation).ConfigureAwait(false);
+            for (int i = 0; i < run.Steps; i++)
+            {
+                int step = i;
+                await Task.Run(() => run.Step(step, cancellation), cancellation).ConfigureAwait(false);
+                yield return new DenoisingStep(run, step);
+            }
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    /// <summary>Generates images.</summary>
+    /// <param name="request">What to generate.</param>
+    /// <param name="progress">Told of every step when it is done; its tensors may be read during the call alone.</param>
+    /// <param name="cancellation">Stops the work within a block.</param>
+    /// <returns>As many images as the request asks for.</returns>
+    /// <inheritdoc cref="DenoiseAsync" path="/exception"/>
+    public async Task<IReadOnlyList<Image>> GenerateAsync(GenerationRequest request, Action<DenoisingStep>? progress = null, CancellationToken cancellation = default)
+    {
+        IReadOnlyList<Image> images = [];
+        await foreach (var step in DenoiseAsync(request, cancellation).ConfigureAwait(false))
+        {
+            progress?.Invoke(step);
+            if (step.IsLast)
+                images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
+        }
+        return images;
+    }
+
+    /// <summary>The request with this pipeline's defaults filled in.</summary>
+    public GenerationRequest Resolve(GenerationRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return request with
+        {
+            Width = request.Width ?? DefaultSize,
+            Height = request.Height ?? DefaultSize,
+            Steps = request.Steps ?? DefaultSteps,
+            NegativePrompt = request.NegativePrompt ?? "",
+        };
+    }
+
+    /// <summary>Unmaps the weights.</summary>
+    /// <exception cref="InvalidOperationException">A run is still going on.</exception>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            if (_running > 0)
+                throw new InvalidOperationException("The pipeline cannot be disposed while it generates: cancel the runs and await them first.");
+            _disposed = true;
+        }
+        DisposeComponents();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Encodes the prompts, draws the noise and begins the scheduler.</summary>
+    internal abstract PipelineRun Begin(GenerationRequest request, CancellationToken cancellation);
+
+    /// <summary>Disposes the components.</summary>
+    private protected abstract void DisposeComponents();
+
+    private protected DiffusionPipeline()
+    {
+    }
+
+    /// <summary>The noise of a request, [count, height, width, channels]: drawn channels first, as the reference draws it. The caller disposes it.</summary>
+    private protected static Tensor DrawNoise(GenerationRequest request, int channels, int height, int width)
+    {
+        using var scope = new TensorScope();
+        if (request.InitialNoise is { } given)
+        {
+            Shape expected = [request.Count, height, width, channels];
+            if (given.Shape != expected)
+                throw new ArgumentException($"InitialNoise is {given.Shape}, expected {expected}.", nameof(request));
+            return TensorScope.Detach(given.Clone());
+        }
+        var drawn = Tensor.Empty([request.Count, channels, height, width]);
+        new TorchRandom(request.Seed).Normal(drawn.Span);
+        return TensorScope.Detach(drawn.Permute(0, 2, 3, 1));
+    }
+
+    private void Check(GenerationRequest request)
+    {
+        foreach (var (name, value) in new[] { ("Width", request.Width), ("Height", request.Height) })
+        {
+            if (value is { } size && (size <= 0 || size % SizeMultiple != 0))
+                throw new ArgumentException($"{name} is {size} pixels, expected a positive multiple of {SizeMultiple}.", nameof(request));
+        }
+        foreach (var (name, value) in new[] { ("Steps", request.Steps), ("Count", request.Count), ("MaxSequenceLength", request.MaxSequenceLength), ("NegativeMaxSequenceLength", request.NegativeMaxSequenceLength) })
+        {
+            if (value is <= 0)
+                throw new ArgumentException($"{name} is {value}, expected 1 or more.", nameof(request));
+        }
+        if (request.Steps > 1000)
+            throw new ArgumentException($"Steps is {request.Steps}, expected at most 1000.", nameof(request));
+    }
+
+    private void Enter()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _running++;
+        }
+    }
+
+    private void Leave()
+    {
+        lock (_gate)
+            _running--;
+    }
+}

@@ -1,0 +1,167 @@
+using Attune.Attention;
+using Attune.Autoencoders;
+using Attune.Models;
+using Attune.Models.Flux;
+using Attune.Schedulers;
+using Attune.Tensors;
+using Attune.TextEncoders.Clip;
+using Attune.TextEncoders.T5;
+using Attune.Tokenizers;
+using Attune.Weights;
+
+namespace Attune.Pipelines.Flux;
+
+/// <summary>
+/// FLUX.1 (schnell, dev): CLIP gives the pooled embedding, T5 the text tokens; latents are packed two by two pixels to a token.
+/// </summary>
+public sealed class FluxPipeline : DiffusionPipeline
+{
+    private const int DefaultSequenceLength = 512;
+    private readonly Tokenizer _tokenizer;
+    private readonly Tokenizer _tokenizer2;
+    private readonly ClipTextModel _textEncoder;
+    private readonly T5EncoderModel _textEncoder2;
+    private readonly FluxTransformer _transformer;
+    private readonly AutoencoderKl _vae;
+    private readonly Scheduler _scheduler;
+
+    private FluxPipeline(Components owned, string folder)
+    {
+        _tokenizer = Tokenizer.Load(Path.Combine(folder, "tokenizer"));
+        _tokenizer2 = Tokenizer.Load(Path.Combine(folder, "tokenizer_2"));
+        _scheduler = Scheduler.Load(Path.Combine(folder, "scheduler"));
+        _textEncoder = owned.Add(ClipTextModel.Load(Path.Combine(folder, "text_encoder")));
+        _textEncoder2 = owned.Add(T5EncoderModel.Load(Path.Combine(folder, "text_encoder_2")));
+        _transformer = owned.Add(FluxTransformer.Load(Path.Combine(folder, "transformer")));
+        _vae = owned.Add(AutoencoderKl.Load(Path.Combine(folder, "vae")));
+    }
+
+    /// <inheritdoc/>
+    public override string ClassName => "FluxPipeline";
+
+    /// <inheritdoc/>
+    public override int SizeMultiple => 2 * _vae.ScaleFactor;
+
+    /// <inheritdoc/>
+    public override int DefaultSize => _vae.SampleSize;
+
+    /// <summary>4 for schnell, which embeds no guidance; 28 for dev.</summary>
+    public override int DefaultSteps => _transformer.Config.GuidanceEmbeds ? 28 : 4;
+
+    internal static FluxPipeline Open(string folder) => Components.Build(owned => new FluxPipeline(owned, folder));
+
+    internal override PipelineRun Begin(GenerationRequest request, CancellationToken cancellation)
+    {
+        request = Resolve(request);
+        var (height, width) = (request.Height!.Value / _vae.ScaleFactor, request.Width!.Value / _vae.ScaleFactor);
+        int channels = _transformer.Config.InChannels / 4;
+        var noise = DrawNoise(request, channels, height, width);
+        using var scope = new TensorScope();
+        int length = request.MaxSequenceLength ?? DefaultSequenceLength;
+        var positive = Encode(request.Prompt, length, cancellation);
+        var negative = request.Guidance.NeedsNegativePrompt ? Encode(request.NegativePrompt!, request.NegativeMaxSequenceLength ?? length, cancellation) : null;
+        return new Run(this, request, Packing.Ids(height / 2, width / 2))
+        {
+            Positive = positive,
+            Negative = negative,
+            Noise = noise,
+            Latents = TensorScope.Detach(Packing.Pack(noise)),
+        };
+    }
+
+    private protected override void DisposeComponents()
+    {
+        _textEncoder.Dispose();
+        _textEncoder2.Dispose();
+        _transformer.Dispose();
+        _vae.Dispose();
+    }
+
+    private Conditioning Encode(string prompt, int length, CancellationToken cancellation)
+    {
+        int[] clip = _tokenizer.Encode(prompt, new TokenizerOptions { MaxLength = _textEncoder.MaxLength, Padding = TokenPadding.MaxLength, Truncation = true }).Ids;
+        int[] t5 = _tokenizer2.Encode(prompt, new TokenizerOptions { MaxLength = length, Padding = TokenPadding.MaxLength, Truncation = true }).Ids;
+        using var scope = new TensorScope();
+        var pooled = _textEncoder.Encode([clip], cancellation: cancellation).PooledOutput!;
+        var text = _textEncoder2.Encode([t5], cancellation: cancellation);
+        return new Conditioning(TensorScope.Detach(text), TensorScope.Detach(pooled));
+    }
+
+    private sealed class Run : PipelineRun
+    {
+        private readonly FluxPipeline _pipeline;
+        private readonly ISchedulerRun _schedule;
+        private readonly Tensor _ids;
+
+        public Run(FluxPipeline pipeline, GenerationRequest request, Tensor ids)
+            : base(request, request.Steps!.Value)
+        {
+            _pipeline = pipeline;
+            _ids = TensorScope.Detach(ids);
+            double[] sigmas = [.. Enumerable.Range(0, Steps).Select(i => 1 - i * (1 - 1.0 / Steps) / Math.Max(Steps - 1, 1))];
+            _schedule = pipeline._scheduler.Begin(new SchedulerRequest { Sigmas = sigmas, Mu = pipeline._scheduler.ShiftFor(ids.Shape[0]) });
+        }
+
+        public override IReadOnlyList<float> Timesteps => _schedule.Timesteps;
+
+        public override IReadOnlyList<float> Sigmas => _schedule.Sigmas;
+
+        public override Tensor Decode(CancellationToken cancellation)
+        {
+            using var scope = new TensorScope();
+            var vae = _pipeline._vae;
+            var latents = Packing.Unpack(Latents, Request.Height!.Value / vae.ScaleFactor, Request.Width!.Value / vae.ScaleFactor);
+            var image = vae.Decode(latents.Affine(1 / vae.ScalingFactor, vae.ShiftFactor), cancellation);
+            return TensorScope.Detach(image.Affine(0.5f, 0.5f).Clamp(0, 1));
+        }
+
+        public override void Dispose()
+        {
+            _ids.Dispose();
+            _schedule.Dispose();
+            base.Dispose();
+        }
+
+        protected override Tensor Predict(int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation)
+        {
+            float? guidance = _pipeline._transformer.Config.GuidanceEmbeds ? Request.GuidanceScale ?? 3.5f : null;
+            return _pipeline._transformer.Predict(new FluxInput(Latents, _ids, [Timesteps[step] / 1000], positive, negative, guidance), steering, cancellation);
+        }
+
+        protected override Tensor Advance(int step, Tensor prediction) => _schedule.Step(prediction, step, Latents);
+    }
+}
+
+/// <summary>How FLUX.1 turns latents into tokens: two by two pixels each, channels in the order (channel, row, column).</summary>
+internal static class Packing
+{
+    /// <summary>[batch, height, width, channels] to [batch, height / 2 width / 2, 4 channels].</summary>
+    public static Tensor Pack(Tensor latents)
+    {
+        var (batch, height, width, channels) = (latents.Shape[0], latents.Shape[1], latents.Shape[2], latents.Shape[3]);
+        using var scope = new TensorScope();
+        var packed = latents.Reshape(batch, height / 2, 2, width / 2, 2, channels).Permute(0, 1, 3, 5, 2, 4);
+        return scope.Keep(packed.Reshape(batch, height / 2 * (width / 2), 4 * channels));
+    }
+
+    /// <summary>The inverse of <see cref="Pack"/>; height and width are those of the latents.</summary>
+    public static Tensor Unpack(Tensor tokens, int height, int width)
+    {
+        var (batch, channels) = (tokens.Shape[0], tokens.Shape[2] / 4);
+        using var scope = new TensorScope();
+        var latents = tokens.Reshape(batch, height / 2, width / 2, channels, 2, 2).Permute(0, 1, 4, 2, 5, 3);
+        return scope.Keep(latents.Reshape(batch, height, width, channels));
+    }
+
+    /// <summary>[tokens, 3]: 0, row, column of each token.</summary>
+    public static Tensor Ids(int rows, int columns)
+    {
+        var ids = Tensor.Empty([rows * columns, 3]);
+        for (int i = 0; i < rows * columns; i++)
+        {
+            var id = ids.Row(i);
+            (id[0], id[1], id[2]) = (0, i / columns, i % columns);
+        }
+        return ids;
+    }
+}
