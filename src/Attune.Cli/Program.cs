@@ -1,5 +1,9 @@
 using System.CommandLine;
+using Attune.Cli;
 using Attune.Cli.Commands;
 
-var root = new RootCommand("Attune generates images with diffusion models and steers them in attention space.") { VerifyCommand.Create() };
-return root.Parse(args).Invoke();
+var root = new RootCommand("Attune generates images with diffusion models and steers them in attention space.")
+{
+    GenerateCommand.Create(), VerifyCommand.Create(), BenchCommand.Create(), InspectCommand.Create(),
+};
+return await Application.RunAsync(root, args).ConfigureAwait(false);

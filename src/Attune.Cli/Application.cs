@@ -1,0 +1,27 @@
+using System.CommandLine;
+using Attune.Weights;
+
+namespace Attune.Cli;
+
+/// <summary>Runs a command line so that an error is one clear line and an exit code, never a stack trace.</summary>
+internal static class Application
+{
+    public static async Task<int> RunAsync(RootCommand root, string[] args)
+    {
+        try
+        {
+            return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            await Console.Error.WriteLineAsync("attune: cancelled").ConfigureAwait(false);
+            return 130;
+        }
+        catch (Exception exception) when (exception is CheckpointException or ArgumentException or FormatException or IOException or UnauthorizedAccessException or NotSupportedException or OutOfMemoryException or InvalidOperationException)
+        {
+            string message = exception is ArgumentException { ParamName: { } name } ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : exception.Message;
+            await Console.Error.WriteLineAsync($"attune: {message.ReplaceLineEndings(" ")}").ConfigureAwait(false);
+            return 1;
+        }
+    }
+}
