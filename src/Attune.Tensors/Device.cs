@@ -107,6 +107,9 @@ public abstract class Device
     /// <summary>output = multiplier x + addend; the output may be x.</summary>
     public abstract void Affine(Tensor x, float multiplier, float addend, Tensor output);
 
+    /// <summary>Each element, no less than a minimum and no more than a maximum; the output may be x.</summary>
+    public abstract void Clamp(Tensor x, float minimum, float maximum, Tensor output);
+
     /// <summary>output = a x + b y for tensors of one shape; the output may be x or y.</summary>
     public abstract void Combine(float a, Tensor x, float b, Tensor y, Tensor output);
 

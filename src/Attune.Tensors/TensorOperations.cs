@@ -155,6 +155,14 @@ public static class TensorOperations
         return output;
     }
 
+    /// <summary>Each element, no less than <paramref name="minimum"/> and no more than <paramref name="maximum"/>.</summary>
+    public static Tensor Clamp(this Tensor x, float minimum, float maximum, Tensor? into = null)
+    {
+        var output = Target(into, x.Shape, x);
+        x.Device.Clamp(x, minimum, maximum, output);
+        return output;
+    }
+
     /// <summary>a x + b y for tensors of one shape.</summary>
     public static Tensor Combine(float a, Tensor x, float b, Tensor y, Tensor? into = null)
     {

@@ -18,7 +18,7 @@ internal static class NagBenchmark
         var config = FluxConfig.Real;
         var weights = RandomWeights.Checkpoint(seed: 1);
         var first = new DoubleStreamBlock(weights.Root.At("transformer_blocks.0"), config);
-        var second = new[] { 0, 1 }.Select(i => new SingleStreamBlock(weights.Root.At("single_transformer_blocks", i), config)).ToArray();
+        var second = Enumerable.Range(0, 2).Select(i => new SingleStreamBlock(weights.Root.At("single_transformer_blocks", i), config)).ToArray();
         var random = new TorchRandom(2);
         Tensor Noise(Shape shape)
         {

@@ -2,7 +2,6 @@ using System.CommandLine;
 using Attune.Cli.Verification;
 using Attune.Tensors;
 using Attune.Weights;
-using Spectre.Console;
 
 namespace Attune.Cli.Commands;
 
@@ -15,11 +14,11 @@ internal static class VerifyCommand
         var only = new Option<string[]>("--only") { Description = "Run only cases GROUP/NAME that match a glob with *, ? and [..]; may be given several times.", DefaultValueFactory = _ => [] };
         var require = new Option<bool>("--require") { Description = "Fail also when a selected case is unsupported, or none was found." };
         var command = new Command("verify", "Compare every number with golden values of the reference implementations.") { directory, only, require };
-        command.SetAction(result => Run(result.GetRequiredValue(directory), result.GetRequiredValue(only), result.GetValue(require), AnsiConsole.Console));
+        command.SetAction(result => Run(result.GetRequiredValue(directory), result.GetRequiredValue(only), result.GetValue(require), Console.Out));
         return command;
     }
 
-    internal static int Run(string directory, IReadOnlyList<string> only, bool require, IAnsiConsole console)
+    internal static int Run(string directory, IReadOnlyList<string> only, bool require, TextWriter output)
     {
         var globs = only.Select(pattern => new Glob(pattern)).ToArray();
         var (passed, failed, unsupported) = (0, 0, 0);
@@ -34,20 +33,20 @@ internal static class VerifyCommand
                 results.Require(TensorMemory.LiveTensors == before, $"{TensorMemory.LiveTensors - before} tensors leaked");
                 bool good = results.WorstRatio <= 1;
                 (passed, failed) = good ? (passed + 1, failed) : (passed, failed + 1);
-                console.WriteLine($"{(good ? "pass" : "FAIL")}  {name}  {Format(results.WorstRatio)} of the tolerance{(results.Worst.Length > 0 ? $" ({results.Worst})" : "")}");
+                output.WriteLine($"{(good ? "pass" : "FAIL")}  {name}  {Format(results.WorstRatio)} of the tolerance{(results.Worst.Length > 0 ? $" ({results.Worst})" : "")}");
             }
             catch (UnsupportedCaseException exception)
             {
                 unsupported++;
-                console.WriteLine($"----  {name}  unsupported: {exception.Message}");
+                output.WriteLine($"----  {name}  unsupported: {exception.Message}");
             }
             catch (Exception exception) when (exception is CheckpointException or ArgumentException or InvalidOperationException or KeyNotFoundException or NotSupportedException)
             {
                 failed++;
-                console.WriteLine($"FAIL  {name}  {exception.GetType().Name}: {exception.Message}");
+                output.WriteLine($"FAIL  {name}  {exception.GetType().Name}: {exception.Message}");
             }
         }
-        console.WriteLine($"{passed} passed, {failed} failed, {unsupported} unsupported");
+        output.WriteLine($"{passed} passed, {failed} failed, {unsupported} unsupported");
         return failed > 0 || (require && (unsupported > 0 || passed == 0)) ? 1 : 0;
     }
 

@@ -96,7 +96,7 @@ internal sealed class CaseResults(GoldenCase golden)
 
     private void Note(double ratio, string what)
     {
-        if (Worst.Length == 0 || ratio > WorstRatio)
+        if (ratio > WorstRatio)
             (WorstRatio, Worst) = (ratio, what);
     }
 }

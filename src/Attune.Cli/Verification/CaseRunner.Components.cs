@@ -1,6 +1,10 @@
 using Attune.Attention;
+using Attune.Autoencoders;
 using Attune.Models;
 using Attune.Models.Flux;
+using Attune.Tensors;
+using Attune.TextEncoders.Clip;
+using Attune.TextEncoders.T5;
 
 namespace Attune.Cli.Verification;
 
@@ -10,8 +14,78 @@ internal static partial class CaseRunner
     {
         switch (golden.Class)
         {
+            case "CLIPTextModel" or "CLIPTextModelWithProjection": RunClip(golden, results); break;
+            case "T5EncoderModel" or "UMT5EncoderModel": RunT5(golden, results); break;
+            case "AutoencoderKL" or "AutoencoderKLFlux2" or "AutoencoderTiny": RunAutoencoder(golden, results); break;
             case "FluxTransformer2DModel": RunFluxTransformer(golden, results); break;
             default: throw new UnsupportedCaseException($"class {golden.Class}");
+        }
+    }
+
+    private static void RunClip(GoldenCase golden, CaseResults results)
+    {
+        using var model = ClipTextModel.Load(golden.Checkpoint);
+        int[] hidden = [.. Enumerable.Range(0, model.Layers + 1)];
+        using var output = model.Encode(IdRows(golden, "input_ids"), hidden);
+        results.Check("last_hidden_state", output.LastHiddenState!);
+        if (output.PooledOutput is { } pooled)
+            results.Check("pooler_output", pooled);
+        if (output.TextEmbeds is { } embeds)
+            results.Check("text_embeds", embeds);
+        for (int i = 0; i < hidden.Length; i++)
+            results.Check(FormattableString.Invariant($"hidden_states.{i}"), output.HiddenStates[i]);
+    }
+
+    /// <summary>Where a mask is given, the reference sets the rows of pads to zero before comparison.</summary>
+    private static void RunT5(GoldenCase golden, CaseResults results)
+    {
+        using var model = T5EncoderModel.Load(golden.Checkpoint);
+        var ids = IdRows(golden, "input_ids");
+        var mask = golden.HasInput("attention_mask") ? IdRows(golden, "attention_mask") : null;
+        int[] hidden = [.. Enumerable.Range(0, model.Layers + 1)];
+        var states = model.EncodeHiddenStates(ids, hidden, mask);
+        for (int i = 0; i < states.Count; i++)
+        {
+            var state = states[i];
+            if (mask != null)
+                state = state.Multiply(golden.Input("attention_mask").Reshape(ids.Count, ids[0].Length, 1));
+            results.Check(FormattableString.Invariant($"hidden_states.{i}"), state);
+            if (i == states.Count - 1)
+                results.Check("last_hidden_state", state);
+        }
+    }
+
+    private static void RunAutoencoder(GoldenCase golden, CaseResults results)
+    {
+        bool decode = golden.Text("method") == "decode";
+        var input = golden.Input(decode ? "latents" : "image").Permute(0, 2, 3, 1);
+        void Check(string name, Tensor value) => results.Check(name, value.Permute(0, 3, 1, 2));
+        void CheckPosterior(DiagonalGaussian posterior)
+        {
+            Check("mean", posterior.Mean);
+            Check("logvar", posterior.LogVariance);
+        }
+
+        if (golden.Class == "AutoencoderKL")
+        {
+            using var model = AutoencoderKl.Load(golden.Checkpoint);
+            if (decode)
+                Check("image", model.Decode(input));
+            else
+                CheckPosterior(model.Encode(input));
+        }
+        else if (golden.Class == "AutoencoderKLFlux2")
+        {
+            using var model = AutoencoderKlFlux2.Load(golden.Checkpoint);
+            if (decode)
+                Check("image", model.Decode(input));
+            else
+                CheckPosterior(model.Encode(input));
+        }
+        else
+        {
+            using var model = AutoencoderTiny.Load(golden.Checkpoint);
+            Check(decode ? "image" : "latents", decode ? model.Decode(input) : model.Encode(input));
         }
     }
 
@@ -22,5 +96,12 @@ internal static partial class CaseRunner
         float? guidance = golden.HasInput("guidance") ? golden.Input("guidance").Span[0] : null;
         var input = new FluxInput(golden.Input("hidden_states"), golden.Input("img_ids"), golden.Input("timestep").ToArray(), conditioning, GuidanceScale: guidance);
         results.Check("sample", model.Predict(input, Steering.Plain));
+    }
+
+    /// <summary>An integer input [batch, tokens] as rows.</summary>
+    private static IReadOnlyList<int[]> IdRows(GoldenCase golden, string name)
+    {
+        int length = golden.InputShape(name)[1];
+        return [.. golden.InputIntegers(name).Chunk(length).Select(row => row.Select(id => (int)id).ToArray())];
     }
 }

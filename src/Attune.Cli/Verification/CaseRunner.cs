@@ -2,6 +2,8 @@ using System.Text.Json;
 using Attune.Attention;
 using Attune.Guidance;
 using Attune.Tensors;
+using Attune.Tokenizers;
+using Attune.Weights;
 
 namespace Attune.Cli.Verification;
 
@@ -16,7 +18,11 @@ internal static partial class CaseRunner
         var results = new CaseResults(golden);
         switch (golden.Kind)
         {
+            case "randn": RunRandn(golden, results); break;
+            case "tokenizer": RunTokenizer(golden, results); break;
             case "attention": RunAttention(golden, results); break;
+            case "scheduler": RunScheduler(golden, results); break;
+            case "pipeline": RunPipeline(golden, results); break;
             case "component": RunComponent(golden, results); break;
             default: throw new UnsupportedCaseException($"kind {golden.Kind}");
         }
@@ -55,6 +61,49 @@ internal static partial class CaseRunner
             }
         }
         return rules;
+    }
+
+    private static void RunRandn(GoldenCase golden, CaseResults results)
+    {
+        var shape = Shape.Create([.. golden.Arguments.GetProperty("shape").EnumerateArray().Select(axis => axis.GetInt32())]);
+        var random = new TorchRandom(golden.Arguments.GetProperty("seed").GetInt64());
+        var draws = Enumerable.Range(0, golden.Int("draws", 1)).Select(_ =>
+        {
+            var draw = Tensor.Empty(shape);
+            random.Normal(draw.Span);
+            return draw;
+        }).ToArray();
+        results.Check("values", draws.Length == 1 ? draws[0] : TensorOperations.Concatenate(0, draws));
+    }
+
+    private static void RunTokenizer(GoldenCase golden, CaseResults results)
+    {
+        Tokenizer tokenizer;
+        try
+        {
+            tokenizer = Tokenizer.Load(golden.Checkpoint);
+        }
+        catch (CheckpointException exception) when (exception.Message.Contains("not supported", StringComparison.Ordinal))
+        {
+            throw new UnsupportedCaseException(exception.Message);
+        }
+        if (!golden.Arguments.TryGetProperty("texts", out var texts))
+        {
+            foreach (var row in golden.Beside("strings").EnumerateArray())
+            {
+                string text = row.GetProperty("text").GetString()!;
+                int[] expected = [.. row.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
+                int[] ids = tokenizer.Encode(text).Ids;
+                results.Require(ids.AsSpan().SequenceEqual(expected), $"'{text}' is [{string.Join(' ', ids)}], expected [{string.Join(' ', expected)}]");
+            }
+            return;
+        }
+        var options = new TokenizerOptions { MaxLength = golden.Int("max_length", 0), Padding = TokenPadding.MaxLength, Truncation = true };
+        if (golden.OptionalText("padding_side") is "left")
+            throw new UnsupportedCaseException("padding on the left");
+        var rows = texts.EnumerateArray().Select(text => tokenizer.Encode(text.GetString()!, options)).ToArray();
+        results.CheckIntegers("input_ids", [.. rows.SelectMany(row => row.Ids.Select(id => (long)id))]);
+        results.CheckIntegers("attention_mask", [.. rows.SelectMany(row => row.Mask.Select(id => (long)id))]);
     }
 
     private static void RunAttention(GoldenCase golden, CaseResults results)

@@ -93,7 +93,7 @@ public static class Png
             int predicted = filter switch { 0 => 0, 1 => left, 2 => above[i], _ => Paeth(left, above[i], corner) };
             byte difference = (byte)(row[i] - predicted);
             result[i + 1] = difference;
-            sum += Math.Abs((sbyte)difference);
+            sum += Math.Abs((int)(sbyte)difference);
         }
         return sum;
     }

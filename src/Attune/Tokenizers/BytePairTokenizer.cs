@@ -10,6 +10,7 @@ namespace Attune.Tokenizers;
 internal sealed partial class BytePairTokenizer : Tokenizer
 {
     private const string WordEnd = "</w>";
+    private static readonly string[] Contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
     private static readonly string[] ByteSymbols = MakeByteSymbols();
     private readonly Dictionary<string, int> _vocabulary;
     private readonly Dictionary<(string, string), int> _ranks;
@@ -41,10 +42,13 @@ internal sealed partial class BytePairTokenizer : Tokenizer
 
     protected override void EncodePiece(string text, bool first, List<int> ids)
     {
-        foreach (var word in Words().EnumerateMatches(text))
+        for (int start = 0, end; start < text.Length; start = end)
         {
+            end = WordAt(text, start, out bool counts);
+            if (!counts)
+                continue;
             var symbols = new List<string>();
-            foreach (byte value in Encoding.UTF8.GetBytes(text.Substring(word.Index, word.Length)))
+            foreach (byte value in Encoding.UTF8.GetBytes(text[start..end]))
                 symbols.Add(ByteSymbols[value]);
             symbols[^1] += WordEnd;
             foreach (string symbol in Merge(symbols))
@@ -53,6 +57,44 @@ internal sealed partial class BytePairTokenizer : Tokenizer
     }
 
     private int? UnknownId => EndId;
+
+    /// <summary>
+    /// The end of the word at a position: an English contraction, a run of letters, a single digit, or a run of anything else but white space. By code
+    /// point: regular expressions of .NET see the halves of characters beyond the first plane.
+    /// </summary>
+    private static int WordAt(string text, int start, out bool counts)
+    {
+        counts = true;
+        foreach (string contraction in Contractions)
+        {
+            if (string.CompareOrdinal(text, start, contraction, 0, contraction.Length) == 0)
+                return start + contraction.Length;
+        }
+        int end = start;
+        WordKind? kind = null;
+        while (end < text.Length)
+        {
+            Rune.DecodeFromUtf16(text.AsSpan(end), out var rune, out int length);
+            var next = KindOf(rune);
+            if (kind != null && (next != kind || kind == WordKind.Number))
+                break;
+            kind = next;
+            end += length;
+        }
+        counts = kind != WordKind.Space;
+        return end;
+    }
+
+    private static WordKind KindOf(Rune rune) => Rune.IsWhiteSpace(rune) ? WordKind.Space : Rune.IsLetter(rune) ? WordKind.Letter
+        : Rune.GetUnicodeCategory(rune) is UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber ? WordKind.Number : WordKind.Other;
+
+    private enum WordKind
+    {
+        Space,
+        Letter,
+        Number,
+        Other,
+    }
 
     /// <summary>Joins the pair of the lowest rank, the leftmost of equals, until none is left: a heap over a linked list, so that long words stay cheap.</summary>
     private List<string> Merge(List<string> symbols)
@@ -129,7 +171,4 @@ internal sealed partial class BytePairTokenizer : Tokenizer
 
     [GeneratedRegex(@"\s+", RegexOptions.CultureInvariant)]
     private static partial Regex Whitespace();
-
-    [GeneratedRegex(@"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", RegexOptions.CultureInvariant)]
-    private static partial Regex Words();
 }

@@ -96,8 +96,9 @@ internal static class CanonicalComposition
         int written = 0;
         int starter = -1;
         int lastClass = -1;
-        foreach (int code in codes)
+        for (int i = 0; i < codes.Count; i++)
         {
+            int code = codes[i];
             int combining = ClassOf(code);
             if (starter >= 0 && (lastClass < combining || lastClass == -1) && Pair(codes[starter], code) is { } composed)
             {

@@ -10,6 +10,7 @@ public sealed unsafe class Checkpoint : IDisposable
     private readonly Dictionary<string, Weight> _weights = [];
     private readonly HashSet<string> _used = [];
     private readonly List<MappedFile> _files = [];
+    private Func<string, Shape, Weight>? _make;
 
     private Checkpoint(string path) => Path = path;
 
@@ -62,6 +63,9 @@ public sealed unsafe class Checkpoint : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _files.ForEach(f => f.Dispose());
 
+    /// <summary>A checkpoint whose weights are made when a model asks for them, for measurements without files.</summary>
+    internal static Checkpoint Synthetic(Func<string, Shape, Weight> make) => new("synthetic") { _make = make };
+
     internal bool Contains(string name) => _weights.ContainsKey(name) || _weights.Keys.Any(n => n.StartsWith(name + ".", StringComparison.Ordinal));
 
     internal Shape? ShapeOf(string name) => _weights.TryGetValue(name, out var weight) ? weight.Shape : null;
@@ -71,7 +75,11 @@ public sealed unsafe class Checkpoint : IDisposable
     internal Weight? Find(string name, Shape shape)
     {
         if (!_weights.TryGetValue(name, out var weight))
-            return null;
+        {
+            if (_make == null)
+                return null;
+            _weights[name] = weight = _make(name, shape);
+        }
         if (weight.Shape != shape)
             throw new CheckpointException($"'{Path}': the tensor {name} is {weight.Shape}, expected {shape}.");
         _used.Add(name);

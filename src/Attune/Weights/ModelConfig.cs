@@ -54,6 +54,9 @@ public sealed class ModelConfig
     /// <summary>Whether a key exists and is not null.</summary>
     public bool Has(string key) => Find(key) != null;
 
+    /// <summary>All keys, in the order of the file.</summary>
+    public IEnumerable<string> Keys() => _root.EnumerateObject().Select(property => property.Name);
+
     /// <summary>A raw value, or null when it is missing or null.</summary>
     public JsonElement? Find(string key) =>
         _root.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;

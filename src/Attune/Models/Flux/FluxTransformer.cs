@@ -263,6 +263,9 @@ public sealed record FluxConfig
 
     internal int Width => NumAttentionHeads * AttentionHeadDim;
 
+    /// <summary>The released models: what the configuration's defaults say.</summary>
+    internal static FluxConfig Real { get; } = Read(ModelConfig.Parse("defaults", "{}"u8.ToArray()));
+
     internal static FluxConfig Read(ModelConfig json)
     {
         int inputs = json.Int("in_channels", 64);

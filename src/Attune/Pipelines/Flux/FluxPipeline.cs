@@ -24,6 +24,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     private readonly FluxTransformer _transformer;
     private readonly AutoencoderKl _vae;
     private readonly Scheduler _scheduler;
+    private readonly int _size;
 
     private FluxPipeline(Components owned, string folder)
     {
@@ -34,16 +35,17 @@ public sealed class FluxPipeline : DiffusionPipeline
         _textEncoder2 = owned.Add(T5EncoderModel.Load(Path.Combine(folder, "text_encoder_2")));
         _transformer = owned.Add(FluxTransformer.Load(Path.Combine(folder, "transformer")));
         _vae = owned.Add(AutoencoderKl.Load(Path.Combine(folder, "vae")));
+        _size = ModelConfig.Read(Path.Combine(folder, "vae", "config.json")).Int("sample_size", 1024);
     }
 
     /// <inheritdoc/>
     public override string ClassName => "FluxPipeline";
 
     /// <inheritdoc/>
-    public override int SizeMultiple => 2 * _vae.ScaleFactor;
+    public override int SizeMultiple => 2 * _vae.PixelsPerLatent;
 
     /// <inheritdoc/>
-    public override int DefaultSize => _vae.SampleSize;
+    public override int DefaultSize => _size;
 
     /// <summary>4 for schnell, which embeds no guidance; 28 for dev.</summary>
     public override int DefaultSteps => _transformer.Config.GuidanceEmbeds ? 28 : 4;
@@ -53,7 +55,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override PipelineRun Begin(GenerationRequest request, CancellationToken cancellation)
     {
         request = Resolve(request);
-        var (height, width) = (request.Height!.Value / _vae.ScaleFactor, request.Width!.Value / _vae.ScaleFactor);
+        var (height, width) = (request.Height!.Value / _vae.PixelsPerLatent, request.Width!.Value / _vae.PixelsPerLatent);
         int channels = _transformer.Config.InChannels / 4;
         var noise = DrawNoise(request, channels, height, width);
         using var scope = new TensorScope();
@@ -110,9 +112,9 @@ public sealed class FluxPipeline : DiffusionPipeline
         {
             using var scope = new TensorScope();
             var vae = _pipeline._vae;
-            var latents = Packing.Unpack(Latents, Request.Height!.Value / vae.ScaleFactor, Request.Width!.Value / vae.ScaleFactor);
-            var image = vae.Decode(latents.Affine(1 / vae.ScalingFactor, vae.ShiftFactor), cancellation);
-            return TensorScope.Detach(image.Affine(0.5f, 0.5f).Clamp(0, 1));
+            var latents = Packing.Unpack(Latents, Request.Height!.Value / vae.PixelsPerLatent, Request.Width!.Value / vae.PixelsPerLatent);
+            var image = vae.Decode(vae.Denormalize(latents), cancellation).Affine(0.5f, 0.5f);
+            return TensorScope.Detach(image.Clamp(0, 1));
         }
 
         public override void Dispose()
@@ -125,7 +127,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         protected override Tensor Predict(int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation)
         {
             float? guidance = _pipeline._transformer.Config.GuidanceEmbeds ? Request.GuidanceScale ?? 3.5f : null;
-            return _pipeline._transformer.Predict(new FluxInput(Latents, _ids, [Timesteps[step] / 1000], positive, negative, guidance), steering, cancellation);
+            return _pipeline._transformer.Predict(new FluxInput(Latents, _ids, [_schedule.TimestepOf(step) / 1000], positive, negative, guidance), steering, cancellation);
         }
 
         protected override Tensor Advance(int step, Tensor prediction) => _schedule.Step(prediction, step, Latents);
