@@ -98,10 +98,14 @@ internal static partial class CaseRunner
             }
             return;
         }
-        var options = new TokenizerOptions { MaxLength = golden.Int("max_length", 0), Padding = TokenPadding.MaxLength, Truncation = true };
-        if (golden.OptionalText("padding_side") is "left")
-            throw new UnsupportedCaseException("padding on the left");
-        var rows = texts.EnumerateArray().Select(text => tokenizer.Encode(text.GetString()!, options)).ToArray();
+        var options = new TokenizerOptions
+        {
+            MaxLength = golden.Int("max_length", 0),
+            Padding = TokenPadding.MaxLength,
+            PaddingSide = golden.OptionalText("padding_side") switch { "left" => TokenSide.Left, "right" => TokenSide.Right, _ => null },
+            Truncation = true,
+        };
+        var rows = tokenizer.EncodeBatch([.. texts.EnumerateArray().Select(text => text.GetString()!)], options);
         results.CheckIntegers("input_ids", [.. rows.SelectMany(row => row.Ids.Select(id => (long)id))]);
         results.CheckIntegers("attention_mask", [.. rows.SelectMany(row => row.Mask.Select(id => (long)id))]);
     }
