@@ -104,8 +104,11 @@ internal static unsafe class Gemm
             int length = Math.Min(rows.Length - start, plan.BlockLength);
             bool first = block == 0;
             bool last = block == blocks - 1;
-            for (int k = 0; k < length * rows.Runs; k++)
-                order[k] = k % rows.Runs * length + k / rows.Runs;
+            for (int k = 0; k < length; k++)
+            {
+                for (int run = 0; run < rows.Runs; run++)
+                    order[k * rows.Runs + run] = run * length + k;
+            }
             for (int p = 0; p < panels; p++)
             {
                 int columns = Math.Min(columnCount - p * panelWidth, panelWidth);

@@ -23,19 +23,17 @@ internal static unsafe class PanelPacking
     /// <param name="count">How many inputs.</param>
     /// <param name="panel">Where to write.</param>
     /// <param name="width">Columns of the panel, a multiple of <paramref name="lanes"/>.</param>
-    /// <param name="lanes">16 for the processor's transposition in registers, if it has one.</param>
+    /// <param name="lanes">Elements of a vector; with 16, and enough inputs, the transposition is done in registers.</param>
     /// <param name="line">Room for <paramref name="count"/> elements.</param>
     public static void Pack(byte* weight, DataType type, long stride, long row, int columns, long start, int* order, int count, float* panel, int width, int lanes, float* line)
     {
         int size = type.Size();
         byte* origin = weight + (row * stride + start) * size;
-        if (lanes != Group || !Avx512F.IsSupported)
+        if (lanes != Group || !Avx512F.IsSupported || count < Vector512<byte>.Count / size)
         {
             Scatter(origin, type, stride * size, columns, order, count, panel, width, line);
             return;
         }
-        int perVector = Vector512<byte>.Count / size;
-        int whole = count / perVector * perVector;
         for (int j = 0; j < columns; j += Group)
         {
             byte* group = origin + j * stride * size;
@@ -43,19 +41,17 @@ internal static unsafe class PanelPacking
             switch (type)
             {
                 case DataType.Float32:
-                    Transpose<Single>(group, stride * size, height, order, whole, panel + j, width);
+                    Transpose<Single>(group, stride * size, height, order, count, panel + j, width);
                     break;
                 case DataType.BFloat16:
-                    Transpose<Brain>(group, stride * size, height, order, whole, panel + j, width);
+                    Transpose<Brain>(group, stride * size, height, order, count, panel + j, width);
                     break;
                 case DataType.Float16:
-                    Transpose<HalfBits>(group, stride * size, height, order, whole, panel + j, width);
+                    Transpose<HalfBits>(group, stride * size, height, order, count, panel + j, width);
                     break;
                 default:
                     throw new ArgumentOutOfRangeException(nameof(type), type, "An unknown type of weight.");
             }
-            if (whole < count)
-                Scatter(group + (long)whole * size, type, stride * size, height, order + whole, count - whole, panel + j, width, line);
         }
     }
 
@@ -70,7 +66,7 @@ internal static unsafe class PanelPacking
         return (value | special | ((bits & Vector512.Create(0x8000u)) << 16)).AsSingle();
     }
 
-    /// <summary>One column after the other; for any processor and for what whole vectors leave over.</summary>
+    /// <summary>One column after the other; for any processor and few inputs.</summary>
     private static void Scatter(byte* source, DataType type, long pitch, int columns, int* order, int count, float* panel, int width, float* line)
     {
         for (int j = 0; j < columns; j++)
@@ -81,18 +77,28 @@ internal static unsafe class PanelPacking
         }
     }
 
-    /// <summary>Transposes 16 rows of 32-bit words in registers; a word of a 16-bit type holds two neighbours of one row.</summary>
+    /// <summary>Transposes 16 rows of 32-bit words, 64 bytes at least, in registers; a word of a 16-bit type holds two neighbours of one row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Transpose<T>(byte* source, long pitch, int height, int* order, int count, float* panel, int width)
         where T : struct
     {
-        int step = typeof(T) == typeof(Single) ? 16 : 32;
+        int size = typeof(T) == typeof(Single) ? 4 : 2;
+        int step = 64 / size;
         byte** rows = stackalloc byte*[Group];
         for (int i = 0; i < Group; i++)
             rows[i] = source + Math.Min(i, height - 1) * pitch;
-        nint at = 0;
-        for (int k = 0; k < count; k += step, at += 64)
+        // The rows of the next group are fetched meanwhile, whole rows one after the other: too short a way for the processor to foresee.
+        byte* ahead = source + Group * pitch;
+        int fetches = (Group * step + count - 1) / count;
+        int k = 0;
+        while (true)
         {
+            nint at = (nint)k * size;
+            for (int i = 0; i < fetches; i++, ahead += pitch)
+            {
+                for (nint line = 0; line < (nint)count * size; line += 64)
+                    Sse.Prefetch1(ahead + line);
+            }
             Interleave(rows, at, out var a0, out var a1, out var a2, out var a3);
             Interleave(rows + 4, at, out var b0, out var b1, out var b2, out var b3);
             Interleave(rows + 8, at, out var c0, out var c1, out var c2, out var c3);
@@ -101,6 +107,10 @@ internal static unsafe class PanelPacking
             Emit<T>(a1, b1, c1, d1, order + k, 1, panel, width);
             Emit<T>(a2, b2, c2, d2, order + k, 2, panel, width);
             Emit<T>(a3, b3, c3, d3, order + k, 3, panel, width);
+            if (k == count - step)
+                break;
+            // What is left over is done together with some of what is already done.
+            k = Math.Min(k + step, count - step);
         }
     }
 

@@ -14,7 +14,7 @@ internal static unsafe class Skinny
     private const long ElementsPerPiece = 1 << 17;
 
     /// <summary>Whether dot products are the faster way.</summary>
-    public static bool Suits(long rows, int length) => rows <= 2 * Height && length >= 64;
+    public static bool Suits(long rows, int length) => rows <= Height && length >= 64;
 
     /// <summary>output = activation(rows weight^T + bias); the rows have one run.</summary>
     public static void Multiply(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output)
@@ -49,10 +49,10 @@ internal static unsafe class Skinny
     {
         int count = (int)rows.Count;
         int length = rows.Length;
-        float** from = stackalloc float*[2 * Height];
-        float** to = stackalloc float*[2 * Height];
+        float** from = stackalloc float*[Height];
+        float** to = stackalloc float*[Height];
         rows.Locate(0, count, count, from, null);
-        for (int i = 0; i < 2 * Height; i++)
+        for (int i = 0; i < Height; i++)
         {
             from[i] = from[Math.Min(i, count - 1)];
             to[i] = output.At(Math.Min(i, count - 1));
@@ -64,17 +64,14 @@ internal static unsafe class Skinny
             int valid = Math.Min(end - n, Columns);
             for (int j = 0; j < Columns; j++)
                 columns[j] = weight + (n + Math.Min(j, valid - 1)) * (long)length * T.Size;
-            for (int i = 0; i < count; i += Height)
+            if (count == 1)
+                One<T>(from[0], columns, length, sums);
+            else
+                Four<T>(from, columns, length, sums);
+            for (int i = 0; i < count; i++)
             {
-                if (count == 1)
-                    One<T>(from[0], columns, length, sums);
-                else
-                    Four<T>(from + i, columns, length, sums);
-                for (int r = 0; r < Math.Min(count - i, Height); r++)
-                {
-                    for (int j = 0; j < valid; j++)
-                        to[i + r][n + j] = sums[r * Columns + j];
-                }
+                for (int j = 0; j < valid; j++)
+                    to[i][n + j] = sums[i * Columns + j];
             }
         }
         float* offsets = stackalloc float[256];
