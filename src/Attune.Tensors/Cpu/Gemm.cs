@@ -14,8 +14,8 @@ namespace Attune.Tensors.Cpu;
 /// </summary>
 internal static unsafe class Gemm
 {
-    /// <summary>The inner dimension of a block: a packed panel and the rows that meet it share the first-level cache.</summary>
-    private const int BlockDepth = 640;
+    /// <summary>The inner dimension of a block: deep enough to hide the cost of adding a block to the output, and for a convolution to read long runs.</summary>
+    private const int BlockDepth = 1152;
 
     /// <summary>Floats of packed weight that a piece keeps in the second-level cache.</summary>
     private const int StripFloats = 128 << 10;
