@@ -31,7 +31,7 @@ internal static unsafe class Gemm
     /// <summary>Makes products use the kernels for processors without 512-bit vectors. For tests.</summary>
     internal static bool ForceNarrow { get; set; }
 
-    private static bool Wide => Vector512.IsHardwareAccelerated && Avx512F.IsSupported && !ForceNarrow;
+    internal static bool Wide => Vector512.IsHardwareAccelerated && Avx512F.IsSupported && !ForceNarrow;
 
     /// <summary>output = activation(rows weight^T + bias).</summary>
     /// <param name="rows">[rows, runs x length].</param>
@@ -43,7 +43,7 @@ internal static unsafe class Gemm
     {
         if (rows.Count == 0 || weight.Shape[0] == 0)
             return;
-        if (rows.Runs == 1 && rows.RoomPerRow == 0 && Skinny.Suits(rows.Count, rows.Length) && Wide)
+        if (rows.Runs == 1 && rows.RoomPerRow == 0 && Skinny.Suits(rows.Count, rows.Length))
             Skinny.Multiply(rows, weight, bias, activation, output);
         else if (Wide)
             Multiply<WideKernel>(rows, weight, bias, activation, output);

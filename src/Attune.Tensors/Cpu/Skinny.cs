@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
@@ -11,6 +12,7 @@ internal static unsafe class Skinny
 {
     private const int Columns = 4;
     private const int Height = 4;
+    private const int Block = 1024;
     private const long ElementsPerPiece = 1 << 17;
 
     /// <summary>Whether dot products are the faster way.</summary>
@@ -41,10 +43,10 @@ internal static unsafe class Skinny
         int columns = weight.Shape[0];
         int perPiece = (int)Math.Clamp(ElementsPerPiece / rows.Length / Columns * Columns, Columns, 1 << 16);
         byte* elements = (byte*)weight.Pointer;
-        Workers.For((columns + perPiece - 1) / perPiece, piece => Compute<T>(rows, elements, piece * perPiece, Math.Min(columns, (piece + 1) * perPiece), bias, activation, output));
+        Workers.For((columns + perPiece - 1) / perPiece, piece => Compute<T>(rows, elements, weight.Type, piece * perPiece, Math.Min(columns, (piece + 1) * perPiece), bias, activation, output));
     }
 
-    private static void Compute<T>(RowSource rows, byte* weight, int start, int end, Weight? bias, Activation activation, Rows output)
+    private static void Compute<T>(RowSource rows, byte* weight, DataType type, int start, int end, Weight? bias, Activation activation, Rows output)
         where T : IStored
     {
         int count = (int)rows.Count;
@@ -57,6 +59,32 @@ internal static unsafe class Skinny
             from[i] = from[Math.Min(i, count - 1)];
             to[i] = output.At(Math.Min(i, count - 1));
         }
+        if (Gemm.Wide)
+            Blocks<T>(from, to, count, weight, length, start, end);
+        else
+            Narrow(from, to, count, weight, type, length, start, end);
+        float* offsets = stackalloc float[256];
+        for (int i = 0; i < count; i++)
+        {
+            if (bias != null)
+            {
+                for (int n = start; n < end; n += 256)
+                {
+                    int width = Math.Min(end - n, 256);
+                    bias.Widen(n, offsets, width);
+                    for (int j = 0; j < width; j++)
+                        to[i][n + j] += offsets[j];
+                }
+            }
+            if (activation != Activation.None)
+                Activations.Apply(activation, new ReadOnlySpan<float>(to[i] + start, end - start), new Span<float>(to[i] + start, end - start));
+        }
+    }
+
+    /// <summary>Four columns at a time, in registers.</summary>
+    private static void Blocks<T>(float** from, float** to, int count, byte* weight, int length, int start, int end)
+        where T : IStored
+    {
         float* sums = stackalloc float[Height * Columns];
         byte** columns = stackalloc byte*[Columns];
         for (int n = start; n < end; n += Columns)
@@ -73,22 +101,6 @@ internal static unsafe class Skinny
                 for (int j = 0; j < valid; j++)
                     to[i][n + j] = sums[i * Columns + j];
             }
-        }
-        float* offsets = stackalloc float[256];
-        for (int i = 0; i < count; i++)
-        {
-            if (bias != null)
-            {
-                for (int n = start; n < end; n += 256)
-                {
-                    int width = Math.Min(end - n, 256);
-                    bias.Widen(n, offsets, width);
-                    for (int j = 0; j < width; j++)
-                        to[i][n + j] += offsets[j];
-                }
-            }
-            if (activation != Activation.None)
-                Activations.Apply(activation, new ReadOnlySpan<float>(to[i] + start, end - start), new Span<float>(to[i] + start, end - start));
         }
     }
 
@@ -161,6 +173,25 @@ internal static unsafe class Skinny
         Store<T>(sums + 4, c10, c11, c12, c13, x1, columns, k, length);
         Store<T>(sums + 8, c20, c21, c22, c23, x2, columns, k, length);
         Store<T>(sums + 12, c30, c31, c32, c33, x3, columns, k, length);
+    }
+
+    /// <summary>For processors without 512-bit vectors: each column is widened before it is multiplied.</summary>
+    private static void Narrow(float** from, float** to, int count, byte* weight, DataType type, int length, int start, int end)
+    {
+        using var scratch = new Scratch((nuint)length * sizeof(float));
+        float* line = scratch.Take<float>(length);
+        for (int n = start; n < end; n++)
+        {
+            Conversion.Widen(weight + (long)n * length * type.Size(), type, line, length);
+            for (int i = 0; i < count; i++)
+            {
+                // In blocks, so that the rounding errors of a processor without any vectors do not pile up.
+                float sum = 0;
+                for (int k = 0; k < length; k += Block)
+                    sum += TensorPrimitives.Dot(new ReadOnlySpan<float>(from[i] + k, Math.Min(Block, length - k)), new ReadOnlySpan<float>(line + k, Math.Min(Block, length - k)));
+                to[i][n] = sum;
+            }
+        }
     }
 
     private static void Store<T>(float* sums, Vector512<float> c0, Vector512<float> c1, Vector512<float> c2, Vector512<float> c3, float* row, byte** columns, nint k, int length)
