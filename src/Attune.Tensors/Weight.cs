@@ -97,6 +97,7 @@ public sealed unsafe class Weight
     /// <summary>A new tensor with the elements widened to float32.</summary>
     public Tensor ToTensor()
     {
+        _ = Pointer;        // throws before anything is allocated
         var result = Tensor.Empty(Shape);
         Widen(0, result.Pointer, Count);
         return result;

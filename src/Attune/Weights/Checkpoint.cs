@@ -1,15 +1,21 @@
-using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using System.IO.Enumeration;
 using System.Text.Json;
 using Attune.Tensors;
 
 namespace Attune.Weights;
 
-/// <summary>The weights of one component: a .safetensors file, or a folder with one or with shards. Owns the mapped files.</summary>
-public sealed unsafe class Checkpoint : IDisposable
+/// <summary>
+/// The weights of one component: a .safetensors file, or a folder with one or with shards and their index. Nothing but headers is read when it is opened. Owns the
+/// mapped files: a weight must not be used after its checkpoint was disposed.
+/// </summary>
+public sealed class Checkpoint : IDisposable
 {
-    private readonly Dictionary<string, Weight> _weights = [];
-    private readonly HashSet<string> _used = [];
-    private readonly List<MappedFile> _files = [];
+    private static readonly string[] PreferredFiles = ["diffusion_pytorch_model.safetensors", "model.safetensors"];
+    private readonly List<SafetensorsFile> _files = [];
+    private readonly SortedDictionary<string, (StoredTensor Tensor, SafetensorsFile File)> _tensors = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, bool> _used = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _places = new(StringComparer.Ordinal);
     private Func<string, Shape, Weight>? _make;
 
     private Checkpoint(string path) => Path = path;
@@ -20,71 +26,152 @@ public sealed unsafe class Checkpoint : IDisposable
     /// <summary>The cursor at the top.</summary>
     public WeightCursor Root => new(this, "");
 
-    /// <summary>The names of all tensors.</summary>
-    public IReadOnlyCollection<string> Names => _weights.Keys;
+    /// <summary>The names of all tensors, sorted.</summary>
+    public IReadOnlyCollection<string> Names => _tensors.Keys;
 
-    /// <summary>Opens a file or folder.</summary>
-    /// <exception cref="CheckpointException">A file is missing or malformed.</exception>
+    /// <summary>All tensors as the headers describe them, sorted by name; those that are no floats too.</summary>
+    public IEnumerable<StoredTensor> StoredTensors => _tensors.Values.Select(entry => entry.Tensor);
+
+    /// <summary>Opens a file or folder. A folder holds an index (*.safetensors.index.json) with its shards, or one file.</summary>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or shards and index do not agree; the message names file and tensor.</exception>
     public static Checkpoint Open(string path)
     {
+        ArgumentNullException.ThrowIfNull(path);
         var checkpoint = new Checkpoint(path);
-        string[] files = File.Exists(path) ? [path] : [.. Directory.GetFiles(path, "*.safetensors").Order(StringComparer.Ordinal)];
-        foreach (string file in files)
+        try
         {
-            var mapped = new MappedFile(file);
-            checkpoint._files.Add(mapped);
-            long header = BinaryPrimitives.ReadInt64LittleEndian(new ReadOnlySpan<byte>(mapped.Pointer, 8));
-            using var json = JsonDocument.Parse(new ReadOnlySpan<byte>(mapped.Pointer + 8, (int)header).ToArray());
-            foreach (var entry in json.RootElement.EnumerateObject())
-            {
-                if (entry.Name == "__metadata__")
-                    continue;
-                var type = entry.Value.GetProperty("dtype").GetString() switch { "F32" => DataType.Float32, "F16" => DataType.Float16, "BF16" => DataType.BFloat16, _ => (DataType?)null };
-                if (type == null)
-                    continue;
-                var shape = Shape.Create([.. entry.Value.GetProperty("shape").EnumerateArray().Select(e => e.GetInt32())]);
-                checkpoint._weights[entry.Name] = new Weight(entry.Name, shape, type.Value, mapped, 8 + header + entry.Value.GetProperty("data_offsets")[0].GetInt64());
-            }
+            if (File.Exists(path))
+                checkpoint.Add(path);
+            else if (Directory.Exists(path))
+                checkpoint.AddFolder();
+            else
+                throw new CheckpointException($"'{path}' does not exist.");
+            checkpoint.IndexPlaces();
+            return checkpoint;
         }
-        return checkpoint;
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Fails when a tensor was not read by the model that was built.</summary>
-    /// <exception cref="CheckpointException">A tensor is unused.</exception>
-    public void RequireAllUsed()
+    /// <param name="ignorable">Patterns of names that may be left over; * is any text.</param>
+    /// <exception cref="CheckpointException">Tensors are unused; the message names the first of them.</exception>
+    public void RequireAllUsed(params ReadOnlySpan<string> ignorable)
     {
-        foreach (string name in _weights.Keys)
+        var unused = new List<string>();
+        foreach (string name in _tensors.Keys)
         {
-            if (!_used.Contains(name))
-                throw new CheckpointException($"'{Path}': the tensor {name} is not used by the model.");
+            bool ignored = _used.ContainsKey(name);
+            foreach (string pattern in ignorable)
+                ignored |= FileSystemName.MatchesSimpleExpression(pattern, name, ignoreCase: false);
+            if (!ignored)
+                unused.Add(name);
         }
+        if (unused.Count > 0)
+            throw new CheckpointException($"'{Path}': {unused.Count} tensors are not used by the model: {string.Join(", ", unused.Take(5))}{(unused.Count > 5 ? ", ..." : "")}.");
     }
 
-    /// <inheritdoc/>
-    public void Dispose() => _files.ForEach(f => f.Dispose());
+    /// <summary>Unmaps the files. Weights throw from here on.</summary>
+    public void Dispose() => _files.ForEach(file => file.Dispose());
 
     /// <summary>A checkpoint whose weights are made when a model asks for them, for measurements without files.</summary>
     internal static Checkpoint Synthetic(Func<string, Shape, Weight> make) => new("synthetic") { _make = make };
 
-    internal bool Contains(string name) => _weights.ContainsKey(name) || _weights.Keys.Any(n => n.StartsWith(name + ".", StringComparison.Ordinal));
+    internal bool Contains(string name) => _tensors.ContainsKey(name) || _places.Contains(name);
 
-    internal Shape? ShapeOf(string name) => _weights.TryGetValue(name, out var weight) ? weight.Shape : null;
+    internal Shape? ShapeOf(string name) => _tensors.TryGetValue(name, out var entry) ? entry.File.ToWeight(entry.Tensor).Shape : null;
 
-    internal void Ignore(string name) => _used.Add(name);
+    internal void Ignore(string name) => _used.TryAdd(name, true);
 
     internal Weight? Find(string name, Shape shape)
     {
-        if (!_weights.TryGetValue(name, out var weight))
-        {
-            if (_make == null)
-                return null;
-            _weights[name] = weight = _make(name, shape);
-        }
+        if (_make != null)
+            return _make(name, shape);
+        if (!_tensors.TryGetValue(name, out var entry))
+            return null;
+        var weight = entry.File.ToWeight(entry.Tensor);
         if (weight.Shape != shape)
-            throw new CheckpointException($"'{Path}': the tensor {name} is {weight.Shape}, expected {shape}.");
-        _used.Add(name);
+            throw new CheckpointException($"'{entry.Tensor.File}': the tensor {name} is {weight.Shape}, expected {shape}.");
+        _used.TryAdd(name, true);
         return weight;
     }
 
     internal Weight Get(string name, Shape shape) => Find(name, shape) ?? throw new CheckpointException($"'{Path}': the tensor {name} {shape} is missing.");
+
+    private void AddFolder()
+    {
+        string[] indices = [.. Directory.GetFiles(Path, "*.safetensors.index.json").Order(StringComparer.Ordinal)];
+        string[] files = [.. Directory.GetFiles(Path, "*.safetensors").Order(StringComparer.Ordinal)];
+        string? preferred = PreferredFiles.Select(name => System.IO.Path.Combine(Path, name)).FirstOrDefault(File.Exists);
+        if (preferred != null || (files.Length == 1 && indices.Length == 0))
+            Add(preferred ?? files[0]);
+        else if (indices.Length == 1)
+            AddShards(indices[0]);
+        else if (files.Length == 0)
+            throw new CheckpointException($"'{Path}' holds no .safetensors file{(Directory.EnumerateFiles(Path).Any(IsPickled) ? "; pickled weights (.bin, .pt, .pth, .ckpt) are not read" : "")}.");
+        else
+            throw new CheckpointException($"'{Path}' holds several .safetensors files and {(indices.Length == 0 ? "no index" : "several indices")}: {string.Join(", ", files.Concat(indices).Select(System.IO.Path.GetFileName))}.");
+    }
+
+    private void AddShards(string index)
+    {
+        if (ModelConfig.Read(index).Find("weight_map") is not { ValueKind: JsonValueKind.Object } map)
+            throw new CheckpointException($"'{index}' has no object weight_map.");
+        var shards = new Dictionary<string, SafetensorsFile>(StringComparer.Ordinal);
+        var listed = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var entry in map.EnumerateObject())
+        {
+            string shard = entry.Value.ValueKind == JsonValueKind.String ? entry.Value.GetString()! : throw new CheckpointException($"'{index}': the file of the tensor {entry.Name} is {entry.Value.GetRawText()}, expected a name.");
+            if (shard.Length == 0 || shard != System.IO.Path.GetFileName(shard) || shard is "." or ".." || shard.Contains('\\', StringComparison.Ordinal) || shard.Contains('\0', StringComparison.Ordinal))
+                throw new CheckpointException($"'{index}': '{shard}' of the tensor {entry.Name} is no name of a file beside the index.");
+            if (!listed.Add(entry.Name))
+                throw new CheckpointException($"'{index}': the tensor {entry.Name} is listed twice.");
+            if (!shards.TryGetValue(shard, out var file))
+            {
+                string path = System.IO.Path.Combine(Path, shard);
+                if (!File.Exists(path))
+                    throw new CheckpointException($"'{index}': the shard '{shard}' of the tensor {entry.Name} is missing.");
+                shards[shard] = file = Add(path);
+            }
+            if (!file.Tensors.ContainsKey(entry.Name))
+            {
+                string? other = shards.FirstOrDefault(pair => pair.Value.Tensors.ContainsKey(entry.Name)).Key;
+                throw new CheckpointException($"'{index}': the tensor {entry.Name} is not in the shard '{shard}'{(other == null ? "" : $" but in '{other}'")}.");
+            }
+        }
+        foreach (var (name, (tensor, _)) in _tensors)
+        {
+            if (!listed.Contains(name))
+                throw new CheckpointException($"'{index}': the tensor {name} of '{tensor.File}' is not listed.");
+        }
+    }
+
+    private SafetensorsFile Add(string path)
+    {
+        var file = SafetensorsFile.Open(path);
+        _files.Add(file);
+        foreach (var tensor in file.Tensors.Values)
+        {
+            if (!_tensors.TryAdd(tensor.Name, (tensor, file)))
+                throw new CheckpointException($"The tensor {tensor.Name} is in '{_tensors[tensor.Name].Tensor.File}' and in '{path}'.");
+        }
+        return file;
+    }
+
+    /// <summary>Notes every beginning of a name that ends before a dot.</summary>
+    private void IndexPlaces()
+    {
+        foreach (string name in _tensors.Keys)
+        {
+            for (int dot = name.LastIndexOf('.'); dot > 0 && _places.Add(name[..dot]); dot = name.LastIndexOf('.', dot - 1))
+            {
+                // A place that is known has known places above it.
+            }
+        }
+    }
+
+    private static bool IsPickled(string file) => System.IO.Path.GetExtension(file) is ".bin" or ".pt" or ".pth" or ".ckpt";
 }

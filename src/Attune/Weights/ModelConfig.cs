@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Attune.Weights;
 
@@ -6,7 +8,7 @@ namespace Attune.Weights;
 /// A component's JSON configuration. Keys that no one asks for are ignored; a missing or null key gives the default of the reference
 /// implementation, which the reader states.
 /// </summary>
-public sealed class ModelConfig
+public sealed partial class ModelConfig
 {
     private static readonly JsonDocumentOptions Lenient = new() { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip };
     private readonly JsonElement _root;
@@ -40,12 +42,13 @@ public sealed class ModelConfig
     {
         try
         {
-            using var document = JsonDocument.Parse(utf8, Lenient);
+            using var document = ParseLenient(utf8);
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new CheckpointException($"'{path}' holds {document.RootElement.ValueKind}, expected a JSON object.");
+            CheckStrings(document.RootElement);
             return new ModelConfig(path, document.RootElement.Clone());
         }
-        catch (JsonException exception)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
             throw new CheckpointException($"'{path}' is not valid JSON: {exception.Message}", exception);
         }
@@ -95,6 +98,49 @@ public sealed class ModelConfig
     public string[] Strings(string key, params string[] missing) => Find(key) is not { } value ? missing
         : value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(v => v.ValueKind == JsonValueKind.String)
             ? [.. value.EnumerateArray().Select(v => v.GetString()!)] : throw Wrong(key, value, "a list of strings");
+
+    /// <summary>Python writes infinities and NaN as bare words, which JSON does not have: they become numbers beyond the range, and null.</summary>
+    private static JsonDocument ParseLenient(ReadOnlyMemory<byte> utf8)
+    {
+        try
+        {
+            return JsonDocument.Parse(utf8, Lenient);
+        }
+        catch (JsonException) when (utf8.Span.IndexOf("Infinity"u8) >= 0 || utf8.Span.IndexOf("NaN"u8) >= 0)
+        {
+            string text = Encoding.UTF8.GetString(utf8.Span);
+            string plain = PythonNumbers().Replace(text, match => match.Value switch { "Infinity" => "1e999", "NaN" => "null", _ => match.Value });
+            return JsonDocument.Parse(plain, Lenient);
+        }
+    }
+
+    /// <summary>Strings, which are left alone, or one of the bare words.</summary>
+    [GeneratedRegex("\"(?:[^\"\\\\]|\\\\.)*\"|Infinity|NaN", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex PythonNumbers();
+
+    /// <summary>Decodes every string once, so that one with half a surrogate pair fails here and not where it is used.</summary>
+    private static void CheckStrings(JsonElement element)
+    {
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.String:
+                element.GetString();
+                break;
+            case JsonValueKind.Array:
+                foreach (var item in element.EnumerateArray())
+                    CheckStrings(item);
+                break;
+            case JsonValueKind.Object:
+                foreach (var property in element.EnumerateObject())
+                {
+                    _ = property.Name;
+                    CheckStrings(property.Value);
+                }
+                break;
+            default:
+                break;
+        }
+    }
 
     private int AsInt(string key, JsonElement value) =>
         value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number : throw Wrong(key, value, "an integer");

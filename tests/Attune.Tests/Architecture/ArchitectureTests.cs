@@ -27,7 +27,7 @@ public class ArchitectureTests
     [Fact]
     public void Namespaces_use_only_what_they_may()
     {
-        var violations = Uses(typeof(Pipelines.DiffusionPipeline).Assembly)
+        var violations = Uses(typeof(Attune.Pipelines.DiffusionPipeline).Assembly)
             .Where(use => use.From != use.To && use.From != "Attune.Pipelines" && use.To != "Attune")
             .Where(use => !Allowed.TryGetValue(use.From, out string[]? allowed) || !allowed.Contains(use.To))
             .Select(use => $"{use.From} uses {use.To} ({use.What})")
@@ -38,7 +38,7 @@ public class ArchitectureTests
 
     [Fact]
     public void The_check_sees_what_pipelines_use() =>
-        Assert.Contains(Uses(typeof(Pipelines.DiffusionPipeline).Assembly), use => use is { From: "Attune.Pipelines", To: "Attune.Models" });
+        Assert.Contains(Uses(typeof(Attune.Pipelines.DiffusionPipeline).Assembly), use => use is { From: "Attune.Pipelines", To: "Attune.Models" });
 
     [Fact]
     public void The_engine_references_nothing_of_the_library() =>

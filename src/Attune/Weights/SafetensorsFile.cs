@@ -1,0 +1,232 @@
+using System.Buffers.Binary;
+using System.Text;
+using System.Text.Json;
+using Attune.Tensors;
+
+namespace Attune.Weights;
+
+/// <summary>A tensor as a safetensors header describes it.</summary>
+/// <param name="Name">The full name.</param>
+/// <param name="Type">The format's name of the element type: F32, BF16, I64, ...</param>
+/// <param name="Dimensions">The extents, outermost first; empty for a scalar.</param>
+/// <param name="File">The file that holds it.</param>
+/// <param name="Offset">Where its bytes begin in the file.</param>
+/// <param name="Length">How many bytes it has.</param>
+public sealed record StoredTensor(string Name, string Type, IReadOnlyList<long> Dimensions, string File, long Offset, long Length)
+{
+    /// <summary>The number of elements.</summary>
+    public long Count => Dimensions.Aggregate(1L, (product, extent) => product * extent);
+}
+
+/// <summary>
+/// A safetensors file, mapped into memory: 8 bytes of header length, a JSON header, and the data of all tensors without gaps. Only the header is
+/// read when it is opened. The format's rules are enforced, so that no tensor can reach beyond the file or into another.
+/// </summary>
+public sealed unsafe class SafetensorsFile : IDisposable
+{
+    private const long MaxHeader = 100_000_000;
+    private static readonly Dictionary<string, int> BitsOfType = new(StringComparer.Ordinal)
+    {
+        ["BOOL"] = 8, ["U8"] = 8, ["I8"] = 8, ["F8_E5M2"] = 8, ["F8_E4M3"] = 8, ["F8_E8M0"] = 8, ["I16"] = 16, ["U16"] = 16, ["F16"] = 16, ["BF16"] = 16,
+        ["I32"] = 32, ["U32"] = 32, ["F32"] = 32, ["C64"] = 64, ["F64"] = 64, ["I64"] = 64, ["U64"] = 64, ["F4"] = 4, ["F6_E2M3"] = 6, ["F6_E3M2"] = 6,
+    };
+
+    private readonly MappedFile _file;
+    private readonly Dictionary<string, StoredTensor> _tensors = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _metadata = new(StringComparer.Ordinal);
+
+    private SafetensorsFile(MappedFile file)
+    {
+        _file = file;
+        long data = ReadHeader();
+        CheckLayout(data);
+    }
+
+    /// <summary>The path that was opened.</summary>
+    public string Path => _file.Path;
+
+    /// <summary>The tensors by name.</summary>
+    public IReadOnlyDictionary<string, StoredTensor> Tensors => _tensors;
+
+    /// <summary>The free texts of the header's <c>__metadata__</c>.</summary>
+    public IReadOnlyDictionary<string, string> Metadata => _metadata;
+
+    /// <summary>Opens a file.</summary>
+    /// <exception cref="CheckpointException">The file is missing or breaks a rule of the format; the message says which.</exception>
+    public static SafetensorsFile Open(string path)
+    {
+        MappedFile file;
+        try
+        {
+            file = new MappedFile(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"'{path}' cannot be opened: {exception.Message}", exception);
+        }
+        try
+        {
+            return new SafetensorsFile(file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A tensor as a weight.</summary>
+    /// <exception cref="CheckpointException">Its type is none of F32, F16, BF16, or it has too many axes.</exception>
+    internal Weight ToWeight(StoredTensor tensor)
+    {
+        var type = tensor.Type switch
+        {
+            "F32" => DataType.Float32,
+            "F16" => DataType.Float16,
+            "BF16" => DataType.BFloat16,
+            _ => throw Wrong($"the tensor {tensor.Name} is of type {tensor.Type}, expected F32, F16 or BF16"),
+        };
+        if (tensor.Dimensions.Count > Shape.MaxRank || tensor.Dimensions.Any(extent => extent > int.MaxValue))
+            throw Wrong($"the tensor {tensor.Name} has the shape [{string.Join(", ", tensor.Dimensions)}], expected at most {Shape.MaxRank} axes of less than 2^31");
+        return new Weight(tensor.Name, Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]), type, _file, tensor.Offset);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _file.Dispose();
+
+    /// <summary>Reads the header; returns where the data begins.</summary>
+    private long ReadHeader()
+    {
+        if (_file.Length < 8)
+            throw Wrong($"it has {_file.Length} bytes, expected at least the 8 of the header's length");
+        ulong length = BinaryPrimitives.ReadUInt64LittleEndian(new ReadOnlySpan<byte>(_file.Pointer, 8));
+        if (length > MaxHeader)
+            throw Wrong($"its header claims {length} bytes, expected at most {MaxHeader}");
+        if ((long)length > _file.Length - 8)
+            throw Wrong($"its header claims {length} bytes, but the file ends after {_file.Length - 8}");
+        var header = new ReadOnlySpan<byte>(_file.Pointer + 8, (int)length);
+        if (length == 0 || header[0] != '{')
+            throw Wrong("its header does not begin with '{'");
+        try
+        {
+            var reader = new Utf8JsonReader(header, new JsonReaderOptions { MaxDepth = 8 });
+            reader.Read();
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                string name = reader.GetString()!;
+                reader.Read();
+                if (name == "__metadata__")
+                    ReadMetadata(ref reader);
+                else if (!_tensors.TryAdd(name, ReadTensor(ref reader, name, 8 + (long)length)))
+                    throw Wrong($"the tensor {name} is described twice");
+            }
+            while (reader.Read())
+            {
+                // Reads on to the end: anything behind the object is an error.
+            }
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or DecoderFallbackException)
+        {
+            throw new CheckpointException($"'{Path}' is no safetensors file: its header is not valid JSON: {exception.Message}", exception);
+        }
+        return 8 + (long)length;
+    }
+
+    private void ReadMetadata(ref Utf8JsonReader reader)
+    {
+        if (reader.TokenType != JsonTokenType.StartObject || _metadata.Count > 0)
+            throw Wrong("its __metadata__ is not one object of strings");
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            string key = reader.GetString()!;
+            if (!reader.Read() || reader.TokenType != JsonTokenType.String || !_metadata.TryAdd(key, reader.GetString()!))
+                throw Wrong($"its __metadata__ entry {key} is not one string");
+        }
+    }
+
+    private StoredTensor ReadTensor(ref Utf8JsonReader reader, string name, long data)
+    {
+        string? type = null;
+        List<long>? shape = null;
+        List<long>? offsets = null;
+        if (reader.TokenType != JsonTokenType.StartObject)
+            throw Wrong($"the entry of the tensor {name} is no object");
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            string key = reader.GetString()!;
+            reader.Read();
+            switch (key)
+            {
+                case "dtype" when type == null && reader.TokenType == JsonTokenType.String:
+                    type = reader.GetString()!;
+                    break;
+                case "shape" when shape == null:
+                    shape = ReadNumbers(ref reader, name, key);
+                    break;
+                case "data_offsets" when offsets == null:
+                    offsets = ReadNumbers(ref reader, name, key);
+                    break;
+                default:
+                    throw Wrong($"the tensor {name} has an unexpected, repeated or mistyped field {key}");
+            }
+        }
+        if (type == null || shape == null || offsets is not { Count: 2 })
+            throw Wrong($"the tensor {name} lacks one of dtype, shape and the two data_offsets");
+        if (!BitsOfType.TryGetValue(type, out int bits))
+            throw Wrong($"the tensor {name} is of the unknown type {type}");
+        long size;
+        try
+        {
+            long bitCount = bits;
+            foreach (long extent in shape)
+                bitCount = checked(bitCount * extent);
+            if (bitCount % 8 != 0)
+                throw Wrong($"the tensor {name} of type {type} does not fill whole bytes");
+            size = bitCount / 8;
+        }
+        catch (OverflowException exception)
+        {
+            throw new CheckpointException($"'{Path}' is no safetensors file: the shape [{string.Join(", ", shape)}] of the tensor {name} overflows.", exception);
+        }
+        var (begin, end) = (offsets[0], offsets[1]);
+        if (begin > end || end > _file.Length - data)
+            throw Wrong($"the tensor {name} lies at bytes {begin} to {end} of {_file.Length - data}");
+        if (end - begin != size)
+            throw Wrong($"the tensor {name} has {end - begin} bytes, expected {size} for {type} [{string.Join(", ", shape)}]");
+        return new StoredTensor(name, type, shape, Path, data + begin, size);
+    }
+
+    private List<long> ReadNumbers(ref Utf8JsonReader reader, string name, string key)
+    {
+        var numbers = new List<long>();
+        if (reader.TokenType != JsonTokenType.StartArray)
+            throw Wrong($"{key} of the tensor {name} is no list");
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out long number) || number < 0)
+                throw Wrong($"{key} of the tensor {name} holds something that is no natural number");
+            if (numbers.Count == 64)
+                throw Wrong($"{key} of the tensor {name} has more than 64 entries");
+            numbers.Add(number);
+        }
+        return numbers;
+    }
+
+    /// <summary>The data of all tensors must cover the rest of the file, each byte once.</summary>
+    private void CheckLayout(long data)
+    {
+        long at = data;
+        foreach (var tensor in _tensors.Values.OrderBy(tensor => tensor.Offset).ThenBy(tensor => tensor.Length))
+        {
+            if (tensor.Offset < at)
+                throw Wrong($"the tensor {tensor.Name} overlaps the one before it at byte {tensor.Offset - data}");
+            if (tensor.Offset > at)
+                throw Wrong($"there is a hole of {tensor.Offset - at} bytes before the tensor {tensor.Name}");
+            at += tensor.Length;
+        }
+        if (at != _file.Length)
+            throw Wrong($"{_file.Length - at} bytes behind the last tensor belong to none");
+    }
+
+    private CheckpointException Wrong(string what) => new($"'{Path}' is no safetensors file: {what}.");
+}

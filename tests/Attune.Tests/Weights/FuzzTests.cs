@@ -1,0 +1,143 @@
+using Attune.Tensors;
+using Attune.Tokenizers;
+using Attune.Weights;
+
+namespace Attune.Tests.Weights;
+
+/// <summary>Thousands of damaged files: loaders answer with the documented exception or with something that can be used, in bounded memory.</summary>
+public class FuzzTests
+{
+    private const long MemoryBound = 256 << 20;
+    private static readonly string[] Fragments = ["{", "}", "[", "]", "\"", ",", ":", "-1", "0", "1e999", "null", "true", "9223372036854775807", "18446744073709551616", "\\ud800", "\u0000", "\"dtype\"", "\"F32\"", "\"data_offsets\"", "NaN", "-Infinity"];
+
+    [Fact]
+    public void Damaged_safetensors_files()
+    {
+        byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "text-encoders", "clip-no-prefix", "model.safetensors"));
+        Fuzz(valid, headerLength: 8 + (int)BitConverter.ToInt64(valid), rounds: 2000, "model.safetensors", folder =>
+        {
+            using var checkpoint = Checkpoint.Open(folder.At("model.safetensors"));
+            foreach (var tensor in checkpoint.StoredTensors.ToArray())
+            {
+                if (tensor.Type is not ("F32" or "F16" or "BF16") || tensor.Dimensions.Count > Shape.MaxRank)
+                    continue;
+                using var scope = new TensorScope();
+                checkpoint.Root.Get(tensor.Name, Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)])).ToTensor();
+            }
+        });
+    }
+
+    [Fact]
+    public void Damaged_shard_indices()
+    {
+        string source = Repository.Golden("checkpoints", "flux-schnell", "text_encoder_2");
+        using var shards = new TemporaryFolder();
+        byte[] valid = File.ReadAllBytes(Path.Combine(source, "model.safetensors.index.json"));
+        Fuzz(valid, valid.Length, 700, "model.safetensors.index.json", folder =>
+        {
+            foreach (string shard in Directory.GetFiles(source, "*.safetensors"))
+                File.Copy(shard, folder.At(Path.GetFileName(shard)), overwrite: true);
+            Checkpoint.Open(folder.Path).Dispose();
+        });
+    }
+
+    [Fact]
+    public void Damaged_configurations()
+    {
+        byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "flux-schnell", "transformer", "config.json"));
+        Fuzz(valid, valid.Length, 3000, "config.json", folder => Models.Flux.FluxConfig.Read(ModelConfig.Read(folder.At("config.json"))));
+    }
+
+    [Fact]
+    public void Damaged_scheduler_configurations()
+    {
+        byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "flux-dev", "scheduler", "scheduler_config.json"));
+        Fuzz(valid, valid.Length, 2000, "scheduler_config.json", folder => Schedulers.Scheduler.Load(folder.Path));
+    }
+
+    [Theory]
+    [InlineData("clip", "vocab.json", 250)]
+    [InlineData("clip", "merges.txt", 250)]
+    [InlineData("clip", "tokenizer_config.json", 400)]
+    [InlineData("clip", "special_tokens_map.json", 400)]
+    [InlineData("t5", "tokenizer.json", 120)]
+    [InlineData("t5", "spiece.model", 150)]
+    public void Damaged_tokenizers(string name, string damaged, int rounds)
+    {
+        string source = Repository.Golden("tokenizers", name);
+        byte[] valid = File.ReadAllBytes(Path.Combine(source, damaged));
+        Fuzz(valid, valid.Length, rounds, damaged, folder =>
+        {
+            foreach (string file in Directory.GetFiles(source).Where(file => Path.GetFileName(file) != damaged && !(damaged == "spiece.model" && file.EndsWith("tokenizer.json", StringComparison.Ordinal))))
+            {
+                if (!File.Exists(folder.At(Path.GetFileName(file))))
+                    File.Copy(file, folder.At(Path.GetFileName(file)));
+            }
+            Tokenizer.Load(folder.Path).Encode("a panda wearing sunglasses, 日本 <extra_id_3>");
+        });
+    }
+
+    private static void Fuzz(byte[] valid, int headerLength, int rounds, string name, Action<TemporaryFolder> load)
+    {
+        var random = new Random(20260824);
+        int refused = 0;
+        using var folder = new TemporaryFolder();
+        for (int round = 0; round < rounds; round++)
+        {
+            byte[] damaged = Damage(valid, headerLength, random);
+            File.WriteAllBytes(folder.At(name), damaged);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            try
+            {
+                load(folder);
+            }
+            catch (CheckpointException)
+            {
+                refused++;
+            }
+            catch (Exception exception)
+            {
+                string copy = Path.Combine(Path.GetTempPath(), "attune-fuzz-" + name);
+                File.WriteAllBytes(copy, damaged);
+                Assert.Fail($"Round {round} of {name} ({copy}): {exception}");
+            }
+            Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < MemoryBound, $"round {round} of {name} allocated {GC.GetAllocatedBytesForCurrentThread() - before} bytes");
+        }
+        Assert.InRange(refused, 1, rounds);
+    }
+
+    private static byte[] Damage(byte[] valid, int headerLength, Random random)
+    {
+        var bytes = valid.ToList();
+        for (int change = random.Next(1, 4); change > 0; change--)
+        {
+            int at = random.Next(Math.Min(headerLength, bytes.Count));
+            switch (random.Next(6))
+            {
+                case 0:
+                    bytes[at] ^= (byte)(1 << random.Next(8));
+                    break;
+                case 1:
+                    bytes[at] = (byte)random.Next(256);
+                    break;
+                case 2:
+                    bytes.RemoveRange(at, Math.Min(random.Next(1, 40), bytes.Count - at));
+                    break;
+                case 3:
+                    bytes.InsertRange(at, System.Text.Encoding.UTF8.GetBytes(Fragments[random.Next(Fragments.Length)]));
+                    break;
+                case 4:
+                    bytes.InsertRange(at, bytes.GetRange(at, Math.Min(random.Next(1, 60), bytes.Count - at)));
+                    break;
+                default:
+                    bytes.RemoveRange(random.Next(bytes.Count), 0);
+                    if (random.Next(4) == 0)
+                        bytes.RemoveRange(at, bytes.Count - at);
+                    break;
+            }
+            if (bytes.Count == 0)
+                return [];
+        }
+        return [.. bytes];
+    }
+}
