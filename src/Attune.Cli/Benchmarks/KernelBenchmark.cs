@@ -12,7 +12,9 @@ internal static unsafe partial class KernelBenchmark
 
     public static int Run(TextWriter output)
     {
-        Environment.SetEnvironmentVariable("OPENBLAS_CORETYPE", Environment.GetEnvironmentVariable("OPENBLAS_CORETYPE") ?? "SkylakeX");
+        // The library reads the process's own environment, which .NET keeps a copy of.
+        if (OperatingSystem.IsLinux())
+            _ = SetEnvironment("OPENBLAS_CORETYPE", "SkylakeX", 0);
         double peak = Peak();
         output.WriteLine(FormattableString.Invariant($"{Workers.MaxThreads} threads, measured fp32 peak {peak:0} GFLOP/s"));
         bool peer = NativeLibrary.TryLoad("libopenblas.so.0", out nint library) && NativeLibrary.TryGetExport(library, "cblas_sgemm", out _);
@@ -139,6 +141,9 @@ internal static unsafe partial class KernelBenchmark
         action();
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
+
+    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetEnvironment(string name, string value, int overwrite);
 
     private static double Median(List<double> values)
     {

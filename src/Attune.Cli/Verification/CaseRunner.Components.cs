@@ -85,7 +85,10 @@ internal static partial class CaseRunner
         else
         {
             using var model = AutoencoderTiny.Load(golden.Checkpoint);
-            Check(decode ? "image" : "latents", decode ? model.Decode(input) : model.Encode(input));
+            var output = decode ? model.Decode(input) : model.Encode(input);
+            Check(decode ? "image" : "latents", output);
+            if (results.Wants("scale_latents"))
+                Check("scale_latents", model.ToUnitRange(output));
         }
     }
 

@@ -32,8 +32,9 @@ internal readonly struct JsonPart
         try
         {
             document = JsonDocument.Parse(bytes);
+            ModelConfig.CheckStrings(document.RootElement);
         }
-        catch (JsonException exception)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
             throw new CheckpointException($"'{file}' is not valid JSON: {exception.Message}", exception);
         }

@@ -119,7 +119,7 @@ public sealed partial class ModelConfig
     private static partial Regex PythonNumbers();
 
     /// <summary>Decodes every string once, so that one with half a surrogate pair fails here and not where it is used.</summary>
-    private static void CheckStrings(JsonElement element)
+    internal static void CheckStrings(JsonElement element)
     {
         switch (element.ValueKind)
         {

@@ -1,0 +1,71 @@
+using System.Diagnostics;
+using System.Text;
+
+namespace Attune.Cli.Tests;
+
+/// <summary>The executable as users run it.</summary>
+public class CommandTests
+{
+    private static async Task<(int Code, string Output, string Error)> Run(params string[] arguments)
+    {
+        string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) { RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
+        foreach (string argument in arguments)
+            start.ArgumentList.Add(argument);
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return (process.ExitCode, await output, await error);
+    }
+
+    [Fact]
+    public async Task Generating_twice_gives_the_same_bytes()
+    {
+        string folder = Directory.CreateTempSubdirectory("attune").FullName;
+        try
+        {
+            string first = Path.Combine(folder, "first.png");
+            string second = Path.Combine(folder, "second.png");
+            foreach (string file in new[] { first, second })
+            {
+                var (code, output, error) = await Run("generate", "a panda on a blue background", "--negative", "sunglasses", "--size", "64x64", "--steps", "2", "--max-sequence-length", "32", "-o", file);
+                Assert.True(code == 0, error);
+                Assert.Contains("nag:scale=4", output.ReplaceLineEndings(""), StringComparison.Ordinal);
+            }
+            byte[] bytes = await File.ReadAllBytesAsync(first);
+            Assert.Equal(bytes, await File.ReadAllBytesAsync(second));
+            Assert.Contains("\"negative_prompt\":\"sunglasses\"", Encoding.UTF8.GetString(bytes), StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Theory]
+    [InlineData("'--size' is '64'", "generate", "a panda", "--size", "64")]
+    [InlineData("'nagg' is no guidance rule", "generate", "a panda", "--guidance", "nagg")]
+    [InlineData("'nag' has no parameter 'phy'", "generate", "a panda", "--guidance", "nag:phy=3")]
+    [InlineData("tau is 0.5, expected at least 1", "generate", "a panda", "--guidance", "nag:tau=0.5")]
+    [InlineData("does not exist", "generate", "a panda", "--model", "/no/such/folder")]
+    [InlineData("Width is 60 pixels, expected a positive multiple of 16", "generate", "a panda", "--size", "60x64")]
+    [InlineData("does not exist", "inspect", "/no/such/folder")]
+    public async Task An_error_is_one_clear_line(string message, params string[] arguments)
+    {
+        var (code, _, error) = await Run(arguments);
+        Assert.NotEqual(0, code);
+        Assert.Contains(message.Replace("'--size'", "--size", StringComparison.Ordinal), error, StringComparison.Ordinal);
+        Assert.Single(error.Trim().Split('\n'));
+        Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Inspect_names_the_components()
+    {
+        var (code, output, _) = await Run("inspect", Path.Combine(Repository.Root, "models", "flux-tiny-random"));
+        Assert.Equal(0, code);
+        Assert.Contains("FluxTransformer2DModel", output, StringComparison.Ordinal);
+        Assert.Contains("BF16", output, StringComparison.Ordinal);
+    }
+}
