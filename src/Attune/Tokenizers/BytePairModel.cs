@@ -112,17 +112,17 @@ internal sealed class BytePairModel : ITokenModel
         int[] links = ArrayPool<int>.Shared.Rent(2 * count);
         try
         {
-            // A merged-away symbol has id -1; next is the count behind the last one.
+            // A merged-away symbol has id -1; next is the count behind the last one. The priority is the rank, then the place.
             var next = links.AsSpan(0, count);
             var previous = links.AsSpan(count, count);
-            var heap = new PriorityQueue<int, (int Rank, int Left)>();
+            var heap = new PriorityQueue<int, long>();
             for (int i = 0; i < count; i++)
                 (previous[i], next[i]) = (i - 1, i + 1);
             for (int i = 0; i + 1 < count; i++)
                 Offer(symbols, i, i + 1, heap);
-            while (heap.TryDequeue(out int merged, out var place))
+            while (heap.TryDequeue(out int merged, out long priority))
             {
-                int left = place.Left;
+                int left = (int)priority;
                 int right = symbols[left] < 0 ? count : next[left];
                 if (right == count || !_merges.TryGetValue(Pair(symbols[left], symbols[right]), out var merge) || merge.Id != merged)
                     continue;
@@ -149,10 +149,10 @@ internal sealed class BytePairModel : ITokenModel
         }
     }
 
-    private void Offer(List<int> symbols, int left, int right, PriorityQueue<int, (int Rank, int Left)> heap)
+    private void Offer(List<int> symbols, int left, int right, PriorityQueue<int, long> heap)
     {
         if (_merges.TryGetValue(Pair(symbols[left], symbols[right]), out var merge))
-            heap.Enqueue(merge.Id, (merge.Rank, left));
+            heap.Enqueue(merge.Id, ((long)merge.Rank << 32) | (uint)left);
     }
 
     /// <summary>The ids of a word's characters before any merge.</summary>

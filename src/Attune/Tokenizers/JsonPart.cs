@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using Attune.Weights;
@@ -129,7 +130,7 @@ internal readonly struct JsonPart
 
     public CheckpointException Wrong(string expected) => new($"'{File}': {Name(_place)} is {Shorten(Element)}, expected {expected}.");
 
-    public CheckpointException Unsupported(string supported) => new($"'{File}': {Name(_place)} is of type '{Type}'; supported is {supported}.");
+    public CheckpointException Unsupported(string supported) => new($"'{File}': {Name(_place)} is of type '{Type}', which is not supported; expected {supported}.");
 
     private string NameOf(JsonProperty property)
     {
@@ -145,9 +146,11 @@ internal readonly struct JsonPart
 
     private static string Name(string place) => place.Length == 0 ? "the file" : place[1..];
 
-    private static string Shorten(JsonElement element)
+    /// <summary>The text of a value for a message, cut when it is long, with replacements for what is no UTF-8.</summary>
+    public static string Shorten(JsonElement element)
     {
-        string text = element.GetRawText();
-        return text.Length <= 60 ? text : text[..60] + "...";
+        const int Longest = 60;
+        var text = JsonMarshal.GetRawUtf8Value(element);
+        return text.Length <= Longest ? Encoding.UTF8.GetString(text) : Encoding.UTF8.GetString(text[..Longest]) + "...";
     }
 }

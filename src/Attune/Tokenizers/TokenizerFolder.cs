@@ -58,8 +58,7 @@ internal sealed class TokenizerFolder : IDisposable
             {
                 "CLIPTokenizer" => ReadClip(vocabulary, merges),
                 "Qwen2Tokenizer" => ReadQwen2(vocabulary, merges),
-                _ => throw new CheckpointException($"'{vocabulary}': the vocabulary of a tokenizer of class '{_class}' is supported in tokenizer.json only; " +
-                    "supported here are CLIPTokenizer and Qwen2Tokenizer."),
+                _ => throw UnsupportedClass("vocab.json and merges.txt", "CLIPTokenizer or Qwen2Tokenizer"),
             });
         }
         if (PathOf("spiece.model") is { } pieces)
@@ -67,7 +66,7 @@ internal sealed class TokenizerFolder : IDisposable
             return Complete(_class switch
             {
                 "T5Tokenizer" => ReadT5(pieces),
-                _ => throw new CheckpointException($"'{pieces}': the vocabulary of a tokenizer of class '{_class}' is supported in tokenizer.json only; supported here is T5Tokenizer."),
+                _ => throw UnsupportedClass("spiece.model", "T5Tokenizer"),
             });
         }
         throw new CheckpointException($"'{_folder}' holds no tokenizer: expected tokenizer.json, vocab.json with merges.txt, or spiece.model.");
@@ -84,7 +83,7 @@ internal sealed class TokenizerFolder : IDisposable
             Model = ReadModel(json["model"], out string wordEnd),
             Before = before,
             After = after,
-            AddedTokens = [.. json.Find("added_tokens")?.Items().Select(token => ReadAddedToken(token, special: false, normalized: false, IdOf(token["id"]))) ?? []],
+            AddedTokens = [.. json.Find("added_tokens")?.Items().Select(token => ReadAddedToken(token, special: false, IdOf(token["id"]))) ?? []],
         };
 
         // As transformers decodes CLIP.
@@ -105,7 +104,7 @@ internal sealed class TokenizerFolder : IDisposable
             {
                 if (entry.ValueKind != JsonValueKind.Array || entry.GetArrayLength() != 2 || JsonPart.TryString(entry[0]) is not { } piece
                     || entry[1].ValueKind != JsonValueKind.Number || !entry[1].TryGetDouble(out double score))
-                    throw new CheckpointException($"'{model.File}': entry {pieces.Count} of model.vocab is {entry.GetRawText()}, expected a piece and its score.");
+                    throw new CheckpointException($"'{model.File}': entry {pieces.Count} of model.vocab is {JsonPart.Shorten(entry)}, expected a piece and its score.");
                 pieces.Add((piece, score));
             }
             return new UnigramModel(model.File, pieces, model["unk_id"].Id(), model.Find("byte_fallback")?.Bool() ?? false);
@@ -123,7 +122,7 @@ internal sealed class TokenizerFolder : IDisposable
                 IgnoreMerges = model.Find("ignore_merges")?.Bool() ?? false,
             });
         }
-        throw new CheckpointException($"'{model.File}': the model is of type '{type}'; supported are BPE and Unigram.");
+        throw new CheckpointException($"'{model.File}': a model of type '{type}' is not supported; expected BPE or Unigram.");
     }
 
     /// <summary>Merges as pairs, or in older files as strings with a space in between.</summary>
@@ -139,7 +138,7 @@ internal sealed class TokenizerFolder : IDisposable
             else if (JsonPart.TryString(entry) is { } text && Divide(text) is { } pair)
                 yield return pair;
             else
-                throw new CheckpointException($"'{merges.File}': entry {index} of model.merges is {entry.GetRawText()}, expected two tokens.");
+                throw new CheckpointException($"'{merges.File}': entry {index} of model.merges is {JsonPart.Shorten(entry)}, expected two tokens.");
             index++;
         }
     }
@@ -227,15 +226,20 @@ internal sealed class TokenizerFolder : IDisposable
         Decoder = Decoders.ByteLevel,
     };
 
-    private BytePairModel ReadBytePair(string vocabulary, string merges, BytePairOptions options) =>
-        new(merges, CheckIds(vocabulary, ReadJson("vocab.json")!.Value.Ids()), ReadMerges(merges), options);
+    private BytePairModel ReadBytePair(string vocabulary, string merges, BytePairOptions options)
+    {
+        var ids = CheckIds(vocabulary, ReadJson("vocab.json")!.Value.Ids());
+        if (options.UnknownToken is { } unknown && !ids.ContainsKey(unknown))
+            throw new CheckpointException($"'{vocabulary}': the unknown token '{unknown}' is not in the vocabulary.");
+        return new BytePairModel(merges, ids, ReadMerges(merges), options);
+    }
 
     /// <summary>T5 from its SentencePiece model: behind the pieces follow the extra ids, the last one first.</summary>
     private TokenizerParts ReadT5(string file)
     {
         var source = SentencePieceFile.Read(file);
         if (!source.IsUnigram)
-            throw new CheckpointException($"'{file}' is no unigram model; SentencePiece models of other types are supported in tokenizer.json only.");
+            throw new CheckpointException($"'{file}' is no unigram model; a SentencePiece model of another type is not supported without tokenizer.json.");
         int extraIds = _config?.Find("extra_ids")?.Id() ?? 100;
         if (extraIds > MostExtraIds)
             throw _config!.Value["extra_ids"].Wrong($"at most {MostExtraIds}");
@@ -298,7 +302,7 @@ internal sealed class TokenizerFolder : IDisposable
             {
                 if (!int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out int id) || id >= MostIds)
                     throw new CheckpointException($"'{decoder.File}': the key '{key}' of added_tokens_decoder is no token id.");
-                Add(ReadAddedToken(token, special: false, normalized: false, id), replace: true);
+                Add(ReadAddedToken(token, special: false, id), replace: true);
             }
         }
         else if (_addedTokens is { } tokens && json == null)
@@ -347,14 +351,14 @@ internal sealed class TokenizerFolder : IDisposable
         foreach (string role in Roles)
         {
             if (Special(role) is { } part)
-                yield return ReadAddedToken(part, special: true, normalized: true, -1);
+                yield return ReadAddedToken(part, special: true);
             else if (SpecialToken(role) is { } token)
                 yield return new AddedToken(token) { Special = true };
         }
         if (Special("additional_special_tokens") is { } additional)
         {
             foreach (var part in additional.Items())
-                yield return ReadAddedToken(part, special: true, normalized: true, -1);
+                yield return ReadAddedToken(part, special: true);
         }
     }
 
@@ -385,15 +389,16 @@ internal sealed class TokenizerFolder : IDisposable
     private JsonPart? Special(string role) => _config?.Find("added_tokens_decoder") != null
         ? _config?.Find(role) ?? _specialTokensMap?.Find(role) : _specialTokensMap?.Find(role) ?? _config?.Find(role);
 
-    /// <summary>A token as a string or as an object with flags; the defaults are for flags that an object lacks.</summary>
-    private static AddedToken ReadAddedToken(JsonPart part, bool special, bool normalized, int id)
+    /// <summary>A token as a string or as an object with flags. A special one is looked for in the raw text unless it says otherwise.</summary>
+    private static AddedToken ReadAddedToken(JsonPart part, bool special, int id = -1)
     {
         if (part.IsString)
-            return new AddedToken(part.String(), id) { Special = special };
+            return new AddedToken(part.String(), id) { Special = special, Normalized = !special };
+        special |= part.Find("special")?.Bool() ?? false;
         return new AddedToken(part["content"].String(), id)
         {
-            Special = part.Find("special")?.Bool() ?? special,
-            Normalized = part.Find("normalized")?.Bool() ?? normalized,
+            Special = special,
+            Normalized = part.Find("normalized")?.Bool() ?? !special,
             SingleWord = part.Find("single_word")?.Bool() ?? false,
             StripsLeft = part.Find("lstrip")?.Bool() ?? false,
             StripsRight = part.Find("rstrip")?.Bool() ?? false,
@@ -421,6 +426,9 @@ internal sealed class TokenizerFolder : IDisposable
         }
         return vocabulary;
     }
+
+    private CheckpointException UnsupportedClass(string files, string expected) => new($"'{Path.Combine(_folder, "tokenizer_config.json")}': " +
+        $"a tokenizer_class '{_class}' with {files} and no tokenizer.json is not supported; expected {expected}.");
 
     private JsonPart? ReadJson(string name)
     {
