@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Attune.Weights;
+using Spectre.Console;
 
 namespace Attune.Cli;
 
@@ -8,6 +9,9 @@ internal static class Application
 {
     public static async Task<int> RunAsync(RootCommand root, string[] args)
     {
+        // Tables and summaries in a file or pipe are not wrapped at a terminal's width.
+        if (!AnsiConsole.Console.Profile.Out.IsTerminal)
+            AnsiConsole.Console.Profile.Width = 4096;
         try
         {
             return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
