@@ -12,8 +12,9 @@ internal static unsafe class KernelBenchmark
 
     public static int Run(TextWriter output)
     {
-        // Debian's OpenBLAS takes its AVX2 kernels on processors that are newer than it, unless its environment names a core when the process starts.
-        if (Environment.GetEnvironmentVariable("OPENBLAS_CORETYPE") == null && Vector512.IsHardwareAccelerated && Environment.ProcessPath is { } self)
+        // The peer must run its AVX-512 kernels: Debian's OpenBLAS knows no processor newer than itself, and takes a core's name from the
+        // environment that the process starts with.
+        if (Environment.GetEnvironmentVariable("OPENBLAS_CORETYPE") != "SkylakeX" && Vector512.IsHardwareAccelerated && Environment.ProcessPath is { } self)
         {
             var start = new ProcessStartInfo(self, Environment.GetCommandLineArgs().Skip(1)) { Environment = { ["OPENBLAS_CORETYPE"] = "SkylakeX" } };
             using var process = Process.Start(start)!;

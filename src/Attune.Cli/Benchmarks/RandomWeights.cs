@@ -3,24 +3,25 @@ using Attune.Weights;
 
 namespace Attune.Cli.Benchmarks;
 
-/// <summary>Weights of any shape without a file: bfloat16 normal numbers over the square root of the fan-in, as trained weights are sized.</summary>
+/// <summary>Weights of any shape without a file: bfloat16 numbers of about the size that trained weights have (uniform; xorshift).</summary>
 internal static unsafe class RandomWeights
 {
     public static Checkpoint Checkpoint(int seed)
     {
-        var random = new TorchRandom(seed);
+        ulong state = 0x9E3779B97F4A7C15 * (ulong)(seed + 1);
         return Weights.Checkpoint.Synthetic((name, shape) =>
         {
             var memory = Tensor.Empty([(int)((shape.Count + 1) / 2)]);
             var bits = (ushort*)memory.Pointer;
-            float scale = shape.Rank > 1 ? 1 / MathF.Sqrt(shape.Count / shape[0]) : 0.1f;
+            float scale = shape.Rank > 1 ? MathF.Sqrt(3f * shape[0] / shape.Count) : 0.1f;
             bool norm = shape.Rank == 1 && name.EndsWith("weight", StringComparison.Ordinal);
-            var row = new float[1 << 12];
-            for (long at = 0; at < shape.Count; at += row.Length)
+            for (long i = 0; i < shape.Count; i++)
             {
-                random.Normal(row);
-                for (int i = 0; i < Math.Min(row.Length, shape.Count - at); i++)
-                    bits[at + i] = Conversion.ToBFloat16((norm ? 1 : 0) + scale * row[i]);
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                float uniform = (state >> 40) * (2f / (1 << 24)) - 1;
+                bits[i] = Conversion.ToBFloat16((norm ? 1 : 0) + scale * uniform);
             }
             return Weight.Packed(name, memory, shape, DataType.BFloat16);
         });
