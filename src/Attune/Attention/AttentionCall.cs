@@ -54,13 +54,34 @@ public interface IAttention
     bool ReadsNegativeText(AttentionSite site) => false;
 }
 
+/// <summary>Leaves whole blocks of a model out of a pass, which hand on what they were given (skip-layer guidance, AutoGuidance).</summary>
+public interface IBlockFilter
+{
+    /// <summary>Whether a block is left out.</summary>
+    /// <param name="path">The checkpoint's name of a transformer block: <c>transformer_blocks.3</c>, <c>mid_block.attentions.0.transformer_blocks.0</c>.</param>
+    bool Skips(string path);
+}
+
+/// <summary>Changes what a UNet's decoder concatenates (FreeU).</summary>
+public interface ISkipConnection
+{
+    /// <summary>Called before every concatenation of an up block.</summary>
+    /// <param name="path">The checkpoint's name of the block: <c>up_blocks.0</c>.</param>
+    /// <param name="hidden">The backbone's features, [batch, height, width, channels].</param>
+    /// <param name="skip">The features from the encoder, [batch, height, width, channels].</param>
+    /// <returns>What is concatenated instead: the arguments themselves, or tensors of the current scope. Arguments must not be written to.</returns>
+    (Tensor Hidden, Tensor Skip) Adjust(string path, Tensor hidden, Tensor skip);
+}
+
 /// <summary>What a forward pass of a denoiser takes besides its inputs.</summary>
 /// <param name="Attention">How its attention layers attend.</param>
 /// <param name="ForkLatents">
 /// Whether single-stream blocks keep a second copy of the latents, modulated with the negative pooled embedding
 /// (<see cref="TokenKind.NegativeLatent"/>), where a model has such a modulation; otherwise the latents are shared.
 /// </param>
-public sealed record Steering(IAttention Attention, bool ForkLatents = false)
+/// <param name="Blocks">Which blocks are left out; null for none.</param>
+/// <param name="Skips">What happens to a UNet's skip connections; null for nothing.</param>
+public sealed record Steering(IAttention Attention, bool ForkLatents = false, IBlockFilter? Blocks = null, ISkipConnection? Skips = null)
 {
     /// <summary>The plain model.</summary>
     public static Steering Plain { get; } = new(PlainAttention.Instance);

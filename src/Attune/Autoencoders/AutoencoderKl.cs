@@ -48,20 +48,9 @@ public sealed class AutoencoderKl : IDisposable
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static AutoencoderKl Load(string folder)
-    {
-        var config = ModelConfig.Read(Path.Combine(folder, "config.json"));
-        var checkpoint = Checkpoint.Open(folder);
-        try
-        {
-            return new AutoencoderKl(checkpoint, config);
-        }
-        catch
-        {
-            checkpoint.Dispose();
-            throw;
-        }
-    }
+    public static AutoencoderKl Load(string folder) => Load(ComponentSource.Folder(folder));
+
+    internal static AutoencoderKl Load(ComponentSource source) => source.Build((checkpoint, config) => new AutoencoderKl(checkpoint, config));
 
     /// <summary>Encodes images.</summary>
     /// <param name="image">[batch, height, width, 3], values in [-1, 1]; height and width multiples of <see cref="PixelsPerLatent"/>.</param>

@@ -45,20 +45,9 @@ public sealed class AutoencoderKlFlux2 : IDisposable
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static AutoencoderKlFlux2 Load(string folder)
-    {
-        var config = ModelConfig.Read(Path.Combine(folder, "config.json"));
-        var checkpoint = Checkpoint.Open(folder);
-        try
-        {
-            return new AutoencoderKlFlux2(checkpoint, config);
-        }
-        catch
-        {
-            checkpoint.Dispose();
-            throw;
-        }
-    }
+    public static AutoencoderKlFlux2 Load(string folder) => Load(ComponentSource.Folder(folder));
+
+    internal static AutoencoderKlFlux2 Load(ComponentSource source) => source.Build((checkpoint, config) => new AutoencoderKlFlux2(checkpoint, config));
 
     /// <summary>Encodes images.</summary>
     /// <param name="image">[batch, height, width, 3], values in [-1, 1]; height and width multiples of <see cref="PixelsPerLatent"/>.</param>

@@ -16,7 +16,7 @@ public abstract class DiffusionPipeline : IDisposable
     private bool _disposed;
 
     /// <summary>The pipelines by the <c>_class_name</c> of model_index.json.</summary>
-    private static readonly Dictionary<string, Func<string, DiffusionPipeline>> Pipelines = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Func<ModelSource, DiffusionPipeline>> Pipelines = new(StringComparer.Ordinal)
     {
         ["FluxPipeline"] = Flux.FluxPipeline.Open,
     };
@@ -44,11 +44,16 @@ public abstract class DiffusionPipeline : IDisposable
         ArgumentNullException.ThrowIfNull(folder);
         if (!Directory.Exists(folder))
             throw new CheckpointException($"The folder '{folder}' does not exist.");
-        var index = ModelConfig.Read(Path.Combine(folder, "model_index.json"));
+        return Open(new ModelFolder(folder));
+    }
+
+    private static DiffusionPipeline Open(ModelSource source)
+    {
+        var index = source.Index;
         string name = index.ClassName ?? throw new CheckpointException($"'{index.Path}' has no _class_name.");
         if (!Pipelines.TryGetValue(name, out var open))
             throw new CheckpointException($"'{index.Path}': the pipeline {name} is not supported; supported are {string.Join(", ", Pipelines.Keys.Order(StringComparer.Ordinal))}.");
-        return open(folder);
+        return open(source);
     }
 
     /// <summary>

@@ -54,20 +54,9 @@ public sealed class FluxTransformer : IDisposable
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static FluxTransformer Load(string folder)
-    {
-        var config = FluxConfig.Read(ModelConfig.Read(Path.Combine(folder, "config.json")));
-        var checkpoint = Checkpoint.Open(folder);
-        try
-        {
-            return new FluxTransformer(checkpoint, config);
-        }
-        catch
-        {
-            checkpoint.Dispose();
-            throw;
-        }
-    }
+    public static FluxTransformer Load(string folder) => Load(ComponentSource.Folder(folder));
+
+    internal static FluxTransformer Load(ComponentSource source) => source.Build((checkpoint, config) => new FluxTransformer(checkpoint, FluxConfig.Read(config)));
 
     /// <summary>One forward pass.</summary>
     /// <returns>The predicted velocity, [batch, latents, out channels]; owned by the current scope.</returns>

@@ -26,16 +26,17 @@ public sealed class FluxPipeline : DiffusionPipeline
     private readonly Scheduler _scheduler;
     private readonly int _size;
 
-    private FluxPipeline(Components owned, string folder)
+    private FluxPipeline(Components owned, ModelSource source)
     {
-        _tokenizer = Tokenizer.Load(Path.Combine(folder, "tokenizer"));
-        _tokenizer2 = Tokenizer.Load(Path.Combine(folder, "tokenizer_2"));
-        _scheduler = Scheduler.Load(Path.Combine(folder, "scheduler"));
-        _textEncoder = owned.Add(ClipTextModel.Load(Path.Combine(folder, "text_encoder")));
-        _textEncoder2 = owned.Add(T5EncoderModel.Load(Path.Combine(folder, "text_encoder_2")));
-        _transformer = owned.Add(FluxTransformer.Load(Path.Combine(folder, "transformer")));
-        _vae = owned.Add(AutoencoderKl.Load(Path.Combine(folder, "vae")));
-        _size = ModelConfig.Read(Path.Combine(folder, "vae", "config.json")).Int("sample_size", 1024);
+        var vae = source.Component("vae");
+        _tokenizer = Tokenizer.Load(source.Tokenizer("tokenizer"));
+        _tokenizer2 = Tokenizer.Load(source.Tokenizer("tokenizer_2"));
+        _scheduler = Scheduler.From(source.Scheduler);
+        _textEncoder = owned.Add(ClipTextModel.Load(source.Component("text_encoder")));
+        _textEncoder2 = owned.Add(T5EncoderModel.Load(source.Component("text_encoder_2")));
+        _transformer = owned.Add(FluxTransformer.Load(source.Component("transformer")));
+        _vae = owned.Add(AutoencoderKl.Load(vae));
+        _size = vae.Config.Int("sample_size", 1024);
     }
 
     /// <inheritdoc/>
@@ -50,7 +51,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <summary>4 for schnell, which embeds no guidance; 28 for dev.</summary>
     public override int DefaultSteps => _transformer.Config.GuidanceEmbeds ? 28 : 4;
 
-    internal static FluxPipeline Open(string folder) => Components.Build(owned => new FluxPipeline(owned, folder));
+    internal static FluxPipeline Open(ModelSource source) => Components.Build(owned => new FluxPipeline(owned, source));
 
     internal override PipelineRun Begin(GenerationRequest request, CancellationToken cancellation)
     {

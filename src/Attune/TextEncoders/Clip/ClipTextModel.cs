@@ -52,20 +52,9 @@ public sealed class ClipTextModel : IDisposable
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static ClipTextModel Load(string folder)
-    {
-        var config = ModelConfig.Read(Path.Combine(folder, "config.json"));
-        var checkpoint = Checkpoint.Open(folder);
-        try
-        {
-            return new ClipTextModel(checkpoint, config);
-        }
-        catch
-        {
-            checkpoint.Dispose();
-            throw;
-        }
-    }
+    public static ClipTextModel Load(string folder) => Load(ComponentSource.Folder(folder));
+
+    internal static ClipTextModel Load(ComponentSource source) => source.Build((checkpoint, config) => new ClipTextModel(checkpoint, config));
 
     /// <summary>Encodes token ids. Only what is asked for is computed: layers after the last hidden state that someone reads do not run.</summary>
     /// <param name="ids">Rows of token ids of one length, at most <see cref="MaxLength"/>, start and end of text included. Pads are attended to, as in the reference.</param>

@@ -37,20 +37,9 @@ public sealed class T5EncoderModel : IDisposable
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static T5EncoderModel Load(string folder)
-    {
-        var config = ModelConfig.Read(Path.Combine(folder, "config.json"));
-        var checkpoint = Checkpoint.Open(folder);
-        try
-        {
-            return new T5EncoderModel(checkpoint, config);
-        }
-        catch
-        {
-            checkpoint.Dispose();
-            throw;
-        }
-    }
+    public static T5EncoderModel Load(string folder) => Load(ComponentSource.Folder(folder));
+
+    internal static T5EncoderModel Load(ComponentSource source) => source.Build((checkpoint, config) => new T5EncoderModel(checkpoint, config));
 
     /// <summary>Encodes token ids.</summary>
     /// <param name="ids">Rows of token ids of one length.</param>

@@ -1,0 +1,74 @@
+namespace Attune.Weights;
+
+/// <summary>Where one component of a pipeline comes from: its configuration, and how its weights are opened.</summary>
+/// <param name="Config">The component's config.json.</param>
+/// <param name="Open">Opens the weights; whoever calls it disposes them.</param>
+internal sealed record ComponentSource(ModelConfig Config, Func<Checkpoint> Open)
+{
+    /// <summary>A component's folder: config.json and weights.</summary>
+    public static ComponentSource Folder(string folder)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        return new ComponentSource(ModelConfig.Read(Path.Combine(folder, "config.json")), () => Checkpoint.Open(folder));
+    }
+
+    /// <summary>Builds a component, which owns the checkpoint from then on. If that fails, the checkpoint is closed.</summary>
+    public T Build<T>(Func<Checkpoint, ModelConfig, T> build)
+    {
+        var checkpoint = Open();
+        try
+        {
+            return build(checkpoint, Config);
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+}
+
+/// <summary>Where the components of a pipeline come from.</summary>
+internal abstract class ModelSource
+{
+    /// <summary>What was opened, for messages.</summary>
+    public abstract string Path { get; }
+
+    /// <summary>model_index.json.</summary>
+    public abstract ModelConfig Index { get; }
+
+    /// <summary>Whether the model has a component of this name; an index may hold <c>[null, null]</c> for one that is left out.</summary>
+    public abstract bool Has(string component);
+
+    /// <summary>A component with weights.</summary>
+    public abstract ComponentSource Component(string name);
+
+    /// <summary>The folder of a tokenizer.</summary>
+    public abstract string Tokenizer(string name);
+
+    /// <summary>The configuration of the scheduler.</summary>
+    public abstract ModelConfig Scheduler { get; }
+}
+
+/// <summary>An ordinary diffusers folder.</summary>
+internal sealed class ModelFolder(string folder) : ModelSource
+{
+    /// <inheritdoc/>
+    public override string Path => folder;
+
+    /// <inheritdoc/>
+    public override ModelConfig Index { get; } = ModelConfig.Read(System.IO.Path.Combine(folder, "model_index.json"));
+
+    /// <inheritdoc/>
+    public override ModelConfig Scheduler => ModelConfig.Read(System.IO.Path.Combine(folder, "scheduler", "scheduler_config.json"));
+
+    /// <inheritdoc/>
+    public override bool Has(string component) =>
+        Index.Find(component) is { ValueKind: System.Text.Json.JsonValueKind.Array } entry && entry.GetArrayLength() == 2 && entry[1].ValueKind == System.Text.Json.JsonValueKind.String;
+
+    /// <inheritdoc/>
+    public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name));
+
+    /// <inheritdoc/>
+    public override string Tokenizer(string name) => System.IO.Path.Combine(folder, name);
+}
