@@ -20,6 +20,7 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
     private readonly int _maxLength;
 
     internal FlowMatchEulerDiscreteScheduler(ModelConfig config)
+        : base(config)
     {
         _trainTimesteps = config.Int("num_train_timesteps", 1000);
         _shift = config.Double("shift", 1);
@@ -50,16 +51,15 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
     }
 
     /// <inheritdoc/>
-    public override ISchedulerRun Begin(SchedulerRequest request)
+    public override bool AcceptsSigmas => true;
+
+    private protected override bool RoundsStrengthUp => true;
+
+    private protected override ISchedulerRun Start(SchedulerRequest request)
     {
-        ArgumentNullException.ThrowIfNull(request);
-        if ((request.Steps == null) == (request.Sigmas == null))
-            throw new ArgumentException("A run needs either a number of steps or sigmas.", nameof(request));
         if (_dynamic && request.Mu == null)
             throw new ArgumentException("This scheduler shifts by the size of the image: Mu is missing.", nameof(request));
         double[] sigmas = request.Sigmas is { } given ? [.. given] : Spaced(request.Steps!.Value);
-        if (sigmas.Length == 0 || request.BeginIndex < 0 || request.BeginIndex >= sigmas.Length)
-            throw new ArgumentException($"A run has 1 step or more and begins at one of them, not at {request.BeginIndex} of {sigmas.Length}.", nameof(request));
 
         // The reference computes with float32 arrays from here on.
         var shifted = new float[sigmas.Length + 1];
@@ -75,7 +75,7 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
         var timesteps = new float[sigmas.Length];
         for (int i = 0; i < timesteps.Length; i++)
             timesteps[i] = shifted[i] * _trainTimesteps;
-        return new Run(timesteps, shifted, request.BeginIndex);
+        return new Run(ClassName, timesteps, shifted, request.BeginIndex);
     }
 
     /// <summary>
@@ -99,23 +99,13 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
         return (float)(factor / (factor + (1.0 / sigma - 1)));
     }
 
-    private sealed class Run(float[] timesteps, float[] sigmas, int begin) : ISchedulerRun
+    private sealed class Run(string name, float[] timesteps, float[] sigmas, int begin) : SchedulerRun(name, timesteps, sigmas, begin)
     {
-        public IReadOnlyList<float> Timesteps => timesteps;
+        protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails details) =>
+            TensorOperations.Combine(1, latents, Sigmas[index + 1] - Sigmas[index], prediction);
 
-        public IReadOnlyList<float> Sigmas => sigmas;
+        protected override CleanRule Clean(int index) => new(1, -Sigmas[index]);
 
-        public int Steps => timesteps.Length - begin;
-
-        public float TimestepOf(int step) => timesteps[begin + step];
-
-        public Tensor Step(Tensor prediction, int step, Tensor latents) =>
-            TensorOperations.Combine(1, latents, sigmas[begin + step + 1] - sigmas[begin + step], prediction);
-
-        public Tensor AddNoise(Tensor clean, Tensor noise) => TensorOperations.Combine(1 - sigmas[begin], clean, sigmas[begin], noise);
-
-        public void Dispose()
-        {
-        }
+        protected override (double Signal, double Level) NoiseScales(int index) => (1.0 - Sigmas[index], Sigmas[index]);
     }
 }

@@ -1,49 +1,8 @@
-using Attune.Tensors;
+using System.Text;
+using System.Text.Json.Nodes;
 using Attune.Weights;
 
 namespace Attune.Schedulers;
-
-/// <summary>What a run of a scheduler needs. Exactly one of <see cref="Steps"/> and <see cref="Sigmas"/> is given.</summary>
-public sealed record SchedulerRequest
-{
-    /// <summary>The number of steps; the scheduler chooses the noise levels.</summary>
-    public int? Steps { get; init; }
-
-    /// <summary>Noise levels, from high to low, before the scheduler's own shift.</summary>
-    public IReadOnlyList<double>? Sigmas { get; init; }
-
-    /// <summary>The exponent or factor of a dynamic shift, which depends on the size of the image (<see cref="Scheduler.ShiftFor"/>).</summary>
-    public double? Mu { get; init; }
-
-    /// <summary>The first step that is done, for image to image.</summary>
-    public int BeginIndex { get; init; }
-}
-
-/// <summary>The noise schedule of one run. Indices count the steps that are done, from 0.</summary>
-public interface ISchedulerRun : IDisposable
-{
-    /// <summary>The timesteps of all steps, those before the first that is done included.</summary>
-    IReadOnlyList<float> Timesteps { get; }
-
-    /// <summary>The noise levels: one more than timesteps.</summary>
-    IReadOnlyList<float> Sigmas { get; }
-
-    /// <summary>The number of steps that are done.</summary>
-    int Steps { get; }
-
-    /// <summary>The timestep of a step.</summary>
-    float TimestepOf(int step);
-
-    /// <summary>The latents after a step.</summary>
-    /// <param name="prediction">What the denoiser predicted, after guidance.</param>
-    /// <param name="step">Counted from 0.</param>
-    /// <param name="latents">The latents before the step.</param>
-    /// <returns>A new tensor of the current scope.</returns>
-    Tensor Step(Tensor prediction, int step, Tensor latents);
-
-    /// <summary>A clean sample with the noise of the first step, for image to image.</summary>
-    Tensor AddNoise(Tensor clean, Tensor noise);
-}
 
 /// <summary>A scheduler as its configuration describes it. Immutable: a run holds all state, so requests share a scheduler.</summary>
 public abstract class Scheduler
@@ -52,6 +11,32 @@ public abstract class Scheduler
     {
         ["FlowMatchEulerDiscreteScheduler"] = config => new FlowMatchEulerDiscreteScheduler(config),
     };
+
+    private protected Scheduler(ModelConfig config) => Config = config;
+
+    /// <summary>The class names of the schedulers that can be loaded.</summary>
+    public static IReadOnlyCollection<string> SupportedClasses => Classes.Keys;
+
+    /// <summary>The configuration as it was read: only what it states, without defaults.</summary>
+    public ModelConfig Config { get; }
+
+    /// <summary>The class name, as diffusers has it.</summary>
+    public string ClassName => GetType().Name;
+
+    /// <summary>How many evaluations of the model a step of the schedule takes: 2 for Heun and KDPM2, else 1.</summary>
+    public virtual int Order => 1;
+
+    /// <summary>Whether <see cref="SchedulerRequest.Sigmas"/> may be given.</summary>
+    public virtual bool AcceptsSigmas => false;
+
+    /// <summary>Whether <see cref="SchedulerRequest.Timesteps"/> may be given.</summary>
+    public virtual bool AcceptsTimesteps => false;
+
+    /// <summary>The most steps that a run may have.</summary>
+    private protected virtual int MaxSteps => int.MaxValue;
+
+    /// <summary>Whether image to image rounds the number of steps that are done up (flow matching) or down (Stable Diffusion).</summary>
+    private protected virtual bool RoundsStrengthUp => false;
 
     /// <summary>Reads scheduler_config.json of a folder.</summary>
     /// <exception cref="CheckpointException">The file is missing or malformed, or the class is not supported.</exception>
@@ -71,10 +56,79 @@ public abstract class Scheduler
             : throw new CheckpointException($"'{config.Path}': the scheduler {name} is not supported; supported are {string.Join(", ", Classes.Keys.Order(StringComparer.Ordinal))}.");
     }
 
+    /// <summary>
+    /// Makes a scheduler of another class from a configuration, as from_config of diffusers: what the configuration states is kept, what it does not state takes the default of
+    /// the new class.
+    /// </summary>
+    /// <param name="config">Usually <see cref="Config"/> of a checkpoint's scheduler.</param>
+    /// <param name="className">The class, or null for the one that the configuration names.</param>
+    /// <param name="overrides">Values that replace or add to those of the configuration, such as timestep_spacing = "trailing"; null removes one.</param>
+    /// <exception cref="CheckpointException">A value is malformed, or the class is not supported.</exception>
+    public static Scheduler From(ModelConfig config, string? className, IReadOnlyDictionary<string, JsonNode?>? overrides = null)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        var json = new JsonObject();
+        foreach (string key in config.Keys())
+        {
+            if (config.Find(key) is { } value)
+                json[key] = JsonNode.Parse(value.GetRawText());
+        }
+        foreach (var (key, value) in overrides ?? new Dictionary<string, JsonNode?>())
+            json[key] = value?.DeepClone();
+        json["_class_name"] = className ?? config.ClassName;
+        return From(ModelConfig.Parse(config.Path, Encoding.UTF8.GetBytes(json.ToJsonString())));
+    }
+
+    /// <summary>
+    /// Where image to image begins: n - int(n s) for the schedulers of Stable Diffusion, int(n - n s) for flow matching, times <see cref="Order"/>. It counts entries of the
+    /// list of timesteps. A pipeline whose rule differs gives <see cref="SchedulerRequest.BeginIndex"/> itself.
+    /// </summary>
+    /// <param name="steps">The number of steps of the whole schedule.</param>
+    /// <param name="strength">The part that is done, from 0 to 1.</param>
+    public int BeginIndexOf(int steps, double strength)
+    {
+        if (!(strength >= 0 && strength <= 1))
+            throw new ArgumentOutOfRangeException(nameof(strength), $"Strength is {strength}, expected 0 to 1.");
+        return Order * (RoundsStrengthUp ? (int)(steps - steps * strength) : steps - (int)(steps * strength));
+    }
+
     /// <summary>Begins a run.</summary>
-    /// <exception cref="ArgumentException">A value of the request is missing or out of range.</exception>
-    public abstract ISchedulerRun Begin(SchedulerRequest request);
+    /// <exception cref="ArgumentException">A value of the request is missing or out of range, or the scheduler does not take it.</exception>
+    public ISchedulerRun Begin(SchedulerRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        if ((request.Steps == null ? 0 : 1) + (request.Sigmas == null ? 0 : 1) + (request.Timesteps == null ? 0 : 1) != 1)
+            throw new ArgumentException("A run needs exactly one of Steps, Sigmas and Timesteps.", nameof(request));
+        if (request.Sigmas != null && !AcceptsSigmas)
+            throw new ArgumentException($"{ClassName} takes no Sigmas.", nameof(request));
+        if (request.Timesteps != null && !AcceptsTimesteps)
+            throw new ArgumentException($"{ClassName} takes no Timesteps.", nameof(request));
+        if (request.Count < 1 || request.Count > MaxSteps)
+            throw new ArgumentException($"{ClassName} does {(MaxSteps == int.MaxValue ? "1 step or more" : $"1 to {MaxSteps} steps")}, not {request.Count}.", nameof(request));
+        if (request.Strength is { } strength)
+        {
+            if (request.BeginIndex != 0)
+                throw new ArgumentException($"Strength decides where the run begins; BeginIndex is {request.BeginIndex}, expected 0.", nameof(request));
+            if (!(strength > 0 && strength <= 1))
+                throw new ArgumentException($"Strength is {strength}, expected above 0 and at most 1.", nameof(request));
+            request = request with { BeginIndex = BeginIndexOf(StepsOf(request), strength) };
+        }
+        if (request.BeginIndex < 0)
+            throw new ArgumentException($"BeginIndex is {request.BeginIndex}, expected 0 or more.", nameof(request));
+        var run = Start(request);
+        if (run.Steps >= 1)
+            return run;
+        int entries = run.Steps + request.BeginIndex;
+        run.Dispose();
+        throw new ArgumentException(request.Strength == null ? $"BeginIndex is {request.BeginIndex}, expected less than {entries}, the number of steps."
+            : $"Strength {request.Strength} leaves no step of {StepsOf(request)}.", nameof(request));
+    }
 
     /// <summary>The shift mu for a number of latent tokens, for schedulers that shift by the size of the image; else null.</summary>
     public virtual double? ShiftFor(int tokens) => null;
+
+    /// <summary>The number of steps of a request's whole schedule.</summary>
+    private protected virtual int StepsOf(SchedulerRequest request) => request.Count;
+
+    private protected abstract ISchedulerRun Start(SchedulerRequest request);
 }
