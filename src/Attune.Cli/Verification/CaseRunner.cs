@@ -22,6 +22,7 @@ internal static partial class CaseRunner
             case "tokenizer": RunTokenizer(golden, results); break;
             case "attention": RunAttention(golden, results); break;
             case "scheduler": RunScheduler(golden, results); break;
+            case "guider": RunGuider(golden, results); break;
             case "pipeline": RunPipeline(golden, results); break;
             case "component": RunComponent(golden, results); break;
             default: throw new UnsupportedCaseException($"kind {golden.Kind}");
@@ -38,22 +39,24 @@ internal static partial class CaseRunner
         var rules = new List<GuidanceRule>();
         foreach (var entry in list.EnumerateArray())
         {
-            string name = entry.GetProperty("rule").GetString()!;
-            if (!RuleCatalog.Names.Contains(name))
-                throw new UnsupportedCaseException($"rule {name}");
             var parameters = new Dictionary<string, string>();
-            foreach (var parameter in entry.EnumerateObject().Where(parameter => parameter.Name != "rule"))
+            foreach (var parameter in entry.EnumerateObject())
             {
-                parameters[parameter.Name] = parameter.Name switch
-                {
-                    "steps" => $"{parameter.Value[0].GetInt32()}-{parameter.Value[1].GetInt32()}",
-                    "layers" => string.Join('|', parameter.Value.EnumerateArray().Select(layer => layer.GetString())),
-                    _ => parameter.Value.ValueKind == JsonValueKind.String ? parameter.Value.GetString()! : parameter.Value.GetRawText(),
-                };
+                var (name, value) = (parameter.Name, parameter.Value);
+                if (name == "rescale")
+                    rules.Add(value.ValueKind == JsonValueKind.String ? new NormKeeping() : new DeviationRescale { Share = value.GetSingle() });
+                else if (name == "steps")
+                    parameters[name] = $"{value[0].GetInt32()}-{value[1].GetInt32()}";
+                else if (name == "sigma_interval")
+                    parameters["steps"] = $"sigma:{value[0].GetRawText()}-{value[1].GetRawText()}";
+                else if (name == "layers")
+                    parameters[name] = string.Join('|', value.EnumerateArray().Select(layer => layer.ToString()));
+                else if (name is not ("rule" or "perturbed" or "kernel_size"))       // what is compared, and informative
+                    parameters[name] = value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText();
             }
             try
             {
-                rules.Add(RuleCatalog.Create(name, parameters));
+                rules.Add(RuleCatalog.Create(entry.GetProperty("rule").GetString()!, parameters));
             }
             catch (FormatException exception)
             {
@@ -138,7 +141,10 @@ internal static partial class CaseRunner
         };
         var call = new AttentionCall(query, key, value, scale, queries, keys, new AttentionSite("verify", kind));
         var guidance = new GuidanceSchedule(Rules(golden)).At(0, 1);
-        results.Check("output", guidance.Steering.Attention.Attend(call));
+        var attention = guidance.Passes.FirstOrDefault(pass => pass.Rule != null)?.Steering.Attention ?? guidance.Steering.Attention;
+        results.Check("output", attention.Attend(call));
+        if (results.Wants("blurred_query"))
+            results.Check("blurred_query", guidance.Passes.Select(pass => pass.Rule).OfType<SmoothedEnergyGuidance>().Single().Blur(call));
         if (results.Wants("text_mass"))
         {
             using var facts = new AttentionFacts(call);

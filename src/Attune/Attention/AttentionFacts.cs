@@ -87,6 +87,33 @@ public sealed class AttentionFacts : IDisposable
     /// <summary>Whether a rule needs more than <see cref="Latents"/>, so that these are put together from parts that serve the other facts too.</summary>
     internal bool NeedsParts { get; init; }
 
+    /// <summary>
+    /// The latent rows when each of them sees, of the latents, itself alone, and the prompt's text where the keys hold it: the values themselves in self-attention. A tensor of the current scope.
+    /// </summary>
+    public Tensor LatentsOverThemselves()
+    {
+        using var scope = new TensorScope();
+        var query = Query.Slice(1, Start, Length);
+        var (first, _) = LatentRows(Call.Keys);
+        var (keys, values) = (Key.Slice(1, first, Length), Call.Value.Slice(1, first, Length));
+        var (batch, heads, group) = (query.Shape[0], query.Shape[2], query.Shape[2] / keys.Shape[2]);
+        var output = Tensor.Empty(query.Shape, query.Device);
+        var logSumExp = Tensor.Empty(query.Shape.Take(..3), query.Device);
+        Workers.For(batch * Length, index =>
+        {
+            var (item, row) = (index / Length, index % Length);
+            int keyItem = keys.Shape[0] == 1 ? 0 : item;
+            for (int head = 0; head < heads; head++)
+            {
+                values.Row(keyItem, row, head / group).CopyTo(output.Row(item, row, head));
+                logSumExp.Row(item, row)[head] = Call.Scale * System.Numerics.Tensors.TensorPrimitives.Dot(query.Row(item, row, head), keys.Row(keyItem, row, head / group));
+            }
+        });
+        if (Call.Keys.Contains(TokenKind.Text))
+            output.Device.MergeAttention(output, logSumExp, _overText.Value.Output, _overText.Value.LogSumExp, output, null);
+        return scope.Keep(output);
+    }
+
     /// <summary>Some queries over the keys of some kinds.</summary>
     /// <param name="start">The first query.</param>
     /// <param name="length">The number of queries.</param>

@@ -17,10 +17,13 @@ public sealed record ClassifierFreeGuidance : GuidanceRule, IPredictionRule
     public PredictionStage Stage => PredictionStage.Contrast;
 
     /// <inheritdoc/>
-    public override bool NeedsNegativePass => true;
+    public override PassKinds Needs => PassKinds.Negative;
 
     /// <inheritdoc/>
     public override bool IsNeutral => Scale == 1;
+
+    /// <inheritdoc/>
+    public override GuidanceRule AsNeutral() => this with { Scale = 1 };
 
     /// <inheritdoc/>
     public override void Validate() => Require("scale", Scale, 0);

@@ -5,27 +5,38 @@ namespace Attune.Guidance;
 
 /// <summary>
 /// A way to steer generation. In attention space a rule is a base (<see cref="IAttentionBase"/>) or a correction (<see cref="IAttentionCorrection"/>);
-/// in prediction space it combines whole passes (<see cref="IPredictionRule"/>). A rule is immutable data; what it remembers during a run lives in the run.
+/// in prediction space it combines whole passes (<see cref="IPredictionRule"/>). A rule that takes something away in a pass of its own
+/// (<see cref="PassKinds.Perturbed"/>) acts there as a base or a block filter (<see cref="IBlockFilter"/>) and combines the passes as a prediction rule.
+/// A rule is immutable data; what it remembers during a run lives in the run (<see cref="PredictionFacts.State"/>).
 /// </summary>
 public abstract record GuidanceRule
 {
     /// <summary>In which steps the rule acts; all by default.</summary>
     public StepRange Steps { get; init; } = StepRange.All;
 
-    /// <summary>At which attention layers the rule acts; all by default.</summary>
+    /// <summary>At which attention layers, or on which blocks, the rule acts; all by default.</summary>
     public LayerSelector Layers { get; init; } = LayerSelector.All;
 
     /// <summary>Whether the rule reads the negative prompt in attention.</summary>
     public virtual bool ReadsNegativeText => false;
 
-    /// <summary>Whether the rule needs the prediction for the negative prompt alone.</summary>
-    public virtual bool NeedsNegativePass => false;
+    /// <summary>The passes that the rule needs beside the one for the prompt.</summary>
+    public virtual PassKinds Needs => PassKinds.None;
 
     /// <summary>Whether the parameters make the rule do nothing, so that it need not be evaluated.</summary>
     public virtual bool IsNeutral => false;
 
+    /// <summary>The rule with the parameters under which it gives exactly the plain result, or null when it has none.</summary>
+    public virtual GuidanceRule? AsNeutral() => null;
+
     /// <summary>Whether the rule wants the latents forked in single-stream blocks (<see cref="TokenKind.NegativeLatent"/>).</summary>
     public virtual bool ForksLatents => false;
+
+    /// <summary>Whether the rule acts at attention layers of this kind: where there is text, unless a rule says otherwise.</summary>
+    public virtual bool ActsAt(AttentionKind kind) => kind is AttentionKind.Cross or AttentionKind.Joint;
+
+    /// <summary>Whether the rule acts in a step.</summary>
+    public virtual bool ActsIn(StepPoint point) => Steps.Contains(point);
 
     /// <summary>Checks the parameters.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A parameter is out of its range; the message names it.</exception>
@@ -39,6 +50,23 @@ public abstract record GuidanceRule
         if (!(value >= minimum && value <= maximum) || !double.IsFinite(value))
             throw new ArgumentOutOfRangeException(parameter, FormattableString.Invariant($"{RuleCatalog.NameOf(GetType())}: {parameter} is {value}, expected {(double.IsPositiveInfinity(maximum) ? $"at least {minimum}" : $"{minimum} to {maximum}")}."));
     }
+}
+
+/// <summary>The passes of a step beside the one for the prompt.</summary>
+[Flags]
+public enum PassKinds
+{
+    /// <summary>No other pass.</summary>
+    None = 0,
+
+    /// <summary>A plain pass for the negative prompt.</summary>
+    Negative = 1,
+
+    /// <summary>A plain pass for the empty prompt.</summary>
+    Empty = 2,
+
+    /// <summary>A pass for the prompt in which the rule takes something away; no correction acts in it.</summary>
+    Perturbed = 4,
 }
 
 /// <summary>Where a prediction rule stands: one contrast, then any number of terms, then one normalisation.</summary>
@@ -61,25 +89,19 @@ public interface IPredictionRule
     PredictionStage Stage { get; }
 
     /// <summary>The guided prediction after this rule.</summary>
-    /// <param name="guided">The prediction so far: at first the one for the prompt.</param>
+    /// <param name="guided">The prediction so far: at first the one for the prompt. Must not be written to.</param>
     /// <param name="facts">The single passes.</param>
     /// <returns>A tensor of the current scope, or <paramref name="guided"/> itself.</returns>
     Tensor Apply(Tensor guided, PredictionFacts facts);
 }
 
-/// <summary>What prediction rules read of a step.</summary>
-/// <param name="Latents">The latents that the step began with.</param>
-/// <param name="Positive">The prediction for the prompt, with attention-space rules.</param>
-/// <param name="Negative">The plain prediction for the negative prompt, when a rule needs it.</param>
-public sealed record PredictionFacts(Tensor Latents, Tensor Positive, Tensor? Negative);
-
 /// <summary>Names a rule for command lines, presets and documentation.</summary>
-/// <param name="name">Lower case, as in <c>nag:scale=4</c>.</param>
+/// <param name="names">Lower case, as in <c>nag:scale=4</c>; the first is used for output, all are understood.</param>
 [AttributeUsage(AttributeTargets.Class, Inherited = false)]
-public sealed class GuidanceNameAttribute(string name) : Attribute
+public sealed class GuidanceNameAttribute(params string[] names) : Attribute
 {
-    /// <summary>The short name.</summary>
-    public string Name { get; } = name;
+    /// <summary>The names, the preferred one first.</summary>
+    public IReadOnlyList<string> Names { get; } = names;
 }
 
 /// <summary>Names a parameter of a rule; the first name is used for output, all are understood.</summary>

@@ -3,12 +3,18 @@ using Attune.Tensors;
 
 namespace Attune.Guidance;
 
-/// <summary>What one step needs: how the pass for the prompt attends, whether there is a second pass, and how predictions are combined.</summary>
+/// <summary>A pass of a step beside the one for the prompt.</summary>
+/// <param name="Kind">Which conditioning it takes: <see cref="PassKinds.Negative"/>, <see cref="PassKinds.Empty"/>, or for <see cref="PassKinds.Perturbed"/> the prompt's.</param>
+/// <param name="Steering">How it is steered.</param>
+/// <param name="Rule">The rule whose perturbed pass it is; null for the others.</param>
+public sealed record GuidancePass(PassKinds Kind, Steering Steering, GuidanceRule? Rule = null);
+
+/// <summary>What one step needs: how the pass for the prompt is steered, which other passes there are, and how predictions are combined.</summary>
 /// <param name="Steering">The steering of the pass for the prompt.</param>
 /// <param name="ReadsNegativeText">Whether that pass needs the negative prompt's text beside its own.</param>
-/// <param name="NeedsNegativePass">Whether the negative prompt needs a plain pass of its own.</param>
+/// <param name="Passes">The other passes.</param>
 /// <param name="Predictions">The rules on predictions, in the order in which they apply.</param>
-public sealed record StepGuidance(Steering Steering, bool ReadsNegativeText, bool NeedsNegativePass, IReadOnlyList<IPredictionRule> Predictions)
+public sealed record StepGuidance(Steering Steering, bool ReadsNegativeText, IReadOnlyList<GuidancePass> Passes, IReadOnlyList<IPredictionRule> Predictions)
 {
     /// <summary>The guided prediction.</summary>
     public Tensor Combine(PredictionFacts facts)
@@ -38,7 +44,8 @@ public sealed class GuidanceSchedule
         _rules = [.. rules.OrderBy(rule => RuleCatalog.NameOf(rule.GetType()), StringComparer.Ordinal).ThenBy(rule => rule.ToString(), StringComparer.Ordinal)];
         foreach (var rule in _rules)
             rule.Validate();
-        AtMostOne(_rules.Where(rule => rule is IAttentionBase), "both replace the attention output");
+        AtMostOne(_rules.Where(rule => rule is IAttentionBase && !IsPerturbing(rule)), "both replace the attention output of the pass for the prompt");
+        AtMostOne(_rules.Where(rule => rule is ISkipConnection), "both change the skip connections");
         AtMostOne(_rules.Where(rule => rule is IPredictionRule { Stage: PredictionStage.Contrast }), "both contrast prompt and negative prompt");
         AtMostOne(_rules.Where(rule => rule is IPredictionRule { Stage: PredictionStage.Normalisation }), "both normalise the prediction");
     }
@@ -50,23 +57,63 @@ public sealed class GuidanceSchedule
     public IReadOnlyList<GuidanceRule> Rules => _rules;
 
     /// <summary>Whether any rule that is not neutral needs a negative prompt.</summary>
-    public bool NeedsNegativePrompt => _rules.Any(rule => !rule.IsNeutral && (rule.ReadsNegativeText || rule.NeedsNegativePass));
+    public bool NeedsNegativePrompt => _rules.Any(rule => !rule.IsNeutral && (rule.ReadsNegativeText || rule.Needs.HasFlag(PassKinds.Negative)));
 
-    /// <summary>What step <paramref name="step"/> of <paramref name="steps"/>, counted from 0, needs.</summary>
-    public StepGuidance At(int step, int steps)
+    /// <summary>Whether any rule that is not neutral needs a pass for the empty prompt.</summary>
+    public bool NeedsEmptyPrompt => _rules.Any(rule => !rule.IsNeutral && rule.Needs.HasFlag(PassKinds.Empty));
+
+    /// <summary>What step <paramref name="step"/> of <paramref name="steps"/>, counted from 0, needs, if no rule asks for the noise level.</summary>
+    public StepGuidance At(int step, int steps) => At(new StepPoint(step, steps, double.NaN, double.NaN));
+
+    /// <summary>What a step needs.</summary>
+    public StepGuidance At(StepPoint point)
     {
-        var active = Array.FindAll(_rules, rule => !rule.IsNeutral && rule.Steps.Contains(step, steps));
-        var effects = active
-            .Where(rule => rule is IAttentionBase or IAttentionCorrection)
-            .Select(rule => new AttentionEffect(rule.Layers.Contains, rule as IAttentionBase, rule as IAttentionCorrection, rule.ReadsNegativeText))
-            .ToArray();
-        var steering = effects.Length == 0 ? Steering.Plain : new Steering(new GuidedAttention(effects), active.Any(rule => rule.ForksLatents));
-        return new StepGuidance(
-            steering,
-            active.Any(rule => rule.ReadsNegativeText),
-            active.Any(rule => rule.NeedsNegativePass),
-            [.. active.OfType<IPredictionRule>().OrderBy(rule => rule.Stage)]);
+        var active = Array.FindAll(_rules, rule => !rule.IsNeutral && rule.ActsIn(point));
+        if (active.Length == 0)
+            return new StepGuidance(Steering.Plain, false, [], []);
+        var skips = active.OfType<ISkipConnection>().SingleOrDefault();
+        var effects = active.Where(rule => rule is IAttentionBase or IAttentionCorrection && !IsPerturbing(rule)).Select(EffectOf).ToArray();
+        var plain = skips == null ? Steering.Plain : new Steering(PlainAttention.Instance, Skips: skips);
+        var steering = effects.Length == 0 ? plain : new Steering(new GuidedAttention(effects), active.Any(rule => rule.ForksLatents), Skips: skips);
+
+        var passes = new List<GuidancePass>();
+        foreach (var kind in new[] { PassKinds.Negative, PassKinds.Empty })
+        {
+            if (active.Any(rule => rule.Needs.HasFlag(kind)))
+                passes.Add(new GuidancePass(kind, plain));
+        }
+        foreach (var rule in active.Where(IsPerturbing))
+        {
+            IAttention attention = rule is IAttentionBase ? new GuidedAttention(EffectOf(rule)) : PlainAttention.Instance;
+            passes.Add(new GuidancePass(PassKinds.Perturbed, new Steering(attention, Blocks: rule as IBlockFilter, Skips: skips), rule));
+        }
+        return new StepGuidance(steering, active.Any(rule => rule.ReadsNegativeText), passes, [.. active.OfType<IPredictionRule>().OrderBy(rule => rule.Stage)]);
     }
+
+    /// <summary>Fails when a rule that acts on some layers finds none of them in a model, as a misspelt name would.</summary>
+    /// <param name="sites">The model's attention layers.</param>
+    /// <param name="blocks">The model's blocks that can be left out.</param>
+    /// <exception cref="ArgumentException">A rule's layers select nothing; the message names the rule, and layers of the model.</exception>
+    public void CheckLayers(IEnumerable<AttentionSite> sites, IEnumerable<string> blocks)
+    {
+        foreach (var rule in _rules)
+        {
+            bool found = rule is IBlockFilter filter ? blocks.Any(filter.Skips)
+                : rule is not (IAttentionBase or IAttentionCorrection) || sites.Any(site => rule.ActsAt(site.Kind) && rule.Layers.Contains(site));
+            if (found)
+                continue;
+            var names = rule is IBlockFilter ? blocks : sites.Where(site => rule.ActsAt(site.Kind)).Select(site => site.Path);
+            string[] known = [.. names.Take(4)];
+            throw new ArgumentException(known.Length == 0
+                ? $"{RuleCatalog.NameOf(rule.GetType())} does not act on this model, which has no layer of the kind it needs."
+                : $"{RuleCatalog.NameOf(rule.GetType())}: layers={rule.Layers} selects nothing of this model, whose layers are named {string.Join(", ", known)}, ...");
+        }
+    }
+
+    private static bool IsPerturbing(GuidanceRule rule) => rule.Needs.HasFlag(PassKinds.Perturbed);
+
+    private static AttentionEffect EffectOf(GuidanceRule rule) => new(
+        site => rule.ActsAt(site.Kind) && rule.Layers.Contains(site), rule as IAttentionBase, rule as IAttentionCorrection, rule.ReadsNegativeText);
 
     private static void AtMostOne(IEnumerable<GuidanceRule> rules, string reason)
     {

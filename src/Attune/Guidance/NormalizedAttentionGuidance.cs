@@ -53,6 +53,9 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
     public override bool IsNeutral => Scale == 0 || Alpha == 0;
 
     /// <inheritdoc/>
+    public override GuidanceRule AsNeutral() => this with { Scale = 0 };
+
+    /// <inheritdoc/>
     public override void Validate()
     {
         Require("scale", Scale, 0);

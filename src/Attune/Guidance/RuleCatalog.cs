@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Reflection;
 
@@ -9,20 +10,42 @@ namespace Attune.Guidance;
 /// </summary>
 public static class RuleCatalog
 {
-    private static readonly SortedDictionary<string, Type> Types = new(
-        typeof(RuleCatalog).Assembly.GetTypes()
-            .Where(type => type.IsSubclassOf(typeof(GuidanceRule)) && !type.IsAbstract && type.GetCustomAttribute<GuidanceNameAttribute>() != null)
-            .ToDictionary(NameOf),
-        StringComparer.Ordinal);
+    private static ImmutableDictionary<string, Type> _types = typeof(RuleCatalog).Assembly.GetTypes()
+        .Where(type => type.IsSubclassOf(typeof(GuidanceRule)) && !type.IsAbstract && type.GetCustomAttribute<GuidanceNameAttribute>() != null)
+        .ToImmutableDictionary(NameOf, type => type, StringComparer.Ordinal);
 
     /// <summary>The names of all rules.</summary>
-    public static IReadOnlyCollection<string> Names => Types.Keys;
+    public static IReadOnlyCollection<string> Names => [.. _types.Keys.Order(StringComparer.Ordinal)];
 
     /// <summary>The short name of a rule's type; the type's own name for rules from outside that have none.</summary>
     public static string NameOf(Type type)
     {
         ArgumentNullException.ThrowIfNull(type);
-        return type.GetCustomAttribute<GuidanceNameAttribute>()?.Name ?? type.Name;
+        return type.GetCustomAttribute<GuidanceNameAttribute>()?.Names[0] ?? type.Name;
+    }
+
+    /// <summary>The types of all rules, by name.</summary>
+    public static IReadOnlyDictionary<string, Type> Types => _types;
+
+    /// <summary>Makes a rule from another assembly known by the name that its <see cref="GuidanceNameAttribute"/> gives, so that texts may name it.</summary>
+    /// <typeparam name="T">The rule: it has a constructor without parameters.</typeparam>
+    /// <exception cref="ArgumentException">Another rule has that name.</exception>
+    public static void Register<T>()
+        where T : GuidanceRule, new()
+    {
+        var registered = ImmutableInterlocked.GetOrAdd(ref _types, NameOf(typeof(T)), typeof(T));
+        if (registered != typeof(T))
+            throw new ArgumentException($"The name '{NameOf(typeof(T))}' belongs to {registered}.");
+    }
+
+    /// <summary>The type of the rule that a text names, by any of its names.</summary>
+    /// <exception cref="FormatException">There is no such rule.</exception>
+    public static Type TypeOf(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return _types.GetValueOrDefault(name)
+            ?? _types.Values.FirstOrDefault(type => type.GetCustomAttribute<GuidanceNameAttribute>()?.Names.Contains(name) == true)
+            ?? throw new FormatException($"'{name}' is no guidance rule; there are: {string.Join(", ", Names)}.");
     }
 
     /// <summary>Reads the text form of any number of rules; <c>none</c> is no rule.</summary>
@@ -54,8 +77,7 @@ public static class RuleCatalog
     public static GuidanceRule Create(string name, IReadOnlyDictionary<string, string> parameters)
     {
         ArgumentNullException.ThrowIfNull(parameters);
-        if (!Types.TryGetValue(name, out var type))
-            throw new FormatException($"'{name}' is no guidance rule; there are: {string.Join(", ", Types.Keys)}.");
+        var type = TypeOf(name);
         var rule = (GuidanceRule)Activator.CreateInstance(type)!;
         var properties = type.GetProperties().SelectMany(property => NamesOf(property).Select(alias => (alias, property))).ToDictionary(p => p.alias, p => p.property);
         foreach (var (key, value) in parameters)
@@ -74,7 +96,7 @@ public static class RuleCatalog
         ArgumentNullException.ThrowIfNull(rule);
         var parameters = rule.GetType().GetProperties()
             .Where(property => NamesOf(property).Any())
-            .Select(property => (Name: NamesOf(property).First(), Value: string.Format(CultureInfo.InvariantCulture, "{0}", property.GetValue(rule))))
+            .Select(property => (Name: NamesOf(property).First(), Value: property.GetValue(rule) is float.PositiveInfinity ? "infinite" : string.Format(CultureInfo.InvariantCulture, "{0}", property.GetValue(rule))))
             .Where(pair => pair.Value != "all")
             .Select(pair => $"{pair.Name}={pair.Value.ToLowerInvariant()}");
         string text = string.Join(',', parameters);
@@ -94,6 +116,8 @@ public static class RuleCatalog
             return StepRange.Parse(text);
         if (type == typeof(LayerSelector))
             return LayerSelector.Parse(text);
+        if (type == typeof(float) && text == "infinite")
+            return float.PositiveInfinity;
         if (type == typeof(float) && float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float number))
             return number;
         if (type == typeof(int) && int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int integer))

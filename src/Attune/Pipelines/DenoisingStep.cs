@@ -1,3 +1,4 @@
+using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Models;
 using Attune.Tensors;
@@ -34,6 +35,12 @@ public sealed class DenoisingStep
     /// <summary>The plain prediction for the negative prompt, when a rule needed it.</summary>
     public Tensor? NegativePrediction => _run.NegativePrediction;
 
+    /// <summary>The plain prediction for the empty prompt, when a rule needed it.</summary>
+    public Tensor? EmptyPrediction => _run.EmptyPrediction;
+
+    /// <summary>The predictions of the passes in which rules took something away, by rule.</summary>
+    public IReadOnlyDictionary<GuidanceRule, Tensor> PerturbedPredictions => _run.PerturbedPredictions;
+
     /// <summary>The embeddings of the prompt.</summary>
     public Conditioning Positive => _run.Positive;
 
@@ -41,10 +48,10 @@ public sealed class DenoisingStep
     public Conditioning? Negative => _run.Negative;
 
     /// <summary>The scheduler's timesteps of the whole run.</summary>
-    public IReadOnlyList<float> Timesteps => _run.Timesteps;
+    public IReadOnlyList<float> Timesteps => _run.Schedule.Timesteps;
 
     /// <summary>The noise levels of the whole run, one more than steps.</summary>
-    public IReadOnlyList<float> Sigmas => _run.Sigmas;
+    public IReadOnlyList<float> Sigmas => _run.Schedule.Sigmas;
 
     /// <summary>The initial noise, [count, height / 8, width / 8, latent channels].</summary>
     public Tensor Noise => _run.Noise;

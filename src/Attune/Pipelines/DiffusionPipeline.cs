@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Attune.Attention;
 using Attune.Imaging;
 using Attune.Tensors;
 using Attune.Weights;
@@ -66,6 +67,7 @@ public abstract class DiffusionPipeline : IDisposable
     {
         ArgumentNullException.ThrowIfNull(request);
         Check(request);
+        request.Guidance.CheckLayers(Sites, Blocks);
         Enter();
         try
         {
@@ -130,6 +132,12 @@ public abstract class DiffusionPipeline : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>The attention layers of the denoiser.</summary>
+    public abstract IEnumerable<AttentionSite> Sites { get; }
+
+    /// <summary>The blocks of the denoiser that rules can leave out (<see cref="IBlockFilter"/>).</summary>
+    public abstract IEnumerable<string> Blocks { get; }
+
     /// <summary>Encodes the prompts, draws the noise and begins the scheduler.</summary>
     internal abstract PipelineRun Begin(GenerationRequest request, CancellationToken cancellation);
 
@@ -141,7 +149,7 @@ public abstract class DiffusionPipeline : IDisposable
     }
 
     /// <summary>The noise of a request, [count, height, width, channels]: drawn channels first, as the reference draws it. The caller disposes it.</summary>
-    private protected static Tensor DrawNoise(GenerationRequest request, int channels, int height, int width)
+    private protected static Tensor DrawNoise(GenerationRequest request, TorchRandom random, int channels, int height, int width)
     {
         using var scope = new TensorScope();
         if (request.InitialNoise is { } given)
@@ -152,7 +160,7 @@ public abstract class DiffusionPipeline : IDisposable
             return TensorScope.Detach(given.Clone());
         }
         var drawn = Tensor.Empty([request.Count, channels, height, width]);
-        new TorchRandom(request.Seed).Normal(drawn.Span);
+        random.Normal(drawn.Span);
         return TensorScope.Detach(drawn.Permute(0, 2, 3, 1));
     }
 

@@ -1,27 +1,41 @@
 using Attune.Attention;
 using Attune.Guidance;
 using Attune.Models;
+using Attune.Schedulers;
 using Attune.Tensors;
 
 namespace Attune.Pipelines;
 
 /// <summary>The state of one request: conditionings, latents, and what the last step computed. A pipeline derives its own.</summary>
-internal abstract class PipelineRun(GenerationRequest request, int steps) : IDisposable
+internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun schedule) : IDisposable
 {
     private Tensor? _latents;
     private Tensor? _prediction;
     private Tensor? _positivePrediction;
     private Tensor? _negativePrediction;
+    private Tensor? _emptyPrediction;
+    private readonly Dictionary<GuidanceRule, Tensor> _perturbedPredictions = new(ReferenceEqualityComparer.Instance);
+    private readonly GuidanceState _guidanceState = new();
 
     public GenerationRequest Request { get; } = request;
 
-    public int Steps { get; } = steps;
+    /// <summary>The noise levels; owned by the run.</summary>
+    public ISchedulerRun Schedule { get; } = schedule;
+
+    /// <summary>The number of evaluations of the denoiser.</summary>
+    public int Steps => Schedule.Steps;
+
+    /// <summary>The generator of the request's seed, from which the initial noise was drawn; stochastic schedulers draw on.</summary>
+    public required TorchRandom Random { get; init; }
 
     /// <summary>The embeddings of the prompt.</summary>
     public required Conditioning Positive { get; init; }
 
     /// <summary>The embeddings of the negative prompt, when a rule needs them.</summary>
     public required Conditioning? Negative { get; init; }
+
+    /// <summary>The embeddings of the empty prompt, when a rule needs them.</summary>
+    public Conditioning? Empty { get; init; }
 
     /// <summary>The noise as drawn, [count, height, width, channels].</summary>
     public required Tensor Noise { get; init; }
@@ -32,21 +46,26 @@ internal abstract class PipelineRun(GenerationRequest request, int steps) : IDis
         init => _latents = value;
     }
 
-    public abstract IReadOnlyList<float> Timesteps { get; }
-
-    public abstract IReadOnlyList<float> Sigmas { get; }
-
     public Tensor? Prediction => _prediction;
 
     public Tensor? PositivePrediction => _positivePrediction;
 
     public Tensor? NegativePrediction => _negativePrediction;
 
+    public Tensor? EmptyPrediction => _emptyPrediction;
+
+    public IReadOnlyDictionary<GuidanceRule, Tensor> PerturbedPredictions => _perturbedPredictions;
+
     /// <summary>One forward pass of the denoiser; the result belongs to the current scope.</summary>
     protected abstract Tensor Predict(int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation);
 
-    /// <summary>The next latents; the result belongs to the current scope.</summary>
-    protected abstract Tensor Advance(int step, Tensor prediction);
+    /// <summary>Standard normal noise in the form of the latents, drawn as the reference draws it: in that form, unless a model says otherwise. Owned by the current scope.</summary>
+    protected virtual Tensor DrawStepNoise()
+    {
+        var noise = Tensor.Empty(Latents.Shape);
+        Random.Normal(noise.Span);
+        return noise;
+    }
 
     /// <summary>The images of the latents, [count, height, width, 3] from 0 to 1; the caller disposes it.</summary>
     public abstract Tensor Decode(CancellationToken cancellation);
@@ -55,26 +74,53 @@ internal abstract class PipelineRun(GenerationRequest request, int steps) : IDis
     public void Step(int step, CancellationToken cancellation)
     {
         using var scope = new TensorScope();
-        var guidance = Request.Guidance.At(step, Steps);
+        var point = new StepPoint(step, Steps, Schedule.TimestepOf(step), Schedule.SigmaOf(step));
+        var guidance = Request.Guidance.At(point);
         var positive = Predict(step, Positive, guidance.ReadsNegativeText ? Negative : null, guidance.Steering, cancellation);
-        var negative = guidance.NeedsNegativePass ? Predict(step, Negative!, null, Steering.Plain, cancellation) : null;
-        var prediction = guidance.Combine(new PredictionFacts(Latents, positive, negative));
-        var next = Advance(step, prediction);
-        Replace(ref _prediction, ReferenceEquals(prediction, positive) ? prediction.View() : prediction);
+        Tensor? PredictPlain(PassKinds kind, Conditioning? conditioning) =>
+            guidance.Passes.FirstOrDefault(pass => pass.Kind == kind) is { } pass ? Predict(step, conditioning!, null, pass.Steering, cancellation) : null;
+        var facts = new PredictionFacts(point, Latents, positive, _guidanceState)
+        {
+            Negative = PredictPlain(PassKinds.Negative, Negative),
+            Empty = PredictPlain(PassKinds.Empty, Empty),
+            ToCleanSample = prediction => Schedule.ToCleanSample(prediction, step, Latents),
+            FromCleanSample = clean => Schedule.FromCleanSample(clean, step, Latents),
+        };
+        foreach (var pass in guidance.Passes.Where(pass => pass.Kind == PassKinds.Perturbed))
+            facts.SetPerturbed(pass.Rule!, Predict(step, Positive, null, pass.Steering, cancellation));
+        var prediction = guidance.Combine(facts);
+        var next = Schedule.Step(prediction, step, Latents, DrawStepNoise);
+        Replace(ref _prediction, prediction.View());        // it may be one of the passes
         Replace(ref _positivePrediction, positive);
-        Replace(ref _negativePrediction, negative);
+        Replace(ref _negativePrediction, facts.Negative);
+        Replace(ref _emptyPrediction, facts.Empty);
+        ReplacePerturbed(guidance.Passes.Where(pass => pass.Rule != null).Select(pass => pass.Rule!), facts);
         Replace(ref _latents, next);
     }
 
     public virtual void Dispose()
     {
+        Schedule.Dispose();
         Positive.Dispose();
         Negative?.Dispose();
+        Empty?.Dispose();
         Noise.Dispose();
         Replace(ref _latents, null);
         Replace(ref _prediction, null);
         Replace(ref _positivePrediction, null);
         Replace(ref _negativePrediction, null);
+        Replace(ref _emptyPrediction, null);
+        ReplacePerturbed([], null);
+        _guidanceState.Dispose();
+    }
+
+    private void ReplacePerturbed(IEnumerable<GuidanceRule> rules, PredictionFacts? facts)
+    {
+        foreach (var old in _perturbedPredictions.Values)
+            old.Dispose();
+        _perturbedPredictions.Clear();
+        foreach (var rule in rules)
+            _perturbedPredictions[rule] = TensorScope.Detach(facts!.Perturbed(rule));
     }
 
     private static void Replace(ref Tensor? field, Tensor? value)

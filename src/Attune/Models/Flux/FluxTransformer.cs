@@ -52,6 +52,9 @@ public sealed class FluxTransformer : IDisposable
     /// <summary>The attention layers, in the order in which a forward pass calls them.</summary>
     public IEnumerable<AttentionSite> Sites => _transformerBlocks.Select(block => block.Site).Concat(_singleTransformerBlocks.Select(block => block.Site));
 
+    /// <summary>The names of the blocks, in the order in which a forward pass runs them.</summary>
+    public IEnumerable<string> Blocks => _transformerBlocks.Select(block => block.Path).Concat(_singleTransformerBlocks.Select(block => block.Path));
+
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static FluxTransformer Load(string folder) => Load(ComponentSource.Folder(folder));
@@ -83,7 +86,8 @@ public sealed class FluxTransformer : IDisposable
         foreach (var block in _transformerBlocks)
         {
             cancellation.ThrowIfCancellationRequested();
-            block.Apply(sequence, positiveEmbedding, negativeEmbedding, steering.Attention, keepNegative: layer < lastNegative);
+            if (steering.Blocks?.Skips(block.Path) != true)
+                block.Apply(sequence, positiveEmbedding, negativeEmbedding, steering.Attention, keepNegative: layer < lastNegative);
             if (layer++ == lastNegative)
                 sequence.DropNegative();
         }
@@ -93,7 +97,8 @@ public sealed class FluxTransformer : IDisposable
         {
             cancellation.ThrowIfCancellationRequested();
             bool last = block == _singleTransformerBlocks[^1];
-            block.Apply(sequence, positiveEmbedding, negativeEmbedding, steering.Attention, keepNegative: layer < lastNegative, keepText: !last);
+            if (steering.Blocks?.Skips(block.Path) != true)
+                block.Apply(sequence, positiveEmbedding, negativeEmbedding, steering.Attention, keepNegative: layer < lastNegative, keepText: !last);
             if (layer++ == lastNegative && !last)
                 sequence.DropNegative();
         }
@@ -149,12 +154,14 @@ public sealed class FluxTransformer : IDisposable
         private readonly Tensor _latentIds;
         private readonly int _latents;
         private readonly int _text;
+        private readonly LatentGrid? _grid;
         private int _negativeText;
         private bool _forked;
 
         public Sequence(Tensor hidden, int negativeText, int text, int latents, FluxConfig config, Tensor latentIds)
         {
             (Hidden, _negativeText, _text, _latents, _config, _latentIds) = (hidden, negativeText, text, latents, config, latentIds);
+            _grid = GridOf(latentIds);
             (Layout, Rotary) = Describe();
         }
 
@@ -178,11 +185,7 @@ public sealed class FluxTransformer : IDisposable
         }
 
         /// <summary>The layout of the packed tokens from a position on.</summary>
-        public TokenLayout From(int start)
-        {
-            var parts = Layout.Spans.Where(span => span.Start >= start).Select(span => (span.Kind, span.Length)).ToArray();
-            return TokenLayout.Of(parts);
-        }
+        public TokenLayout From(int start) => new([.. Layout.Spans.Where(span => span.Start >= start).Select(span => span with { Start = span.Start - start })]);
 
         /// <summary>Copies the latents into negative latents.</summary>
         public void Fork()
@@ -201,11 +204,29 @@ public sealed class FluxTransformer : IDisposable
             (Layout, Rotary) = Describe();
         }
 
+        /// <summary>The latents' rows and columns, when their ids run over a whole grid in row-major order.</summary>
+        private static LatentGrid? GridOf(Tensor ids)
+        {
+            int count = ids.Shape[0];
+            if (count == 0 || ids.Shape[1] < 3)
+                return null;
+            int columns = (int)ids.Row(count - 1)[2] + 1;
+            for (int i = 0; i < count; i++)
+            {
+                if (columns <= 0 || ids.Row(i)[1] != i / columns || ids.Row(i)[2] != i % columns)
+                    return null;
+            }
+            return count % columns == 0 ? new LatentGrid(count / columns, columns) : null;
+        }
+
         private (TokenLayout Layout, RotaryEmbedding Rotary) Describe()
         {
             int copies = _forked ? _latents : 0;
-            var layout = TokenLayout.Of((TokenKind.NegativeText, _negativeText), (TokenKind.Text, _text), (TokenKind.Latent, _latents), (TokenKind.NegativeLatent, copies));
-            return (layout, _config.Rotary(_latentIds, _negativeText + _text, copies > 0 ? 2 : 1));
+            int text = _negativeText + _text;
+            var layout = new TokenLayout(
+                new(TokenKind.NegativeText, 0, _negativeText), new(TokenKind.Text, _negativeText, _text),
+                new(TokenKind.Latent, text, _latents, _grid), new(TokenKind.NegativeLatent, text + _latents, copies));
+            return (layout, _config.Rotary(_latentIds, text, copies > 0 ? 2 : 1));
         }
     }
 }
@@ -356,6 +377,8 @@ internal sealed class DoubleStreamBlock(WeightCursor at, FluxConfig config)
     private readonly FeedForward _ff = new(at.At("ff"), config.Width, 4 * config.Width, Activation.GeluTanh);
     private readonly FeedForward _ffContext = new(at.At("ff_context"), config.Width, 4 * config.Width, Activation.GeluTanh);
 
+    public string Path { get; } = at.Path;
+
     public AttentionSite Site { get; } = new(at.Path + ".attn", AttentionKind.Joint);
 
     /// <summary>Applies the block in place. Without <paramref name="keepNegative"/> the negative text only gives keys and values, and is dropped afterwards.</summary>
@@ -425,6 +448,8 @@ internal sealed class SingleStreamBlock(WeightCursor at, FluxConfig config)
     private readonly RmsNorm _normK = new(at.At("attn.norm_k"), config.AttentionHeadDim, FluxConfig.Epsilon);
     private readonly Linear _projMlp = new(at.At("proj_mlp"), config.Width, 4 * config.Width);
     private readonly Linear _projOut = new(at.At("proj_out"), 5 * config.Width, config.Width);
+
+    public string Path { get; } = at.Path;
 
     public AttentionSite Site { get; } = new(at.Path + ".attn", AttentionKind.Joint);
 

@@ -51,6 +51,12 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <summary>4 for schnell, which embeds no guidance; 28 for dev.</summary>
     public override int DefaultSteps => _transformer.Config.GuidanceEmbeds ? 28 : 4;
 
+    /// <inheritdoc/>
+    public override IEnumerable<AttentionSite> Sites => _transformer.Sites;
+
+    /// <inheritdoc/>
+    public override IEnumerable<string> Blocks => _transformer.Blocks;
+
     internal static FluxPipeline Open(ModelSource source) => Components.Build(owned => new FluxPipeline(owned, source));
 
     internal override PipelineRun Begin(GenerationRequest request, CancellationToken cancellation)
@@ -58,13 +64,20 @@ public sealed class FluxPipeline : DiffusionPipeline
         request = Resolve(request);
         var (height, width) = (request.Height!.Value / _vae.PixelsPerLatent, request.Width!.Value / _vae.PixelsPerLatent);
         int channels = _transformer.Config.InChannels / 4;
-        var noise = DrawNoise(request, channels, height, width);
+        var random = new TorchRandom(request.Seed);
+        var noise = DrawNoise(request, random, channels, height, width);
         using var scope = new TensorScope();
         int length = request.MaxSequenceLength ?? DefaultSequenceLength;
         var positive = Encode(request.Prompt, length, cancellation);
         var negative = request.Guidance.NeedsNegativePrompt ? Encode(request.NegativePrompt!, request.NegativeMaxSequenceLength ?? length, cancellation) : null;
-        return new Run(this, request, Packing.Ids(height / 2, width / 2))
+        var empty = request.Guidance.NeedsEmptyPrompt ? Encode("", length, cancellation) : null;
+        int steps = request.Steps!.Value;
+        double[] sigmas = [.. Enumerable.Range(0, steps).Select(i => 1 - i * (1 - 1.0 / steps) / Math.Max(steps - 1, 1))];
+        var schedule = _scheduler.Begin(new SchedulerRequest { Sigmas = sigmas, Mu = _scheduler.ShiftFor(height / 2 * (width / 2)) });
+        return new Run(this, request, schedule, Packing.Ids(height / 2, width / 2))
         {
+            Random = random,
+            Empty = empty,
             Positive = positive,
             Negative = negative,
             Noise = noise,
@@ -93,21 +106,10 @@ public sealed class FluxPipeline : DiffusionPipeline
     private sealed class Run : PipelineRun
     {
         private readonly FluxPipeline _pipeline;
-        private readonly ISchedulerRun _schedule;
         private readonly Tensor _ids;
 
-        public Run(FluxPipeline pipeline, GenerationRequest request, Tensor ids)
-            : base(request, request.Steps!.Value)
-        {
-            _pipeline = pipeline;
-            _ids = TensorScope.Detach(ids);
-            double[] sigmas = [.. Enumerable.Range(0, Steps).Select(i => 1 - i * (1 - 1.0 / Steps) / Math.Max(Steps - 1, 1))];
-            _schedule = pipeline._scheduler.Begin(new SchedulerRequest { Sigmas = sigmas, Mu = pipeline._scheduler.ShiftFor(ids.Shape[0]) });
-        }
-
-        public override IReadOnlyList<float> Timesteps => _schedule.Timesteps;
-
-        public override IReadOnlyList<float> Sigmas => _schedule.Sigmas;
+        public Run(FluxPipeline pipeline, GenerationRequest request, ISchedulerRun schedule, Tensor ids)
+            : base(request, schedule) => (_pipeline, _ids) = (pipeline, TensorScope.Detach(ids));
 
         public override Tensor Decode(CancellationToken cancellation)
         {
@@ -121,17 +123,14 @@ public sealed class FluxPipeline : DiffusionPipeline
         public override void Dispose()
         {
             _ids.Dispose();
-            _schedule.Dispose();
             base.Dispose();
         }
 
         protected override Tensor Predict(int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation)
         {
             float? guidance = _pipeline._transformer.Config.GuidanceEmbeds ? Request.GuidanceScale ?? 3.5f : null;
-            return _pipeline._transformer.Predict(new FluxInput(Latents, _ids, [_schedule.TimestepOf(step) / 1000], positive, negative, guidance), steering, cancellation);
+            return _pipeline._transformer.Predict(new FluxInput(Latents, _ids, [Schedule.TimestepOf(step) / 1000], positive, negative, guidance), steering, cancellation);
         }
-
-        protected override Tensor Advance(int step, Tensor prediction) => _schedule.Step(prediction, step, Latents);
     }
 }
 

@@ -1,0 +1,84 @@
+using Attune.Tensors;
+
+namespace Attune.Guidance;
+
+/// <summary>
+/// Adaptive Projected Guidance (Sadat et al., arXiv 2410.02416): the difference D = c - u of the predictions for prompt and negative prompt is averaged over the steps
+/// (D + momentum times the sum before), cut to a norm, and split along c; the parallel part, which saturates, counts eta times: u + scale (D_orthogonal + eta D_parallel).
+/// Norms and projections are taken for each sample.
+/// </summary>
+[GuidanceName("apg")]
+public sealed record AdaptiveProjectedGuidance : GuidanceRule, IPredictionRule
+{
+    /// <summary>The scale w: 0 or more. Default 7.5.</summary>
+    [GuidanceParameter("scale")]
+    public float Scale { get; init; } = 7.5f;
+
+    /// <summary>The share of the part along c that is kept; 1 keeps all, 0 (the paper, SDXL) none. Default 0.</summary>
+    [GuidanceParameter("eta")]
+    public float Eta { get; init; }
+
+    /// <summary>The largest norm of the difference; 0 is no bound. Default 15.</summary>
+    [GuidanceParameter("norm")]
+    public float Norm { get; init; } = 15;
+
+    /// <summary>The weight of the sum of earlier differences, above -1 and below 1; negative pushes away from them. Default -0.5 (the paper, SDXL); 0 remembers nothing.</summary>
+    [GuidanceParameter("momentum")]
+    public float Momentum { get; init; } = -0.5f;
+
+    /// <inheritdoc/>
+    public PredictionStage Stage => PredictionStage.Contrast;
+
+    /// <inheritdoc/>
+    public override PassKinds Needs => PassKinds.Negative;
+
+    /// <inheritdoc/>
+    public override bool IsNeutral => Scale == 1 && Eta == 1 && Norm == 0 && Momentum == 0;
+
+    /// <inheritdoc/>
+    public override GuidanceRule AsNeutral() => this with { Scale = 1, Eta = 1, Norm = 0, Momentum = 0 };
+
+    /// <inheritdoc/>
+    public override void Validate()
+    {
+        Require("scale", Scale, 0);
+        Require("eta", Eta, 0);
+        Require("norm", Norm, 0);
+        Require("momentum", Momentum, -1, 1);
+    }
+
+    /// <inheritdoc/>
+    public Tensor Apply(Tensor guided, PredictionFacts facts)
+    {
+        ArgumentNullException.ThrowIfNull(guided);
+        ArgumentNullException.ThrowIfNull(facts);
+        using var scope = new TensorScope();
+        var difference = guided.Subtract(facts.Negative!);
+        if (Momentum != 0)
+            difference = facts.State(this, () => new Sum()).Add(difference, Momentum);
+        var update = Samples.Combine(difference, guided, pair =>
+        {
+            double norm = Samples.Norm(pair.A);
+            double cut = Norm > 0 && norm > Norm ? Norm / norm : 1;
+            double square = Samples.Dot(pair.B, pair.B);
+            double along = square > 0 ? cut * Samples.Dot(pair.A, pair.B) / square : 0;
+            return (cut, (Eta - 1) * along);
+        });
+        return scope.Keep(TensorOperations.Combine(1, facts.Negative!, Scale, update));
+    }
+
+    /// <summary>The running sum of differences.</summary>
+    private sealed class Sum : IDisposable
+    {
+        private Tensor? _sum;
+
+        public Tensor Add(Tensor difference, float momentum)
+        {
+            var next = TensorScope.Detach(_sum == null ? difference.Clone() : TensorOperations.Combine(1, difference, momentum, _sum));
+            _sum?.Dispose();
+            return _sum = next;
+        }
+
+        public void Dispose() => _sum?.Dispose();
+    }
+}

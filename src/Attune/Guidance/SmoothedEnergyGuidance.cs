@@ -1,0 +1,147 @@
+using Attune.Attention;
+using Attune.Tensors;
+
+namespace Attune.Guidance;
+
+/// <summary>
+/// Smoothed Energy Guidance (Hong, arXiv 2408.00760): away from a pass for the prompt in which the queries of some self-attention layers are blurred over the grid of latents, which smooths the
+/// energy landscape of attention: + scale (c - c_blurred). Queries are blurred as the layer hands them over, after QK-norm where a model has one and before the rotary embedding
+/// (diffusers blurs before the norm). Costs a second pass.
+/// </summary>
+[GuidanceName("seg")]
+public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPredictionRule
+{
+    /// <summary>The scale: 0 or more; 0 is off. Default 3 (the paper).</summary>
+    [GuidanceParameter("scale")]
+    public float Scale { get; init; } = 3;
+
+    /// <summary>
+    /// The standard deviation of the blur in tokens, above 0; infinite (the paper's choice, default) takes the mean of all queries. The kernel is ceil(6 sigma) wide, made odd, and
+    /// no wider than the smaller side of the grid, plus one if that is even; borders are reflected.
+    /// </summary>
+    [GuidanceParameter("sigma")]
+    public float Sigma { get; init; } = float.PositiveInfinity;
+
+    /// <inheritdoc/>
+    public PredictionStage Stage => PredictionStage.Term;
+
+    /// <inheritdoc/>
+    public override PassKinds Needs => PassKinds.Perturbed;
+
+    /// <inheritdoc/>
+    public override bool IsNeutral => Scale == 0;
+
+    /// <inheritdoc/>
+    public override GuidanceRule AsNeutral() => this with { Scale = 0 };
+
+    /// <inheritdoc/>
+    public override bool ActsAt(AttentionKind kind) => kind is AttentionKind.Self or AttentionKind.Joint;
+
+    /// <inheritdoc/>
+    public override void Validate()
+    {
+        Require("scale", Scale, 0);
+        if (!(Sigma > 0))
+            throw new ArgumentOutOfRangeException(nameof(Sigma), $"seg: sigma is {Sigma}, expected above 0 or infinite.");
+    }
+
+    /// <inheritdoc/>
+    public Tensor Evaluate(AttentionFacts facts)
+    {
+        ArgumentNullException.ThrowIfNull(facts);
+        using var scope = new TensorScope();
+        using var blurred = new AttentionFacts(facts.Call with { Query = Blur(facts.Call) });
+        return scope.Keep(blurred.Latents.Clone());
+    }
+
+    /// <inheritdoc/>
+    public Tensor Apply(Tensor guided, PredictionFacts facts) => Perturbation.Push(guided, facts, this, Scale);
+
+    /// <summary>The queries of a call with those of every span of latents or references blurred over its grid; owned by the current scope.</summary>
+    /// <exception cref="InvalidOperationException">Such a span has no grid.</exception>
+    internal Tensor Blur(AttentionCall call)
+    {
+        var query = call.Query.Clone();
+        int width = query.Shape[2] * query.Shape[3];
+        foreach (var span in call.Queries.Spans.Where(span => span.Kind is TokenKind.Latent or TokenKind.Reference))
+        {
+            var (rows, columns) = (1, span.Length);
+            if (!float.IsPositiveInfinity(Sigma))
+            {
+                var grid = span.Grid ?? throw new InvalidOperationException($"seg: {call.Site.Path} does not say how its {span.Length} latents lie on a grid; only sigma=infinite goes without.");
+                (rows, columns) = (grid.Height, grid.Width);
+            }
+            for (int item = 0; item < query.Shape[0]; item++)
+                BlurGrid(query.Slice(0, item, 1).Slice(1, span.Start, span.Length).Reshape(span.Length, width), rows, columns);
+        }
+        return query;
+    }
+
+    /// <summary>Blurs rows of tokens, [rows columns, width], in place. The Gaussian is separable: first along the columns of every row, then along the rows.</summary>
+    private void BlurGrid(Tensor tokens, int rows, int columns)
+    {
+        int width = tokens.Shape[1];
+        if (float.IsPositiveInfinity(Sigma))
+        {
+            var mean = new double[width];
+            for (int token = 0; token < tokens.Shape[0]; token++)
+            {
+                var row = tokens.Row(token);
+                for (int i = 0; i < width; i++)
+                    mean[i] += row[i];
+            }
+            for (int token = 0; token < tokens.Shape[0]; token++)
+            {
+                var row = tokens.Row(token);
+                for (int i = 0; i < width; i++)
+                    row[i] = (float)(mean[i] / tokens.Shape[0]);
+            }
+            return;
+        }
+        float[] kernel = Kernel(Math.Min(rows, columns));
+        using var scope = new TensorScope();
+        var turned = Tensor.Empty(tokens.Shape, tokens.Device);
+        Convolve(tokens, turned, columns, rows, 1, columns, kernel);
+        Convolve(turned, tokens, rows, columns, columns, 1, kernel);
+    }
+
+    /// <summary>Convolves every line of <paramref name="length"/> tokens that lie <paramref name="stride"/> apart; lines begin <paramref name="lineStride"/> apart.</summary>
+    private static void Convolve(Tensor from, Tensor to, int length, int lines, int stride, int lineStride, float[] kernel)
+    {
+        int reach = kernel.Length / 2;
+        Workers.For(lines, line =>
+        {
+            for (int at = 0; at < length; at++)
+            {
+                var sum = to.Row(line * lineStride + at * stride);
+                sum.Clear();
+                for (int k = -reach; k <= reach; k++)
+                    System.Numerics.Tensors.TensorPrimitives.MultiplyAdd(from.Row(line * lineStride + Reflect(at + k, length) * stride), kernel[k + reach], sum, sum);
+            }
+        });
+    }
+
+    /// <summary>The position inside of the line that a position beyond its ends mirrors; the border itself is not repeated.</summary>
+    private static int Reflect(int at, int length)
+    {
+        if (length == 1)
+            return 0;
+        int period = 2 * (length - 1);
+        int folded = ((at % period) + period) % period;
+        return folded < length ? folded : period - folded;
+    }
+
+    private float[] Kernel(int smallerSide)
+    {
+        int wide = (int)Math.Min(Math.Ceiling(6.0 * Sigma), int.MaxValue - 1);
+        int size = Math.Min(wide + 1 - wide % 2, smallerSide % 2 == 0 ? smallerSide + 1 : smallerSide);
+        var weights = new double[size];
+        double sum = 0;
+        for (int i = 0; i < size; i++)
+        {
+            double x = (i - (size - 1) / 2) / (double)Sigma;
+            sum += weights[i] = Math.Exp(-0.5 * x * x);
+        }
+        return [.. weights.Select(weight => (float)(weight / sum))];
+    }
+}

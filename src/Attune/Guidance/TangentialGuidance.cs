@@ -1,0 +1,48 @@
+using Attune.Tensors;
+
+namespace Attune.Guidance;
+
+/// <summary>
+/// Tangential damping CFG (Kwon et al., arXiv 2503.18137): of the negative prediction u only the part along the first right singular vector of the two rows [c; u] is kept, u', then
+/// u' + scale (c - u'), for each sample.
+/// </summary>
+[GuidanceName("tcfg")]
+public sealed record TangentialGuidance : GuidanceRule, IPredictionRule
+{
+    /// <summary>The scale: 0 or more; 1 is off. Default 5.</summary>
+    [GuidanceParameter("scale")]
+    public float Scale { get; init; } = 5;
+
+    /// <inheritdoc/>
+    public PredictionStage Stage => PredictionStage.Contrast;
+
+    /// <inheritdoc/>
+    public override PassKinds Needs => PassKinds.Negative;
+
+    /// <inheritdoc/>
+    public override bool IsNeutral => Scale == 1;
+
+    /// <inheritdoc/>
+    public override GuidanceRule AsNeutral() => this with { Scale = 1 };
+
+    /// <inheritdoc/>
+    public override void Validate() => Require("scale", Scale, 0);
+
+    /// <inheritdoc/>
+    public Tensor Apply(Tensor guided, PredictionFacts facts)
+    {
+        ArgumentNullException.ThrowIfNull(guided);
+        ArgumentNullException.ThrowIfNull(facts);
+        return Samples.Combine(guided, facts.Negative!, pair =>
+        {
+            // With the Gram matrix G = [[cc, cu], [cu, uu]] and its first unit eigenvector (x, y), the first right singular vector is (x c + y u) / sqrt(l), and the part of u along it
+            // y (x c + y u), for G (x, y) = l (x, y).
+            double cc = Samples.Dot(pair.A, pair.A);
+            double cu = Samples.Dot(pair.A, pair.B);
+            double uu = Samples.Dot(pair.B, pair.B);
+            double half = 0.5 * Math.Atan2(2 * cu, cc - uu);
+            var (y, x) = Math.SinCos(half);
+            return (Scale + (1 - Scale) * x * y, (1 - Scale) * y * y);
+        });
+    }
+}
