@@ -2,6 +2,7 @@ using Attune.Attention;
 using Attune.Autoencoders;
 using Attune.Models;
 using Attune.Models.Flux;
+using Attune.Models.Unet;
 using Attune.Tensors;
 using Attune.TextEncoders.Clip;
 using Attune.TextEncoders.T5;
@@ -18,6 +19,7 @@ internal static partial class CaseRunner
             case "T5EncoderModel" or "UMT5EncoderModel": RunT5(golden, results); break;
             case "AutoencoderKL" or "AutoencoderKLFlux2" or "AutoencoderTiny": RunAutoencoder(golden, results); break;
             case "FluxTransformer2DModel": RunFluxTransformer(golden, results); break;
+            case "UNet2DConditionModel": RunUnet(golden, results); break;
             default: throw new UnsupportedCaseException($"class {golden.Class}");
         }
     }
@@ -99,6 +101,20 @@ internal static partial class CaseRunner
         float? guidance = golden.HasInput("guidance") ? golden.Input("guidance").Span[0] : null;
         var input = new FluxInput(golden.Input("hidden_states"), golden.Input("img_ids"), golden.Input("timestep").ToArray(), conditioning, GuidanceScale: guidance);
         results.Check("sample", model.Predict(input, Steering.Plain));
+    }
+
+    private static void RunUnet(GoldenCase golden, CaseResults results)
+    {
+        using var model = Unet2DConditionModel.Load(golden.Checkpoint);
+        Tensor? Optional(string name) => golden.HasInput(name) ? golden.Input(name) : null;
+        using var conditioning = new Conditioning(golden.Input("encoder_hidden_states"), Optional("text_embeds"));
+        float? guidance = (float?)golden.OptionalDouble("guidance_scale");
+        var input = new UnetInput(golden.Input("sample").Permute(0, 2, 3, 1), golden.Input("timestep").ToArray(), conditioning, TimeIds: Optional("time_ids"), GuidanceScale: guidance);
+        results.Check("sample", model.Predict(input, Steering.Plain, Probe, CancellationToken.None).Permute(0, 3, 1, 2));
+
+        // The case calls what a down block hands on its first result.
+        void Probe(string name, Tensor value) => results.Check(
+            name.StartsWith("down_blocks", StringComparison.Ordinal) ? name + ".0" : name, value.Shape.Rank == 4 ? value.Permute(0, 3, 1, 2) : value);
     }
 
     /// <summary>An integer input [batch, tokens] as rows.</summary>

@@ -264,14 +264,3 @@ internal sealed record KlConfig
             throw new CheckpointException($"'{config.Path}': {key} is [{string.Join(", ", types)}], expected {count} times {expected}.");
     }
 }
-
-/// <summary>Chains of feature maps of which only the last is needed.</summary>
-internal static class FeatureMaps
-{
-    /// <summary>Ends the life of a tensor once the one that was made from it is there.</summary>
-    public static Tensor Then(this Tensor x, Tensor next)
-    {
-        x.Dispose();
-        return next;
-    }
-}

@@ -3,23 +3,31 @@ using Attune.Weights;
 
 namespace Attune.Layers;
 
-/// <summary>Two convolutions, each after a group norm and an activation, added to their input (ResnetBlock2D of diffusers, without a time embedding).</summary>
-internal sealed class ResnetBlock(WeightCursor at, int inputs, int outputs, int groups, float epsilon, Activation activation)
+/// <summary>
+/// Two convolutions, each after a group norm and an activation, added to their input (ResnetBlock2D of diffusers). Where <paramref name="embedding"/> gives the channels of an embedding of the
+/// timestep, its projection is added to every pixel between the convolutions.
+/// </summary>
+internal sealed class ResnetBlock(WeightCursor at, int inputs, int outputs, int groups, float epsilon, Activation activation, int? embedding = null)
 {
     private readonly GroupNorm _norm1 = new(at.At("norm1"), groups, inputs, epsilon);
     private readonly Conv2d _conv1 = new(at.At("conv1"), inputs, outputs, kernel: 3);
+    private readonly Linear? _timeEmbProj = embedding is { } channels ? new(at.At("time_emb_proj"), channels, outputs) : null;
     private readonly GroupNorm _norm2 = new(at.At("norm2"), groups, outputs, epsilon);
     private readonly Conv2d _conv2 = new(at.At("conv2"), outputs, outputs, kernel: 3);
     private readonly Linear? _convShortcut = inputs != outputs ? new(at.At("conv_shortcut"), inputs, outputs) : null;
 
     /// <summary>[batch, height, width, inputs] to [batch, height, width, outputs].</summary>
-    public Tensor Apply(Tensor x)
+    /// <param name="x">The feature map.</param>
+    /// <param name="time">The activated embedding of the timestep, [batch or 1, channels], for blocks that have one.</param>
+    public Tensor Apply(Tensor x, Tensor? time = null)
     {
         // Every temporary ends as early as it can: in an autoencoder each is as large as the feature map, up to a gigabyte.
         using var scope = new TensorScope();
         var normalised = _norm1.Apply(x, activation);
         var hidden = _conv1.Apply(normalised);
         normalised.Dispose();
+        if (_timeEmbProj != null)
+            hidden.Add(_timeEmbProj.Apply(time!).Reshape(time!.Shape[0], 1, 1, outputs), into: hidden);
         _norm2.Apply(hidden, activation, into: hidden);
         var update = _conv2.Apply(hidden);
         hidden.Dispose();

@@ -1,0 +1,14 @@
+using Attune.Tensors;
+
+namespace Attune.Layers;
+
+/// <summary>Chains of feature maps of which only the last is needed.</summary>
+internal static class FeatureMaps
+{
+    /// <summary>Ends the life of a tensor once the one that was made from it is there.</summary>
+    public static Tensor Then(this Tensor x, Tensor next)
+    {
+        x.Dispose();
+        return next;
+    }
+}
