@@ -5,6 +5,9 @@ namespace Attune.Imaging;
 /// <summary>An image of 8-bit RGB pixels, row by row from the top.</summary>
 public sealed class Image
 {
+    /// <summary>The most pixels that a file may have; more is taken for a file that means to exhaust memory. Pillow draws the line here too.</summary>
+    internal const long MaxPixels = 178_956_970;
+
     /// <summary>Wraps pixels.</summary>
     /// <param name="width">In pixels.</param>
     /// <param name="height">In pixels.</param>
@@ -31,6 +34,57 @@ public sealed class Image
 
     internal byte[] Pixels { get; }
 
+    /// <summary>Reads a PNG or JPEG file, whatever its extension.</summary>
+    /// <exception cref="ImageException">The file is no image, damaged, too large, or uses a feature that is not read.</exception>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public static Image Load(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        return Read(File.ReadAllBytes(path), path);
+    }
+
+    /// <summary>
+    /// Decodes a PNG (see <see cref="Png.Read"/>) or JPEG file (see <see cref="Jpeg.Read"/>); the content tells which. The image is turned upright
+    /// where Exif metadata says how the camera was held, as diffusers' <c>load_image</c> does; colour profiles are not applied.
+    /// </summary>
+    /// <param name="bytes">The whole file.</param>
+    /// <param name="name">What errors call it: its path.</param>
+    /// <exception cref="ImageException">The file is no image, damaged, too large, or uses a feature that is not read.</exception>
+    public static Image Read(ReadOnlySpan<byte> bytes, string name)
+    {
+        if (Png.Matches(bytes))
+            return Png.Read(bytes, name);
+        if (Jpeg.Matches(bytes))
+            return Jpeg.Read(bytes, name);
+        throw new ImageException($"'{name}' is {Describe(bytes)}; PNG and JPEG images are read.");
+    }
+
+    /// <summary>
+    /// The image at another size, with Pillow's antialiased Lanczos resampling (<c>Image.resize(size, Resampling.LANCZOS)</c>), which diffusers uses
+    /// for the images that it is given. The aspect ratio is not kept.
+    /// </summary>
+    /// <param name="width">In pixels.</param>
+    /// <param name="height">In pixels.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A side is not positive, or the image or its rows alone at the new width have more than 178,956,970 pixels.</exception>
+    public Image Resize(int width, int height)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(height);
+        if ((long)width * Math.Max(height, Height) > MaxPixels)
+            throw new ArgumentOutOfRangeException(nameof(width), $"{width} x {height}, from {Width} x {Height}: more than {MaxPixels} pixels.");
+        return (width, height) == (Width, Height) ? this : Lanczos.Resize(this, width, height);
+    }
+
+    /// <summary>The pixels as a tensor [1, height, width, 3] of values from 0 to 1, owned by the current <see cref="TensorScope"/>.</summary>
+    public Tensor ToTensor()
+    {
+        var tensor = Tensor.Empty([1, Height, Width, 3]);
+        var values = tensor.Span;
+        for (int i = 0; i < values.Length; i++)
+            values[i] = Pixels[i] / 255f;
+        return tensor;
+    }
+
     /// <summary>Images from a tensor [batch, height, width, 3] of values from 0 to 1, which are clamped and rounded to nearest.</summary>
     public static IReadOnlyList<Image> FromTensor(Tensor tensor)
     {
@@ -55,4 +109,23 @@ public sealed class Image
         }
         return images;
     }
+
+    /// <summary>Refuses sizes before anything is allocated for them.</summary>
+    internal static void CheckSize(long width, long height, string name)
+    {
+        if (width * height > MaxPixels)
+            throw new ImageException($"'{name}' has {width} x {height} pixels, expected {MaxPixels} at most.");
+    }
+
+    private static string Describe(ReadOnlySpan<byte> bytes) => bytes switch
+    {
+        [] => "empty",
+        [0x89, (byte)'P', (byte)'N', (byte)'G', ..] => "a PNG file with a damaged signature, cut off or once copied as text",
+        [(byte)'G', (byte)'I', (byte)'F', (byte)'8', ..] => "a GIF image",
+        [(byte)'B', (byte)'M', ..] => "a BMP image",
+        [(byte)'R', (byte)'I', (byte)'F', (byte)'F', _, _, _, _, (byte)'W', (byte)'E', (byte)'B', (byte)'P', ..] => "a WebP image",
+        [(byte)'I', (byte)'I', 42, 0, ..] or [(byte)'M', (byte)'M', 0, 42, ..] => "a TIFF image",
+        [_, _, _, _, (byte)'f', (byte)'t', (byte)'y', (byte)'p', ..] => "an AVIF, HEIF or video file",
+        _ => "no image of a known format",
+    };
 }

@@ -4,7 +4,10 @@ using System.Text;
 
 namespace Attune.Imaging;
 
-/// <summary>Writes PNG files (ISO/IEC 15948): 8-bit RGB, no interlacing. The bytes depend on the pixels and texts alone.</summary>
+/// <summary>
+/// Reads and writes PNG files (W3C PNG, third edition; ISO/IEC 15948). What is written is 8-bit RGB without interlacing, and its bytes depend on the
+/// pixels and texts alone.
+/// </summary>
 public static class Png
 {
     private static readonly byte[] Signature = [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
@@ -36,6 +39,16 @@ public static class Png
         WriteChunk(stream, "IEND", []);
     }
 
+    /// <summary>
+    /// Decodes a PNG file of any colour type, bit depth and interlacing to 8-bit RGB, as Pillow's <c>convert("RGB")</c> does: alpha and transparent
+    /// colours are dropped, not blended; of 16 bits per channel the high 8 count (Pillow saturates 16-bit grays instead, which loses them);
+    /// 1, 2 and 4-bit grays are stretched to 0 to 255; gamma and profiles are ignored. The image is turned upright where an eXIf chunk says how.
+    /// </summary>
+    /// <param name="bytes">The whole file.</param>
+    /// <param name="name">What errors call it: its path.</param>
+    /// <exception cref="ImageException">The bytes are no PNG file, damaged or cut off, or the image has more than 178,956,970 pixels.</exception>
+    public static Image Read(ReadOnlySpan<byte> bytes, string name) => new PngReader(bytes, name).Read();
+
     /// <summary>Writes an image to a file, which is replaced only when it is complete.</summary>
     public static void Save(Image image, string path, params ReadOnlySpan<KeyValuePair<string, string>> texts)
     {
@@ -52,6 +65,8 @@ public static class Png
             throw;
         }
     }
+
+    internal static bool Matches(ReadOnlySpan<byte> bytes) => bytes.StartsWith(Signature);
 
     /// <summary>Each row with the filter of the smallest sum of absolute differences among none, left, up and Paeth, as the specification suggests.</summary>
     private static ReadOnlySpan<byte> Compress(Image image)
@@ -98,7 +113,8 @@ public static class Png
         return sum;
     }
 
-    private static int Paeth(int left, int above, int corner)
+    /// <summary>Which of three neighbours is nearest to left + above - corner (section 9.4).</summary>
+    internal static int Paeth(int left, int above, int corner)
     {
         int estimate = left + above - corner;
         int toLeft = Math.Abs(estimate - left);
@@ -120,7 +136,7 @@ public static class Png
         stream.Write(word);
     }
 
-    private static uint Crc(uint crc, ReadOnlySpan<byte> data)
+    internal static uint Crc(uint crc, ReadOnlySpan<byte> data)
     {
         foreach (byte value in data)
             crc = CrcTable[(crc ^ value) & 0xFF] ^ (crc >> 8);
