@@ -82,7 +82,7 @@ internal ref struct PngReader
         }
         type = Encoding.ASCII.GetString(rest.Slice(4, 4));
         if (length > rest.Length - 12)
-            throw Error($"is cut off: the chunk {type} at byte {_position} has {length} bytes, of which {rest.Length - 8} or fewer are there");
+            throw Error($"is cut off: the chunk {type} at byte {_position} has {length} bytes, of which {rest.Length - 8} at most are there");
         int end = 8 + (int)length;
         if ((Png.Crc(0xFFFFFFFF, rest[4..end]) ^ 0xFFFFFFFF) != BinaryPrimitives.ReadUInt32BigEndian(rest[end..]))
             throw Error($"is damaged: the CRC of the chunk {type} at byte {_position} is wrong");
