@@ -32,6 +32,16 @@ public abstract class Device
     public abstract void Attention(in AttentionArguments arguments);
 
     /// <summary>
+    /// Partial attention with alpha-entmax weights in the place of softmax (see <see cref="Entmax"/>): output = entmax(scale Q K^T + bias) V. Where softmax is
+    /// needed too, both come from the same logits. Where no key counts, outputs and support are 0 and the log-sum-exp is minus infinity.
+    /// </summary>
+    /// <param name="arguments">As for <see cref="Attention"/>; the log-sum-exp is that of the logits, whatever alpha is.</param>
+    /// <param name="alpha">1 or more; 1 is softmax, 2 sparsemax.</param>
+    /// <param name="dense">[batch, queries, heads, channels]: where the output with softmax weights goes, or null when it is not needed.</param>
+    /// <param name="support">[batch, queries, heads]: where the number of keys with a weight above 0 goes, or null when it is not needed.</param>
+    public abstract void EntmaxAttention(in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support);
+
+    /// <summary>
     /// Merges two partials over disjoint keys: O = (e^l1 O1 + e^l2 O2) / (e^l1 + e^l2), l = log(e^l1 + e^l2). The output may be one of the inputs.
     /// </summary>
     /// <param name="output1">[batch, queries, heads, channels].</param>
@@ -82,6 +92,16 @@ public abstract class Device
 
     /// <summary>Softmax over the innermost axis; the output may be x. A row of minus infinities becomes zeros.</summary>
     public abstract void Softmax(Tensor x, Tensor output);
+
+    /// <summary>
+    /// alpha-entmax over the innermost axis (Peters et al., arXiv 1905.05702): the p of the simplex that maximises p z + (1 - sum p^alpha) / (alpha (alpha - 1)), which is
+    /// [(alpha - 1) z - tau]+ ^ (1 / (alpha - 1)). Weights far below the largest are exactly 0. The error of a weight is below 1e-6, whatever the range and the
+    /// offset of the logits. Minus infinity leaves an element out; a row of minus infinities becomes zeros.
+    /// </summary>
+    /// <param name="x">[..., logits].</param>
+    /// <param name="alpha">1 or more; 1 is softmax, 2 sparsemax. 1.5 and 2 are fast.</param>
+    /// <param name="output">As x; may be x; its rows may be strided.</param>
+    public abstract void Entmax(Tensor x, float alpha, Tensor output);
 
     /// <summary>Rotates pairs of channels by the angles of a table.</summary>
     /// <param name="x">[batch, tokens, heads, channels].</param>

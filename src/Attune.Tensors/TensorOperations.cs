@@ -38,17 +38,25 @@ public static class TensorOperations
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
     public static Tensor Attention(this Tensor query, Tensor key, Tensor value, float scale, AttentionMask? mask = null, Tensor? into = null, Tensor? logSumExp = null)
     {
-        var q = query.Shape;
-        var k = key.Shape;
-        Require(q.Rank == 4 && k.Rank == 4 && k == value.Shape, $"Attention takes [batch, tokens, heads, channels], not queries {q}, keys {k}, values {value.Shape}.");
-        Require(q[3] == k[3] && q[3] % 8 == 0, $"Queries {q} and keys {k} need the same number of channels, a multiple of 8.");
-        Require(k[2] > 0 && q[2] % k[2] == 0, $"The {k[2]} heads of the keys do not divide the {q[2]} of the queries.");
-        Require(k[0] == q[0] || k[0] == 1, $"Keys {k} have another batch than queries {q}.");
-        Require(logSumExp == null || logSumExp.Shape == q.Take(..3), $"The log-sum-exp {logSumExp?.Shape} does not fit queries {q}.");
-        Require(mask?.Keys == null || (mask.Keys.Shape.Rank == 2 && mask.Keys.Shape[1] == k[1] && (mask.Keys.Shape[0] == q[0] || mask.Keys.Shape[0] == 1)), $"The mask {mask?.Keys?.Shape} does not fit keys {k}.");
-        Require(mask?.Bias == null || (mask.Bias.Shape.Rank == 4 && mask.Bias.Shape[2] == q[1] && mask.Bias.Shape[3] == k[1] && (mask.Bias.Shape[0] == q[0] || mask.Bias.Shape[0] == 1) && (mask.Bias.Shape[1] == q[2] || mask.Bias.Shape[1] == 1)), $"The bias {mask?.Bias?.Shape} does not fit queries {q} and keys {k}.");
-        var output = Target(into, q, query);
+        RequireAttention(query, key, value, mask, logSumExp);
+        var output = Target(into, query.Shape, query);
         query.Device.Attention(new AttentionArguments(query, key, value, scale, output, logSumExp, mask));
+        return output;
+    }
+
+    /// <summary>Attention with alpha-entmax weights of queries over one span of keys, and with softmax weights if wanted; see <see cref="Device.EntmaxAttention"/>.</summary>
+    /// <returns>[batch, queries, heads, channels].</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">alpha is below 1 or not finite.</exception>
+    public static Tensor EntmaxAttention(
+        this Tensor query, Tensor key, Tensor value, float scale, float alpha, AttentionMask? mask = null, Tensor? into = null, Tensor? dense = null, Tensor? logSumExp = null, Tensor? support = null)
+    {
+        RequireAttention(query, key, value, mask, logSumExp);
+        RequireAlpha(alpha);
+        Require(dense == null || dense.Shape == query.Shape, $"The dense output {dense?.Shape} does not fit queries {query.Shape}.");
+        Require(support == null || support.Shape == query.Shape.Take(..3), $"The support sizes {support?.Shape} do not fit queries {query.Shape}.");
+        var output = Target(into, query.Shape, query);
+        query.Device.EntmaxAttention(new AttentionArguments(query, key, value, scale, output, logSumExp, mask), alpha, dense, support);
         return output;
     }
 
@@ -106,6 +114,16 @@ public static class TensorOperations
     {
         var output = Target(into, x.Shape, x);
         x.Device.Softmax(x, output);
+        return output;
+    }
+
+    /// <summary>alpha-entmax over the innermost axis; see <see cref="Device.Entmax"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">alpha is below 1 or not finite.</exception>
+    public static Tensor Entmax(this Tensor x, float alpha, Tensor? into = null)
+    {
+        RequireAlpha(alpha);
+        var output = Target(into, x.Shape, x);
+        x.Device.Entmax(x, alpha, output);
         return output;
     }
 
@@ -274,6 +292,25 @@ public static class TensorOperations
             return Tensor.Empty(shape, like.Device);
         Require(into.Shape == shape, $"The result {shape} does not fit into {into.Shape}.");
         return into;
+    }
+
+    private static void RequireAttention(Tensor query, Tensor key, Tensor value, AttentionMask? mask, Tensor? logSumExp)
+    {
+        var q = query.Shape;
+        var k = key.Shape;
+        Require(q.Rank == 4 && k.Rank == 4 && k == value.Shape, $"Attention takes [batch, tokens, heads, channels], not queries {q}, keys {k}, values {value.Shape}.");
+        Require(q[3] == k[3] && q[3] % 8 == 0, $"Queries {q} and keys {k} need the same number of channels, a multiple of 8.");
+        Require(k[2] > 0 && q[2] % k[2] == 0, $"The {k[2]} heads of the keys do not divide the {q[2]} of the queries.");
+        Require(k[0] == q[0] || k[0] == 1, $"Keys {k} have another batch than queries {q}.");
+        Require(logSumExp == null || logSumExp.Shape == q.Take(..3), $"The log-sum-exp {logSumExp?.Shape} does not fit queries {q}.");
+        Require(mask?.Keys == null || (mask.Keys.Shape.Rank == 2 && mask.Keys.Shape[1] == k[1] && (mask.Keys.Shape[0] == q[0] || mask.Keys.Shape[0] == 1)), $"The mask {mask?.Keys?.Shape} does not fit keys {k}.");
+        Require(mask?.Bias == null || (mask.Bias.Shape.Rank == 4 && mask.Bias.Shape[2] == q[1] && mask.Bias.Shape[3] == k[1] && (mask.Bias.Shape[0] == q[0] || mask.Bias.Shape[0] == 1) && (mask.Bias.Shape[1] == q[2] || mask.Bias.Shape[1] == 1)), $"The bias {mask?.Bias?.Shape} does not fit queries {q} and keys {k}.");
+    }
+
+    private static void RequireAlpha(float alpha)
+    {
+        if (!(alpha >= 1 && float.IsFinite(alpha)))
+            throw new ArgumentOutOfRangeException(nameof(alpha), FormattableString.Invariant($"The alpha of entmax is {alpha}, expected at least 1."));
     }
 
     private static void RequireChannels(Tensor x, Weight? weight) =>

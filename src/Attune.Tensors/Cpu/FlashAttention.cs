@@ -16,9 +16,19 @@ internal unsafe partial struct FlashAttention
     private const int Lanes = 16;
     private const int TileColumns = 2 * Lanes;
 
+    /// <summary>What is done with a block of queries of one head, given the head's packed keys and values.</summary>
+    private delegate void QueryBlockBody(int item, int head, int first, int width, float* packedKeys, float* packedValues);
+
     public static void Run(in AttentionArguments arguments)
     {
         var (query, key, value, scale, output, logSumExp, mask) = arguments;
+        int keys = key.Shape[1];
+        ForQueryBlocks(query, key, value, (item, head, first, width, packedKeys, packedValues) =>
+            Attend(query, scale, output, logSumExp, mask, item, head, first, keys, width, packedKeys, packedValues));
+    }
+
+    private static void ForQueryBlocks(Tensor query, Tensor key, Tensor value, QueryBlockBody body)
+    {
         var (batch, queries, heads, channels) = (query.Shape[0], query.Shape[1], query.Shape[2], query.Shape[3]);
         var (keyBatch, keys, keyHeads) = (key.Shape[0], key.Shape[1], key.Shape[2]);
         if (batch * heads == 0 || queries == 0)
@@ -47,8 +57,7 @@ internal unsafe partial struct FlashAttention
                 int item = piece / queryBlocks / heads;
                 int head = piece / queryBlocks % heads;
                 int keyHead = (keyBatch == 1 ? 0 : item) * keyHeads + head / (heads / keyHeads);
-                Attend(query, scale, output, logSumExp, mask, item, head, piece % queryBlocks * QueryBlock, keys, width,
-                    (float*)packedKeys + keyHead * headKeys, (float*)packedValues + keyHead * headValues);
+                body(item, head, piece % queryBlocks * QueryBlock, width, (float*)packedKeys + keyHead * headKeys, (float*)packedValues + keyHead * headValues);
             });
         }
         finally
@@ -59,7 +68,8 @@ internal unsafe partial struct FlashAttention
     }
 
     /// <summary>
-    /// A block of keys as panels of 32, channel by channel, and of values as rows of a whole number of tiles; what is beyond the last key or channel is zero.
+    /// A block of keys as panels of 32, channel by channel, and of values as rows of a whole number of tiles; what is beyond the last key of a panel or the
+    /// last channel is zero. Panels and rows of values beyond the last key are never read, and stay as they are.
     /// </summary>
     private static void Pack(Tensor key, Tensor value, int item, int head, int start, int width, float* keys, float* values)
     {
@@ -67,7 +77,7 @@ internal unsafe partial struct FlashAttention
         int channels = key.Shape[3];
         float* k = key.Pointer + item * key.Stride(0) + start * key.Stride(1) + head * key.Stride(2);
         float* v = value.Pointer + item * value.Stride(0) + start * value.Stride(1) + head * value.Stride(2);
-        for (int panel = 0; panel < KeyBlock / TileColumns; panel++)
+        for (int panel = 0; panel < (count + TileColumns - 1) / TileColumns; panel++)
         {
             float* target = keys + (long)panel * TileColumns * channels;
             for (int j = 0; j < TileColumns; j++)
@@ -78,12 +88,11 @@ internal unsafe partial struct FlashAttention
                     target[c * TileColumns + j] = row < count ? source[c] : 0;
             }
         }
-        for (int row = 0; row < KeyBlock; row++)
+        for (int row = 0; row < count; row++)
         {
             var target = new Span<float>(values + (long)row * width, width);
-            if (row < count)
-                new ReadOnlySpan<float>(v + row * value.Stride(1), channels).CopyTo(target);
-            target[(row < count ? channels : 0)..].Clear();
+            new ReadOnlySpan<float>(v + row * value.Stride(1), channels).CopyTo(target);
+            target[channels..].Clear();
         }
     }
 
