@@ -21,33 +21,41 @@ public sealed class AttentionPartial : IDisposable
     }
 }
 
+/// <summary>A rule that reads <see cref="AttentionFacts.TextSparse"/>: with its alpha known from the start, the logits over the text are computed once for dense and sparse.</summary>
+public interface ISparseTextReader
+{
+    /// <summary>The alpha that the rule asks for.</summary>
+    float Entmax { get; }
+}
+
 /// <summary>
 /// What guidance rules read of one attention call: plain attention outputs of the latent rows over parts of the keys, each computed at most once and only when
 /// asked for. The latents' partial over the latents is shared by the prompt and the negative prompt. Facts stay plain whatever rules do.
-/// All results are [batch, latent rows, heads, channels] unless stated; rows are the latents, then the references, in packing order. They are owned by the facts.
+/// All results are [batch, latent rows, heads, channels] unless stated; rows are the latents, then the references, in packing order. They are owned by the facts,
+/// are only read, and may be the same tensor: in cross-attention, where the keys hold no latents, the latents' output is that over the text.
 /// </summary>
 public sealed class AttentionFacts : IDisposable
 {
     private static readonly TokenKind[] GuidedKinds = [TokenKind.Latent, TokenKind.Reference];
-    private readonly Lazy<Tensor> _query;
-    private readonly Lazy<Tensor> _key;
-    private readonly Lazy<AttentionPartial> _overLatents;
-    private readonly Lazy<AttentionPartial> _overText;
-    private readonly Lazy<AttentionPartial> _latents;
-    private readonly Lazy<AttentionPartial> _negativeLatents;
-    private readonly Lazy<Tensor> _textMass;
+    private readonly bool _mixed;
+    private Tensor? _query;
+    private Tensor? _key;
+    private AttentionPartial? _overLatents;
+    private AttentionPartial? _overText;
+    private AttentionPartial? _overNegativeText;
+    private AttentionPartial? _latents;
+    private AttentionPartial? _negativeLatents;
+    private Tensor? _textMass;
+    private Dictionary<float, (Tensor Output, Tensor Support)>? _sparse;
 
-    internal AttentionFacts(AttentionCall call)
+    /// <summary>The facts about a call; nothing is computed yet. The tensors of the call must live as long.</summary>
+    /// <exception cref="ArgumentException">Latents and references do not follow each other in the packed queries.</exception>
+    public AttentionFacts(AttentionCall call)
     {
+        ArgumentNullException.ThrowIfNull(call);
         Call = call;
-        _query = new(() => Rotated(call.Query, call.QueryRotary), isThreadSafe: false);
-        _key = new(() => Rotated(call.Key, call.KeyRotary), isThreadSafe: false);
-        (Start, Length) = LatentRows(call.Queries);
-        _overLatents = new(() => Attend(Start, Length, GuidedKinds), isThreadSafe: false);
-        _overText = new(() => Attend(Start, Length, [TokenKind.Text]), isThreadSafe: false);
-        _latents = new(() => NeedsParts ? Merge(_overLatents.Value, _overText.Value) : Attend(Start, Length, [TokenKind.Text, .. GuidedKinds]), isThreadSafe: false);
-        _negativeLatents = new(ComputeNegativeLatents, isThreadSafe: false);
-        _textMass = new(ComputeTextMass, isThreadSafe: false);
+        (Start, Length) = OneRun(call.Queries, GuidedKinds, "Latents and references must follow each other in the packed queries.");
+        _mixed = call.Keys.Contains(TokenKind.Latent) || call.Keys.Contains(TokenKind.Reference);
     }
 
     /// <summary>The call that the facts are about.</summary>
@@ -60,32 +68,66 @@ public sealed class AttentionFacts : IDisposable
     public int Length { get; }
 
     /// <summary>Z+: the latents over the prompt's text and the latents.</summary>
-    public Tensor Latents => _latents.Value.Output;
+    public Tensor Latents => LatentsPartial.Output;
 
     /// <summary>
     /// Z-: the latents over the negative text and the latents; where negative latents exist, the output of those rows over the negative text
     /// and the negative latents.
     /// </summary>
     /// <exception cref="InvalidOperationException">The call has no negative text.</exception>
-    public Tensor NegativeLatents => _negativeLatents.Value.Output;
+    public Tensor NegativeLatents => (_negativeLatents ??= ComputeNegativeLatents()).Output;
 
     /// <summary>Whether the call has negative text.</summary>
     public bool HasNegativeText => Call.Keys.Contains(TokenKind.NegativeText);
 
     /// <summary>The latents over the prompt's text alone.</summary>
-    public Tensor TextDense => _overText.Value.Output;
+    public Tensor TextDense => OverText.Output;
 
-    /// <summary>[batch, latent rows, heads]: the share of a row's attention that the prompt's text gets; 1 in cross-attention.</summary>
-    public Tensor TextMass => _textMass.Value;
+    /// <summary>[batch, latent rows, heads]: the share of a row's attention that the prompt's text gets; 1 in cross-attention, 0 where no text counts.</summary>
+    public Tensor TextMass => _textMass ??= ComputeTextMass();
 
     /// <summary>[batch, query tokens, heads, channels]: all queries after the rotary embedding.</summary>
-    public Tensor Query => _query.Value;
+    public Tensor Query => _query ??= Rotated(Call.Query, Call.QueryRotary);
 
-    /// <summary>All keys after the rotary embedding.</summary>
-    public Tensor Key => _key.Value;
+    /// <summary>[batch or 1, key tokens, key heads, channels]: all keys after the rotary embedding.</summary>
+    public Tensor Key => _key ??= Rotated(Call.Key, Call.KeyRotary);
 
     /// <summary>Whether a rule needs more than <see cref="Latents"/>, so that these are put together from parts that serve the other facts too.</summary>
     internal bool NeedsParts { get; init; }
+
+    /// <summary>The alpha that <see cref="TextSparse"/> will be asked for, where it is known: then the logits over the text are computed once for both outputs.</summary>
+    internal float? ExpectedEntmax { get; init; }
+
+    /// <summary><see cref="Latents"/> with their log-sum-exp.</summary>
+    internal AttentionPartial LatentsPartial => _latents ??= !_mixed ? OverText
+        : NeedsParts ? Merge(OverLatents, OverText)
+        : Attend(Start, Length, [TokenKind.Text, .. GuidedKinds]);
+
+    /// <summary>The latents over the negative text alone.</summary>
+    /// <exception cref="InvalidOperationException">The call has no negative text.</exception>
+    internal AttentionPartial OverNegativeText => _overNegativeText ??= AttendNegativeText();
+
+    private AttentionPartial OverLatents => _overLatents ??= Attend(Start, Length, GuidedKinds);
+
+    private AttentionPartial OverText
+    {
+        get
+        {
+            if (_overText == null && ExpectedEntmax is { } alpha)
+                _ = Sparse(alpha);
+            return _overText ??= Attend(Start, Length, [TokenKind.Text]);
+        }
+    }
+
+    /// <summary>The latents over the prompt's text alone, with alpha-entmax weights of the same logits in the place of softmax (<see cref="Device.Entmax"/>).</summary>
+    /// <param name="alpha">1 or more; 1 is <see cref="TextDense"/>, 2 sparsemax.</param>
+    /// <exception cref="ArgumentOutOfRangeException">alpha is below 1 or not finite.</exception>
+    /// <exception cref="ArgumentException">The prompt's text is not one run of keys.</exception>
+    public Tensor TextSparse(float alpha) => Sparse(alpha).Output;
+
+    /// <summary>[batch, latent rows, heads]: how many tokens of the prompt's text have a weight above 0 in <see cref="TextSparse"/>.</summary>
+    /// <inheritdoc cref="TextSparse"/>
+    public Tensor SupportSize(float alpha) => Sparse(alpha).Support;
 
     /// <summary>
     /// The latent rows when each of them sees, of the latents, itself alone, and the prompt's text where the keys hold it: the values themselves in self-attention. A tensor of the current scope.
@@ -94,7 +136,7 @@ public sealed class AttentionFacts : IDisposable
     {
         using var scope = new TensorScope();
         var query = Query.Slice(1, Start, Length);
-        var (first, _) = LatentRows(Call.Keys);
+        var (first, _) = OneRun(Call.Keys, GuidedKinds, "Latents and references must follow each other in the packed keys.");
         var (keys, values) = (Key.Slice(1, first, Length), Call.Value.Slice(1, first, Length));
         var (batch, heads, group) = (query.Shape[0], query.Shape[2], query.Shape[2] / keys.Shape[2]);
         var output = Tensor.Empty(query.Shape, query.Device);
@@ -110,7 +152,7 @@ public sealed class AttentionFacts : IDisposable
             }
         });
         if (Call.Keys.Contains(TokenKind.Text))
-            output.Device.MergeAttention(output, logSumExp, _overText.Value.Output, _overText.Value.LogSumExp, output, null);
+            output.Device.MergeAttention(output, logSumExp, OverText.Output, OverText.LogSumExp, output, null);
         return scope.Keep(output);
     }
 
@@ -144,46 +186,57 @@ public sealed class AttentionFacts : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Release(_overLatents);
-        Release(_overText);
-        Release(_latents);
-        Release(_negativeLatents);
-        Release(_textMass);
+        _overLatents?.Dispose();
+        _overText?.Dispose();
+        _overNegativeText?.Dispose();
+        _latents?.Dispose();
+        _negativeLatents?.Dispose();
+        _textMass?.Dispose();
+        if (_sparse != null)
+        {
+            foreach (var (output, support) in _sparse.Values)
+            {
+                output.Dispose();
+                support.Dispose();
+            }
+        }
         if (Call.QueryRotary != null)
-            Release(_query);
+            _query?.Dispose();
         if (Call.KeyRotary != null)
-            Release(_key);
-    }
-
-    private static void Release<T>(Lazy<T> value)
-        where T : IDisposable
-    {
-        if (value.IsValueCreated)
-            value.Value.Dispose();
+            _key?.Dispose();
     }
 
     private static Tensor Rotated(Tensor x, RotaryEmbedding? rotary) => rotary == null ? x : TensorScope.Detach(x.Rotate(rotary));
 
-    private static (int Start, int Length) LatentRows(TokenLayout queries)
+    private static (int Start, int Length) OneRun(TokenLayout layout, ReadOnlySpan<TokenKind> kinds, string otherwise)
     {
-        var runs = queries.Runs(GuidedKinds);
+        var runs = layout.Runs(kinds);
         return runs.Count switch
         {
             0 => (0, 0),
             1 => runs[0],
-            _ => throw new ArgumentException("Latents and references must follow each other in the packed queries.", nameof(queries)),
+            _ => throw new ArgumentException(otherwise),
         };
     }
 
+    private AttentionPartial AttendNegativeText() => HasNegativeText
+        ? Attend(Start, Length, [TokenKind.NegativeText])
+        : throw new InvalidOperationException($"{Call.Site.Path}: a rule needs the negative prompt, but the call has no negative text.");
+
     private AttentionPartial ComputeNegativeLatents()
     {
-        if (!HasNegativeText)
-            throw new InvalidOperationException($"{Call.Site.Path}: a rule needs the negative prompt, but the call has no negative text.");
         var mirrored = Call.Queries.Runs(TokenKind.NegativeLatent);
-        if (mirrored.Count > 0)
+        if (mirrored.Count > 0 && HasNegativeText)
             return Attend(mirrored[0].Start, mirrored[0].Length, [TokenKind.NegativeText, TokenKind.NegativeLatent]);
-        using var negative = Attend(Start, Length, [TokenKind.NegativeText]);
-        return Merge(_overLatents.Value, negative);
+        if (!_mixed)
+            return OverNegativeText;
+        if (_overNegativeText != null)
+            return Merge(OverLatents, _overNegativeText);
+
+        // Nobody else reads the part over the negative text: the merged output takes its place.
+        var negative = AttendNegativeText();
+        negative.Output.Device.MergeAttention(OverLatents.Output, OverLatents.LogSumExp, negative.Output, negative.LogSumExp, negative.Output, negative.LogSumExp);
+        return negative;
     }
 
     private static AttentionPartial Merge(AttentionPartial first, AttentionPartial second)
@@ -194,15 +247,33 @@ public sealed class AttentionFacts : IDisposable
         return new AttentionPartial(output, logSumExp);
     }
 
+    private (Tensor Output, Tensor Support) Sparse(float alpha)
+    {
+        _sparse ??= [];
+        if (_sparse.TryGetValue(alpha, out var known))
+            return known;
+        var (first, count) = OneRun(Call.Keys, [TokenKind.Text], $"{Call.Site.Path}: the prompt's text must be one run of keys for sparse attention.");
+        using var scope = new TensorScope();
+        var query = Query.Slice(1, Start, Length);
+        var output = Tensor.Empty(query.Shape, query.Device);
+        var support = Tensor.Empty(query.Shape.Take(..3), query.Device);
+        var dense = _overText == null ? Tensor.Empty(query.Shape, query.Device) : null;
+        var logSumExp = _overText == null ? Tensor.Empty(support.Shape, query.Device) : null;
+        query.EntmaxAttention(Key.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, alpha, MaskOf(Start, Length, first, count), output, dense, logSumExp, support);
+        if (dense != null)
+            _overText = new AttentionPartial(TensorScope.Detach(dense), TensorScope.Detach(logSumExp!));
+        return _sparse[alpha] = (TensorScope.Detach(output), TensorScope.Detach(support));
+    }
+
     private Tensor ComputeTextMass()
     {
-        var (text, all) = (_overText.Value.LogSumExp, _latents.Value.LogSumExp);
+        var (text, all) = (OverText.LogSumExp, LatentsPartial.LogSumExp);
         var mass = TensorScope.Detach(Tensor.Empty(text.Shape, text.Device));
         var part = text.Span;
         var whole = all.Span;
         var result = mass.Span;
         for (int i = 0; i < result.Length; i++)
-            result[i] = float.IsNegativeInfinity(part[i]) ? 0 : MathF.Exp(part[i] - whole[i]);
+            result[i] = float.IsNegativeInfinity(part[i]) ? 0 : _mixed ? MathF.Exp(part[i] - whole[i]) : 1;
         return mass;
     }
 
