@@ -1,5 +1,5 @@
-using System.Numerics;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Attune.Attention;
 using Attune.Tensors;
 
@@ -69,59 +69,88 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
     {
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(facts);
-        var (positive, negative) = (facts.Latents, facts.NegativeLatents);
-        var (batch, tokens) = (output.Shape[0], output.Shape[1]);
-        int width = output.Shape[2] * output.Shape[3];
         using var scope = new TensorScope();
-        var (target, plus, minus) = (output.Reshape(batch, tokens, width), positive.Reshape(batch, tokens, width), negative.Reshape(batch, tokens, width));
-        Workers.For(batch * tokens, index =>
-        {
-            int item = index / tokens;
-            int token = index % tokens;
-            AddToToken(target.Row(item, token), plus.Row(item, token), minus.Row(item, token));
-        });
+        var (target, positive, negative) = (output.Flat(), facts.Latents.Flat(), facts.NegativeLatents.Flat());
+        if (Norm == 2)
+            GuidedRows.For(target, (item, token) => AddToToken<Squares>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
+        else
+            GuidedRows.For(target, (item, token) => AddToToken<Magnitudes>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
     }
 
     /// <summary>Adds alpha (Z^ - Z+) for one token, as alpha ((c - 1) Z+ + c phi (Z+ - Z-)) with c = min(R, tau) / R: exactly 0 where guidance is.</summary>
-    private void AddToToken(Span<float> output, ReadOnlySpan<float> positive, ReadOnlySpan<float> negative)
+    private void AddToToken<TNorm>(Span<float> output, ReadOnlySpan<float> positive, ReadOnlySpan<float> negative)
+        where TNorm : INorm
     {
-        var (plain, extrapolated) = Norms(positive, negative);
+        var (plain, extrapolated) = Norms<TNorm>(positive, negative);
 
         // No division unless the norm is bounded, so a token of zeros stays one.
         double factor = extrapolated > Tau * plain ? Tau * plain / extrapolated : 1;
         float keep = (float)(Alpha * (factor - 1));
         float push = (float)(Alpha * factor * Scale);
-        var sums = MemoryMarshal.Cast<float, Vector<float>>(output);
-        var plus = MemoryMarshal.Cast<float, Vector<float>>(positive);
-        var minus = MemoryMarshal.Cast<float, Vector<float>>(negative);
+        var sums = MemoryMarshal.Cast<float, Vector512<float>>(output);
+        var plus = MemoryMarshal.Cast<float, Vector512<float>>(positive);
+        var minus = MemoryMarshal.Cast<float, Vector512<float>>(negative);
         for (int i = 0; i < sums.Length; i++)
             sums[i] += keep * plus[i] + push * (plus[i] - minus[i]);
-        for (int i = sums.Length * Vector<float>.Count; i < output.Length; i++)
+        for (int i = sums.Length * Vector512<float>.Count; i < output.Length; i++)
             output[i] += keep * positive[i] + push * (positive[i] - negative[i]);
     }
 
-    /// <summary>|Z+| and |Z~| of one token; squares of numbers up to 1e19 and sums of any token fit into the lanes' range.</summary>
-    private (double Plain, double Extrapolated) Norms(ReadOnlySpan<float> positive, ReadOnlySpan<float> negative)
+    /// <summary>|Z+| and |Z~| of one token; squares of numbers up to 1e18 and sums of any token fit into the lanes' range.</summary>
+    private (double Plain, double Extrapolated) Norms<TNorm>(ReadOnlySpan<float> positive, ReadOnlySpan<float> negative)
+        where TNorm : INorm
     {
-        var plus = MemoryMarshal.Cast<float, Vector<float>>(positive);
-        var minus = MemoryMarshal.Cast<float, Vector<float>>(negative);
-        Vector<float> plain = default;
-        Vector<float> extrapolated = default;
-        bool squares = Norm == 2;
-        for (int i = 0; i < plus.Length; i++)
+        var plus = MemoryMarshal.Cast<float, Vector512<float>>(positive);
+        var minus = MemoryMarshal.Cast<float, Vector512<float>>(negative);
+        var (p0, p1, e0, e1) = (Vector512<float>.Zero, Vector512<float>.Zero, Vector512<float>.Zero, Vector512<float>.Zero);
+        int i = 0;
+        for (; i + 1 < plus.Length; i += 2)
         {
-            var z = plus[i] + Scale * (plus[i] - minus[i]);
-            plain += squares ? plus[i] * plus[i] : Vector.Abs(plus[i]);
-            extrapolated += squares ? z * z : Vector.Abs(z);
+            p0 += TNorm.Of(plus[i]);
+            p1 += TNorm.Of(plus[i + 1]);
+            e0 += TNorm.Of(plus[i] + Scale * (plus[i] - minus[i]));
+            e1 += TNorm.Of(plus[i + 1] + Scale * (plus[i + 1] - minus[i + 1]));
         }
-        double p = Vector.Sum(plain);
-        double e = Vector.Sum(extrapolated);
-        for (int i = plus.Length * Vector<float>.Count; i < positive.Length; i++)
+        if (i < plus.Length)
         {
-            double z = positive[i] + Scale * (positive[i] - negative[i]);
-            p += squares ? (double)positive[i] * positive[i] : Math.Abs(positive[i]);
-            e += squares ? z * z : Math.Abs(z);
+            p0 += TNorm.Of(plus[i]);
+            e0 += TNorm.Of(plus[i] + Scale * (plus[i] - minus[i]));
         }
-        return squares ? (Math.Sqrt(p), Math.Sqrt(e)) : (p, e);
+        double plain = Vector512.Sum(p0 + p1);
+        double extrapolated = Vector512.Sum(e0 + e1);
+        for (i = plus.Length * Vector512<float>.Count; i < positive.Length; i++)
+        {
+            plain += TNorm.Of(positive[i]);
+            extrapolated += TNorm.Of(positive[i] + Scale * (positive[i] - negative[i]));
+        }
+        return (TNorm.Root(plain), TNorm.Root(extrapolated));
+    }
+
+    /// <summary>A p-norm: the root of a sum over elements.</summary>
+    private interface INorm
+    {
+        static abstract Vector512<float> Of(Vector512<float> x);
+
+        static abstract double Of(double x);
+
+        static abstract double Root(double sum);
+    }
+
+    private readonly struct Magnitudes : INorm
+    {
+        public static Vector512<float> Of(Vector512<float> x) => Vector512.Abs(x);
+
+        public static double Of(double x) => Math.Abs(x);
+
+        public static double Root(double sum) => sum;
+    }
+
+    private readonly struct Squares : INorm
+    {
+        public static Vector512<float> Of(Vector512<float> x) => x * x;
+
+        public static double Of(double x) => x * x;
+
+        public static double Root(double sum) => Math.Sqrt(sum);
     }
 }

@@ -1,0 +1,56 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using Attune.Attention;
+using Attune.Tensors;
+
+namespace Attune.Guidance;
+
+/// <summary>
+/// PLADIS (Kim and Sim, arXiv 2503.07677): the attention over the prompt's text is extrapolated from dense (softmax, d) to sparse (alpha-entmax, s) weights,
+/// d + scale (s - d). In joint attention this happens to the text's share m of a row: the correction is m scale (s - d). Needs no negative prompt.
+/// </summary>
+[GuidanceName("pladis")]
+public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader
+{
+    /// <summary>The extrapolation: 0 or more; 0 is off, 1 is sparse attention. Default 2; the authors advise 1.5 to 2.</summary>
+    [GuidanceParameter("scale")]
+    public float Scale { get; init; } = 2;
+
+    /// <summary>The alpha of entmax: 1 or more; 1 is softmax (and so changes nothing), 2 sparsemax. Default 1.5.</summary>
+    [GuidanceParameter("entmax")]
+    public float Entmax { get; init; } = 1.5f;
+
+    /// <inheritdoc/>
+    public override bool IsNeutral => Scale == 0 || Entmax == 1;
+
+    /// <inheritdoc/>
+    public override void Validate()
+    {
+        Require("scale", Scale, 0);
+        Require("entmax", Entmax, 1);
+    }
+
+    /// <inheritdoc/>
+    public void AddTo(Tensor output, AttentionFacts facts)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        ArgumentNullException.ThrowIfNull(facts);
+        using var scope = new TensorScope();
+        int channels = output.Shape[3];
+        var (target, dense, sparse, mass) = (output.Flat(), facts.TextDense.Flat(), facts.TextSparse(Entmax).Flat(), facts.TextMass);
+        GuidedRows.For(target, (item, token) =>
+        {
+            var sums = MemoryMarshal.Cast<float, Vector256<float>>(target.Row(item, token));
+            var d = MemoryMarshal.Cast<float, Vector256<float>>(dense.Row(item, token));
+            var s = MemoryMarshal.Cast<float, Vector256<float>>(sparse.Row(item, token));
+            var share = mass.Row(item, token);
+            int perHead = channels / Vector256<float>.Count;
+            for (int head = 0, i = 0; head < share.Length; head++)
+            {
+                var weight = Vector256.Create(share[head] * Scale);
+                for (int end = i + perHead; i < end; i++)
+                    sums[i] += weight * (s[i] - d[i]);
+            }
+        });
+    }
+}
