@@ -48,7 +48,11 @@ public sealed class GuidedAttention : IAttention
 
         using var scope = new TensorScope();
         var output = Tensor.Empty(call.Query.Shape, call.Query.Device);
-        using var facts = new AttentionFacts(call) { NeedsParts = effects.Any(effect => effect.Correction != null) };
+        using var facts = new AttentionFacts(call)
+        {
+            NeedsParts = effects.Any(effect => effect.Correction != null),
+            ExpectedEntmax = effects.Select(effect => effect.Correction).OfType<ISparseTextReader>().FirstOrDefault()?.Entmax,
+        };
         PlainAttention.AttendRows(facts, output, kind => kind is TokenKind.Text or TokenKind.NegativeText);
         var guided = output.Slice(1, facts.Start, facts.Length);
         var replaced = effects.FirstOrDefault(effect => effect.Base != null)?.Base;

@@ -50,6 +50,9 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
     public override bool IsNeutral => Entmax == 1;
 
     /// <inheritdoc/>
+    public override GuidanceRule AsNeutral() => this with { Entmax = 1 };
+
+    /// <inheritdoc/>
     public override void Validate()
     {
         Require("lambda", Lambda, 0);

@@ -21,6 +21,9 @@ public sealed record NegativeAwaySteerAttention : GuidanceRule, IAttentionCorrec
     public override bool IsNeutral => Scale == 0;
 
     /// <inheritdoc/>
+    public override GuidanceRule AsNeutral() => this with { Scale = 0 };
+
+    /// <inheritdoc/>
     public override void Validate() => Require("scale", Scale, 0);
 
     /// <inheritdoc/>

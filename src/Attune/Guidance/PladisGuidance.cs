@@ -24,6 +24,9 @@ public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISpars
     public override bool IsNeutral => Scale == 0 || Entmax == 1;
 
     /// <inheritdoc/>
+    public override GuidanceRule AsNeutral() => this with { Scale = 0 };
+
+    /// <inheritdoc/>
     public override void Validate()
     {
         Require("scale", Scale, 0);
