@@ -96,7 +96,8 @@ public abstract class Device
     /// <summary>
     /// alpha-entmax over the innermost axis (Peters et al., arXiv 1905.05702): the p of the simplex that maximises p z + (1 - sum p^alpha) / (alpha (alpha - 1)), which is
     /// [(alpha - 1) z - tau]+ ^ (1 / (alpha - 1)). Weights far below the largest are exactly 0. The error of a weight is below 1e-6, whatever the range and the
-    /// offset of the logits. Minus infinity leaves an element out; a row of minus infinities becomes zeros.
+    /// offset of the logits; for alpha above 2, where weights close to 0 change without bound faster than their logits, that holds for larger ones. Minus infinity
+    /// leaves an element out; a row of minus infinities becomes zeros.
     /// </summary>
     /// <param name="x">[..., logits].</param>
     /// <param name="alpha">1 or more; 1 is softmax, 2 sparsemax. 1.5 and 2 are fast.</param>
