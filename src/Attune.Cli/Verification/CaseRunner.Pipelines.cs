@@ -1,6 +1,9 @@
 using Attune.Guidance;
 using Attune.Pipelines;
+using Attune.Pipelines.StableDiffusion;
+using Attune.Schedulers;
 using Attune.Tensors;
+using Attune.Weights;
 
 namespace Attune.Cli.Verification;
 
@@ -9,6 +12,7 @@ internal static partial class CaseRunner
     private static readonly HashSet<string> PipelineArguments =
     [
         "prompt", "negative_prompt", "steps", "height", "width", "seed", "count", "max_sequence_length", "negative_max_sequence_length", "guidance_scale", "guidance",
+        "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
     ];
 
     private static void RunPipeline(GoldenCase golden, CaseResults results)
@@ -17,7 +21,7 @@ internal static partial class CaseRunner
             throw new UnsupportedCaseException($"class {golden.Class}");
         if (golden.Arguments.EnumerateObject().Select(argument => argument.Name).FirstOrDefault(name => !PipelineArguments.Contains(name)) is { } unknown)
             throw new UnsupportedCaseException($"argument {unknown}");
-        using var pipeline = DiffusionPipeline.Load(golden.Checkpoint);
+        using var pipeline = Load(golden);
         var request = new GenerationRequest
         {
             Prompt = golden.Text("prompt"),
@@ -27,13 +31,54 @@ internal static partial class CaseRunner
             Width = golden.Int("width", 0),
             Seed = golden.Arguments.GetProperty("seed").GetInt64(),
             Count = golden.Int("count", 1),
-            MaxSequenceLength = golden.Int("max_sequence_length", 512),
+            MaxSequenceLength = golden.OptionalDouble("max_sequence_length") is { } maximum ? (int)maximum : null,
             NegativeMaxSequenceLength = golden.OptionalDouble("negative_max_sequence_length") is { } length ? (int)length : null,
             GuidanceScale = (float?)golden.OptionalDouble("guidance_scale"),
             Guidance = new GuidanceSchedule(Rules(golden)),
+            Scheduler = SchedulerOf(golden),
+            Timesteps = golden.Arguments.TryGetProperty("timesteps", out var timesteps) ? [.. timesteps.EnumerateArray().Select(timestep => timestep.GetInt32())] : null,
+            InitialImageTensor = golden.HasInput("image") ? golden.Input("image").Permute(0, 2, 3, 1) : null,
+            Strength = (float?)golden.OptionalDouble("strength"),
+            SizeConditioning = SizesOf(golden),
         };
         RunAsync(golden, results, pipeline, request).GetAwaiter().GetResult();
     }
+
+    private static DiffusionPipeline Load(GoldenCase golden)
+    {
+        try
+        {
+            return DiffusionPipeline.Load(golden.Checkpoint);
+        }
+        catch (CheckpointException exception) when (exception.Message.Contains("the scheduler", StringComparison.Ordinal) && exception.Message.Contains("is not supported", StringComparison.Ordinal))
+        {
+            throw new UnsupportedCaseException(exception.Message);
+        }
+    }
+
+    private static SchedulerChoice? SchedulerOf(GoldenCase golden)
+    {
+        if (!golden.Arguments.TryGetProperty("scheduler", out var scheduler))
+            return null;
+        string? name = scheduler.GetProperty("_class_name").GetString();
+        return Scheduler.SupportedClasses.Contains(name) ? SchedulerChoice.Replace(scheduler.GetRawText()) : throw new UnsupportedCaseException($"scheduler {name}");
+    }
+
+    private static SizeConditioning? SizesOf(GoldenCase golden)
+    {
+        (int First, int Second)? Pair(string key) => golden.Arguments.TryGetProperty(key, out var pair) ? (pair[0].GetInt32(), pair[1].GetInt32()) : null;
+        var (original, crop, target) = (Pair("original_size"), Pair("crops_coords_top_left"), Pair("target_size"));
+        return original == null && crop == null && target == null ? null : new SizeConditioning
+        {
+            OriginalSize = original is { } o ? new PixelSize(o.First, o.Second) : null,
+            TargetSize = target is { } t ? new PixelSize(t.First, t.Second) : null,
+            CropTop = crop?.First ?? 0,
+            CropLeft = crop?.Second ?? 0,
+        };
+    }
+
+    /// <summary>As the reference has it: images and latents channels first.</summary>
+    private static Tensor AsReference(Tensor value) => value.Shape.Rank == 4 ? value.Permute(0, 3, 1, 2) : value;
 
     private static async Task RunAsync(GoldenCase golden, CaseResults results, DiffusionPipeline pipeline, GenerationRequest request)
     {
@@ -41,12 +86,20 @@ internal static partial class CaseRunner
         {
             using var scope = new TensorScope();
             if (step.Index == 0)
-                CheckStart(golden, results, step);
-            results.Check(FormattableString.Invariant($"prediction.{step.Index}"), step.Prediction);
-            results.Check(FormattableString.Invariant($"positive_prediction.{step.Index}"), step.PositivePrediction);
-            if (step.NegativePrediction is { } negative)
-                results.Check(FormattableString.Invariant($"negative_prediction.{step.Index}"), negative);
-            results.Check(FormattableString.Invariant($"latents.{step.Index}"), step.Latents);
+                CheckStart(golden, results, pipeline, request, step);
+            void Check(string name, Tensor? value)
+            {
+                if (value != null)
+                    results.Check(FormattableString.Invariant($"{name}.{step.Index}"), AsReference(value));
+            }
+
+            Check("prediction", step.Prediction);
+            Check("positive_prediction", step.PositivePrediction);
+            Check("negative_prediction", step.NegativePrediction);
+            foreach (var (rule, perturbed) in step.PerturbedPredictions)
+                Check(rule is SkipLayerGuidance ? "skip_prediction" : "perturbed_prediction", perturbed);
+            Check("latents", step.Latents);
+            CheckNoise(golden, results, FormattableString.Invariant($"step_noise.{step.Index}"), step.StepNoise);
             if (step.IsLast)
             {
                 using var image = step.DecodeTensor();
@@ -55,22 +108,21 @@ internal static partial class CaseRunner
         }
     }
 
-    private static void CheckStart(GoldenCase golden, CaseResults results, DenoisingStep step)
+    private static void CheckStart(GoldenCase golden, CaseResults results, DiffusionPipeline pipeline, GenerationRequest request, DenoisingStep step)
     {
-        results.Check("timesteps", step.Timesteps.ToArray());
+        results.Check("timesteps", step.TimestepsDone.ToArray());
         results.Check("sigmas", step.Sigmas.ToArray());
+        if (pipeline is StableDiffusionXLPipeline xl && results.Wants("time_ids"))
+            results.Check("time_ids", [.. Enumerable.Repeat(xl.TimeIdsOf(request), golden.ExpectedShape("time_ids")[0]).SelectMany(ids => ids)]);
+        if (step.ImageLatents is { } image)
+            results.Check("init_latents", AsReference(image));
+        results.Check("latents.start", AsReference(step.StartLatents));
         Embedding("prompt_embeds", step.Positive.Text);
         Embedding("pooled_prompt_embeds", step.Positive.Pooled);
         Embedding("negative_prompt_embeds", step.Negative?.Text);
         Embedding("negative_pooled_prompt_embeds", step.Negative?.Pooled);
 
-        // The noise is drawn from the seed, not taken from the case: it must be the same.
-        var noise = golden.Input("noise").Span;
-        var drawn = step.Noise.Permute(0, 3, 1, 2).Span;
-        float largest = 0;
-        for (int i = 0; i < noise.Length && noise.Length == drawn.Length; i++)
-            largest = Math.Max(largest, Math.Abs(noise[i] - drawn[i]));
-        results.Require(noise.Length == drawn.Length && largest <= 1e-6f, $"the noise of the seed differs by {largest}");
+        CheckNoise(golden, results, "noise", step.Noise);
 
         // Conditionings are computed once for all images of a request.
         void Embedding(string name, Tensor? value)
@@ -78,5 +130,19 @@ internal static partial class CaseRunner
             if (value != null && results.Wants(name))
                 results.Check(name, TensorOperations.Concatenate(0, [.. Enumerable.Repeat(value, golden.ExpectedShape(name)[0])]));
         }
+    }
+
+    /// <summary>Noise is drawn from the seed, not taken from the case: it must be the same, and there must be none where the reference draws none.</summary>
+    private static void CheckNoise(GoldenCase golden, CaseResults results, string name, Tensor? drawn)
+    {
+        results.Require(golden.HasInput(name) == (drawn != null), $"{name} is {(drawn == null ? "missing" : "not expected")}");
+        if (drawn == null || !golden.HasInput(name))
+            return;
+        var given = golden.Input(name);
+        var own = AsReference(drawn);
+        float largest = given.Count == own.Count ? 0 : float.PositiveInfinity;
+        for (int i = 0; largest == 0 && i < given.Count; i++)
+            largest = Math.Max(largest, Math.Abs(given.Span[i] - own.Span[i]) > 1e-6f ? Math.Abs(given.Span[i] - own.Span[i]) : 0);
+        results.Require(largest == 0, FormattableString.Invariant($"{name}: what the seed gives differs by {largest}"));
     }
 }

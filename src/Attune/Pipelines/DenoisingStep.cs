@@ -1,3 +1,4 @@
+using Attune.Autoencoders;
 using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Models;
@@ -12,7 +13,9 @@ public sealed class DenoisingStep
 {
     private readonly PipelineRun _run;
 
-    internal DenoisingStep(PipelineRun run, int index) => (_run, Index) = (run, index);
+    private readonly AutoencoderTiny? _previewVae;
+
+    internal DenoisingStep(PipelineRun run, int index, AutoencoderTiny? previewVae) => (_run, Index, _previewVae) = (run, index, previewVae);
 
     /// <summary>Counted from 0.</summary>
     public int Index { get; }
@@ -53,6 +56,18 @@ public sealed class DenoisingStep
     /// <summary>The noise levels of the whole run, one more than steps.</summary>
     public IReadOnlyList<float> Sigmas => _run.Schedule.Sigmas;
 
+    /// <summary>The clean latents of the initial image, [count, height / 8, width / 8, latent channels]; null without one.</summary>
+    public Tensor? ImageLatents => _run.ImageLatents;
+
+    /// <summary>The latents with which the run began, in the form the denoiser takes.</summary>
+    public Tensor StartLatents => _run.StartLatents;
+
+    /// <summary>The noise that the scheduler drew in this step, as the latents; null where it drew none.</summary>
+    public Tensor? StepNoise => _run.StepNoise;
+
+    /// <summary>The timesteps of the steps that are done.</summary>
+    public IReadOnlyList<float> TimestepsDone => [.. Enumerable.Range(0, Count).Select(_run.Schedule.TimestepOf)];
+
     /// <summary>The initial noise, [count, height / 8, width / 8, latent channels].</summary>
     public Tensor Noise => _run.Noise;
 
@@ -67,4 +82,19 @@ public sealed class DenoisingStep
 
     /// <summary>Decodes the latents to [count, height, width, 3], values from 0 to 1; the caller disposes it.</summary>
     public Tensor DecodeTensor(CancellationToken cancellation = default) => _run.Decode(cancellation);
+
+    /// <summary>
+    /// A picture of the step: what the prediction says the image will be, decoded by the small autoencoder of <see cref="LoadOptions.PreviewVae"/>, or, without one, by the full autoencoder, which
+    /// takes as long as decoding the result.
+    /// </summary>
+    public Task<IReadOnlyList<Image>> DecodePreviewAsync(CancellationToken cancellation = default) => Task.Run(
+        () =>
+        {
+            using var pixels = DecodePreview(cancellation);
+            return Image.FromTensor(pixels);
+        },
+        cancellation);
+
+    /// <summary>As <see cref="DecodePreviewAsync"/>: [count, height, width, 3], values from 0 to 1; the caller disposes it.</summary>
+    public Tensor DecodePreview(CancellationToken cancellation = default) => _run.DecodePreview(_previewVae, cancellation);
 }

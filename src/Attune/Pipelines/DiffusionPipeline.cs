@@ -1,6 +1,8 @@
 using System.Runtime.CompilerServices;
 using Attune.Attention;
+using Attune.Autoencoders;
 using Attune.Imaging;
+using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.Weights;
 
@@ -15,11 +17,18 @@ public abstract class DiffusionPipeline : IDisposable
     private readonly Lock _gate = new();
     private int _running;
     private bool _disposed;
+    private AutoencoderTiny? _previewVae;
 
     /// <summary>The pipelines by the <c>_class_name</c> of model_index.json.</summary>
     private static readonly Dictionary<string, Func<ModelSource, DiffusionPipeline>> Pipelines = new(StringComparer.Ordinal)
     {
         ["FluxPipeline"] = Flux.FluxPipeline.Open,
+        ["StableDiffusionPipeline"] = StableDiffusion.StableDiffusionPipeline.Open,
+        ["StableDiffusionImg2ImgPipeline"] = StableDiffusion.StableDiffusionPipeline.Open,
+        ["LatentConsistencyModelPipeline"] = StableDiffusion.StableDiffusionPipeline.Open,
+        ["LatentConsistencyModelImg2ImgPipeline"] = StableDiffusion.StableDiffusionPipeline.Open,
+        ["StableDiffusionXLPipeline"] = StableDiffusion.StableDiffusionXLPipeline.Open,
+        ["StableDiffusionXLImg2ImgPipeline"] = StableDiffusion.StableDiffusionXLPipeline.Open,
     };
 
     /// <summary>The <c>_class_name</c> of the checkpoint.</summary>
@@ -39,13 +48,25 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>Opens a diffusers folder. Weights stay on disk, mapped into memory.</summary>
     /// <param name="folder">The folder that holds model_index.json.</param>
+    /// <param name="options">What else to load; null for nothing.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, or the pipeline's class is not supported.</exception>
-    public static DiffusionPipeline Load(string folder)
+    public static DiffusionPipeline Load(string folder, LoadOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(folder);
         if (!Directory.Exists(folder))
             throw new CheckpointException($"The folder '{folder}' does not exist.");
-        return Open(new ModelFolder(folder));
+        var pipeline = Open(new ModelFolder(folder));
+        try
+        {
+            if (options?.PreviewVae is { } preview)
+                pipeline.LoadPreviewVae(preview);
+            return pipeline;
+        }
+        catch
+        {
+            pipeline.Dispose();
+            throw;
+        }
     }
 
     private static DiffusionPipeline Open(ModelSource source)
@@ -76,7 +97,7 @@ public abstract class DiffusionPipeline : IDisposable
             {
                 int step = i;
                 await Task.Run(() => run.Step(step, cancellation), cancellation).ConfigureAwait(false);
-                yield return new DenoisingStep(run, step);
+                yield return new DenoisingStep(run, step, _previewVae);
             }
         }
         finally
@@ -104,15 +125,14 @@ public abstract class DiffusionPipeline : IDisposable
     }
 
     /// <summary>The request with this pipeline's defaults filled in.</summary>
-    public GenerationRequest Resolve(GenerationRequest request)
+    public virtual GenerationRequest Resolve(GenerationRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
         return request with
         {
-            Width = request.Width ?? DefaultSize,
-            Height = request.Height ?? DefaultSize,
-            Steps = request.Steps ?? DefaultSteps,
-            NegativePrompt = request.NegativePrompt ?? "",
+            Width = request.Width ?? request.InitialImageTensor?.Shape[2] ?? Fitting(request.InitialImage?.Width) ?? DefaultSize,
+            Height = request.Height ?? request.InitialImageTensor?.Shape[1] ?? Fitting(request.InitialImage?.Height) ?? DefaultSize,
+            Steps = request.Timesteps?.Count ?? request.Sigmas?.Count ?? request.Steps ?? DefaultSteps,
         };
     }
 
@@ -128,6 +148,7 @@ public abstract class DiffusionPipeline : IDisposable
                 throw new InvalidOperationException("The pipeline cannot be disposed while it generates: cancel the runs and await them first.");
             _disposed = true;
         }
+        _previewVae?.Dispose();
         DisposeComponents();
         GC.SuppressFinalize(this);
     }
@@ -138,6 +159,15 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The blocks of the denoiser that rules can leave out (<see cref="IBlockFilter"/>).</summary>
     public abstract IEnumerable<string> Blocks { get; }
 
+    /// <summary>The scheduler of requests that name none.</summary>
+    public abstract Scheduler Scheduler { get; }
+
+    /// <summary>The channels of latents as an autoencoder has them.</summary>
+    internal abstract int LatentChannels { get; }
+
+    /// <summary>The options of a request that are not for all pipelines and that this one takes.</summary>
+    private protected virtual RequestOptions Takes => RequestOptions.None;
+
     /// <summary>Encodes the prompts, draws the noise and begins the scheduler.</summary>
     internal abstract PipelineRun Begin(GenerationRequest request, CancellationToken cancellation);
 
@@ -147,6 +177,9 @@ public abstract class DiffusionPipeline : IDisposable
     private protected DiffusionPipeline()
     {
     }
+
+    /// <summary>The scheduler of a request.</summary>
+    private protected Scheduler SchedulerOf(GenerationRequest request) => request.Scheduler?.For(Scheduler.Config) ?? Scheduler;
 
     /// <summary>The noise of a request, [count, height, width, channels]: drawn channels first, as the reference draws it. The caller disposes it.</summary>
     private protected static Tensor DrawNoise(GenerationRequest request, TorchRandom random, int channels, int height, int width)
@@ -178,6 +211,42 @@ public abstract class DiffusionPipeline : IDisposable
         }
         if (request.Steps > 1000)
             throw new ArgumentException($"Steps is {request.Steps}, expected at most 1000.", nameof(request));
+        foreach (var (option, given) in new[]
+        {
+            (RequestOptions.InitialImage, request.InitialImage != null || request.InitialImageTensor != null), (RequestOptions.Timesteps, request.Timesteps != null), (RequestOptions.Sigmas, request.Sigmas != null),
+            (RequestOptions.Eta, request.Eta != null), (RequestOptions.ClipSkip, request.ClipSkip != null), (RequestOptions.LongPrompts, request.LongPrompts), (RequestOptions.SizeConditioning, request.SizeConditioning != null),
+        })
+        {
+            if (given && !Takes.HasFlag(option))
+                throw new ArgumentException($"{option}: {ClassName} does not take it.", nameof(request));
+        }
+        if (request.InitialImage != null && request.InitialImageTensor != null)
+            throw new ArgumentException("InitialImage and InitialImageTensor are given; expected one of them.", nameof(request));
+        if (request.InitialImageTensor?.Shape is { } image && (image.Rank != 4 || image[3] != 3 || (image[0] != 1 && image[0] != request.Count)))
+            throw new ArgumentException($"InitialImageTensor is {image}, expected [1 or {request.Count}, height, width, 3].", nameof(request));
+        if (request.Strength is { } strength)
+        {
+            if (request.InitialImage == null && request.InitialImageTensor == null)
+                throw new ArgumentException("Strength is given without an initial image.", nameof(request));
+            if (!(strength > 0 && strength <= 1))
+                throw new ArgumentException(FormattableString.Invariant($"Strength is {strength}, expected above 0 and at most 1."), nameof(request));
+        }
+        if (request.Timesteps != null && request.Sigmas != null)
+            throw new ArgumentException("Timesteps and Sigmas are given; expected one of them.", nameof(request));
+        if (request.Timesteps is { } timesteps && request.Steps is { } steps && steps != timesteps.Count)
+            throw new ArgumentException($"Steps is {steps}, but there are {timesteps.Count} Timesteps.", nameof(request));
+        if (request.ClipSkip < 0)
+            throw new ArgumentException($"ClipSkip is {request.ClipSkip}, expected 0 or more.", nameof(request));
+    }
+
+    /// <summary>The largest size that fits into an image.</summary>
+    private int? Fitting(int? pixels) => pixels is { } size ? Math.Max(size / SizeMultiple, 1) * SizeMultiple : null;
+
+    private void LoadPreviewVae(string folder)
+    {
+        _previewVae = AutoencoderTiny.Load(folder);
+        if (_previewVae.LatentChannels != LatentChannels)
+            throw new CheckpointException($"'{folder}': the autoencoder for previews has latent_channels {_previewVae.LatentChannels}, expected {LatentChannels} as {ClassName} has.");
     }
 
     private void Enter()
@@ -194,4 +263,18 @@ public abstract class DiffusionPipeline : IDisposable
         lock (_gate)
             _running--;
     }
+}
+
+/// <summary>Options of a request that only some pipelines take; named as the properties are.</summary>
+[Flags]
+internal enum RequestOptions
+{
+    None = 0,
+    InitialImage = 1,
+    Timesteps = 2,
+    Sigmas = 4,
+    Eta = 8,
+    ClipSkip = 16,
+    LongPrompts = 32,
+    SizeConditioning = 64,
 }

@@ -1,4 +1,6 @@
 using Attune.Guidance;
+using Attune.Imaging;
+using Attune.Schedulers;
 using Attune.Tensors;
 
 namespace Attune.Pipelines;
@@ -9,7 +11,10 @@ public sealed record GenerationRequest
     /// <summary>What the images show.</summary>
     public required string Prompt { get; init; }
 
-    /// <summary>What they must not show; null is the same as empty. Read only by rules that need it.</summary>
+    /// <summary>
+    /// What they must not show. Read only by rules that need it. Null is the same as empty, except for models that were trained with zeros for a missing negative prompt
+    /// (<c>force_zeros_for_empty_prompt</c> of SDXL) when no rule reads it in attention.
+    /// </summary>
     public string? NegativePrompt { get; init; }
 
     /// <summary>In pixels; must be a multiple of <see cref="DiffusionPipeline.SizeMultiple"/>.</summary>
@@ -41,4 +46,40 @@ public sealed record GenerationRequest
 
     /// <summary>Initial noise instead of the seed's: [count, height / 8, width / 8, latent channels], standard normal. Read, never disposed.</summary>
     public Tensor? InitialNoise { get; init; }
+
+    /// <summary>
+    /// Whether a prompt that is longer than its CLIP text encoder takes (77 tokens) is encoded in pieces of 75 tokens, whose embeddings follow one another; otherwise the rest is cut off, as in
+    /// the reference. Both prompts may have different numbers of pieces. The pooled embedding is that of the first piece.
+    /// </summary>
+    public bool LongPrompts { get; init; }
+
+    /// <summary>
+    /// How many of the CLIP text encoder's last layers are left out of the prompt's embedding ("clip skip"), 0 or more, as <c>clip_skip</c> of diffusers: SDXL leaves out one layer more than this by itself,
+    /// and the negative prompt is encoded without it.
+    /// </summary>
+    public int? ClipSkip { get; init; }
+
+    /// <summary>The scheduler instead of the checkpoint's.</summary>
+    public SchedulerChoice? Scheduler { get; init; }
+
+    /// <summary>The timesteps to do, from high to low, instead of a number of steps, as few-step models want them (DMD2: 999, 749, 499, 249).</summary>
+    public IReadOnlyList<int>? Timesteps { get; init; }
+
+    /// <summary>The noise levels, from high to low, instead of a number of steps; see <see cref="SchedulerRequest.Sigmas"/>.</summary>
+    public IReadOnlyList<double>? Sigmas { get; init; }
+
+    /// <summary>How much of the noise schedulers with this option draw anew (DDIM, TCD), 0 to 1; null is the scheduler's default.</summary>
+    public float? Eta { get; init; }
+
+    /// <summary>The image to begin with; it is resampled to the size that is asked for, or else to the next smaller one that fits.</summary>
+    public Image? InitialImage { get; init; }
+
+    /// <summary>The same as a tensor [1 or count, height, width, 3] with values from 0 to 1, of exactly the size that is made. Read, never disposed.</summary>
+    public Tensor? InitialImageTensor { get; init; }
+
+    /// <summary>How much of an initial image is made anew, above 0 and at most 1: the part of the steps that is done. Null is the pipeline's default (Stable Diffusion: 0.8, SDXL: 0.3).</summary>
+    public float? Strength { get; init; }
+
+    /// <summary>What SDXL is told about the picture's size; null is that of the picture that is made.</summary>
+    public SizeConditioning? SizeConditioning { get; init; }
 }

@@ -1,4 +1,5 @@
 using Attune.Attention;
+using Attune.Autoencoders;
 using Attune.Guidance;
 using Attune.Models;
 using Attune.Schedulers;
@@ -10,6 +11,9 @@ namespace Attune.Pipelines;
 internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun schedule) : IDisposable
 {
     private Tensor? _latents;
+    private Tensor? _before;
+    private Tensor? _stepNoise;
+    private int _step;
     private Tensor? _prediction;
     private Tensor? _positivePrediction;
     private Tensor? _negativePrediction;
@@ -40,11 +44,20 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
     /// <summary>The noise as drawn, [count, height, width, channels].</summary>
     public required Tensor Noise { get; init; }
 
+    /// <summary>The clean latents of the initial image, [count, height, width, channels], if there is one.</summary>
+    public Tensor? ImageLatents { get; init; }
+
+    /// <summary>The latents with which the run begins.</summary>
+    public Tensor StartLatents { get; private init; } = null!;
+
     public required Tensor Latents
     {
         get => _latents!;
-        init => _latents = value;
+        init => (_latents, StartLatents) = (value, TensorScope.Detach(value.View()));
     }
+
+    /// <summary>What the scheduler drew in the last step.</summary>
+    public Tensor? StepNoise => _stepNoise;
 
     public Tensor? Prediction => _prediction;
 
@@ -67,8 +80,27 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         return noise;
     }
 
+    /// <summary>Latents from the denoiser's form to [count, height, width, channels].</summary>
+    protected virtual Tensor Unpack(Tensor latents) => latents;
+
+    /// <summary>Unpacked latents to images [count, height, width, 3] around [-1, 1].</summary>
+    protected abstract Tensor DecodeLatents(Tensor latents, CancellationToken cancellation);
+
     /// <summary>The images of the latents, [count, height, width, 3] from 0 to 1; the caller disposes it.</summary>
-    public abstract Tensor Decode(CancellationToken cancellation);
+    public Tensor Decode(CancellationToken cancellation)
+    {
+        using var scope = new TensorScope();
+        return TensorScope.Detach(DecodeLatents(Unpack(Latents), cancellation).Affine(0.5f, 0.5f).Clamp(0, 1));
+    }
+
+    /// <summary>The images of the clean sample that the last prediction means, [count, height, width, 3] from 0 to 1; the caller disposes it.</summary>
+    public Tensor DecodePreview(AutoencoderTiny? vae, CancellationToken cancellation)
+    {
+        using var scope = new TensorScope();
+        var clean = Unpack(Schedule.ToCleanSample(Prediction!, _step, _before!));
+        var image = vae == null ? DecodeLatents(clean, cancellation) : vae.Decode(vae.Denormalize(clean), cancellation);
+        return TensorScope.Detach(image.Affine(0.5f, 0.5f).Clamp(0, 1));
+    }
 
     /// <summary>Does one step.</summary>
     public void Step(int step, CancellationToken cancellation)
@@ -89,13 +121,17 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         foreach (var pass in guidance.Passes.Where(pass => pass.Kind == PassKinds.Perturbed))
             facts.SetPerturbed(pass.Rule!, Predict(step, Positive, null, pass.Steering, cancellation));
         var prediction = guidance.Combine(facts);
-        var next = Schedule.Step(prediction, step, Latents, DrawStepNoise);
+        Tensor? drawn = null;
+        var next = Schedule.Step(prediction, step, Latents, () => drawn = DrawStepNoise());
         Replace(ref _prediction, prediction.View());        // it may be one of the passes
         Replace(ref _positivePrediction, positive);
         Replace(ref _negativePrediction, facts.Negative);
         Replace(ref _emptyPrediction, facts.Empty);
         ReplacePerturbed(guidance.Passes.Where(pass => pass.Rule != null).Select(pass => pass.Rule!), facts);
-        Replace(ref _latents, next);
+        Replace(ref _stepNoise, drawn);
+        Replace(ref _before, _latents);
+        _latents = TensorScope.Detach(next);
+        _step = step;
     }
 
     public virtual void Dispose()
@@ -105,7 +141,11 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         Negative?.Dispose();
         Empty?.Dispose();
         Noise.Dispose();
+        ImageLatents?.Dispose();
+        StartLatents.Dispose();
         Replace(ref _latents, null);
+        Replace(ref _before, null);
+        Replace(ref _stepNoise, null);
         Replace(ref _prediction, null);
         Replace(ref _positivePrediction, null);
         Replace(ref _negativePrediction, null);

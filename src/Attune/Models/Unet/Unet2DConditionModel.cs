@@ -53,8 +53,10 @@ public sealed class Unet2DConditionModel : IDisposable
     public UnetConfig Config => _config;
 
     /// <summary>The attention layers, in the order in which a forward pass calls them.</summary>
-    public IEnumerable<AttentionSite> Sites => _downBlocks.SelectMany(block => block.Transformers).Concat(_midBlock.Transformers).Concat(_upBlocks.SelectMany(block => block.Transformers))
-        .SelectMany(transformer => transformer.Sites);
+    public IEnumerable<AttentionSite> Sites => Transformers.SelectMany(transformer => transformer.Sites);
+
+    /// <summary>The names of the transformer blocks, in the order in which a forward pass runs them.</summary>
+    public IEnumerable<string> Blocks => Transformers.SelectMany(transformer => transformer.Blocks);
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
@@ -97,6 +99,9 @@ public sealed class Unet2DConditionModel : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _checkpoint.Dispose();
+
+    private IEnumerable<UnetTransformer> Transformers =>
+        _downBlocks.SelectMany(block => block.Transformers).Concat(_midBlock.Transformers).Concat(_upBlocks.SelectMany(block => block.Transformers));
 
     private void Check(UnetInput input)
     {
@@ -340,6 +345,8 @@ internal sealed class UnetTransformer(WeightCursor at, UnetConfig config, UnetLe
 
     public IEnumerable<AttentionSite> Sites => _transformerBlocks.SelectMany(block => block.Sites);
 
+    public IEnumerable<string> Blocks => _transformerBlocks.Select(block => block.Path);
+
     /// <summary>[batch, height, width, channels]; leaves x as it is.</summary>
     public Tensor Apply(Tensor x, UnetPass pass)
     {
@@ -361,7 +368,6 @@ internal sealed class UnetTransformer(WeightCursor at, UnetConfig config, UnetLe
 /// <summary>Self-attention, cross-attention and a feed-forward network, each after a norm and added to the tokens (BasicTransformerBlock).</summary>
 internal sealed class UnetTransformerBlock(WeightCursor at, int channels, int heads, int textChannels)
 {
-    private readonly string _path = at.Path;
     private readonly LayerNorm _norm1 = new(at.At("norm1"), channels);
     private readonly UnetSelfAttention _attn1 = new(at.At("attn1"), channels, heads);
     private readonly LayerNorm _norm2 = new(at.At("norm2"), channels);
@@ -369,12 +375,14 @@ internal sealed class UnetTransformerBlock(WeightCursor at, int channels, int he
     private readonly LayerNorm _norm3 = new(at.At("norm3"), channels);
     private readonly UnetFeedForward _ff = new(at.At("ff"), channels);
 
+    public string Path { get; } = at.Path;
+
     public AttentionSite[] Sites => [_attn1.Site, _attn2.Site];
 
     /// <summary>Updates [batch, tokens, channels] in place.</summary>
     public void AddTo(Tensor hidden, TokenLayout layout, UnetPass pass)
     {
-        if (pass.Steering.Blocks?.Skips(_path) == true)
+        if (pass.Steering.Blocks?.Skips(Path) == true)
             return;
         using var scope = new TensorScope();
         var normed = _norm1.Apply(hidden);

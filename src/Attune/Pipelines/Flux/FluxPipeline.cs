@@ -23,7 +23,6 @@ public sealed class FluxPipeline : DiffusionPipeline
     private readonly T5EncoderModel _textEncoder2;
     private readonly FluxTransformer _transformer;
     private readonly AutoencoderKl _vae;
-    private readonly Scheduler _scheduler;
     private readonly int _size;
 
     private FluxPipeline(Components owned, ModelSource source)
@@ -31,7 +30,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         var vae = source.Component("vae");
         _tokenizer = Tokenizer.Load(source.Tokenizer("tokenizer"));
         _tokenizer2 = Tokenizer.Load(source.Tokenizer("tokenizer_2"));
-        _scheduler = Scheduler.From(source.Scheduler);
+        Scheduler = Scheduler.From(source.Scheduler);
         _textEncoder = owned.Add(ClipTextModel.Load(source.Component("text_encoder")));
         _textEncoder2 = owned.Add(T5EncoderModel.Load(source.Component("text_encoder_2")));
         _transformer = owned.Add(FluxTransformer.Load(source.Component("transformer")));
@@ -57,6 +56,13 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override IEnumerable<string> Blocks => _transformer.Blocks;
 
+    /// <inheritdoc/>
+    public override Scheduler Scheduler { get; }
+
+    internal override int LatentChannels => _vae.LatentChannels;
+
+    private protected override RequestOptions Takes => RequestOptions.Sigmas;
+
     internal static FluxPipeline Open(ModelSource source) => Components.Build(owned => new FluxPipeline(owned, source));
 
     internal override PipelineRun Begin(GenerationRequest request, CancellationToken cancellation)
@@ -69,11 +75,12 @@ public sealed class FluxPipeline : DiffusionPipeline
         using var scope = new TensorScope();
         int length = request.MaxSequenceLength ?? DefaultSequenceLength;
         var positive = Encode(request.Prompt, length, cancellation);
-        var negative = request.Guidance.NeedsNegativePrompt ? Encode(request.NegativePrompt!, request.NegativeMaxSequenceLength ?? length, cancellation) : null;
+        var negative = request.Guidance.NeedsNegativePrompt ? Encode(request.NegativePrompt ?? "", request.NegativeMaxSequenceLength ?? length, cancellation) : null;
         var empty = request.Guidance.NeedsEmptyPrompt ? Encode("", length, cancellation) : null;
         int steps = request.Steps!.Value;
-        double[] sigmas = [.. Enumerable.Range(0, steps).Select(i => 1 - i * (1 - 1.0 / steps) / Math.Max(steps - 1, 1))];
-        var schedule = _scheduler.Begin(new SchedulerRequest { Sigmas = sigmas, Mu = _scheduler.ShiftFor(height / 2 * (width / 2)) });
+        var sigmas = request.Sigmas ?? [.. Enumerable.Range(0, steps).Select(i => 1 - i * (1 - 1.0 / steps) / Math.Max(steps - 1, 1))];
+        var scheduler = SchedulerOf(request);
+        var schedule = scheduler.Begin(new SchedulerRequest { Sigmas = sigmas, Mu = scheduler.ShiftFor(height / 2 * (width / 2)) });
         return new Run(this, request, schedule, Packing.Ids(height / 2, width / 2))
         {
             Random = random,
@@ -111,14 +118,10 @@ public sealed class FluxPipeline : DiffusionPipeline
         public Run(FluxPipeline pipeline, GenerationRequest request, ISchedulerRun schedule, Tensor ids)
             : base(request, schedule) => (_pipeline, _ids) = (pipeline, TensorScope.Detach(ids));
 
-        public override Tensor Decode(CancellationToken cancellation)
-        {
-            using var scope = new TensorScope();
-            var vae = _pipeline._vae;
-            var latents = Packing.Unpack(Latents, Request.Height!.Value / vae.PixelsPerLatent, Request.Width!.Value / vae.PixelsPerLatent);
-            var image = vae.Decode(vae.Denormalize(latents), cancellation).Affine(0.5f, 0.5f);
-            return TensorScope.Detach(image.Clamp(0, 1));
-        }
+        protected override Tensor Unpack(Tensor latents) =>
+            Packing.Unpack(latents, Request.Height!.Value / _pipeline._vae.PixelsPerLatent, Request.Width!.Value / _pipeline._vae.PixelsPerLatent);
+
+        protected override Tensor DecodeLatents(Tensor latents, CancellationToken cancellation) => _pipeline._vae.Decode(_pipeline._vae.Denormalize(latents), cancellation);
 
         public override void Dispose()
         {

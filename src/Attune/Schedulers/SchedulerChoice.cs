@@ -1,0 +1,111 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Attune.Weights;
+
+namespace Attune.Schedulers;
+
+/// <summary>
+/// The scheduler that a request wants instead of its checkpoint's: another class, other values, or another configuration as a whole. Immutable data that knows no checkpoint, so that it can stand
+/// in a preset.
+/// </summary>
+public sealed record SchedulerChoice
+{
+    private readonly ModelConfig? _whole;
+    private readonly SortedDictionary<string, string> _changes = new(StringComparer.Ordinal);
+    private readonly string? _class;
+
+    private SchedulerChoice(ModelConfig? whole, string? className, IEnumerable<KeyValuePair<string, string>> changes)
+    {
+        (_whole, _class) = (whole, className);
+        foreach (var (key, value) in changes)
+            _changes[key] = value;
+    }
+
+    /// <summary>
+    /// The checkpoint's configuration with changes, as from_config of diffusers: what the checkpoint states is kept, what it does not state takes the default of the class.
+    /// </summary>
+    /// <param name="className">The class, as LCMScheduler; null keeps the checkpoint's.</param>
+    /// <param name="changes">Keys and values, as timestep_spacing and trailing: numbers, true, false, null, and texts as they are.</param>
+    /// <exception cref="ArgumentException">There is no such class.</exception>
+    public static SchedulerChoice Change(string? className, params IEnumerable<KeyValuePair<string, string>> changes)
+    {
+        if (className != null && !Scheduler.SupportedClasses.Contains(className))
+            throw new ArgumentException($"The scheduler {className} is not supported; supported are {string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}.", nameof(className));
+        return new SchedulerChoice(null, className, changes);
+    }
+
+    /// <summary>A whole configuration instead of the checkpoint's: the text of a scheduler_config.json.</summary>
+    /// <param name="json">The text.</param>
+    /// <param name="name">What errors call it.</param>
+    /// <exception cref="CheckpointException">The text is malformed, or its class is not supported.</exception>
+    public static SchedulerChoice Replace(string json, string name = "scheduler")
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        var config = ModelConfig.Parse(name, Encoding.UTF8.GetBytes(json));
+        Scheduler.From(config);         // fails now, not when a request runs
+        return new SchedulerChoice(config, null, []);
+    }
+
+    /// <summary>
+    /// Reads <c>euler</c>, <c>EulerDiscreteScheduler:timestep_spacing=trailing</c>, <c>:timestep_spacing=trailing</c> (the checkpoint's class), or the path of a scheduler_config.json.
+    /// A short name is a class without Scheduler and Discrete, in any case, hyphens left out.
+    /// </summary>
+    /// <exception cref="FormatException">The text is none of these.</exception>
+    /// <exception cref="CheckpointException">The file is malformed, or its class is not supported.</exception>
+    public static SchedulerChoice Parse(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        if (File.Exists(text))
+            return Replace(File.ReadAllText(text), text);
+        string[] halves = text.Split(':', 2, StringSplitOptions.TrimEntries);
+        string? name = halves[0].Length == 0 ? null : Scheduler.SupportedClasses.FirstOrDefault(known => Short(known) == Short(halves[0]))
+            ?? throw new FormatException($"'{halves[0]}' is neither a file nor a scheduler; there are: {string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}.");
+        var changes = new List<KeyValuePair<string, string>>();
+        foreach (string pair in halves.Length == 1 ? [] : halves[1].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            string[] sides = pair.Split('=', 2, StringSplitOptions.TrimEntries);
+            if (sides.Length != 2 || sides[0].Length == 0)
+                throw new FormatException($"'{pair}' in '{text}': expected KEY=VALUE, as timestep_spacing=trailing.");
+            changes.Add(KeyValuePair.Create(sides[0], sides[1]));
+        }
+        if (name == null && changes.Count == 0)
+            throw new FormatException($"'{text}' names no scheduler.");
+        return new SchedulerChoice(null, name, changes);
+    }
+
+    /// <summary>The scheduler, for a checkpoint whose own configuration is given.</summary>
+    /// <exception cref="CheckpointException">A value is malformed, or the class is not supported.</exception>
+    public Scheduler For(ModelConfig own) =>
+        _whole != null ? Scheduler.From(_whole) : Scheduler.From(own, _class, _changes.ToDictionary(change => change.Key, change => Json(change.Value)));
+
+    /// <inheritdoc/>
+    public bool Equals(SchedulerChoice? other) => other != null && ToString() == other.ToString();
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => ToString().GetHashCode(StringComparison.Ordinal);
+
+    /// <summary>The text form; a whole configuration is its JSON.</summary>
+    public override string ToString()
+    {
+        if (_whole != null)
+            return "{" + string.Join(", ", _whole.Keys().Select(key => $"\"{key}\": {_whole.Find(key)?.GetRawText() ?? "null"}")) + "}";
+        return _changes.Count == 0 ? _class ?? "" : $"{_class}:{string.Join(',', _changes.Select(change => $"{change.Key}={change.Value}"))}";
+    }
+
+    /// <summary>A number, truth value, null or list as JSON has it; anything else is a text.</summary>
+    private static JsonNode? Json(string value)
+    {
+        try
+        {
+            return JsonNode.Parse(value);
+        }
+        catch (JsonException)
+        {
+            return JsonValue.Create(value);
+        }
+    }
+
+    private static string Short(string name) =>
+        name.Replace("-", "", StringComparison.Ordinal).Replace("Scheduler", "", StringComparison.OrdinalIgnoreCase).Replace("Discrete", "", StringComparison.OrdinalIgnoreCase).ToUpperInvariant();
+}
