@@ -121,14 +121,18 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         foreach (var pass in guidance.Passes.Where(pass => pass.Kind == PassKinds.Perturbed))
             facts.SetPerturbed(pass.Rule!, Predict(step, Positive, null, pass.Steering, cancellation));
         var prediction = guidance.Combine(facts);
-        Tensor? drawn = null;
-        var next = Schedule.Step(prediction, step, Latents, () => drawn = DrawStepNoise());
+        Replace(ref _stepNoise, null);
+        var next = Schedule.Step(prediction, step, Latents, () =>
+        {
+            var noise = DrawStepNoise();
+            Replace(ref _stepNoise, noise.View());
+            return noise;
+        });
         Replace(ref _prediction, prediction.View());        // it may be one of the passes
         Replace(ref _positivePrediction, positive);
         Replace(ref _negativePrediction, facts.Negative);
         Replace(ref _emptyPrediction, facts.Empty);
         ReplacePerturbed(guidance.Passes.Where(pass => pass.Rule != null).Select(pass => pass.Rule!), facts);
-        Replace(ref _stepNoise, drawn);
         Replace(ref _before, _latents);
         _latents = TensorScope.Detach(next);
         _step = step;
