@@ -6,6 +6,7 @@ using System.Text.RegularExpressions;
 using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Pipelines;
+using Attune.Schedulers;
 using Attune.Tensors;
 using Spectre.Console;
 
@@ -29,10 +30,26 @@ internal static partial class GenerateCommand
         };
         var embedded = new Option<float?>("--guidance-scale") { Description = "The guidance scale that some models embed (FLUX.1-dev: 3.5)." };
         var length = new Option<int?>("--max-sequence-length") { Description = "Tokens to which the prompt is padded or cut for sequence text encoders." };
+        var image = new Option<string?>("--image", "-i") { Description = "A PNG or JPEG file to begin with instead of noise." };
+        var strength = new Option<float?>("--strength") { Description = "How much of --image is made anew, above 0 to 1. Default: the model's (Stable Diffusion 0.8, SDXL 0.3)." };
+        var scheduler = new Option<string?>("--scheduler")
+        {
+            Description = $"NAME[:KEY=VALUE,...], as lcm or euler:timestep_spacing=trailing, or a scheduler_config.json. Default: the model's. Names: {string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}.",
+        };
+        var timesteps = new Option<string?>("--timesteps") { Description = "The timesteps to do, as 999,749,499,249, instead of --steps." };
+        var eta = new Option<float?>("--eta") { Description = "How much of the noise DDIM and TCD draw anew, 0 to 1." };
+        var clipSkip = new Option<int?>("--clip-skip") { Description = "How many of CLIP's last layers are left out of the prompt's embedding." };
+        var longPrompts = new Option<bool>("--long-prompts") { Description = "Read prompts beyond CLIP's 77 tokens, in pieces, instead of cutting them off." };
+        var originalSize = new Option<string?>("--original-size") { Description = "WIDTHxHEIGHT that SDXL takes for the picture's size before scaling." };
+        var crop = new Option<string?>("--crop") { Description = "LEFT,TOP that SDXL takes for what was cut off." };
+        var targetSize = new Option<string?>("--target-size") { Description = "WIDTHxHEIGHT that SDXL takes for the picture's size after cutting." };
+        var preview = new Option<string?>("--preview") { Description = "Write a PNG of what the image will be after every step: a file name with {step}, as preview-{step}.png." };
+        var previewVae = new Option<string?>("--preview-vae") { Description = "The folder of an AutoencoderTiny (TAESD) for --preview. Default: the model's own autoencoder, which is slow." };
         var output = new Option<string?>("--output", "-o") { Description = "The PNG file to write; several images get -1, -2, ... before the extension." };
         var command = new Command("generate", "Generate images from a prompt and, with guidance, a negative prompt.")
         {
             prompt, negative, model, steps, seed, size, count, guidance, embedded, length, output,
+            image, strength, scheduler, timesteps, eta, clipSkip, longPrompts, originalSize, crop, targetSize, preview, previewVae,
         };
         command.SetAction((result, cancellation) =>
         {
@@ -51,43 +68,54 @@ internal static partial class GenerateCommand
                 Guidance = new GuidanceSchedule(RuleCatalog.Parse(rules)),
                 GuidanceScale = result.GetValue(embedded),
                 MaxSequenceLength = result.GetValue(length),
+                InitialImage = result.GetValue(image) is { } file ? Image.Load(file) : null,
+                Strength = result.GetValue(strength),
+                Scheduler = result.GetValue(scheduler) is { } choice ? SchedulerChoice.Parse(choice) : null,
+                Timesteps = result.GetValue(timesteps) is { } list ? ParseIntegers("--timesteps", list) : null,
+                Eta = result.GetValue(eta),
+                ClipSkip = result.GetValue(clipSkip),
+                LongPrompts = result.GetValue(longPrompts),
+                SizeConditioning = ParseSizes(result.GetValue(originalSize), result.GetValue(crop), result.GetValue(targetSize)),
             };
-            return RunAsync(DefaultModel.Find(result.GetValue(model)), request, result.GetValue(output), AnsiConsole.Console, cancellation);
+            var options = new LoadOptions { PreviewVae = result.GetValue(previewVae) };
+            return RunAsync(DefaultModel.Find(result.GetValue(model)), options, request, result.GetValue(output), Previews(result.GetValue(preview), options), AnsiConsole.Console, cancellation);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(string folder, GenerationRequest request, string? output, IAnsiConsole console, CancellationToken cancellation)
+    private static async Task<int> RunAsync(string folder, LoadOptions options, GenerationRequest request, string? output, string? previews, IAnsiConsole console, CancellationToken cancellation)
     {
         var watch = Stopwatch.StartNew();
-        using var pipeline = DiffusionPipeline.Load(folder);
+        using var pipeline = DiffusionPipeline.Load(folder, options);
         request = pipeline.Resolve(request);
         output ??= FormattableString.Invariant($"attune-{request.Seed}.png");
-        string? directory = Path.GetDirectoryName(Path.GetFullPath(output));
-        if (directory != null && !Directory.Exists(directory))
-            throw new ArgumentException($"--output: the folder '{directory}' does not exist.");
+        RequireFolder("--output", output);
+        if (previews != null)
+            RequireFolder("--preview", previews);
 
         TensorMemory.ResetPeak();
         TimeSpan denoised = default;
+        int evaluations = 0;
         IReadOnlyList<Image> images = [];
         async Task Generate(Action<DenoisingStep> progress)
         {
-            images = await pipeline.GenerateAsync(
-                request,
-                step =>
-                {
-                    denoised = watch.Elapsed;
-                    progress(step);
-                },
-                cancellation).ConfigureAwait(false);
+            await foreach (var step in pipeline.DenoiseAsync(request, cancellation).ConfigureAwait(false))
+            {
+                (denoised, evaluations) = (watch.Elapsed, step.Count);
+                progress(step);
+                if (previews != null)
+                    Save(await step.DecodePreviewAsync(cancellation).ConfigureAwait(false), previews.Replace("{step}", $"{step.Index + 1}", StringComparison.Ordinal), _ => []);
+                if (step.IsLast)
+                    images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
+            }
         }
 
         if (console.Profile.Capabilities.Interactive)
         {
             await console.Progress().AutoClear(true).StartAsync(async context =>
             {
-                var task = context.AddTask("Denoising", maxValue: request.Steps!.Value);
-                await Generate(_ => task.Increment(1)).ConfigureAwait(false);
+                var task = context.AddTask("Denoising", maxValue: 1);
+                await Generate(step => task.MaxValue(step.Count).Value(step.Index + 1)).ConfigureAwait(false);
             }).ConfigureAwait(false);
         }
         else
@@ -95,18 +123,11 @@ internal static partial class GenerateCommand
             await Generate(_ => { }).ConfigureAwait(false);
         }
 
-        var files = new List<string>();
-        for (int i = 0; i < images.Count; i++)
-        {
-            string file = images.Count == 1 ? output : Path.ChangeExtension(output, null) + FormattableString.Invariant($"-{i + 1}") + Path.GetExtension(output);
-            Png.Save(images[i], file, KeyValuePair.Create("parameters", Parameters(pipeline, request, i)));
-            files.Add(file);
-        }
-
+        var files = Save(images, output, index => [KeyValuePair.Create("parameters", Parameters(pipeline, request, index))]);
         console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", files)}");
         string guidance = request.Guidance.Rules.Count == 0 ? "none" : string.Join(" + ", request.Guidance.Rules.Select(RuleCatalog.Format));
         console.WriteLine(FormattableString.Invariant($"{pipeline.ClassName} from {folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed {request.Seed}; guidance {guidance}"));
-        console.WriteLine(FormattableString.Invariant($"{watch.Elapsed.TotalSeconds:0.00} s in all, {denoised.TotalSeconds / request.Steps!.Value:0.000} s a step; peak of activations {TensorMemory.PeakBytes / 1048576.0:0} MiB"));
+        console.WriteLine(FormattableString.Invariant($"{watch.Elapsed.TotalSeconds:0.00} s in all, {denoised.TotalSeconds / evaluations:0.000} s a step; peak of activations {TensorMemory.PeakBytes / 1048576.0:0} MiB"));
         return 0;
     }
 
@@ -127,6 +148,22 @@ internal static partial class GenerateCommand
             if (request.MaxSequenceLength is { } length)
                 json.WriteNumber("max_sequence_length", length);
             json.WriteNumber("steps", request.Steps!.Value);
+            if (request.Scheduler is { } scheduler)
+                json.WriteString("scheduler", scheduler.ToString());
+            if (request.Timesteps is { } timesteps)
+                json.WriteString("timesteps", string.Join(',', timesteps));
+            if (request.Eta is { } eta)
+                json.WriteNumber("eta", eta);
+            if (request.ClipSkip is { } skip)
+                json.WriteNumber("clip_skip", skip);
+            if (request.LongPrompts)
+                json.WriteBoolean("long_prompts", true);
+            if (request.InitialImage != null)
+                json.WriteBoolean("image_to_image", true);
+            if (request.Strength is { } strength)
+                json.WriteNumber("strength", strength);
+            if (request.SizeConditioning is { } sizes)
+                json.WriteString("size_conditioning", sizes.ToString());
             json.WriteNumber("seed", request.Seed);
             json.WriteNumber("width", request.Width!.Value);
             json.WriteNumber("height", request.Height!.Value);
@@ -137,13 +174,62 @@ internal static partial class GenerateCommand
         return System.Text.Encoding.UTF8.GetString(stream.ToArray());
     }
 
-    internal static (int? Width, int? Height) ParseSize(string? text)
+    /// <summary>Writes images; several get -1, -2, ... before the extension.</summary>
+    private static List<string> Save(IReadOnlyList<Image> images, string output, Func<int, KeyValuePair<string, string>[]> texts)
+    {
+        var files = new List<string>();
+        for (int i = 0; i < images.Count; i++)
+        {
+            string file = images.Count == 1 ? output : Path.ChangeExtension(output, null) + FormattableString.Invariant($"-{i + 1}") + Path.GetExtension(output);
+            Png.Save(images[i], file, texts(i));
+            files.Add(file);
+        }
+        return files;
+    }
+
+    private static void RequireFolder(string option, string file)
+    {
+        string? directory = Path.GetDirectoryName(Path.GetFullPath(file));
+        if (directory != null && !Directory.Exists(directory))
+            throw new ArgumentException($"{option}: the folder '{directory}' does not exist.");
+    }
+
+    private static string? Previews(string? pattern, LoadOptions options)
+    {
+        if (pattern == null && options.PreviewVae != null)
+            throw new FormatException("--preview-vae is given without --preview.");
+        return pattern?.Contains("{step}", StringComparison.Ordinal) == false ? throw new FormatException($"--preview is '{pattern}', expected a file name with {{step}}, as preview-{{step}}.png.") : pattern;
+    }
+
+    private static int[] ParseIntegers(string option, string text)
+    {
+        string[] parts = text.Split(',', StringSplitOptions.TrimEntries);
+        return parts.All(part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out _)) ? [.. parts.Select(part => int.Parse(part, CultureInfo.InvariantCulture))]
+            : throw new FormatException($"{option} is '{text}', expected integers joined by commas.");
+    }
+
+    private static SizeConditioning? ParseSizes(string? original, string? crop, string? target)
+    {
+        static PixelSize? Size(string option, string? text) => ParseSize(text, option) is ({ } width, { } height) ? new PixelSize(height, width) : null;
+        if (original == null && crop == null && target == null)
+            return null;
+        int[] corner = crop == null ? [0, 0] : ParseIntegers("--crop", crop);
+        return new SizeConditioning
+        {
+            OriginalSize = Size("--original-size", original),
+            TargetSize = Size("--target-size", target),
+            CropLeft = corner.Length == 2 ? corner[0] : throw new FormatException($"--crop is '{crop}', expected LEFT,TOP."),
+            CropTop = corner[1],
+        };
+    }
+
+    internal static (int? Width, int? Height) ParseSize(string? text, string option = "--size")
     {
         if (text == null)
             return (null, null);
         var match = SizePattern().Match(text);
         if (!match.Success)
-            throw new FormatException($"--size is '{text}', expected WIDTHxHEIGHT, as 1024x768.");
+            throw new FormatException($"{option} is '{text}', expected WIDTHxHEIGHT, as 1024x768.");
         return (int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture), int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture));
     }
 
