@@ -32,7 +32,7 @@ public class GoldenTests
     [Fact]
     public void The_copy_covers_every_group_that_is_supported() =>
         Assert.Superset(
-            new HashSet<string> { "attention", "autoencoders", "entmax", "flux", "random", "schedulers", "text-encoders", "tokenizers" },
+            new HashSet<string> { "attention", "autoencoders", "entmax", "flux", "random", "schedulers", "text-encoders", "tokenizers", "unet" },
             GoldenCase.List(Root).Select(pair => pair.Name.Split('/')[0]).ToHashSet());
 
     [Fact]

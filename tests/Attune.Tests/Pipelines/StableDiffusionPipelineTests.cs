@@ -1,0 +1,301 @@
+using Attune.Guidance;
+using Attune.Imaging;
+using Attune.Pipelines;
+using Attune.Pipelines.StableDiffusion;
+using Attune.Schedulers;
+using Attune.Tensors;
+using Attune.TextEncoders.Clip;
+using Attune.Weights;
+
+namespace Attune.Tests.Pipelines;
+
+[NoLeaks]
+public class StableDiffusionPipelineTests
+{
+    private const string Long = "a panda on a blue background, the lion wearing a crown, two red apples, oil painting, watercolour, a photo of an astronaut riding a horse on mars, "
+        + "sunglasses, blurry, deformed crown, low quality, a panda on a blue background, the lion wearing a crown, two red apples, oil painting, a horse on mars";
+
+    private static readonly string Small = Repository.Golden("checkpoints", "sd15");
+    private static readonly string Large = Repository.Golden("checkpoints", "sdxl");
+    private static readonly string Tiny = Repository.Golden("checkpoints", "autoencoders", "taesd");
+
+    private static GenerationRequest Request(params GuidanceRule[] rules) => new()
+    {
+        Prompt = "a panda on a blue background",
+        NegativePrompt = "sunglasses",
+        Width = 72,
+        Height = 64,
+        Steps = 2,
+        Seed = 5,
+        Guidance = new GuidanceSchedule(rules),
+    };
+
+    private static async Task<byte[]> Pixels(DiffusionPipeline pipeline, GenerationRequest request) =>
+        [.. (await pipeline.GenerateAsync(request)).SelectMany(image => image.Rgb)];
+
+    /// <summary>What <paramref name="read"/> gives after the first step.</summary>
+    private static async Task<T> First<T>(DiffusionPipeline pipeline, GenerationRequest request, Func<DenoisingStep, T> read)
+    {
+        await foreach (var step in pipeline.DenoiseAsync(request))
+            return read(step);
+        throw new InvalidOperationException("There was no step.");
+    }
+
+    private static Task<float[]> Text(DiffusionPipeline pipeline, GenerationRequest request) => First(pipeline, request, step => step.Positive.Text.ToArray());
+
+    [Theory]
+    [InlineData("sd15")]
+    [InlineData("sdxl")]
+    public async Task The_same_seed_gives_the_same_bits_with_one_thread_and_two(string model)
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", model));
+        int threads = Workers.MaxThreads;
+        byte[] many = await Pixels(pipeline, Request(new NormalizedAttentionGuidance()));
+        try
+        {
+            Workers.MaxThreads = 1;
+            Assert.Equal(many, await Pixels(pipeline, Request(new NormalizedAttentionGuidance())));
+        }
+        finally
+        {
+            Workers.MaxThreads = threads;
+        }
+        Assert.NotEqual(many, await Pixels(pipeline, Request(new NormalizedAttentionGuidance()) with { Seed = 6 }));
+    }
+
+    [Theory]
+    [InlineData("sd15")]
+    [InlineData("sdxl")]
+    public async Task Neutral_guidance_is_the_plain_model_to_the_bit(string model)
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", model));
+        byte[] plain = await Pixels(pipeline, Request());
+        Assert.Equal(plain, await Pixels(pipeline, Request(new NormalizedAttentionGuidance { Scale = 0 })));
+        Assert.Equal(plain, await Pixels(pipeline, Request(new ClassifierFreeGuidance { Scale = 1 })));
+        Assert.NotEqual(plain, await Pixels(pipeline, Request(new NormalizedAttentionGuidance())));
+    }
+
+    [Fact]
+    public async Task Concurrent_requests_with_schedulers_and_guidance_of_their_own_do_not_disturb_each_other()
+    {
+        using var pipeline = DiffusionPipeline.Load(Small);
+        GenerationRequest[] requests =
+        [
+            Request(), Request(new NormalizedAttentionGuidance()) with { Scheduler = SchedulerChoice.Change("LCMScheduler"), Timesteps = [999, 499], Steps = null },
+            Request(new ClassifierFreeGuidance()) with { Scheduler = SchedulerChoice.Change("DDIMScheduler"), Eta = 0.5f }, Request() with { Count = 2 },
+        ];
+        var alone = new List<byte[]>();
+        foreach (var request in requests)
+            alone.Add(await Pixels(pipeline, request));
+        Assert.Equal(alone, await Task.WhenAll(requests.Select(request => Pixels(pipeline, request))));
+        Assert.Equal(alone.Count, alone.DistinctBy(pixels => Convert.ToHexString(pixels)).Count());
+    }
+
+    [Fact]
+    public async Task Cancelling_stops_and_frees_everything()
+    {
+        using var pipeline = DiffusionPipeline.Load(Large);
+        using var source = new CancellationTokenSource();
+        var request = Request(new NormalizedAttentionGuidance(), new ClassifierFreeGuidance()) with { Steps = 50 };
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pipeline.GenerateAsync(request, _ => source.Cancel(), source.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pipeline.GenerateAsync(request, cancellation: new CancellationToken(canceled: true)));
+        await foreach (var step in pipeline.DenoiseAsync(request))
+            break;
+    }
+
+    [Fact]
+    public async Task An_image_file_is_where_image_to_image_begins()
+    {
+        using var folder = new TemporaryFolder();
+        var pixels = new byte[75 * 68 * 3];
+        for (int i = 0; i < pixels.Length; i++)
+            pixels[i] = (byte)(i / 3 % 75 * 3);
+        Png.Save(new Image(75, 68, pixels), folder.At("start.png"));
+        using var pipeline = DiffusionPipeline.Load(Small);
+        var request = Request() with { InitialImage = Image.Load(folder.At("start.png")), Width = null, Height = null, Steps = 10 };
+        var resolved = pipeline.Resolve(request);
+        Assert.Equal((72, 64), (resolved.Width, resolved.Height));
+
+        // PNDM evaluates once more than it steps: int(10 s) steps and that one, from 10 - int(10 s) on.
+        int full = await First(pipeline, request with { Strength = 1 }, step => step.Count);
+        int half = await First(pipeline, request with { Strength = 0.5f }, step => step.Count);
+        Assert.Equal(full - 5, half);
+        Assert.Equal(await Pixels(pipeline, request), await Pixels(pipeline, request with { Strength = 0.8f }));
+        Assert.NotEqual(await Pixels(pipeline, request), await Pixels(pipeline, request with { Strength = 0.5f }));
+
+        // The picture is sent twice, not two pictures: both have one posterior, and each its own noise.
+        var two = await First(pipeline, request with { Count = 2, Strength = 0.5f }, step => step.ImageLatents!.ToArray());
+        Assert.Equal(two[..(two.Length / 2)], two[(two.Length / 2)..]);
+        var starts = await First(pipeline, request with { Count = 2, Strength = 0.5f }, step => step.StartLatents.ToArray());
+        Assert.NotEqual(starts[..(starts.Length / 2)], starts[(starts.Length / 2)..]);
+
+        Assert.Contains("0.05", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { Strength = 0.05f, Scheduler = SchedulerChoice.Change("DDIMScheduler") }))).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("sd15")]
+    [InlineData("sdxl")]
+    public async Task Long_prompts_are_cut_off_or_read_in_pieces(string model)
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", model));
+        var request = Request() with { Steps = 1 };
+        float[] plain = await Text(pipeline, request);
+        Assert.Equal(plain, await Text(pipeline, request with { LongPrompts = true }));
+
+        float[] cut = await Text(pipeline, request with { Prompt = Long });
+        float[] whole = await Text(pipeline, request with { Prompt = Long, LongPrompts = true });
+        Assert.Equal(plain.Length, cut.Length);
+        Assert.True(whole.Length > cut.Length && whole.Length % cut.Length == 0, $"{whole.Length} is no multiple of {cut.Length}");
+        float[] first = whole[..cut.Length];
+        Assert.All(cut.Zip(first), pair => Assert.Equal(pair.First, pair.Second, 1e-5f));
+
+        // Both prompts may have any number of pieces, in attention and in a pass of its own.
+        var guided = request with { Guidance = new GuidanceSchedule(new NormalizedAttentionGuidance(), new ClassifierFreeGuidance()), LongPrompts = true };
+        Assert.NotEqual(await Pixels(pipeline, guided with { Prompt = Long }), await Pixels(pipeline, guided with { Prompt = Long, LongPrompts = false }));
+        Assert.NotEqual(await Pixels(pipeline, guided with { NegativePrompt = Long }), await Pixels(pipeline, guided with { NegativePrompt = Long, LongPrompts = false }));
+    }
+
+    [Fact]
+    public async Task Exclamation_marks_are_pads_of_one_tokenizer_of_SDXL_and_pieces_still_go_together()
+    {
+        // Each is a token of its own for the second tokenizer, and many make one for the first.
+        using var pipeline = DiffusionPipeline.Load(Large);
+        var shape = await First(pipeline, Request() with { Steps = 1, LongPrompts = true, Prompt = "panda " + new string('!', 100) }, step => step.Positive.Text.Shape);
+        Assert.Equal(Shape.Create([1, 154, 64]), shape);
+    }
+
+    [Fact]
+    public async Task Clip_skip_leaves_out_layers_of_the_prompt_alone()
+    {
+        using var pipeline = DiffusionPipeline.Load(Small);
+        var request = Request(new ClassifierFreeGuidance()) with { Steps = 1 };
+        float[] plain = await Text(pipeline, request);
+        Assert.Equal(plain, await Text(pipeline, request with { ClipSkip = 0 }));
+        float[] skipped = await Text(pipeline, request with { ClipSkip = 1 });
+        using (var model = ClipTextModel.Load(Path.Combine(Small, "text_encoder")))
+        {
+            using var scope = new TensorScope();
+            var tokenizer = Attune.Tokenizers.Tokenizer.Load(Path.Combine(Small, "tokenizer"));
+            int[] ids = tokenizer.Encode(request.Prompt, new Attune.Tokenizers.TokenizerOptions { MaxLength = 77, Padding = Attune.Tokenizers.TokenPadding.MaxLength }).Ids;
+            Assert.Equal(model.FinalLayerNorm(model.Encode([ids], [-2]).HiddenStates[0]).ToArray(), skipped);
+        }
+        Assert.Equal(
+            await First(pipeline, request, step => step.Negative!.Text.ToArray()), await First(pipeline, request with { ClipSkip = 1 }, step => step.Negative!.Text.ToArray()));
+        Assert.Contains("ClipSkip", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { ClipSkip = 12 }))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_missing_negative_prompt_is_zeros_for_SDXL_unless_attention_reads_it()
+    {
+        using var pipeline = DiffusionPipeline.Load(Large);
+        Task<float[]> Negative(string? prompt, params GuidanceRule[] rules) => First(pipeline, Request(rules) with { NegativePrompt = prompt, Steps = 1 }, step => step.Negative!.Text.ToArray());
+        Assert.All(await Negative(null, new ClassifierFreeGuidance()), value => Assert.Equal(0, value));
+        float[] empty = await Negative("", new ClassifierFreeGuidance());
+        Assert.Contains(empty, value => value != 0);
+        Assert.Equal(empty, await Negative(null, new NormalizedAttentionGuidance()));
+
+        using var folder = new TemporaryFolder();
+        string copy = CopyOf(Large, folder.At("sdxl"));
+        string index = Path.Combine(copy, "model_index.json");
+        File.WriteAllText(index, File.ReadAllText(index).Replace("\"force_zeros_for_empty_prompt\": true", "\"force_zeros_for_empty_prompt\": false", StringComparison.Ordinal));
+        using var other = DiffusionPipeline.Load(copy);
+        Assert.Equal(empty, await First(other, Request(new ClassifierFreeGuidance()) with { NegativePrompt = null, Steps = 1 }, step => step.Negative!.Text.ToArray()));
+    }
+
+    [Fact]
+    public async Task Sizes_change_the_picture_and_default_to_its_own()
+    {
+        using var pipeline = DiffusionPipeline.Load(Large);
+        byte[] plain = await Pixels(pipeline, Request());
+        Assert.Equal(plain, await Pixels(pipeline, Request() with { SizeConditioning = new SizeConditioning() }));
+        var own = new SizeConditioning { OriginalSize = new PixelSize(64, 72), TargetSize = new PixelSize(64, 72) };
+        Assert.Equal(plain, await Pixels(pipeline, Request() with { SizeConditioning = own }));
+        Assert.NotEqual(plain, await Pixels(pipeline, Request() with { SizeConditioning = own with { CropTop = 512, CropLeft = 100 } }));
+        Assert.Equal([1, 2, 3, 4, 5, 6], new SizeConditioning { OriginalSize = new(1, 2), CropTop = 3, CropLeft = 4, TargetSize = new(5, 6) }.TimeIds(new(9, 9)));
+        Assert.Equal([9, 8, 0, 0, 2.5f], new SizeConditioning().AestheticIds(new(9, 8), negative: true));
+    }
+
+    [Fact]
+    public async Task Previews_show_the_clean_sample_at_every_step()
+    {
+        using var pipeline = DiffusionPipeline.Load(Large);
+        using var small = DiffusionPipeline.Load(Large, new LoadOptions { PreviewVae = Tiny });
+        var sizes = new List<(int, int)>();
+        await foreach (var step in small.DenoiseAsync(Request()))
+            sizes.AddRange((await step.DecodePreviewAsync()).Select(image => (image.Width, image.Height)));
+        Assert.Equal([(72, 64), (72, 64)], sizes);
+
+        // Euler ends at the clean sample; before, the latents are noisy and the preview is not.
+        await foreach (var step in pipeline.DenoiseAsync(Request()))
+        {
+            using var preview = step.DecodePreview();
+            using var latents = step.DecodeTensor();
+            float distance = preview.ToArray().Zip(latents.ToArray(), (x, y) => Math.Abs(x - y)).Max();
+            Assert.Equal(step.IsLast, distance < 1e-4f);
+        }
+        Assert.Contains("latent_channels 16", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(Large, new LoadOptions { PreviewVae = Repository.Golden("checkpoints", "autoencoders", "taef1") })).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Wrong_requests_are_named()
+    {
+        using var pipeline = DiffusionPipeline.Load(Small);
+        using var flux = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux-schnell"));
+        using var image = Tensor.Zeros([1, 64, 64, 3]);
+        using var images = Tensor.Zeros([3, 64, 72, 3]);
+        async Task Refuses(string expected, GenerationRequest request, DiffusionPipeline? by = null)
+        {
+            var exception = await Assert.ThrowsAnyAsync<ArgumentException>(() => (by ?? pipeline).GenerateAsync(request));
+            Assert.Contains(expected, exception.Message, StringComparison.Ordinal);
+        }
+
+        await Refuses("Strength", Request() with { Strength = 0.5f });
+        await Refuses("Strength is 1.5", Request() with { Strength = 1.5f, InitialImageTensor = image });
+        await Refuses("InitialImageTensor is [1, 64, 64, 3]", Request() with { InitialImageTensor = image });
+        await Refuses("InitialImageTensor is [3, 64, 72, 3]", Request() with { InitialImageTensor = images });
+        await Refuses("InitialImage and InitialImageTensor", Request() with { InitialImageTensor = image, InitialImage = new Image(1, 1, new byte[3]) });
+        await Refuses("InitialImage: FluxPipeline", Request() with { InitialImageTensor = image, Width = 64 }, flux);
+        await Refuses("ClipSkip: FluxPipeline", Request() with { ClipSkip = 1, Width = 64 }, flux);
+        await Refuses("SizeConditioning", Request() with { SizeConditioning = new SizeConditioning() });
+        await Refuses("Steps is 2, but there are 3 Timesteps", Request() with { Timesteps = [900, 500, 100] });
+        await Refuses("Timesteps and Sigmas", Request() with { Steps = null, Timesteps = [900], Sigmas = [1, 0] });
+        await Refuses("takes no Timesteps", Request() with { Steps = null, Timesteps = [900] });
+        await Refuses("ClipSkip is -1", Request() with { ClipSkip = -1 });
+        await Refuses("MaxSequenceLength is 78", Request() with { MaxSequenceLength = 78 });
+        await Refuses("MaxSequenceLength is 2", Request() with { MaxSequenceLength = 2, LongPrompts = true });
+        await Refuses("multiple of 8", Request() with { Width = 68 });
+    }
+
+    [Fact]
+    public void Checkpoints_whose_parts_do_not_go_together_are_named()
+    {
+        using var folder = new TemporaryFolder();
+        string copy = CopyOf(Small, folder.At("sd15"));
+        string index = Path.Combine(copy, "model_index.json");
+        string text = File.ReadAllText(index);
+        File.WriteAllText(index, text.Replace("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", StringComparison.Ordinal));
+        using (var alias = DiffusionPipeline.Load(copy))
+            Assert.Equal("StableDiffusionImg2ImgPipeline", Assert.IsType<StableDiffusionPipeline>(alias).ClassName);
+        File.WriteAllText(index, text);
+
+        Directory.Delete(Path.Combine(copy, "vae"), recursive: true);
+        CopyOf(Repository.Golden("checkpoints", "flux-schnell", "vae"), Path.Combine(copy, "vae"));
+        Assert.Contains("in_channels 4", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
+        Directory.Delete(Path.Combine(copy, "vae"), recursive: true);
+        CopyOf(Path.Combine(Small, "vae"), Path.Combine(copy, "vae"));
+        Directory.Delete(Path.Combine(copy, "unet"), recursive: true);
+        CopyOf(Path.Combine(Large, "unet"), Path.Combine(copy, "unet"));
+        Assert.Contains("cross_attention_dim", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
+    }
+
+    private static string CopyOf(string source, string target)
+    {
+        foreach (string file in Directory.EnumerateFiles(source, "*", SearchOption.AllDirectories))
+        {
+            string to = Path.Combine(target, Path.GetRelativePath(source, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+            File.Copy(file, to);
+        }
+        return target;
+    }
+}
