@@ -101,7 +101,7 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
 
     private sealed class Run(string name, float[] timesteps, float[] sigmas, int begin) : SchedulerRun(name, timesteps, sigmas, begin)
     {
-        protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails details) =>
+        protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details) =>
             TensorOperations.Combine(1, latents, Sigmas[index + 1] - Sigmas[index], prediction);
 
         protected override CleanRule Clean(int index) => new(1, -Sigmas[index]);

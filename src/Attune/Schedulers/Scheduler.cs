@@ -9,6 +9,11 @@ public abstract class Scheduler
 {
     private static readonly Dictionary<string, Func<ModelConfig, Scheduler>> Classes = new(StringComparer.Ordinal)
     {
+        ["DDIMScheduler"] = config => new DDIMScheduler(config),
+        ["DDPMScheduler"] = config => new DDPMScheduler(config),
+        ["LCMScheduler"] = config => new LCMScheduler(config),
+        ["PNDMScheduler"] = config => new PNDMScheduler(config),
+        ["TCDScheduler"] = config => new TCDScheduler(config),
         ["FlowMatchEulerDiscreteScheduler"] = config => new FlowMatchEulerDiscreteScheduler(config),
     };
 
@@ -103,15 +108,16 @@ public abstract class Scheduler
             throw new ArgumentException($"{ClassName} takes no Sigmas.", nameof(request));
         if (request.Timesteps != null && !AcceptsTimesteps)
             throw new ArgumentException($"{ClassName} takes no Timesteps.", nameof(request));
-        if (request.Count < 1 || request.Count > MaxSteps)
-            throw new ArgumentException($"{ClassName} does {(MaxSteps == int.MaxValue ? "1 step or more" : $"1 to {MaxSteps} steps")}, not {request.Count}.", nameof(request));
+        int steps = StepsOf(request);
+        if (steps < 1 || steps > MaxSteps)
+            throw new ArgumentException($"{ClassName} does {(MaxSteps == int.MaxValue ? "1 step or more" : $"1 to {MaxSteps} steps")}, not {steps}.", nameof(request));
         if (request.Strength is { } strength)
         {
             if (request.BeginIndex != 0)
                 throw new ArgumentException($"Strength decides where the run begins; BeginIndex is {request.BeginIndex}, expected 0.", nameof(request));
             if (!(strength > 0 && strength <= 1))
                 throw new ArgumentException($"Strength is {strength}, expected above 0 and at most 1.", nameof(request));
-            request = request with { BeginIndex = BeginIndexOf(StepsOf(request), strength) };
+            request = request with { BeginIndex = BeginIndexOf(steps, strength) };
         }
         if (request.BeginIndex < 0)
             throw new ArgumentException($"BeginIndex is {request.BeginIndex}, expected 0 or more.", nameof(request));
@@ -121,14 +127,25 @@ public abstract class Scheduler
         int entries = run.Steps + request.BeginIndex;
         run.Dispose();
         throw new ArgumentException(request.Strength == null ? $"BeginIndex is {request.BeginIndex}, expected less than {entries}, the number of steps."
-            : $"Strength {request.Strength} leaves no step of {StepsOf(request)}.", nameof(request));
+            : $"Strength {request.Strength} leaves no step of {steps}.", nameof(request));
     }
 
     /// <summary>The shift mu for a number of latent tokens, for schedulers that shift by the size of the image; else null.</summary>
     public virtual double? ShiftFor(int tokens) => null;
 
+    /// <summary>Checks that given timesteps fall.</summary>
+    internal static double[] Falling(IReadOnlyList<int> timesteps)
+    {
+        for (int i = 1; i < timesteps.Count; i++)
+        {
+            if (timesteps[i] >= timesteps[i - 1])
+                throw new ArgumentException($"Timesteps must fall, but {timesteps[i - 1]} is followed by {timesteps[i]}.", nameof(timesteps));
+        }
+        return [.. timesteps.Select(t => (double)t)];
+    }
+
     /// <summary>The number of steps of a request's whole schedule.</summary>
-    private protected virtual int StepsOf(SchedulerRequest request) => request.Count;
+    private protected virtual int StepsOf(SchedulerRequest request) => request.Steps ?? request.Timesteps?.Count ?? request.Sigmas!.Count;
 
     private protected abstract ISchedulerRun Start(SchedulerRequest request);
 }

@@ -62,11 +62,8 @@ public sealed record SchedulerRequest
     /// <summary>Noise levels above this are not churned.</summary>
     public double STmax { get; init; } = double.PositiveInfinity;
 
-    /// <summary>A factor on every noise that a step draws; null is the scheduler's default, 1.</summary>
-    public double? SNoise { get; init; }
-
-    /// <summary>The number of steps asked for, whichever way.</summary>
-    internal int Count => Steps ?? Timesteps?.Count ?? Sigmas!.Count;
+    /// <summary>A factor on the noise that churning adds, and on all noise of DPMSolverSDE.</summary>
+    public double SNoise { get; init; } = 1;
 }
 
 /// <summary>Gives the standard normal noise of one draw, in the layout of the latents; owned by the current scope.</summary>

@@ -55,7 +55,6 @@ internal abstract class SchedulerRun(string scheduler, float[] timesteps, float[
         if (KeepsHistory && step != _next)
             throw new InvalidOperationException($"{scheduler} builds on the steps before: step {step} was asked for, {_next} comes next.");
         using var scope = new TensorScope();
-        details ??= new StepDetails();
         var next = Advance(index, prediction, latents, new Noise(scheduler, noise, latents.Shape), details);
         _next = step + 1;
         KeepDetails(scope, details);
@@ -64,9 +63,11 @@ internal abstract class SchedulerRun(string scheduler, float[] timesteps, float[
 
     public Tensor ToCleanSample(Tensor prediction, int step, Tensor latents)
     {
-        Check(prediction, latents, false);
+        Check(prediction, latents, PredictsVariance);
         var rule = Clean(IndexOf(step));
-        return TensorOperations.Combine((float)rule.Latents, latents, (float)rule.Prediction, prediction);
+        using var scope = new TensorScope();
+        var mean = PredictsVariance ? prediction.Slice(^1, 0, latents.Shape[^1]) : prediction;
+        return scope.Keep(TensorOperations.Combine((float)rule.Latents, latents, (float)rule.Prediction, mean));
     }
 
     public Tensor FromCleanSample(Tensor clean, int step, Tensor latents)
@@ -94,7 +95,7 @@ internal abstract class SchedulerRun(string scheduler, float[] timesteps, float[
     }
 
     /// <summary>One step. The result may be a temporary or an argument.</summary>
-    protected abstract Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails details);
+    protected abstract Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details);
 
     /// <summary>How the clean sample follows from the prediction at an entry.</summary>
     protected abstract CleanRule Clean(int index);
@@ -113,8 +114,10 @@ internal abstract class SchedulerRun(string scheduler, float[] timesteps, float[
     {
     }
 
-    private static void KeepDetails(TensorScope scope, StepDetails details)
+    private static void KeepDetails(TensorScope scope, StepDetails? details)
     {
+        if (details == null)
+            return;
         // A detail may be what the step was given; then the caller owns it already.
         foreach (var tensor in (ReadOnlySpan<Tensor?>)[details.CleanSample, details.Denoised, details.NoisedSample])
         {

@@ -1,0 +1,60 @@
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Schedulers;
+
+/// <summary>How a configuration keeps the clean sample in range: by clipping, or by dynamic thresholding (Saharia et al., arXiv 2205.11487, section 2.3).</summary>
+internal sealed class CleanLimits
+{
+    private readonly bool _thresholds;
+    private readonly double _ratio;
+    private readonly double _maximum;
+    private readonly float? _clip;
+
+    private CleanLimits(bool thresholds, double ratio, double maximum, float? clip) => (_thresholds, _ratio, _maximum, _clip) = (thresholds, ratio, maximum, clip);
+
+    /// <summary>Nothing is done.</summary>
+    public static CleanLimits None { get; } = new(false, 0, 0, null);
+
+    /// <summary>Whether nothing is done.</summary>
+    public bool IsNone => !_thresholds && _clip == null;
+
+    /// <summary>Reads a configuration; <paramref name="clips"/> is the class's default of clip_sample, or null when it has no such option.</summary>
+    public static CleanLimits Read(ModelConfig config, bool? clips) => new(
+        config.Bool("thresholding", false),
+        config.Double("dynamic_thresholding_ratio", 0.995),
+        config.Double("sample_max_value", 1),
+        clips is { } missing && config.Bool("clip_sample", missing) ? config.Float("clip_sample_range", 1) : null);
+
+    /// <summary>The sample in range: a new tensor, or the same when nothing is done.</summary>
+    public Tensor Apply(Tensor clean)
+    {
+        if (_thresholds)
+            return Threshold(clean);
+        return _clip is { } range ? clean.Clamp(-range, range) : clean;
+    }
+
+    private Tensor Threshold(Tensor clean)
+    {
+        var result = clean.Clone();
+        using var scope = new TensorScope();
+        var sorted = result.Clone();
+        int items = clean.Shape[0];
+        int size = (int)(clean.Count / items);
+        for (int item = 0; item < items; item++)
+        {
+            var magnitudes = sorted.Span.Slice(item * size, size);
+            foreach (ref float value in magnitudes)
+                value = Math.Abs(value);
+            magnitudes.Sort();
+            float rank = (float)_ratio * (size - 1);
+            int low = (int)rank;
+            float below = magnitudes[low];
+            float quantile = below + ((rank - low) * (magnitudes[Math.Min(low + 1, size - 1)] - below));
+            float limit = (float)Math.Min(Math.Max(quantile, 1), _maximum);
+            foreach (ref float value in result.Span.Slice(item * size, size))
+                value = Math.Clamp(value, -limit, limit) / limit;
+        }
+        return result;
+    }
+}
