@@ -26,6 +26,9 @@ internal sealed class CleanLimits
         config.Double("sample_max_value", 1),
         clips is { } missing && config.Bool("clip_sample", missing) ? config.Float("clip_sample_range", 1) : null);
 
+    /// <summary>For classes that clip but know no thresholding.</summary>
+    public static CleanLimits Clips(ModelConfig config, bool missing) => new(false, 0, 0, config.Bool("clip_sample", missing) ? config.Float("clip_sample_range", 1) : null);
+
     /// <summary>The sample in range: a new tensor, or the same when nothing is done.</summary>
     public Tensor Apply(Tensor clean)
     {

@@ -11,7 +11,14 @@ public abstract class Scheduler
     {
         ["DDIMScheduler"] = config => new DDIMScheduler(config),
         ["DDPMScheduler"] = config => new DDPMScheduler(config),
+        ["DPMSolverSDEScheduler"] = config => new DPMSolverSDEScheduler(config),
+        ["EulerAncestralDiscreteScheduler"] = config => new EulerAncestralDiscreteScheduler(config),
+        ["EulerDiscreteScheduler"] = config => new EulerDiscreteScheduler(config),
+        ["HeunDiscreteScheduler"] = config => new HeunDiscreteScheduler(config),
+        ["KDPM2AncestralDiscreteScheduler"] = config => new KDPM2AncestralDiscreteScheduler(config),
+        ["KDPM2DiscreteScheduler"] = config => new KDPM2DiscreteScheduler(config),
         ["LCMScheduler"] = config => new LCMScheduler(config),
+        ["LMSDiscreteScheduler"] = config => new LMSDiscreteScheduler(config),
         ["PNDMScheduler"] = config => new PNDMScheduler(config),
         ["TCDScheduler"] = config => new TCDScheduler(config),
         ["FlowMatchEulerDiscreteScheduler"] = config => new FlowMatchEulerDiscreteScheduler(config),
@@ -132,6 +139,13 @@ public abstract class Scheduler
 
     /// <summary>The shift mu for a number of latent tokens, for schedulers that shift by the size of the image; else null.</summary>
     public virtual double? ShiftFor(int tokens) => null;
+
+    /// <summary>Which of two values a key has: false for the first, which is the default.</summary>
+    private protected static bool Choice(ModelConfig config, string key, string first, string second)
+    {
+        string value = config.String(key, first);
+        return value == second || (value == first ? false : throw new CheckpointException($"'{config.Path}': {key} is '{value}', expected {first} or {second}."));
+    }
 
     /// <summary>Checks that given timesteps fall.</summary>
     internal static double[] Falling(IReadOnlyList<int> timesteps)

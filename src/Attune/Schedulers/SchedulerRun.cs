@@ -33,6 +33,9 @@ internal abstract class SchedulerRun(string scheduler, float[] timesteps, float[
 
     protected string Name => scheduler;
 
+    /// <summary>An entry of <see cref="Sigmas"/>.</summary>
+    protected double Sigma(int index) => sigmas[index];
+
     /// <summary>The first entry that is done.</summary>
     protected int First => begin;
 

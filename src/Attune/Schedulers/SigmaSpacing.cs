@@ -26,6 +26,9 @@ internal sealed class SigmaSpacing
 
     private SigmaSpacing(SigmaSpacingKind kind, double? min, double? max) => (Kind, _min, _max) = (kind, min, max);
 
+    /// <summary>Of classes that have no such options.</summary>
+    public static SigmaSpacing None { get; } = new(SigmaSpacingKind.Timesteps, null, null);
+
     public SigmaSpacingKind Kind { get; }
 
     /// <summary>Whether noise levels follow from timesteps, rather than timesteps from noise levels.</summary>

@@ -1,0 +1,66 @@
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Schedulers;
+
+/// <summary>Euler steps of Karras et al. (arXiv 2206.00364, algorithm 2 without the correction), as EulerDiscreteScheduler of diffusers: x' = x + (sigma' - sigma) (x - clean) / sigma.</summary>
+public sealed class EulerDiscreteScheduler : SigmaScheduler
+{
+    private readonly bool _logLinear;
+    private readonly bool _continuous;
+    private readonly bool _endsAtZero;
+
+    internal EulerDiscreteScheduler(ModelConfig config)
+        : base(config, ZeroSnr.Floored)
+    {
+        _logLinear = Choice(config, "interpolation_type", "linear", "log_linear");
+        _continuous = Choice(config, "timestep_type", "discrete", "continuous") && Prediction == Prediction.Velocity;
+        _endsAtZero = !Choice(config, "final_sigmas_type", "zero", "sigma_min");
+    }
+
+    /// <inheritdoc/>
+    public override bool AcceptsSigmas => true;
+
+    /// <inheritdoc/>
+    public override bool AcceptsTimesteps => true;
+
+    private protected override int StepsOf(SchedulerRequest request) => base.StepsOf(request) - (request.Sigmas == null ? 0 : 1);
+
+    private protected override ISchedulerRun Start(SchedulerRequest request)
+    {
+        double[] timesteps;
+        float[] sigmas;
+        if (request.Sigmas is { } given)
+        {
+            sigmas = Single([.. given]);
+            timesteps = [.. sigmas[..^1].Select(sigma => Bars.TimestepOf(sigma))];
+        }
+        else
+        {
+            if (_continuous && request.Timesteps != null)
+                throw new ArgumentException($"{ClassName} takes no Timesteps when its timesteps are continuous.", nameof(request));
+            (timesteps, double[] levels) = Schedule(request);
+            if (_logLinear && Spacing.FollowsTimesteps)
+                levels = SigmaSpacing.Exponential(Bars.Sigmas[^1], Bars.Sigmas[0], timesteps.Length + 1);
+            sigmas = Single([.. levels, _endsAtZero ? 0 : Bars.Sigmas[0]]);
+        }
+        float[] shown = _continuous ? [.. sigmas[..^1].Select(sigma => 0.25f * MathF.Log(sigma))] : Single(timesteps);
+        return new Run(this, shown, sigmas, request);
+    }
+
+    private sealed class Run(EulerDiscreteScheduler owner, float[] timesteps, float[] sigmas, SchedulerRequest request) : SigmaRun(owner, timesteps, sigmas, request.BeginIndex)
+    {
+        protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details)
+        {
+            double sigma = Sigma(index);
+            double churn = Churn.Of(request, sigma, Sigmas.Count);
+            double raised = sigma * (churn + 1);
+            if (churn > 0)
+                latents = Mix.Of((1, latents), (request.SNoise * Math.Sqrt((raised * raised) - (sigma * sigma)), noise.Draw()));
+
+            // The reference converts velocities at the level before the churn, noise at the level after it.
+            var rule = owner.Prediction.ToCleanUnscaled(owner.Prediction == Prediction.Epsilon ? raised : sigma);
+            return Mix.Of((1, latents), (Sigma(index + 1) - raised, Derivative(rule, raised, prediction, latents, details)));
+        }
+    }
+}
