@@ -40,12 +40,22 @@ public sealed class EulerDiscreteScheduler : SigmaScheduler
             if (_continuous && request.Timesteps != null)
                 throw new ArgumentException($"{ClassName} takes no Timesteps when its timesteps are continuous.", nameof(request));
             (timesteps, double[] levels) = Schedule(request);
-            if (_logLinear && Spacing.FollowsTimesteps)
-                levels = SigmaSpacing.Exponential(Bars.Sigmas[^1], Bars.Sigmas[0], timesteps.Length + 1);
+            if (_logLinear)
+                (timesteps, levels) = SpaceLogarithms(timesteps);
             sigmas = Single([.. levels, _endsAtZero ? 0 : Bars.Sigmas[0]]);
         }
         float[] shown = _continuous ? [.. sigmas[..^1].Select(sigma => 0.25f * MathF.Log(sigma))] : Single(timesteps);
         return new Run(this, shown, sigmas, request);
+    }
+
+    /// <summary>interpolation_type log_linear: noise levels over the whole schedule, one more than timesteps, unless the configuration spaces them too.</summary>
+    private (double[] Timesteps, double[] Sigmas) SpaceLogarithms(double[] timesteps)
+    {
+        var (highest, lowest) = (Bars.Sigmas[^1], Bars.Sigmas[0]);
+        if (Spacing.FollowsTimesteps)
+            return (timesteps, SigmaSpacing.Exponential(highest, lowest, timesteps.Length + 1));
+        double[] levels = Spacing.Space(highest, lowest, timesteps.Length);
+        return (Array.ConvertAll(levels, Bars.TimestepOf), levels);
     }
 
     private sealed class Run(EulerDiscreteScheduler owner, float[] timesteps, float[] sigmas, SchedulerRequest request) : SigmaRun(owner, timesteps, sigmas, request.BeginIndex)

@@ -58,7 +58,7 @@ public sealed class HeunDiscreteScheduler : SigmaScheduler
 internal static class SecondOrder
 {
     /// <summary>All values but the first twice.</summary>
-    public static double[] Doubled(double[] values) => [values[0], .. values[1..].SelectMany(value => new[] { value, value })];
+    public static T[] Doubled<T>(T[] values) => [values[0], .. values[1..].SelectMany(value => new[] { value, value })];
 
     public static void CheckBegin(SchedulerRequest request, string scheduler)
     {

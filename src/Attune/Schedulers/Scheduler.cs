@@ -11,17 +11,26 @@ public abstract class Scheduler
     {
         ["DDIMScheduler"] = config => new DDIMScheduler(config),
         ["DDPMScheduler"] = config => new DDPMScheduler(config),
+        ["DEISMultistepScheduler"] = config => new DEISMultistepScheduler(config),
+        ["DPMSolverMultistepScheduler"] = config => new DPMSolverMultistepScheduler(config),
         ["DPMSolverSDEScheduler"] = config => new DPMSolverSDEScheduler(config),
+        ["DPMSolverSinglestepScheduler"] = config => new DPMSolverSinglestepScheduler(config),
+        ["EDMDPMSolverMultistepScheduler"] = config => new EDMDPMSolverMultistepScheduler(config),
+        ["EDMEulerScheduler"] = config => new EDMEulerScheduler(config),
         ["EulerAncestralDiscreteScheduler"] = config => new EulerAncestralDiscreteScheduler(config),
         ["EulerDiscreteScheduler"] = config => new EulerDiscreteScheduler(config),
+        ["FlowMatchEulerDiscreteScheduler"] = config => new FlowMatchEulerDiscreteScheduler(config),
+        ["FlowMatchHeunDiscreteScheduler"] = config => new FlowMatchHeunDiscreteScheduler(config),
+        ["FlowMatchLCMScheduler"] = config => new FlowMatchLCMScheduler(config),
         ["HeunDiscreteScheduler"] = config => new HeunDiscreteScheduler(config),
         ["KDPM2AncestralDiscreteScheduler"] = config => new KDPM2AncestralDiscreteScheduler(config),
         ["KDPM2DiscreteScheduler"] = config => new KDPM2DiscreteScheduler(config),
         ["LCMScheduler"] = config => new LCMScheduler(config),
         ["LMSDiscreteScheduler"] = config => new LMSDiscreteScheduler(config),
         ["PNDMScheduler"] = config => new PNDMScheduler(config),
+        ["SCMScheduler"] = config => new SCMScheduler(config),
         ["TCDScheduler"] = config => new TCDScheduler(config),
-        ["FlowMatchEulerDiscreteScheduler"] = config => new FlowMatchEulerDiscreteScheduler(config),
+        ["UniPCMultistepScheduler"] = config => new UniPCMultistepScheduler(config),
     };
 
     private protected Scheduler(ModelConfig config) => Config = config;
@@ -141,7 +150,7 @@ public abstract class Scheduler
     public virtual double? ShiftFor(int tokens) => null;
 
     /// <summary>Which of two values a key has: false for the first, which is the default.</summary>
-    private protected static bool Choice(ModelConfig config, string key, string first, string second)
+    internal static bool Choice(ModelConfig config, string key, string first, string second)
     {
         string value = config.String(key, first);
         return value == second || (value == first ? false : throw new CheckpointException($"'{config.Path}': {key} is '{value}', expected {first} or {second}."));

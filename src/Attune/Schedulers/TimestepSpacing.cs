@@ -33,10 +33,13 @@ internal sealed class TimestepSpacing
     /// <summary>n timesteps of n + 1, of which the lowest is left out: the solvers end at noise level 0 instead. The last of <paramref name="count"/> training steps comes first.</summary>
     public double[] SpaceWithoutLast(int n, int count) => _kind switch
     {
-        "linspace" => Reversed(Even.Linspace(0, count - 1, n + 1), whole: true)[..^1],
+        "linspace" => Linspace(n, count),
         "leading" => Leading(n + 1, count / (n + 1), n),
         _ => Trailing(n, count),
     };
+
+    /// <summary>The linspace of <see cref="SpaceWithoutLast"/>.</summary>
+    public static double[] Linspace(int n, int count) => Reversed(Even.Linspace(0, count - 1, n + 1), whole: true)[..^1];
 
     private static double[] Reversed(double[] values, bool whole)
     {
