@@ -15,9 +15,15 @@ internal static class BenchCommand
         var nag = new Command("nag", "The cost of NAG, GAG and PLADIS on blocks of real size, against no guidance and CFG.") { shape, latents, text, rounds };
         nag.SetAction(result => NagBenchmark.Run(
             result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
+        var modelShape = new Option<string>("--shape") { Description = "sdxl or sd15.", DefaultValueFactory = _ => "sdxl" };
+        var size = new Option<int?>("--size") { Description = "The side of the image in pixels. Default: the model's, 1024 or 512." };
+        var modelRounds = new Option<int>("--rounds") { Description = "Interleaved rounds; the medians count.", DefaultValueFactory = _ => 1 };
+        var model = new Command("model", "The time of a step and its memory for a whole denoiser of real size, unguided and with NAG.") { modelShape, size, modelRounds };
+        model.SetAction(result => ModelBenchmark.Run(
+            result.GetRequiredValue(modelShape), Positive("--size", result.GetValue(size)), Positive("--rounds", result.GetValue(modelRounds))!.Value, Console.Out));
         var kernels = new Command("kernels", "The speed of the kernels beside a native library's, in the same run.");
         kernels.SetAction(_ => KernelBenchmark.Run(Console.Out));
-        return new Command("bench", "Measure on this machine.") { nag, kernels };
+        return new Command("bench", "Measure on this machine.") { nag, model, kernels };
     }
 
     private static int? Positive(string name, int? value) => value is null or > 0 ? value : throw new ArgumentException($"{name} is {value}, expected 1 or more.");
