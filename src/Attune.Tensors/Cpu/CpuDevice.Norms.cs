@@ -1,4 +1,6 @@
+using System.Numerics;
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 
 namespace Attune.Tensors.Cpu;
 
@@ -41,46 +43,129 @@ internal sealed unsafe partial class CpuDevice
         });
     }
 
+    /// <summary>
+    /// Pixels are walked in memory order, all channels at once, in blocks whose number depends on the shape alone; each channel's sums are kept in double precision and added up in one order.
+    /// </summary>
     public override void GroupNorm(Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output)
     {
         using var gamma = Widened(weight);
         using var beta = Widened(bias);
         int batch = x.Shape[0];
         int channels = x.Shape[^1];
-        int size = channels / groups;
         var source = Rows.Of(x);
         var target = Rows.Of(output);
         long pixels = source.Count / Math.Max(batch, 1);
-        Workers.For(batch * groups, index =>
+        if (pixels == 0)
+            return;
+        long block = Math.Max(32, (pixels + 255) / 256);
+        int blocks = (int)((pixels + block - 1) / block);
+
+        using var scratch = new Scratch((nuint)((long)batch * channels * (blocks * sizeof(double) + 2 * sizeof(float))));
+        double* sums = scratch.Take<double>((long)batch * blocks * channels);
+        float* centres = scratch.Take<float>((long)batch * channels);
+        float* factors = scratch.Take<float>((long)batch * channels);
+        float* gammas = gamma == null ? null : gamma.Pointer;
+        float* betas = beta == null ? null : beta.Pointer;
+
+        Workers.For(batch * blocks, index =>
         {
-            int item = index / groups;
-            int at = index % groups * size;
-            double sum = 0;
-            double squares = 0;
-            for (long i = item * pixels; i < (item + 1) * pixels; i++)
+            var total = new Span<double>(sums + (long)index * channels, channels);
+            total.Clear();
+            var (first, end) = RowsOf(index);
+            for (long i = first; i < end; i++)
+                AddTo(total, new ReadOnlySpan<float>(source.At(i), channels));
+        });
+        ForGroups((item, at, size, total) => new Span<float>(centres + (long)item * channels + at, size).Fill((float)(total / (pixels * size))));
+        Workers.For(batch * blocks, index =>
+        {
+            var total = new Span<double>(sums + (long)index * channels, channels);
+            total.Clear();
+            var centre = new ReadOnlySpan<float>(centres + (long)(index / blocks) * channels, channels);
+            var (first, end) = RowsOf(index);
+            for (long i = first; i < end; i++)
+                AddSquaresTo(total, new ReadOnlySpan<float>(source.At(i), channels), centre);
+        });
+        ForGroups((item, at, size, total) =>
+        {
+            float inverse = (float)(1 / Math.Sqrt(total / (pixels * size) + epsilon));
+            for (int c = at; c < at + size; c++)
+                factors[(long)item * channels + c] = gammas == null ? inverse : inverse * gammas[c];
+        });
+        Workers.For(batch * blocks, index =>
+        {
+            var centre = new ReadOnlySpan<float>(centres + (long)(index / blocks) * channels, channels);
+            var factor = new ReadOnlySpan<float>(factors + (long)(index / blocks) * channels, channels);
+            var (first, end) = RowsOf(index);
+            for (long i = first; i < end; i++)
             {
-                float* p = source.At(i) + at;
-                for (int c = 0; c < size; c++)
-                    sum += p[c];
-            }
-            double mean = sum / (pixels * size);
-            for (long i = item * pixels; i < (item + 1) * pixels; i++)
-            {
-                float* p = source.At(i) + at;
-                for (int c = 0; c < size; c++)
-                    squares += (p[c] - mean) * (p[c] - mean);
-            }
-            float inverse = (float)(1 / Math.Sqrt(squares / (pixels * size) + epsilon));
-            float centre = (float)mean;
-            for (long i = item * pixels; i < (item + 1) * pixels; i++)
-            {
-                float* p = source.At(i) + at;
-                float* r = target.At(i) + at;
-                for (int c = 0; c < size; c++)
-                    r[c] = (p[c] - centre) * inverse * (gamma == null ? 1 : gamma.Pointer[at + c]) + (beta == null ? 0 : beta.Pointer[at + c]);
-                Activations.Apply(activation, new ReadOnlySpan<float>(r, size), new Span<float>(r, size));
+                var row = new Span<float>(target.At(i), channels);
+                TensorPrimitives.Subtract(new ReadOnlySpan<float>(source.At(i), channels), centre, row);
+                if (betas == null)
+                    TensorPrimitives.Multiply(row, factor, row);
+                else
+                    TensorPrimitives.MultiplyAdd(row, factor, new ReadOnlySpan<float>(betas, channels), row);
+                if (activation != Activation.None)
+                    Activations.Apply(activation, row, row);
             }
         });
+
+        (long First, long End) RowsOf(int index)
+        {
+            long first = index / blocks * pixels + index % blocks * block;
+            return (first, Math.Min(first + block, (index / blocks + 1) * pixels));
+        }
+
+        void ForGroups(GroupTotal use)
+        {
+            int size = channels / groups;
+            for (int group = 0; group < batch * groups; group++)
+            {
+                var (item, at) = (group / groups, group % groups * size);
+                double total = 0;
+                for (int i = 0; i < blocks; i++)
+                {
+                    double* part = sums + ((long)item * blocks + i) * channels + at;
+                    for (int c = 0; c < size; c++)
+                        total += part[c];
+                }
+                use(item, at, size, total);
+            }
+        }
+    }
+
+    /// <summary>Told the sum over all pixels of the channels [at, at + size) of an item.</summary>
+    private delegate void GroupTotal(int item, int at, int size, double total);
+
+    private static void AddTo(Span<double> totals, ReadOnlySpan<float> row)
+    {
+        var values = MemoryMarshal.Cast<float, Vector<float>>(row);
+        var sums = MemoryMarshal.Cast<double, Vector<double>>(totals);
+        for (int i = 0; i < values.Length; i++)
+        {
+            Vector.Widen(values[i], out var low, out var high);
+            sums[2 * i] += low;
+            sums[2 * i + 1] += high;
+        }
+        for (int c = values.Length * Vector<float>.Count; c < row.Length; c++)
+            totals[c] += row[c];
+    }
+
+    private static void AddSquaresTo(Span<double> totals, ReadOnlySpan<float> row, ReadOnlySpan<float> centre)
+    {
+        var values = MemoryMarshal.Cast<float, Vector<float>>(row);
+        var centres = MemoryMarshal.Cast<float, Vector<float>>(centre);
+        var sums = MemoryMarshal.Cast<double, Vector<double>>(totals);
+        for (int i = 0; i < values.Length; i++)
+        {
+            Vector.Widen(values[i] - centres[i], out var low, out var high);
+            sums[2 * i] += low * low;
+            sums[2 * i + 1] += high * high;
+        }
+        for (int c = values.Length * Vector<float>.Count; c < row.Length; c++)
+        {
+            double difference = row[c] - centre[c];
+            totals[c] += difference * difference;
+        }
     }
 
     public override void Softmax(Tensor x, Tensor output)
