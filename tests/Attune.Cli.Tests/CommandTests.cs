@@ -43,7 +43,40 @@ public class CommandTests
         }
     }
 
+    [Fact]
+    public async Task An_image_is_made_anew_in_few_steps_with_a_preview_of_each()
+    {
+        string folder = Directory.CreateTempSubdirectory("attune").FullName;
+        try
+        {
+            string model = Path.Combine(Repository.Root, "tests", "golden", "checkpoints", "sdxl");
+            string start = Path.Combine(folder, "start.png");
+            var (code, _, error) = await Run("generate", "a panda", "--model", model, "--size", "64x72", "--steps", "1", "-o", start, "--original-size", "512x640", "--crop", "8,24", "--target-size", "1024x1024");
+            Assert.True(code == 0, error);
+            string end = Path.Combine(folder, "end.png");
+            (code, string output, error) = await Run(
+                "generate", "a lion", "--model", model, "--image", start, "--strength", "0.75", "--scheduler", "lcm", "--timesteps", "999,749,499,249", "--clip-skip", "1", "--long-prompts", "-o", end,
+                "--preview", Path.Combine(folder, "step-{step}.png"), "--preview-vae", Path.Combine(Repository.Root, "tests", "golden", "checkpoints", "autoencoders", "taesd"));
+            Assert.True(code == 0, error);
+            Assert.Contains("64x72", output, StringComparison.Ordinal);
+            Assert.Equal(["end.png", "start.png", "step-1.png", "step-2.png", "step-3.png"], Directory.GetFiles(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+            string text = Encoding.UTF8.GetString(await File.ReadAllBytesAsync(end));
+            Assert.Contains("\"scheduler\":\"LCMScheduler\",\"timesteps\":\"999,749,499,249\"", text, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [Theory]
+    [InlineData("--preview is 'step.png'", "generate", "a panda", "--preview", "step.png")]
+    [InlineData("--preview-vae is given without --preview", "generate", "a panda", "--preview-vae", "folder")]
+    [InlineData("'quick' is neither a file nor a scheduler", "generate", "a panda", "--scheduler", "quick")]
+    [InlineData("--timesteps is '9,x'", "generate", "a panda", "--timesteps", "9,x")]
+    [InlineData("--crop is '3'", "generate", "a panda", "--crop", "3")]
+    [InlineData("--target-size is '3'", "generate", "a panda", "--target-size", "3")]
+    [InlineData("Timesteps: FluxPipeline does not take it", "generate", "a panda", "--timesteps", "9,3")]
     [InlineData("'--size' is '64'", "generate", "a panda", "--size", "64")]
     [InlineData("'nagg' is no guidance rule", "generate", "a panda", "--guidance", "nagg")]
     [InlineData("'nag' has no parameter 'phy'", "generate", "a panda", "--guidance", "nag:phy=3")]
