@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Pipelines;
@@ -286,6 +287,111 @@ public class StableDiffusionPipelineTests
         Directory.Delete(Path.Combine(copy, "unet"), recursive: true);
         CopyOf(Path.Combine(Large, "unet"), Path.Combine(copy, "unet"));
         Assert.Contains("cross_attention_dim", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Noise_levels_can_be_given()
+    {
+        using var pipeline = DiffusionPipeline.Load(Large);
+        var sigmas = await First(pipeline, Request() with { Steps = null, Sigmas = [14.6, 5, 1, 0] }, step => (step.Count, step.Sigmas));
+        Assert.Equal(3, sigmas.Count);
+        Assert.Equal([14.6f, 5, 1, 0], sigmas.Sigmas);
+    }
+
+    [Fact]
+    public async Task The_refiner_has_one_encoder_and_reads_scores()
+    {
+        using var folder = new TemporaryFolder();
+        string copy = CopyOf(Large, folder.At("refiner"));
+        Edit(Path.Combine(copy, "model_index.json"), json =>
+        {
+            json["_class_name"] = "StableDiffusionXLImg2ImgPipeline";
+            json["requires_aesthetics_score"] = true;
+            json["text_encoder"] = new JsonArray(null, null);
+            json["tokenizer"] = new JsonArray(null, null);
+        });
+        foreach (string part in new[] { "text_encoder", "tokenizer" })
+            Directory.Delete(Path.Combine(copy, part), recursive: true);
+        Edit(Path.Combine(copy, "unet", "config.json"), json => (json["cross_attention_dim"], json["projection_class_embeddings_input_dim"]) = (32, 80));
+        RewriteUnet(Path.Combine(copy, "unet"), (name, weight) => name.Contains("attn2.to_k", StringComparison.Ordinal) || name.Contains("attn2.to_v", StringComparison.Ordinal) ? weight.Slice(1, 0, 32)
+            : name == "add_embedding.linear_1.weight" ? weight.Slice(1, 0, 80) : weight);
+        using var pipeline = DiffusionPipeline.Load(copy);
+        using var image = Tensor.Full([1, 64, 72, 3], 0.25f);
+        var request = Request(new ClassifierFreeGuidance()) with { InitialImageTensor = image, Steps = 4, Strength = 0.5f };
+        byte[] plain = await Pixels(pipeline, request);
+        Assert.Equal(plain, await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { AestheticScore = 6, NegativeAestheticScore = 2.5f } }));
+        Assert.NotEqual(plain, await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { AestheticScore = 9 } }));
+        Assert.NotEqual(plain, await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { NegativeAestheticScore = 9 } }));
+
+        // With the other numbers the projection would not fit.
+        Edit(Path.Combine(copy, "model_index.json"), json => json["requires_aesthetics_score"] = false);
+        Assert.Contains("projection_class_embeddings_input_dim is 80, expected 88", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_latent_consistency_model_embeds_the_guidance_scale()
+    {
+        using var folder = new TemporaryFolder();
+        string copy = CopyOf(Small, folder.At("lcm"));
+        Edit(Path.Combine(copy, "model_index.json"), json => json["_class_name"] = "LatentConsistencyModelPipeline");
+        Edit(Path.Combine(copy, "scheduler", "scheduler_config.json"), json => json["_class_name"] = "LCMScheduler");
+        Edit(Path.Combine(copy, "unet", "config.json"), json => json["time_cond_proj_dim"] = 8);
+        var random = new TorchRandom(3);
+        RewriteUnet(Path.Combine(copy, "unet"), (_, weight) => weight, ("time_embedding.cond_proj.weight", [16, 8], values => random.Normal(values)));
+        using var pipeline = DiffusionPipeline.Load(copy);
+        Assert.Equal(4, pipeline.DefaultSteps);
+        byte[] plain = await Pixels(pipeline, Request());
+        Assert.Equal(plain, await Pixels(pipeline, Request() with { GuidanceScale = 8.5f }));
+        Assert.NotEqual(plain, await Pixels(pipeline, Request() with { GuidanceScale = 3 }));
+
+        // Its image to image chooses its steps from the low end of the schedule.
+        using var image = Tensor.Full([1, 64, 72, 3], 0.25f);
+        var timesteps = await First(pipeline, Request() with { Steps = 2, InitialImageTensor = image, Strength = 0.5f }, step => step.TimestepsDone);
+        Assert.Equal(2, timesteps.Count);
+        Assert.True(timesteps[0] < 500, $"The first timestep is {timesteps[0]}.");
+    }
+
+    private static void Edit(string file, Action<JsonObject> change)
+    {
+        var json = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
+        change(json);
+        File.WriteAllText(file, json.ToJsonString());
+    }
+
+    private delegate void Fill(Span<float> values);
+
+    /// <summary>Writes the weights of a folder anew, in one file of float32, with changes and further tensors.</summary>
+    private static void RewriteUnet(string folder, Func<string, Tensor, Tensor> change, params (string Name, int[] Shape, Fill Fill)[] added)
+    {
+        var header = new JsonObject();
+        using var data = new MemoryStream();
+        using (var checkpoint = Checkpoint.Open(folder))
+        {
+            using var scope = new TensorScope();
+            var tensors = checkpoint.StoredTensors.Select(stored => (stored.Name, change(stored.Name, checkpoint.Root.Get(stored.Name, Shape.Create([.. stored.Dimensions.Select(extent => (int)extent)])).ToTensor())))
+                .Concat(added.Select(tensor =>
+                {
+                    var made = Tensor.Empty(Shape.Create(tensor.Shape));
+                    tensor.Fill(made.Span);
+                    return (tensor.Name, made);
+                }));
+            foreach (var (name, tensor) in tensors)
+            {
+                float[] values = tensor.ToArray();
+                header[name] = new JsonObject
+                {
+                    ["dtype"] = "F32", ["shape"] = new JsonArray([.. tensor.Shape.Select(extent => (JsonNode)extent)]), ["data_offsets"] = new JsonArray(data.Length, data.Length + 4L * values.Length),
+                };
+                data.Write(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(values));
+            }
+        }
+        foreach (string old in Directory.GetFiles(folder, "*.safetensors*"))
+            File.Delete(old);
+        byte[] text = System.Text.Encoding.UTF8.GetBytes(header.ToJsonString());
+        using var file = File.Create(Path.Combine(folder, "diffusion_pytorch_model.safetensors"));
+        file.Write(BitConverter.GetBytes((long)text.Length));
+        file.Write(text);
+        data.WriteTo(file);
     }
 
     private static string CopyOf(string source, string target)
