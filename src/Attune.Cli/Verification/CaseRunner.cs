@@ -24,6 +24,7 @@ internal static partial class CaseRunner
             case "scheduler": RunScheduler(golden, results); break;
             case "guider": RunGuider(golden, results); break;
             case "pipeline": RunPipeline(golden, results); break;
+            case "lora": RunLora(golden, results); break;
             case "component": RunComponent(golden, results); break;
             default: throw new UnsupportedCaseException($"kind {golden.Kind}");
         }

@@ -47,18 +47,19 @@ public abstract class DiffusionPipeline : IDisposable
     public static IReadOnlyCollection<string> SupportedClasses => Pipelines.Keys;
 
     /// <summary>Opens a diffusers folder. Weights stay on disk, mapped into memory.</summary>
-    /// <param name="folder">The folder that holds model_index.json.</param>
-    /// <param name="options">What else to load; null for nothing.</param>
-    /// <exception cref="CheckpointException">A file is missing or malformed, or the pipeline's class is not supported.</exception>
-    public static DiffusionPipeline Load(string folder, LoadOptions? options = null)
+    /// <param name="path">The folder that holds model_index.json.</param>
+    /// <param name="options">LoRA files and other changes; null for the model as it is.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed or does not fit the model, or the pipeline's class is not supported.</exception>
+    public static DiffusionPipeline Load(string path, LoadOptions? options = null)
     {
-        ArgumentNullException.ThrowIfNull(folder);
-        if (!Directory.Exists(folder))
-            throw new CheckpointException($"The folder '{folder}' does not exist.");
-        var pipeline = Open(new ModelFolder(folder));
+        ArgumentNullException.ThrowIfNull(path);
+        if (!Directory.Exists(path))
+            throw new CheckpointException($"The folder '{path}' does not exist.");
+        options ??= new LoadOptions();
+        var pipeline = Open(options.Apply(new ModelFolder(path)));
         try
         {
-            if (options?.PreviewVae is { } preview)
+            if (options.PreviewVae is { } preview)
                 pipeline.LoadPreviewVae(preview);
             return pipeline;
         }

@@ -1,8 +1,36 @@
+using Attune.Weights;
+using Attune.Weights.Lora;
+
 namespace Attune.Pipelines;
 
-/// <summary>What is loaded beside a checkpoint.</summary>
+/// <summary>A LoRA file (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021) and how strongly it acts.</summary>
+/// <param name="Path">A .safetensors file, or a folder with one. Dialects: peft and diffusers (old and new), kohya, ComfyUI, OneTrainer, Black Forest Labs, xlabs; with DoRA, LoCon, whole differences (<c>diff</c>, <c>diff_b</c>).</param>
+/// <param name="Scale">What the change is multiplied with, beside each layer's own alpha / rank; any finite number, 0 switches the file off.</param>
+public sealed record LoraWeights(string Path, float Scale = 1);
+
+/// <summary>How a model is loaded.</summary>
 public sealed record LoadOptions
 {
+    /// <summary>LoRA files; their changes add up, in this order.</summary>
+    public IReadOnlyList<LoraWeights> Loras { get; init; } = [];
+
+    /// <summary>Whether keys of a LoRA file that match nothing in the model are a <see cref="Warning"/> rather than an error.</summary>
+    public bool LenientLora { get; init; }
+
+    /// <summary>
+    /// Whether LoRA is merged into the weights when they are loaded. A merged weight is float32 in memory (4 bytes a parameter), while all others stay on disk, mapped; generation then
+    /// costs nothing more. Otherwise linear layers and convolutions compute the low-rank part beside the mapped weight, which takes no memory and some time; what has no such form (DoRA,
+    /// whole differences) is merged all the same.
+    /// </summary>
+    public bool MergeLora { get; init; } = true;
+
     /// <summary>The folder of an AutoencoderTiny (TAESD) that decodes the pictures of single steps (<see cref="DenoisingStep.DecodePreview"/>); null leaves that to the full autoencoder.</summary>
     public string? PreviewVae { get; init; }
+
+    /// <summary>Told of what was ignored.</summary>
+    public Action<string>? Warning { get; init; }
+
+    /// <summary>The source with what these options change.</summary>
+    internal ModelSource Apply(ModelSource source) =>
+        Loras.Count == 0 ? source : new LoraSource(source, Loras.Select(lora => (lora.Path, lora.Scale)), new LoraSettings(MergeLora, LenientLora, Warning));
 }

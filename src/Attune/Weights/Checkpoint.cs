@@ -2,18 +2,22 @@ using System.Collections.Concurrent;
 using System.IO.Enumeration;
 using System.Text.Json;
 using Attune.Tensors;
+using Attune.Weights.Lora;
 
 namespace Attune.Weights;
 
 /// <summary>
 /// The weights of one component: a .safetensors file, or a folder with one or with shards and their index. Nothing but headers is read when it is opened. Owns the
-/// mapped files: a weight must not be used after its checkpoint was disposed.
+/// mapped files, and the few weights that are made when a model asks for them (merged LoRA, transposed): a weight must not be used after its checkpoint was disposed.
 /// </summary>
 public sealed class Checkpoint : IDisposable
 {
     private static readonly string[] PreferredFiles = ["diffusion_pytorch_model.safetensors", "model.safetensors"];
     private readonly List<SafetensorsFile> _files = [];
     private readonly SortedDictionary<string, (StoredTensor Tensor, SafetensorsFile File)> _tensors = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _transposed = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (Weight Weight, Tensor Memory)> _made = new(StringComparer.Ordinal);
+    private LoraPatch? _patch;
     private readonly ConcurrentDictionary<string, bool> _used = new(StringComparer.Ordinal);
     private readonly HashSet<string> _places = new(StringComparer.Ordinal);
     private Func<string, Shape, Weight>? _make;
@@ -56,6 +60,37 @@ public sealed class Checkpoint : IDisposable
         }
     }
 
+    /// <summary>Tensors of a file under other names, or parts of them: one component of a file that holds several.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="select">Chooses the tensors of the opened file. They may lie anywhere within the data of its own.</param>
+    /// <exception cref="CheckpointException">The file is malformed, or two tensors get one name.</exception>
+    internal static Checkpoint OpenPart(string path, Func<SafetensorsFile, IEnumerable<MappedTensor>> select)
+    {
+        var checkpoint = new Checkpoint(path);
+        try
+        {
+            var file = SafetensorsFile.Open(path);
+            checkpoint._files.Add(file);
+            foreach (var (tensor, transposed) in select(file))
+            {
+                if (!checkpoint._tensors.TryAdd(tensor.Name, (tensor, file)))
+                    throw new CheckpointException($"'{path}' holds the tensor {tensor.Name} twice, under two names.");
+                if (transposed)
+                    checkpoint._transposed.Add(tensor.Name);
+            }
+            checkpoint.IndexPlaces();
+            return checkpoint;
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Changes weights before a model gets them. The checkpoint disposes the patch.</summary>
+    internal void Attach(LoraPatch patch) => _patch = patch;
+
     /// <summary>Fails when a tensor was not read by the model that was built.</summary>
     /// <param name="ignorable">Patterns of names that may be left over; * is any text.</param>
     /// <exception cref="CheckpointException">Tensors are unused; the message names the first of them.</exception>
@@ -75,7 +110,16 @@ public sealed class Checkpoint : IDisposable
     }
 
     /// <summary>Unmaps the files. Weights throw from here on.</summary>
-    public void Dispose() => _files.ForEach(file => file.Dispose());
+    public void Dispose()
+    {
+        lock (_made)
+        {
+            foreach (var (_, memory) in _made.Values)
+                memory.Dispose();
+        }
+        _patch?.Dispose();
+        _files.ForEach(file => file.Dispose());
+    }
 
     /// <summary>A checkpoint whose weights are made when a model asks for them, for measurements without files.</summary>
     internal static Checkpoint Synthetic(Func<string, Shape, Weight> make) => new("synthetic") { _make = make };
@@ -90,6 +134,23 @@ public sealed class Checkpoint : IDisposable
     {
         if (_make != null)
             return _make(name, shape);
+        return FindStored(name, shape) is not { } stored ? null : _transposed.Contains(name) || _patch?.Changes(name) == true ? Made(name, stored) : stored;
+    }
+
+    internal Weight Get(string name, Shape shape) => Find(name, shape) ?? throw Missing(name, shape);
+
+    /// <summary>A weight of a layer that can compute low-rank addends itself; there are none unless the user wants LoRA kept apart.</summary>
+    internal LayerWeight GetLayer(string name, Shape shape)
+    {
+        if (_patch?.Changes(name) != true || _transposed.Contains(name))
+            return new LayerWeight(Get(name, shape));
+        var stored = FindStored(name, shape) ?? throw Missing(name, shape);
+        var addends = _patch.KeptApart(name, shape);
+        return addends == null ? new LayerWeight(Made(name, stored)) : new LayerWeight(stored, addends);
+    }
+
+    private Weight? FindStored(string name, Shape shape)
+    {
         if (!_tensors.TryGetValue(name, out var entry))
             return null;
         var weight = entry.File.ToWeight(entry.Tensor);
@@ -99,7 +160,34 @@ public sealed class Checkpoint : IDisposable
         return weight;
     }
 
-    internal Weight Get(string name, Shape shape) => Find(name, shape) ?? throw new CheckpointException($"'{Path}': the tensor {name} {shape} is missing.");
+    private CheckpointException Missing(string name, Shape shape) => new($"'{Path}': the tensor {name} {shape} is missing.");
+
+    /// <summary>A weight that is no view on a file: made once, in float32.</summary>
+    private Weight Made(string name, Weight stored)
+    {
+        lock (_made)
+        {
+            if (_made.TryGetValue(name, out var made))
+                return made.Weight;
+            var weight = stored;
+            Tensor? memory = null;
+            if (_transposed.Contains(name))
+                weight = new Weight(name, memory = Transpose(stored));
+            if (_patch?.Changes(name) == true)
+            {
+                using var before = memory;
+                weight = new Weight(name, memory = _patch.Merge(name, weight));
+            }
+            _made[name] = (weight, memory!);
+            return weight;
+        }
+    }
+
+    private static Tensor Transpose(Weight stored)
+    {
+        using var scope = new TensorScope();
+        return TensorScope.Detach(stored.Reshape([stored.Shape[1], stored.Shape[0]]).ToTensor().Permute(1, 0));
+    }
 
     private void AddFolder()
     {
@@ -175,3 +263,8 @@ public sealed class Checkpoint : IDisposable
 
     private static bool IsPickled(string file) => System.IO.Path.GetExtension(file) is ".bin" or ".pt" or ".pth" or ".ckpt";
 }
+
+/// <summary>A tensor of a component, and where it lies in a file: whole, or some rows of a larger one.</summary>
+/// <param name="Tensor">Its name and shape in the component, its place in the file.</param>
+/// <param name="Transposed">Whether the file has it with its two axes exchanged.</param>
+internal readonly record struct MappedTensor(StoredTensor Tensor, bool Transposed = false);

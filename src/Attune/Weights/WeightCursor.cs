@@ -1,4 +1,5 @@
 using Attune.Tensors;
+using Attune.Weights.Lora;
 
 namespace Attune.Weights;
 
@@ -33,6 +34,9 @@ public readonly struct WeightCursor
     /// <summary>A tensor that must exist with the given shape.</summary>
     /// <exception cref="CheckpointException">It is missing, has another shape or a type that is no float.</exception>
     public Weight Get(string name, Shape shape) => _checkpoint.Get(Join(name), shape);
+
+    /// <summary>As <see cref="Get"/>, for layers that can compute low-rank addends beside the weight.</summary>
+    internal LayerWeight GetLayer(string name, Shape shape) => _checkpoint.GetLayer(Join(name), shape);
 
     /// <summary>A tensor that may be absent.</summary>
     /// <exception cref="CheckpointException">It has another shape or a type that is no float.</exception>

@@ -1,0 +1,53 @@
+using Attune.Tensors;
+
+namespace Attune.Weights.Lora;
+
+/// <summary>What one layer of a LoRA file adds to rows of one parameter.</summary>
+/// <param name="File">The file.</param>
+/// <param name="Layer">The layer in it.</param>
+/// <param name="Parameter">The parameter in the component's checkpoint.</param>
+/// <param name="IsBias">Whether the parameter is the bias of its module: then the layer's differences of biases count, not its factors.</param>
+/// <param name="Rows">Which rows of the layer go to which rows of the parameter.</param>
+/// <param name="UserScale">The scale that the user gave the file.</param>
+internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter, bool IsBias, LoraTarget Rows, float UserScale)
+{
+    /// <summary>What the product of the factors is multiplied with: the user's scale times alpha / rank.</summary>
+    public float ProductScale => (float)(UserScale * Layer.Scale);
+
+    /// <summary>Whether the magnitudes are those of input channels: files of LyCORIS may have them so, [1, in, ...], those of peft never.</summary>
+    public bool HasLengthsByInput(Shape shape) =>
+        Layer.Magnitude is { } magnitude && magnitude.Name.EndsWith(".dora_scale", StringComparison.Ordinal) && shape.Rank >= 2 && Rows.Rows == shape[0]
+        && magnitude.Dimensions.Count >= 2 && magnitude.Dimensions[0] == 1 && magnitude.Dimensions[1] == shape[1] && magnitude.Count == shape[1];
+
+    /// <summary>Checks that the layer fits the rows and columns of the parameter.</summary>
+    /// <param name="shape">The parameter's shape.</param>
+    /// <param name="rows">The number of rows of all targets of the layer.</param>
+    /// <exception cref="CheckpointException">It does not; the message names file, layer and parameter.</exception>
+    public void Check(Shape shape, int rows)
+    {
+        long columns = shape.Count / shape[0];
+        if (IsBias)
+        {
+            Require(Layer.UpBias, rows * columns);
+            Require(Layer.BiasDifference, rows * columns);
+            return;
+        }
+        Require(Layer.Difference, rows * columns);
+        if (Layer.Down is { } down && Layer.Up is { } up)
+        {
+            long inner = down.Count / down.Dimensions[0] * (Layer.Mid is { } mid ? mid.Count / (mid.Dimensions[0] * mid.Dimensions[1]) : 1);
+            if (up.Dimensions[0] != rows || inner != columns)
+                throw Wrong(shape, $"{up.Name} {LoraFile.Text(up)} and {down.Name} {LoraFile.Text(down)} make {up.Dimensions[0]} rows of {inner} numbers, expected {rows} of {columns}");
+        }
+        if (Layer.Magnitude is { } magnitude && magnitude.Count != rows && !(HasLengthsByInput(shape) && rows == shape[0]))
+            throw Wrong(shape, $"{magnitude.Name} is {LoraFile.Text(magnitude)}, expected one number for each of {rows} rows");
+
+        void Require(StoredTensor? tensor, long count)
+        {
+            if (tensor != null && tensor.Count != count)
+                throw Wrong(shape, $"{tensor.Name} is {LoraFile.Text(tensor)}, expected {count} numbers");
+        }
+    }
+
+    private CheckpointException Wrong(Shape shape, string what) => new($"'{File}' does not fit the model: {Parameter} is {shape}, but {what}.");
+}
