@@ -19,7 +19,12 @@ internal static partial class GenerateCommand
     {
         var prompt = new Argument<string>("prompt") { Description = "What the image shows." };
         var negative = new Option<string?>("--negative", "-n") { Description = "What it must not show. Alone, it turns on NAG." };
-        var model = new Option<string?>("--model", "-m") { Description = "A diffusers folder. Default: the checkpoint that comes with Attune." };
+        var model = new Option<string?>("--model", "-m") { Description = "A diffusers folder, or a single .safetensors file (SD 1.x, 2.x, XL). Default: the checkpoint that comes with Attune." };
+        var lora = new Option<string[]>("--lora") { Description = "A LoRA file, with its scale behind a colon: style.safetensors:0.8. May be given several times.", DefaultValueFactory = _ => [] };
+        var lenient = new Option<bool>("--lora-lenient") { Description = "Warn of keys of a LoRA file that match nothing in the model, rather than fail." };
+        var apart = new Option<bool>("--lora-apart") { Description = "Compute LoRA beside the weights rather than merge it into them: slower, but takes no memory." };
+        var configs = new Option<string?>("--config-folder") { Description = "For a single file: a diffusers folder with the tokenizers (and configurations) that go with it. Default: tokenizer/ beside the file." };
+        var prediction = new Option<string?>("--prediction-type") { Description = "For a single file: epsilon or v_prediction. Default: the family's (SD 2.x: v_prediction)." };
         var steps = new Option<int?>("--steps") { Description = "Denoising steps. Default: the model's." };
         var seed = new Option<long>("--seed") { Description = "Seed of the noise, as torch's CPU generator takes it.", DefaultValueFactory = _ => 0 };
         var size = new Option<string?>("--size") { Description = "WIDTHxHEIGHT in pixels. Default: the model's." };
@@ -48,7 +53,7 @@ internal static partial class GenerateCommand
         var output = new Option<string?>("--output", "-o") { Description = "The PNG file to write; several images get -1, -2, ... before the extension." };
         var command = new Command("generate", "Generate images from a prompt and, with guidance, a negative prompt.")
         {
-            prompt, negative, model, steps, seed, size, count, guidance, embedded, length, output,
+            prompt, negative, model, lora, lenient, apart, configs, prediction, steps, seed, size, count, guidance, embedded, length, output,
             image, strength, scheduler, timesteps, eta, clipSkip, longPrompts, originalSize, crop, targetSize, preview, previewVae,
         };
         command.SetAction((result, cancellation) =>
@@ -77,8 +82,18 @@ internal static partial class GenerateCommand
                 LongPrompts = result.GetValue(longPrompts),
                 SizeConditioning = ParseSizes(result.GetValue(originalSize), result.GetValue(crop), result.GetValue(targetSize)),
             };
-            var options = new LoadOptions { PreviewVae = result.GetValue(previewVae) };
-            return RunAsync(DefaultModel.Find(result.GetValue(model)), options, request, result.GetValue(output), Previews(result.GetValue(preview), options), AnsiConsole.Console, cancellation);
+            var console = AnsiConsole.Console;
+            var options = new LoadOptions
+            {
+                Loras = [.. result.GetValue(lora)!.Select(ParseLora)],
+                LenientLora = result.GetValue(lenient),
+                MergeLora = !result.GetValue(apart),
+                ConfigFolder = result.GetValue(configs),
+                PredictionType = result.GetValue(prediction),
+                PreviewVae = result.GetValue(previewVae),
+                Warning = message => console.MarkupLineInterpolated($"[yellow]Warning:[/] {message}"),
+            };
+            return RunAsync(DefaultModel.Find(result.GetValue(model)), options, request, result.GetValue(output), Previews(result.GetValue(preview), options), console, cancellation);
         });
         return command;
     }
@@ -123,7 +138,7 @@ internal static partial class GenerateCommand
             await Generate(_ => { }).ConfigureAwait(false);
         }
 
-        var files = Save(images, output, index => [KeyValuePair.Create("parameters", Parameters(pipeline, request, index))]);
+        var files = Save(images, output, index => [KeyValuePair.Create("parameters", Parameters(pipeline, options, request, index))]);
         console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", files)}");
         string guidance = request.Guidance.Rules.Count == 0 ? "none" : string.Join(" + ", request.Guidance.Rules.Select(RuleCatalog.Format));
         console.WriteLine(FormattableString.Invariant($"{pipeline.ClassName} from {folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed {request.Seed}; guidance {guidance}"));
@@ -131,8 +146,8 @@ internal static partial class GenerateCommand
         return 0;
     }
 
-    /// <summary>What made the image, as JSON: the request alone, so that the same request gives the same bytes.</summary>
-    internal static string Parameters(DiffusionPipeline pipeline, GenerationRequest request, int index)
+    /// <summary>What made the image, as JSON: the request and the names of LoRA files alone, so that the same request gives the same bytes.</summary>
+    internal static string Parameters(DiffusionPipeline pipeline, LoadOptions options, GenerationRequest request, int index)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
@@ -143,6 +158,8 @@ internal static partial class GenerateCommand
             json.WriteString("prompt", request.Prompt);
             json.WriteString("negative_prompt", request.NegativePrompt);
             json.WriteString("guidance", request.Guidance.Rules.Count == 0 ? "none" : string.Join('+', request.Guidance.Rules.Select(RuleCatalog.Format)));
+            if (options.Loras.Count > 0)
+                json.WriteString("lora", string.Join('+', options.Loras.Select(lora => string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(lora.Path)}:{lora.Scale}"))));
             if (request.GuidanceScale is { } scale)
                 json.WriteNumber("guidance_scale", scale);
             if (request.MaxSequenceLength is { } length)
@@ -221,6 +238,15 @@ internal static partial class GenerateCommand
             CropLeft = corner.Length == 2 ? corner[0] : throw new FormatException($"--crop is '{crop}', expected LEFT,TOP."),
             CropTop = corner[1],
         };
+    }
+
+    /// <summary>FILE or FILE:SCALE. A colon belongs to the file's name when no number follows it.</summary>
+    internal static LoraWeights ParseLora(string text)
+    {
+        int colon = text.LastIndexOf(':');
+        return colon > 0 && float.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out float scale) && float.IsFinite(scale)
+            ? new LoraWeights(text[..colon], scale)
+            : new LoraWeights(text);
     }
 
     internal static (int? Width, int? Height) ParseSize(string? text, string option = "--size")

@@ -9,7 +9,7 @@ using Attune.Weights;
 namespace Attune.Pipelines;
 
 /// <summary>
-/// A diffusion model with everything around it, from an ordinary diffusers folder. Thread-safe: concurrent requests with different guidance share
+/// A diffusion model with everything around it, from an ordinary diffusers folder or a single file. Thread-safe: concurrent requests with different guidance share
 /// one set of weights.
 /// </summary>
 public abstract class DiffusionPipeline : IDisposable
@@ -46,17 +46,15 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The class names of the pipelines that can be loaded.</summary>
     public static IReadOnlyCollection<string> SupportedClasses => Pipelines.Keys;
 
-    /// <summary>Opens a diffusers folder. Weights stay on disk, mapped into memory.</summary>
-    /// <param name="path">The folder that holds model_index.json.</param>
+    /// <summary>Opens a diffusers folder, or a .safetensors file that holds a whole model. Weights stay on disk, mapped into memory.</summary>
+    /// <param name="path">The folder that holds model_index.json, or a single file of Stable Diffusion 1.x, 2.x or XL with the names of the original code.</param>
     /// <param name="options">LoRA files and other changes; null for the model as it is.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed or does not fit the model, or the pipeline's class is not supported.</exception>
     public static DiffusionPipeline Load(string path, LoadOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(path);
-        if (!Directory.Exists(path))
-            throw new CheckpointException($"The folder '{path}' does not exist.");
         options ??= new LoadOptions();
-        var pipeline = Open(options.Apply(new ModelFolder(path)));
+        var pipeline = Open(options.Open(path));
         try
         {
             if (options.PreviewVae is { } preview)

@@ -1,5 +1,6 @@
 using Attune.Weights;
 using Attune.Weights.Lora;
+using Attune.Weights.SingleFile;
 
 namespace Attune.Pipelines;
 
@@ -24,11 +25,32 @@ public sealed record LoadOptions
     /// </summary>
     public bool MergeLora { get; init; } = true;
 
+    /// <summary>
+    /// For a model in a single file: a diffusers folder (its weights are not needed) with the tokenizers, which no single file holds. Where it has configurations of components or of the
+    /// scheduler, they replace the built-in ones. Without it, tokenizers are looked for beside the file (<c>tokenizer/</c>, for SDXL <c>tokenizer_2/</c> too).
+    /// </summary>
+    public string? ConfigFolder { get; init; }
+
+    /// <summary>
+    /// For a model in a single file: <c>epsilon</c>, <c>v_prediction</c> or <c>sample</c>. Null is what the file says, else the family's: v_prediction for SD 2.x (as diffusers assumes; its
+    /// 512 pixel base models need <c>epsilon</c>), epsilon for the others.
+    /// </summary>
+    public string? PredictionType { get; init; }
+
     /// <summary>The folder of an AutoencoderTiny (TAESD) that decodes the pictures of single steps (<see cref="DenoisingStep.DecodePreview"/>); null leaves that to the full autoencoder.</summary>
     public string? PreviewVae { get; init; }
 
     /// <summary>Told of what was ignored.</summary>
     public Action<string>? Warning { get; init; }
+
+    /// <summary>A diffusers folder, or a single file.</summary>
+    /// <exception cref="CheckpointException">It is neither, or malformed.</exception>
+    internal ModelSource Open(string path)
+    {
+        if (Directory.Exists(path))
+            return Apply(new ModelFolder(path));
+        return File.Exists(path) ? Apply(new SingleFileSource(path, new SingleFileSettings(ConfigFolder, PredictionType))) : throw new CheckpointException($"The folder or file '{path}' does not exist.");
+    }
 
     /// <summary>The source with what these options change.</summary>
     internal ModelSource Apply(ModelSource source) =>

@@ -54,6 +54,21 @@ public sealed partial class ModelConfig
         }
     }
 
+    /// <summary>The configuration with another string for a key.</summary>
+    internal ModelConfig With(string key, string value)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            json.WriteStartObject();
+            json.WriteString(key, value);
+            foreach (var property in _root.EnumerateObject().Where(property => property.Name != key))
+                property.WriteTo(json);
+            json.WriteEndObject();
+        }
+        return Parse(Path, stream.ToArray());
+    }
+
     /// <summary>Whether a key exists and is not null.</summary>
     public bool Has(string key) => Find(key) != null;
 
