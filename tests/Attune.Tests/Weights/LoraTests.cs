@@ -1,0 +1,433 @@
+using System.Text.Json;
+using Attune.Attention;
+using Attune.Layers;
+using Attune.Models;
+using Attune.Models.Flux;
+using Attune.Pipelines;
+using Attune.Tensors;
+using Attune.Weights;
+using Attune.Weights.Lora;
+
+namespace Attune.Tests.Weights;
+
+/// <summary>LoRA files against the golden values, and against W + scale alpha / rank up down written out in double precision.</summary>
+[NoLeaks]
+public class LoraTests
+{
+    private const int Out = 6;
+    private const int In = 5;
+    private const int Rank = 2;
+
+    public static TheoryData<string> Cases() => [.. Directory.GetFiles(Repository.Golden("cases", "lora"), "*.json").Select(file => Path.GetFileNameWithoutExtension(file)).Order(StringComparer.Ordinal)];
+
+    /// <summary>Weights alone, so that files for models that are not here yet are checked too.</summary>
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Golden_weights_merge(string name)
+    {
+        string file = Repository.Golden("cases", "lora", name);
+        using var json = JsonDocument.Parse(File.ReadAllBytes(file + ".json"));
+        var arguments = json.RootElement.GetProperty("arguments");
+        var source = TestSource.Folders(Repository.Golden(json.RootElement.GetProperty("checkpoint").GetString()!));
+        var merged = new LoraSource(
+            source,
+            arguments.GetProperty("loras").EnumerateArray().Select(lora => (Repository.Golden(lora.GetProperty("file").GetString()!), lora.GetProperty("scale").GetSingle())).ToArray(),
+            new LoraSettings(Merge: true, Lenient: false, Warn: null));
+        var expectedChanges = arguments.GetProperty("changed").EnumerateArray().Select(change => change.GetString()!).Order(StringComparer.Ordinal).ToArray();
+        var changes = new List<string>();
+        using var reference = Checkpoint.Open(file + ".safetensors");
+        int compared = 0;
+        foreach (string component in expectedChanges.Select(change => change.Split('.')[0]).Distinct())
+        {
+            using var before = source.Component(component).Open();
+            using var after = merged.Component(component).Open();
+            foreach (var tensor in before.StoredTensors)
+            {
+                using var scope = new TensorScope();
+                var shape = ShapeOf(tensor);
+                var value = after.Root.Get(tensor.Name, shape).ToTensor();
+                string full = $"{component}.{tensor.Name}";
+                if (!value.Span.SequenceEqual(before.Root.Get(tensor.Name, shape).ToTensor().Span))
+                    changes.Add(full);
+                if (reference.Root.Find("output.merged." + full, shape)?.ToTensor() is not { } expected)
+                    continue;
+                compared++;
+                AssertNear(expected.ToArray().Select(number => (double)number).ToArray(), value.Span, 2e-6);
+            }
+        }
+        Assert.Equal(expectedChanges, changes.Order(StringComparer.Ordinal));
+        Assert.Equal(reference.Names.Count(output => output.StartsWith("output.merged.", StringComparison.Ordinal)), compared);
+    }
+
+    /// <summary>The same outputs when the factors are computed beside the weights, and with no weight in memory.</summary>
+    [Theory]
+    [InlineData("flux-kohya-1_0")]
+    [InlineData("flux-peft-1_0")]
+    [InlineData("flux-dora-0_7")]
+    [InlineData("flux-two-files")]
+    public void Golden_outputs_hold_with_factors_kept_apart(string name)
+    {
+        string file = Repository.Golden("cases", "lora", name);
+        using var json = JsonDocument.Parse(File.ReadAllBytes(file + ".json"));
+        var options = new LoadOptions
+        {
+            MergeLora = false,
+            Loras = [.. json.RootElement.GetProperty("arguments").GetProperty("loras").EnumerateArray().Select(lora => new LoraWeights(Repository.Golden(lora.GetProperty("file").GetString()!), lora.GetProperty("scale").GetSingle()))],
+        };
+        var source = options.Apply(TestSource.Folders(Repository.Golden("checkpoints", "lora", "base", "flux")));
+        long live = TensorMemory.LiveTensors;
+        using var model = FluxTransformer.Load(source.Component("transformer"));
+        Assert.True(name.Contains("dora", StringComparison.Ordinal) == TensorMemory.LiveTensors > live);
+
+        using var scope = new TensorScope();
+        using var tensors = Checkpoint.Open(file + ".safetensors");
+        Tensor Read(string key) => tensors.Root.Get(key, ShapeOf(tensors.StoredTensors.Single(tensor => tensor.Name == key))).ToTensor();
+        Tensor Input(string key) => Read("input.transformer." + key);
+        var conditioning = new Conditioning(Input("encoder_hidden_states"), Input("pooled_projections"));
+        var output = model.Predict(new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning), Steering.Plain);
+        AssertNear(Read("output.transformer.output").ToArray().Select(number => (double)number).ToArray(), output.Span, 1e-5);
+    }
+
+    [Theory]
+    [InlineData("unet.block.to_q", "lora_A.weight", "lora_B.weight")]
+    [InlineData("unet.block.to_q", "lora_A.default.weight", "lora_B.default.weight")]
+    [InlineData("unet.block.to_q", "lora.down.weight", "lora.up.weight")]
+    [InlineData("unet.block.to_q", "lora_linear_layer.down.weight", "lora_linear_layer.up.weight")]
+    [InlineData("block.to_q", "lora_down.weight", "lora_up.weight")]
+    [InlineData("lora_unet_block_to_q", "lora_down.weight", "lora_up.weight")]
+    [InlineData("unet.block.processor.to_q_lora", "down.weight", "up.weight")]
+    [InlineData("base_model.model.block.to_q", "lora_A.weight", "lora_B.weight")]
+    [InlineData("diffusion_model.block.to_q", "lora_A.weight", "lora_B.weight")]
+    public void Every_dialect_means_the_same(string layer, string down, string up)
+    {
+        using var test = new Model();
+        var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
+        string file = new SafetensorsWriter().Add($"{layer}.{down}", a, Rank, In).Add($"{layer}.{up}", b, Out, Rank).Write(test.Folder.At("lora.safetensors"));
+        AssertNear(Sum(test.Matrix, Product(b, a, Rank), 0.7f), test.Read([(file, 0.7f)], "block.to_q.weight"), 1e-6);
+    }
+
+    [Theory]
+    [InlineData("F32", new float[] { 3 }, 1.5)]
+    [InlineData(null, null, 1.0)]
+    public void A_layers_own_alpha_counts(string? type, float[]? alpha, double scale)
+    {
+        using var test = new Model();
+        var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
+        var writer = new SafetensorsWriter().Add("lora_unet_block_to_q.lora_down.weight", a, Rank, In).Add("lora_unet_block_to_q.lora_up.weight", b, Out, Rank);
+        if (type != null)
+            writer.Add("lora_unet_block_to_q.alpha", alpha!);
+        string file = writer.Write(test.Folder.At("lora.safetensors"));
+        AssertNear(Sum(test.Matrix, Product(b, a, Rank), scale * -0.5), test.Read([(file, -0.5f)], "block.to_q.weight"), 1e-6);
+    }
+
+    [Theory]
+    [InlineData("""{"unet.r":2,"unet.lora_alpha":5}""", 2.5)]
+    [InlineData("""{"unet.r":2,"unet.lora_alpha":5,"unet.use_rslora":true}""", 3.5355339059327378)]
+    [InlineData("""{"unet.r":2,"unet.lora_alpha":5,"unet.alpha_pattern":{"block.to_q":8}}""", 4.0)]
+    [InlineData("""{"unet.r":2,"unet.lora_alpha":5,"unet.alpha_pattern":{"^.*to_q":8}}""", 4.0)]
+    [InlineData("""{"unet.r":2,"unet.lora_alpha":5,"unet.alpha_pattern":{"lock.to_q":8}}""", 2.5)]
+    [InlineData("""{"text_encoder.lora_alpha":5}""", 1.0)]
+    public void Alpha_may_stand_in_the_header(string metadata, double scale)
+    {
+        using var test = new Model();
+        var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
+        var writer = new SafetensorsWriter { Metadata = { ["lora_adapter_metadata"] = metadata } };
+        string file = writer.Add("unet.block.to_q.lora_A.weight", a, Rank, In).Add("unet.block.to_q.lora_B.weight", b, Out, Rank).Write(test.Folder.At("lora.safetensors"));
+        AssertNear(Sum(test.Matrix, Product(b, a, Rank), scale), test.Read([(file, 1)], "block.to_q.weight"), 1e-6);
+    }
+
+    [Fact]
+    public void Alpha_may_stand_beside_the_file_of_peft()
+    {
+        using var test = new Model();
+        var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
+        new SafetensorsWriter().Add("base_model.model.block.to_q.lora_A.weight", a, Rank, In).Add("base_model.model.block.to_q.lora_B.weight", b, Out, Rank).Write(test.Folder.At("adapter_model.safetensors"));
+        File.WriteAllText(test.Folder.At("adapter_config.json"), """{"r":2,"lora_alpha":6}""");
+        AssertNear(Sum(test.Matrix, Product(b, a, Rank), 3), test.Read([(test.Folder.Path, 1)], "block.to_q.weight"), 1e-6);
+    }
+
+    [Fact]
+    public void Several_files_add_up()
+    {
+        using var test = new Model();
+        var (a, b, c, d) = (Values(1, Rank * In), Values(2, Out * Rank), Values(3, 3 * In), Values(4, Out * 3));
+        string first = new SafetensorsWriter().Add("block.to_q.lora_A.weight", a, Rank, In).Add("block.to_q.lora_B.weight", b, Out, Rank).Write(test.Folder.At("1.safetensors"));
+        string second = new SafetensorsWriter().Add("block.to_q.lora_A.weight", c, 3, In).Add("block.to_q.lora_B.weight", d, Out, 3).Write(test.Folder.At("2.safetensors"));
+        var expected = Sum(Sum(test.Matrix, Product(b, a, Rank), 0.5), Product(d, c, 3), -2);
+        AssertNear(expected, test.Read([(first, 0.5f), (second, -2)], "block.to_q.weight"), 1e-6);
+        Assert.Equal(test.Matrix, test.Read([(first, 0)], "block.to_q.weight"));
+    }
+
+    [Fact]
+    public void Whole_differences_and_biases()
+    {
+        using var test = new Model();
+        var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
+        string file = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", a, Rank, In).Add("block.to_q.lora_B.weight", b, Out, Rank).Add("block.to_q.alpha", [4])
+            .Add("block.to_q.lora_B.bias", Values(3, Out), Out).Add("block.to_q.diff_b", Values(4, Out), Out)
+            .Add("block.norm.diff", Values(5, Out), Out).Write(test.Folder.At("lora.safetensors"));
+        AssertNear(Sum(Sum(test.Bias, Doubles(Values(3, Out)), 2 * 0.5), Doubles(Values(4, Out)), 0.5), test.Read([(file, 0.5f)], "block.to_q.bias"), 1e-6);
+        AssertNear(Sum(test.Bias, Doubles(Values(5, Out)), 0.5), test.Read([(file, 0.5f)], "block.norm.weight"), 1e-6);
+        AssertNear(Sum(test.Matrix, Product(b, a, Rank), 2 * 0.5), test.Read([(file, 0.5f)], "block.to_q.weight"), 1e-6);
+    }
+
+    [Theory]
+    [InlineData("lora_magnitude_vector", new long[] { Out }, false)]
+    [InlineData("dora_scale", new long[] { Out, 1 }, false)]
+    [InlineData("dora_scale", new long[] { 1, In }, true)]
+    public void Dora_sets_the_lengths_of_the_sum(string key, long[] shape, bool byInput)
+    {
+        using var test = new Model();
+        var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
+        var magnitude = Values(3, byInput ? In : Out);
+        string file = new SafetensorsWriter().Add("block.to_q.lora_A.weight", a, Rank, In).Add("block.to_q.lora_B.weight", b, Out, Rank).Add("block.to_q." + key, magnitude, shape).Write(test.Folder.At("lora.safetensors"));
+        double[] expected = Sum(test.Matrix, Product(b, a, Rank), 0.7f);
+        for (int group = 0; group < magnitude.Length; group++)
+        {
+            int[] members = [.. Enumerable.Range(0, Out * In).Where(i => (byInput ? i % In : i / In) == group)];
+            double norm = Math.Sqrt(members.Sum(i => expected[i] * expected[i]));
+            foreach (int i in members)
+                expected[i] *= magnitude[group] / norm;
+        }
+        AssertNear(expected, test.Read([(file, 0.7f)], "block.to_q.weight"), 2e-6);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Convolutions(bool core)
+    {
+        using var test = new Model();
+        var (up, mid, down) = (Values(1, 4 * 3), Values(2, 3 * 2 * 9), Values(3, core ? 2 * 3 : 3 * 3 * 9));
+        var writer = new SafetensorsWriter().Add("lora_unet_conv.lora_up.weight", up, 4, 3, 1, 1).Add("lora_unet_conv.alpha", [6]);
+        if (core)
+            writer.Add("lora_unet_conv.lora_mid.weight", mid, 3, 2, 3, 3).Add("lora_unet_conv.lora_down.weight", down, 2, 3, 1, 1);
+        else
+            writer.Add("lora_unet_conv.lora_down.weight", down, 3, 3, 3, 3);
+        string file = writer.Write(test.Folder.At("lora.safetensors"));
+        double[] expected = Doubles(test.Kernel);
+        for (int o = 0; o < 4; o++)
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                for (int k = 0; k < 9; k++)
+                {
+                    for (int r = 0; r < 3; r++)
+                    {
+                        double inner = core ? Enumerable.Range(0, 2).Sum(j => (double)mid[(r * 2 + j) * 9 + k] * down[j * 3 + i]) : down[(r * 3 + i) * 9 + k];
+                        expected[(o * 3 + i) * 9 + k] += up[o * 3 + r] * inner * 6 / (core ? 2 : 3);
+                    }
+                }
+            }
+        }
+        AssertNear(expected, test.Read([(file, 1)], "conv.weight"), 1e-6);
+
+        // The layer computes the same with the factors apart.
+        using var scope = new TensorScope();
+        var x = Tensor.From(Values(9, 2 * 5 * 6 * 3), [2, 5, 6, 3]);
+        using var merged = test.Open([(file, 1)], merge: true);
+        using var apart = test.Open([(file, 1)], merge: false);
+        foreach (var geometry in new[] { Conv2dGeometry.Same(1), new Conv2dGeometry(Stride: 2, Top: 0, Left: 0, Bottom: 1, Right: 1) })
+        {
+            var reference = new Conv2d(merged.Root.At("conv"), 3, 4, 3, geometry, bias: false).Apply(x);
+            AssertNear(Doubles(reference.ToArray()), new Conv2d(apart.Root.At("conv"), 3, 4, 3, geometry, bias: false).Apply(x).Span, 2e-6);
+        }
+    }
+
+    [Fact]
+    public void A_linear_layer_computes_factors_beside_its_weight()
+    {
+        using var test = new Model();
+        var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
+        string file = new SafetensorsWriter().Add("block.to_q.lora_A.weight", a, Rank, In).Add("block.to_q.lora_B.weight", b, Out, Rank).Write(test.Folder.At("lora.safetensors"));
+        using var scope = new TensorScope();
+        var x = Tensor.From(Values(9, 2 * 3 * In), [2, 3, In]);
+        using var merged = test.Open([(file, 0.7f)], merge: true);
+        using var apart = test.Open([(file, 0.7f)], merge: false);
+        var (expected, actual) = (new Linear(merged.Root.At("block.to_q"), In, Out), new Linear(apart.Root.At("block.to_q"), In, Out));
+        AssertNear(Doubles(expected.Apply(x, Activation.Silu).ToArray()), actual.Apply(x, Activation.Silu).Span, 2e-6);
+        AssertNear(Doubles(expected.Apply(x, 2, 3).ToArray()), actual.Apply(x, 2, 3).Span, 2e-6);
+        var wide = Tensor.Zeros([2, 3, Out + 2]);
+        actual.Apply(x, Activation.Gelu, into: wide.Slice(2, 1, Out));
+        AssertNear(Doubles(expected.Apply(x, Activation.Gelu).ToArray()), wide.Slice(2, 1, Out).Contiguous().Span, 2e-6);
+    }
+
+    /// <summary>A fused projection that is not square, and a final layer whose halves are the other way round.</summary>
+    [Fact]
+    public void Fused_and_swapped_rows()
+    {
+        using var folder = new TemporaryFolder();
+        var writer = new SafetensorsWriter();
+        foreach (var (name, rows) in new[] { ("to_q", 4), ("to_k", 2), ("to_v", 3) })
+            writer.Add($"transformer_blocks.0.attn.{name}.weight", Values(rows, rows * In), rows, In);
+        writer.Add("norm_out.linear.weight", Values(8, 6 * In), 6, In).Add("norm_out.linear.bias", Values(9, 6), 6);
+        string weights = writer.Write(folder.At("model.safetensors"));
+        var (a, b) = (Values(10, Rank * In), Values(11, 9 * Rank));
+        var (c, d) = (Values(12, Rank * In), Values(13, 6 * Rank));
+        string lora = new SafetensorsWriter()
+            .Add("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", a, Rank, In).Add("lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight", b, 9, Rank)
+            .Add("lora_unet_final_layer_adaLN_modulation_1.lora_down.weight", c, Rank, In).Add("lora_unet_final_layer_adaLN_modulation_1.lora_up.weight", d, 6, Rank)
+            .Add("lora_unet_final_layer_adaLN_modulation_1.diff_b", Values(14, 6), 6).Write(folder.At("lora.safetensors"));
+        foreach (bool merge in new[] { true, false })
+        {
+            using var checkpoint = Patched(weights, "transformer", [(lora, 1)], merge);
+            double[] product = Product(b, a, Rank);
+            foreach (var (name, first, rows) in new[] { ("to_q", 0, 4), ("to_k", 4, 2), ("to_v", 6, 3) })
+                AssertNear(Sum(Values(rows, rows * In), product[(first * In)..((first + rows) * In)], 1), Read(checkpoint, $"transformer_blocks.0.attn.{name}.weight"), 1e-6);
+            double[] swapped = Product(d, c, Rank);
+            AssertNear(Sum(Values(8, 6 * In), [.. swapped[(3 * In)..], .. swapped[..(3 * In)]], 1), Read(checkpoint, "norm_out.linear.weight"), 1e-6);
+            double[] bias = Doubles(Values(14, 6));
+            AssertNear(Sum(Values(9, 6), [.. bias[3..], .. bias[..3]], 1), Read(checkpoint, "norm_out.linear.bias"), 1e-6);
+        }
+    }
+
+    [Fact]
+    public void Only_changed_weights_are_in_memory_and_are_made_once()
+    {
+        using var test = new Model();
+        string file = new SafetensorsWriter().Add("block.to_q.lora_A.weight", Values(1, Rank * In), Rank, In).Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank).Write(test.Folder.At("lora.safetensors"));
+        long before = TensorMemory.LiveTensors;
+        using (var checkpoint = test.Open([(file, 1)], merge: true))
+        {
+            Assert.Equal(before, TensorMemory.LiveTensors);
+            checkpoint.Root.Get("block.to_q.bias", [Out]);
+            Assert.Equal(before, TensorMemory.LiveTensors);
+            using (new TensorScope())
+                Assert.Same(checkpoint.Root.Get("block.to_q.weight", [Out, In]), checkpoint.Root.Get("block.to_q.weight", [Out, In]));
+            Assert.Equal(before + 1, TensorMemory.LiveTensors);
+        }
+        Assert.Equal(before, TensorMemory.LiveTensors);
+    }
+
+    /// <summary>A weight that is merged in several blocks of rows.</summary>
+    [Fact]
+    public void A_large_weight()
+    {
+        const int Rows = 3100;
+        const int Columns = 1500;
+        using var folder = new TemporaryFolder();
+        var (w, a, b) = (Values(1, Rows * Columns), Values(2, 4 * Columns), Values(3, Rows * 4));
+        string weights = new SafetensorsWriter().Add("x.weight", w, Rows, Columns).Write(folder.At("model.safetensors"));
+        string lora = new SafetensorsWriter().Add("x.lora_A.weight", a, 4, Columns).Add("x.lora_B.weight", b, Rows, 4).Write(folder.At("lora.safetensors"));
+        using var checkpoint = Patched(weights, "unet", [(lora, 0.3f)], merge: true);
+        float[] merged = Read(checkpoint, "x.weight");
+        double[] expected = new double[merged.Length];
+        for (int i = 0; i < merged.Length; i++)
+        {
+            expected[i] = w[i];
+            for (int r = 0; r < 4; r++)
+                expected[i] += 0.3f * (double)b[i / Columns * 4 + r] * a[r * Columns + i % Columns];
+        }
+        AssertNear(expected, merged, 1e-6);
+    }
+
+    [Fact]
+    public void Keys_that_match_nothing_are_an_error_or_a_warning()
+    {
+        using var test = new Model();
+        var writer = new SafetensorsWriter().Add("block.to_q.lora_A.weight", Values(1, Rank * In), Rank, In).Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank);
+        for (int i = 0; i < 30; i++)
+            writer.Add($"lora_unet_other_{i:00}.lora_down.weight", [1, 2], 1, 2).Add($"lora_unet_other_{i:00}.lora_up.weight", [1, 2], 2, 1);
+        writer.Add("block.lone.lora_A.weight", [1, 2], 1, 2).Add("block.to_q.hada_w1_a", [1, 2], 1, 2).Add("block.norm.lora_A.weight", [1], 1, 1);
+        string file = writer.Write(test.Folder.At("lora.safetensors"));
+        string message = Assert.Throws<CheckpointException>(() => test.Open([(file, 1)], merge: true)).Message;
+        Assert.Contains(file, message, StringComparison.Ordinal);
+        Assert.Contains("63 of 65 keys", message, StringComparison.Ordinal);
+        Assert.Contains("block.to_q.hada_w1_a", message, StringComparison.Ordinal);
+        Assert.Contains("block.lone.lora_A.weight", message, StringComparison.Ordinal);
+        Assert.Contains("lora_unet_other_00.{lora_down.weight, lora_up.weight}", message, StringComparison.Ordinal);
+        Assert.Contains("and 13 more", message, StringComparison.Ordinal);
+
+        var warnings = new List<string>();
+        using var checkpoint = test.Open([(file, 1)], merge: true, warn: warnings.Add);
+        Assert.Equal([message], warnings);
+        Assert.NotEqual(test.Matrix, Read(checkpoint, "block.to_q.weight"));
+    }
+
+    [Theory]
+    [InlineData(Rank, In + 1, Out, Rank, "numbers, expected 6 of 5")]
+    [InlineData(Rank, In, Out - 1, Rank, "5 rows")]
+    [InlineData(Rank, In, Out, Rank + 1, "expected [rank, in, ...]")]
+    public void Factors_that_do_not_fit_are_refused(int rank, int inputs, int outputs, int rank2, string reason)
+    {
+        using var test = new Model();
+        string file = new SafetensorsWriter().Add("block.to_q.lora_A.weight", new float[rank * inputs], rank, inputs).Add("block.to_q.lora_B.weight", new float[outputs * rank2], outputs, rank2).Write(test.Folder.At("lora.safetensors"));
+        var exception = Assert.Throws<CheckpointException>(() => test.Open([(file, 1)], merge: true, warn: _ => { }));
+        Assert.Contains("block.to_q", exception.Message, StringComparison.Ordinal);
+        Assert.Contains(reason, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_file_that_is_not_there_is_named()
+    {
+        using var test = new Model();
+        Assert.Contains("/no/such.safetensors", Assert.Throws<CheckpointException>(() => test.Open([("/no/such.safetensors", 1)], merge: true)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => test.Open([("/no/such.safetensors", float.NaN)], merge: true));
+    }
+
+    private static Shape ShapeOf(StoredTensor tensor) => Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]);
+
+    private static float[] Read(Checkpoint checkpoint, string name)
+    {
+        using var scope = new TensorScope();
+        return checkpoint.Root.Get(name, ShapeOf(checkpoint.StoredTensors.Single(tensor => tensor.Name == name))).ToTensor().ToArray();
+    }
+
+    private static Checkpoint Patched(string weights, string component, (string, float)[] files, bool merge, Action<string>? warn = null) =>
+        new LoraSource(new TestSource(new Dictionary<string, Func<Checkpoint>> { [component] = () => Checkpoint.Open(weights) }), files, new LoraSettings(merge, warn != null, warn)).Component(component).Open();
+
+    private static float[] Values(int seed, int count)
+    {
+        var random = new Random(seed);
+        return [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() * 2 - 1)];
+    }
+
+    private static double[] Doubles(float[] values) => [.. values.Select(value => (double)value)];
+
+    private static double[] Product(float[] up, float[] down, int rank)
+    {
+        int inputs = down.Length / rank;
+        return [.. Enumerable.Range(0, up.Length / rank * inputs).Select(i => Enumerable.Range(0, rank).Sum(r => (double)up[i / inputs * rank + r] * down[r * inputs + i % inputs]))];
+    }
+
+    private static double[] Sum(float[] a, double[] b, double scale) => Sum(Doubles(a), b, scale);
+
+    private static double[] Sum(double[] a, double[] b, double scale) => [.. a.Select((value, i) => value + scale * b[i])];
+
+    private static void AssertNear(double[] expected, ReadOnlySpan<float> actual, double tolerance)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        double bound = tolerance * expected.Max(Math.Abs);
+        for (int i = 0; i < expected.Length; i++)
+            Assert.True(Math.Abs(expected[i] - actual[i]) <= bound, $"element {i} is {actual[i]}, expected {expected[i]}");
+    }
+
+    /// <summary>A UNet of four parameters.</summary>
+    private sealed class Model : IDisposable
+    {
+        private readonly string _weights;
+
+        public Model() => _weights = new SafetensorsWriter()
+            .Add("block.to_q.weight", Matrix, Out, In).Add("block.to_q.bias", Bias, Out).Add("block.norm.weight", Bias, Out).Add("conv.weight", Kernel, 4, 3, 3, 3)
+            .Write(Folder.At("model.safetensors.weights"));
+
+        public TemporaryFolder Folder { get; } = new();
+
+        public float[] Matrix { get; } = Values(100, Out * In);
+
+        public float[] Bias { get; } = Values(101, Out);
+
+        public float[] Kernel { get; } = Values(102, 4 * 3 * 9);
+
+        public Checkpoint Open((string, float)[] files, bool merge, Action<string>? warn = null) => Patched(_weights, "unet", files, merge, warn);
+
+        public float[] Read((string, float)[] files, string name)
+        {
+            using var checkpoint = Open(files, merge: true);
+            return LoraTests.Read(checkpoint, name);
+        }
+
+        public void Dispose() => Folder.Dispose();
+    }
+}
