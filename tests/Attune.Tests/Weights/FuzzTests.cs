@@ -1,6 +1,8 @@
 using Attune.Tensors;
 using Attune.Tokenizers;
 using Attune.Weights;
+using Attune.Weights.Lora;
+using Attune.Weights.SingleFile;
 
 namespace Attune.Tests.Weights;
 
@@ -74,6 +76,51 @@ public class FuzzTests
                     File.Copy(file, folder.At(Path.GetFileName(file)));
             }
             Tokenizer.Load(folder.Path).Encode("a panda wearing sunglasses, 日本 <extra_id_3>");
+        });
+    }
+
+    [Theory]
+    [InlineData("flux-comfy", "flux")]
+    [InlineData("flux-dora", "flux")]
+    [InlineData("flux-peft-metadata", "flux")]
+    [InlineData("sd-kohya-conv", "sd")]
+    [InlineData("wan-diff-b", "wan")]
+    public void Damaged_lora_files(string name, string model)
+    {
+        var source = TestSource.Folders(Repository.Golden("checkpoints", "lora", "base", model));
+        byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "lora", name + ".safetensors"));
+        Fuzz(valid, 8 + (int)BitConverter.ToInt64(valid), 400, "lora.safetensors", folder =>
+        {
+            var lora = new LoraSource(source, [(folder.At("lora.safetensors"), 1)], new LoraSettings(Merge: true, Lenient: true, Warn: null));
+            foreach (string component in new[] { "unet", "transformer", "text_encoder" }.Where(source.Has))
+            {
+                using var checkpoint = lora.Component(component).Open();
+                foreach (var tensor in checkpoint.StoredTensors.ToArray())
+                    checkpoint.Root.Get(tensor.Name, Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]));
+            }
+        });
+    }
+
+    [Theory]
+    [InlineData("sd15")]
+    [InlineData("sd21")]
+    [InlineData("sdxl")]
+    public void Damaged_single_files(string name)
+    {
+        using var original = new TemporaryFolder();
+        byte[] valid = File.ReadAllBytes(LdmFile.Write(Repository.Golden("checkpoints", name), original.At("model.safetensors")));
+        Fuzz(valid, 8 + (int)BitConverter.ToInt64(valid), 120, "model.safetensors", folder =>
+        {
+            var source = new SingleFileSource(folder.At("model.safetensors"), new SingleFileSettings());
+            foreach (string component in new[] { "unet", "vae", "text_encoder", "text_encoder_2" }.Where(source.Has))
+            {
+                using var checkpoint = source.Component(component).Open();
+                foreach (var tensor in checkpoint.StoredTensors.ToArray())
+                {
+                    if (tensor.Type is "F32" or "F16" or "BF16" && tensor.Dimensions.Count <= Shape.MaxRank)
+                        checkpoint.Root.Get(tensor.Name, Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]));
+                }
+            }
         });
     }
 

@@ -1,0 +1,251 @@
+using Attune.Autoencoders;
+using Attune.Pipelines;
+using Attune.Tensors;
+using Attune.TextEncoders.Clip;
+using Attune.Weights;
+using Attune.Weights.SingleFile;
+
+namespace Attune.Tests.Weights;
+
+/// <summary>Checkpoints in a single file: the golden folders, written in the layout of the original code, must read as the folders.</summary>
+[NoLeaks]
+public class SingleFileTests
+{
+    private static readonly Dictionary<string, string> OldAttention = new() { ["query"] = "to_q", ["key"] = "to_k", ["value"] = "to_v", ["proj_attn"] = "to_out.0" };
+
+    [Theory]
+    [InlineData("sd15")]
+    [InlineData("sd21")]
+    [InlineData("sdxl")]
+    public void Tensors_are_those_of_the_folder(string name)
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", name);
+        var source = new SingleFileSource(LdmFile.Write(golden, folder.At("model.safetensors")), new SingleFileSettings());
+        var expected = new ModelFolder(golden);
+        Assert.Equal(expected.Index.ClassName, source.Index.ClassName);
+        foreach (string component in new[] { "unet", "vae", "text_encoder", "text_encoder_2" })
+        {
+            Assert.Equal(expected.Has(component), source.Has(component));
+            if (!source.Has(component))
+                continue;
+            using var theirs = Checkpoint.Open(Path.Combine(golden, component));
+            using var ours = source.Component(component).Open();
+            Assert.Equal(theirs.Names.Select(Now).Order(StringComparer.Ordinal), ours.Names);
+            foreach (var tensor in theirs.StoredTensors.Where(tensor => tensor.Type != "I64"))
+            {
+                using var scope = new TensorScope();
+                var shape = Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]);
+                var weight = ours.Root.Get(Now(tensor.Name), shape);
+                Assert.True(weight.ToTensor().Span.SequenceEqual(theirs.Root.Get(tensor.Name, shape).ToTensor().Span), tensor.Name);
+            }
+        }
+    }
+
+    /// <summary>Only the transposed projection of SDXL's second text encoder is no view on the file.</summary>
+    [Fact]
+    public void Weights_stay_mapped()
+    {
+        using var folder = new TemporaryFolder();
+        var source = new SingleFileSource(LdmFile.Write(Repository.Golden("checkpoints", "sdxl"), folder.At("model.safetensors")), new SingleFileSettings());
+        using var checkpoint = source.Component("text_encoder_2").Open();
+        long before = TensorMemory.LiveTensors;
+        Assert.Equal(DataType.BFloat16, checkpoint.Root.Get("text_model.encoder.layers.1.self_attn.v_proj.weight", [32, 32]).Type);
+        Assert.Equal(before, TensorMemory.LiveTensors);
+        Assert.Equal(DataType.Float32, checkpoint.Root.Get("text_projection.weight", [40, 32]).Type);
+        Assert.Equal(before + 1, TensorMemory.LiveTensors);
+    }
+
+    [Theory]
+    [InlineData("sd15", "PNDMScheduler", "epsilon", 8)]
+    [InlineData("sd21", "DDIMScheduler", "v_prediction", 1)]
+    [InlineData("sdxl", "EulerDiscreteScheduler", "epsilon", 1)]
+    public void Configurations_follow_from_shapes(string name, string scheduler, string prediction, int heads)
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", name);
+        var source = new SingleFileSource(LdmFile.Write(golden, folder.At("model.safetensors")), new SingleFileSettings());
+        Assert.Equal(scheduler, source.Scheduler.ClassName);
+        Assert.Equal(prediction, source.Scheduler.String("prediction_type", ""));
+        var unet = ModelConfig.Read(Path.Combine(golden, "unet", "config.json"));
+        var derived = source.Component("unet").Config;
+        foreach (string key in new[] { "in_channels", "out_channels", "layers_per_block", "cross_attention_dim", "projection_class_embeddings_input_dim", "addition_time_embed_dim", "sample_size" })
+            Assert.Equal(unet.OptionalInt(key), derived.OptionalInt(key));
+        Assert.Equal(unet.Ints("block_out_channels"), derived.Ints("block_out_channels"));
+        Assert.Equal(unet.Strings("down_block_types"), derived.Strings("down_block_types"));
+        Assert.Equal(unet.Strings("up_block_types"), derived.Strings("up_block_types"));
+        Assert.Equal(unet.Bool("use_linear_projection", false), derived.Bool("use_linear_projection", false));
+        Assert.Equal(unet.String("addition_embed_type", ""), derived.String("addition_embed_type", ""));
+        Assert.Equal(unet.Ints("transformer_layers_per_block", [.. derived.Ints("block_out_channels").Select(_ => 1)]), derived.Ints("transformer_layers_per_block"));
+        Assert.All(derived.Ints("attention_head_dim"), head => Assert.Equal(heads, head));
+
+        var vae = ModelConfig.Read(Path.Combine(golden, "vae", "config.json"));
+        derived = source.Component("vae").Config;
+        foreach (string key in new[] { "in_channels", "out_channels", "latent_channels", "layers_per_block" })
+            Assert.Equal(vae.OptionalInt(key), derived.OptionalInt(key));
+        Assert.Equal(vae.Ints("block_out_channels"), derived.Ints("block_out_channels"));
+        Assert.Equal(vae.Double("scaling_factor", 0.18215), derived.Double("scaling_factor", 0));
+
+        foreach (string encoder in new[] { "text_encoder", "text_encoder_2" }.Where(source.Has))
+        {
+            var theirs = ModelConfig.Read(Path.Combine(golden, encoder, "config.json"));
+            derived = source.Component(encoder).Config;
+            Assert.Equal(theirs.ClassName, derived.ClassName);
+            foreach (string key in new[] { "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "max_position_embeddings", "eos_token_id", "bos_token_id", "pad_token_id" })
+                Assert.Equal(theirs.OptionalInt(key), derived.OptionalInt(key));
+            Assert.Equal(theirs.String("hidden_act", ""), derived.String("hidden_act", ""));
+        }
+        if (source.Has("text_encoder_2"))
+            Assert.Equal(40, source.Component("text_encoder_2").Config.OptionalInt("projection_dim"));
+    }
+
+    /// <summary>The real sizes: what the families' configurations on the Hub say.</summary>
+    [Fact]
+    public void The_configuration_of_the_real_SDXL()
+    {
+        using var folder = new TemporaryFolder();
+        var writer = new SafetensorsWriter();
+        void Tensor(string name, params long[] shape) => writer.Add(name, "F8_E4M3", new byte[shape.Aggregate(1L, (product, extent) => product * extent)], shape);
+        const string Unet = "model.diffusion_model.";
+        Tensor(Unet + "input_blocks.0.0.weight", 320, 4, 1, 1);
+        Tensor(Unet + "out.2.weight", 4, 320, 1, 1);
+        Tensor(Unet + "label_emb.0.0.weight", 1, 2816);
+        foreach (var (block, channels, depth) in new[] { (1, 320, 0), (2, 320, 0), (4, 640, 2), (5, 640, 2), (7, 1280, 10), (8, 1280, 10) })
+        {
+            Tensor($"{Unet}input_blocks.{block}.0.in_layers.2.weight", 1);
+            Tensor($"{Unet}input_blocks.{block}.0.out_layers.3.weight", channels, 1);
+            if (depth > 0)
+                Tensor($"{Unet}input_blocks.{block}.1.proj_in.weight", 1, 1);
+            for (int i = 0; i < depth; i++)
+                Tensor($"{Unet}input_blocks.{block}.1.transformer_blocks.{i}.attn2.to_k.weight", 1, 2048);
+        }
+        foreach (int block in new[] { 3, 6 })
+            Tensor($"{Unet}input_blocks.{block}.0.op.weight", 1);
+        for (int i = 0; i < 10; i++)
+            Tensor($"{Unet}middle_block.1.transformer_blocks.{i}.attn2.to_k.weight", 1, 2048);
+        foreach (int block in new[] { 0, 3 })
+            Tensor($"{Unet}output_blocks.{block}.1.proj_in.weight", 1, 1);
+        Tensor("first_stage_model.encoder.conv_in.weight", 1, 3);
+        Tensor("first_stage_model.decoder.conv_in.weight", 1, 4);
+        Tensor("first_stage_model.decoder.conv_out.weight", 3, 1);
+        foreach (var (level, channels) in new[] { (0, 128), (1, 256), (2, 512), (3, 512) })
+            Tensor($"first_stage_model.encoder.down.{level}.block.0.conv1.weight", channels, 1);
+        Tensor("first_stage_model.encoder.down.0.block.1.conv1.weight", 1, 1);
+        Tensor("conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight", 2, 768);
+        Tensor("conditioner.embedders.0.transformer.text_model.embeddings.position_embedding.weight", 77, 1);
+        Tensor("conditioner.embedders.0.transformer.text_model.encoder.layers.0.mlp.fc1.weight", 3072, 1);
+        Tensor("conditioner.embedders.1.model.token_embedding.weight", 2, 1280);
+        Tensor("conditioner.embedders.1.model.positional_embedding", 77, 1);
+        Tensor("conditioner.embedders.1.model.text_projection", 1, 1280);
+        for (int i = 0; i < 32; i++)
+            Tensor($"conditioner.embedders.1.model.transformer.resblocks.{i}.mlp.c_fc.weight", i == 0 ? 5120 : 1, 1);
+        Tensor("v_pred");
+        Tensor("ztsnr");
+
+        var source = new SingleFileSource(writer.Write(folder.At("model.safetensors")), new SingleFileSettings());
+        var unet = source.Component("unet").Config;
+        Assert.Equal([320, 640, 1280], unet.Ints("block_out_channels"));
+        Assert.Equal([1, 2, 10], unet.Ints("transformer_layers_per_block"));
+        Assert.Equal([5, 10, 20], unet.Ints("attention_head_dim"));
+        Assert.Equal(["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"], unet.Strings("down_block_types"));
+        Assert.Equal(["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"], unet.Strings("up_block_types"));
+        Assert.Equal((2048, 256, 2816), (unet.Int("cross_attention_dim", 0), unet.Int("addition_time_embed_dim", 0), unet.Int("projection_class_embeddings_input_dim", 0)));
+        Assert.Equal([128, 256, 512, 512], source.Component("vae").Config.Ints("block_out_channels"));
+        Assert.Equal(12, source.Component("text_encoder").Config.Int("num_attention_heads", 0));
+        var second = source.Component("text_encoder_2").Config;
+        Assert.Equal((1280, 20, 32, 5120, 1280), (second.Int("hidden_size", 0), second.Int("num_attention_heads", 0), second.Int("num_hidden_layers", 0), second.Int("intermediate_size", 0), second.Int("projection_dim", 0)));
+
+        // The markers of models that were trained for v prediction with a terminal signal-to-noise ratio of zero.
+        Assert.Equal("v_prediction", source.Scheduler.String("prediction_type", ""));
+        Assert.True(source.Scheduler.Bool("rescale_betas_zero_snr", false));
+        Assert.Equal("trailing", source.Scheduler.String("timestep_spacing", ""));
+    }
+
+    [Theory]
+    [InlineData("sd15")]
+    [InlineData("sd21")]
+    [InlineData("sdxl")]
+    public void Components_compute_what_the_folder_computes(string name)
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", name);
+        var source = new LoadOptions { ConfigFolder = golden }.Open(LdmFile.Write(golden, folder.At("model.safetensors")));
+        Assert.Equal(Path.Combine(golden, "tokenizer"), source.Tokenizer("tokenizer"));
+        using var scope = new TensorScope();
+        int[] ids = [1, 5, 9, 2, 7];
+        foreach (string encoder in new[] { "text_encoder", "text_encoder_2" }.Where(source.Has))
+        {
+            using var ours = ClipTextModel.Load(source.Component(encoder));
+            using var theirs = ClipTextModel.Load(Path.Combine(golden, encoder));
+            var (actual, expected) = (ours.Encode([ids]), theirs.Encode([ids]));
+            Assert.Equal(expected.LastHiddenState!.ToArray(), actual.LastHiddenState!.ToArray());
+            Assert.Equal(expected.TextEmbeds?.ToArray(), actual.TextEmbeds?.ToArray());
+        }
+        using var vae = AutoencoderKl.Load(source.Component("vae"));
+        using var reference = AutoencoderKl.Load(Path.Combine(golden, "vae"));
+        var latents = Tensor.Empty([1, 4, 4, 4]);
+        new TorchRandom(3).Normal(latents.Span);
+        Assert.Equal(reference.Decode(latents).ToArray(), vae.Decode(latents).ToArray());
+        Assert.Equal(reference.ScalingFactor, vae.ScalingFactor);
+    }
+
+    [Fact]
+    public void Settings()
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", "sd21");
+        string file = LdmFile.Write(golden, folder.At("model.safetensors"));
+        Assert.Equal("epsilon", new SingleFileSource(file, new SingleFileSettings(PredictionType: "epsilon")).Scheduler.String("prediction_type", ""));
+        Assert.Equal("epsilon", new SingleFileSource(file, new SingleFileSettings(golden, "epsilon")).Scheduler.String("prediction_type", ""));
+        Assert.Throws<ArgumentException>(() => new SingleFileSource(file, new SingleFileSettings(PredictionType: "v")));
+        var source = new SingleFileSource(file, new SingleFileSettings());
+        Assert.Contains("holds no tokenizer", Assert.Throws<CheckpointException>(() => source.Tokenizer("tokenizer")).Message, StringComparison.Ordinal);
+        Directory.CreateDirectory(folder.At("tokenizer"));
+        Assert.Equal(folder.At("tokenizer"), source.Tokenizer("tokenizer"));
+        Assert.Equal([2, 2, 2, 4], new SingleFileSource(file, new SingleFileSettings(golden)).Component("unet").Config.Ints("attention_head_dim"));
+        Assert.Contains("'/no/such'", Assert.Throws<CheckpointException>(() => new SingleFileSource(file, new SingleFileSettings("/no/such"))).Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Inside of a component, a tensor that no one knows is an error that names it as the file does.</summary>
+    [Fact]
+    public void Unknown_tensors_are_named()
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", "sd15");
+        string file = LdmFile.Write(golden, folder.At("model.safetensors"), writer => writer.Add("first_stage_model.encoder.extra", [1]));
+        var source = new LoadOptions { ConfigFolder = golden }.Open(file);
+        Assert.Contains("first_stage_model.encoder.extra", Assert.Throws<CheckpointException>(() => AutoencoderKl.Load(source.Component("vae"))).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("double_blocks.0.img_attn.qkv.weight", "model.diffusion_model.input_blocks.0.0.weight is missing")]
+    [InlineData("edm_mean", "Playground")]
+    [InlineData("conditioner.embedders.0.model.x", "refiner")]
+    [InlineData("x", "no text encoder")]
+    public void Files_of_other_kinds_are_refused(string tensor, string reason)
+    {
+        using var folder = new TemporaryFolder();
+        var writer = new SafetensorsWriter().Add(tensor, [1]);
+        if (!tensor.StartsWith("double", StringComparison.Ordinal))
+            writer.Add("model.diffusion_model.input_blocks.0.0.weight", [1], 1, 1);
+        string file = writer.Write(folder.At("model.safetensors"));
+        var exception = Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(file));
+        Assert.Contains(file, exception.Message, StringComparison.Ordinal);
+        Assert.Contains(reason, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Pickled_files_are_refused()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllBytes(folder.At("model.ckpt"), [1, 2, 3]);
+        Assert.Contains("pickled", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(folder.At("model.ckpt"))).Message, StringComparison.Ordinal);
+    }
+
+    private static string Now(string name)
+    {
+        foreach (var (old, now) in OldAttention)
+            name = name.Replace($".attentions.0.{old}.", $".attentions.0.{now}.", StringComparison.Ordinal);
+        return name;
+    }
+}
