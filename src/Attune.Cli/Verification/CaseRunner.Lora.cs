@@ -1,6 +1,7 @@
 using Attune.Attention;
 using Attune.Models;
 using Attune.Models.Flux;
+using Attune.Models.Unet;
 using Attune.Pipelines;
 using Attune.Tensors;
 using Attune.TextEncoders.Clip;
@@ -67,6 +68,14 @@ internal static partial class CaseRunner
                 {
                     var conditioning = new Conditioning(Input("encoder_hidden_states"), Input("pooled_projections"));
                     results.Check($"{component}.output", model.Predict(new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning), Steering.Plain));
+                }
+                break;
+            case "UNet2DConditionModel":
+                using (var model = Unet2DConditionModel.Load(source))
+                {
+                    using var conditioning = new Conditioning(Input("encoder_hidden_states"), null);
+                    var input = new UnetInput(Input("sample").Permute(0, 2, 3, 1), Input("timestep").ToArray(), conditioning);
+                    results.Check($"{component}.output", model.Predict(input, Steering.Plain).Permute(0, 3, 1, 2));
                 }
                 break;
             default:

@@ -3,6 +3,7 @@ using Attune.Attention;
 using Attune.Layers;
 using Attune.Models;
 using Attune.Models.Flux;
+using Attune.Models.Unet;
 using Attune.Pipelines;
 using Attune.Tensors;
 using Attune.Weights;
@@ -65,6 +66,9 @@ public class LoraTests
     [InlineData("flux-peft-1_0")]
     [InlineData("flux-dora-0_7")]
     [InlineData("flux-two-files")]
+    [InlineData("sd-kohya-conv-1_0")]
+    [InlineData("sd-peft-1_0")]
+    [InlineData("sdxl-kohya-0_7")]
     public void Golden_outputs_hold_with_factors_kept_apart(string name)
     {
         string file = Repository.Golden("cases", "lora", name);
@@ -74,18 +78,30 @@ public class LoraTests
             MergeLora = false,
             Loras = [.. json.RootElement.GetProperty("arguments").GetProperty("loras").EnumerateArray().Select(lora => new LoraWeights(Repository.Golden(lora.GetProperty("file").GetString()!), lora.GetProperty("scale").GetSingle()))],
         };
-        var source = options.Apply(TestSource.Folders(Repository.Golden("checkpoints", "lora", "base", "flux")));
-        long live = TensorMemory.LiveTensors;
-        using var model = FluxTransformer.Load(source.Component("transformer"));
-        Assert.True(name.Contains("dora", StringComparison.Ordinal) == TensorMemory.LiveTensors > live);
-
+        var source = options.Apply(TestSource.Folders(Repository.Golden(json.RootElement.GetProperty("checkpoint").GetString()!)));
+        string component = source.Has("unet") ? "unet" : "transformer";
         using var scope = new TensorScope();
         using var tensors = Checkpoint.Open(file + ".safetensors");
         Tensor Read(string key) => tensors.Root.Get(key, ShapeOf(tensors.StoredTensors.Single(tensor => tensor.Name == key))).ToTensor();
-        Tensor Input(string key) => Read("input.transformer." + key);
-        var conditioning = new Conditioning(Input("encoder_hidden_states"), Input("pooled_projections"));
-        var output = model.Predict(new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning), Steering.Plain);
-        AssertNear(Read("output.transformer.output").ToArray().Select(number => (double)number).ToArray(), output.Span, 1e-5);
+        Tensor Input(string key) => Read($"input.{component}.{key}");
+        var expected = Read($"output.{component}.output");
+        Tensor output;
+        long live = TensorMemory.LiveTensors;
+        if (component == "unet")
+        {
+            using var model = Unet2DConditionModel.Load(source.Component("unet"));
+            Assert.Equal(live, TensorMemory.LiveTensors);
+            using var conditioning = new Conditioning(Input("encoder_hidden_states"), null);
+            output = model.Predict(new UnetInput(Input("sample").Permute(0, 2, 3, 1), Input("timestep").ToArray(), conditioning), Steering.Plain).Permute(0, 3, 1, 2);
+        }
+        else
+        {
+            using var model = FluxTransformer.Load(source.Component("transformer"));
+            Assert.True(name.Contains("dora", StringComparison.Ordinal) == TensorMemory.LiveTensors > live);
+            using var conditioning = new Conditioning(Input("encoder_hidden_states"), Input("pooled_projections"));
+            output = model.Predict(new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning), Steering.Plain);
+        }
+        AssertNear(Doubles(expected.ToArray()), output.Span, json.RootElement.GetProperty("outputs").GetProperty(component + ".output").GetDouble());
     }
 
     [Theory]
