@@ -1,4 +1,7 @@
+using Attune.Attention;
 using Attune.Autoencoders;
+using Attune.Models;
+using Attune.Models.Unet;
 using Attune.Pipelines;
 using Attune.Tensors;
 using Attune.TextEncoders.Clip;
@@ -150,6 +153,7 @@ public class SingleFileTests
         Assert.Equal(["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"], unet.Strings("down_block_types"));
         Assert.Equal(["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"], unet.Strings("up_block_types"));
         Assert.Equal((2048, 256, 2816), (unet.Int("cross_attention_dim", 0), unet.Int("addition_time_embed_dim", 0), unet.Int("projection_class_embeddings_input_dim", 0)));
+        Assert.True(UnetConfig.Read(unet).HasTextTime);
         Assert.Equal([128, 256, 512, 512], source.Component("vae").Config.Ints("block_out_channels"));
         Assert.Equal(12, source.Component("text_encoder").Config.Int("num_attention_heads", 0));
         var second = source.Component("text_encoder_2").Config;
@@ -187,6 +191,21 @@ public class SingleFileTests
         new TorchRandom(3).Normal(latents.Span);
         Assert.Equal(reference.Decode(latents).ToArray(), vae.Decode(latents).ToArray());
         Assert.Equal(reference.ScalingFactor, vae.ScalingFactor);
+
+        using var unet = Unet2DConditionModel.Load(source.Component("unet"));
+        using var referenceUnet = Unet2DConditionModel.Load(Path.Combine(golden, "unet"));
+        var random = new TorchRandom(4);
+        Tensor Noise(params int[] shape)
+        {
+            var noise = Tensor.Empty(Shape.Create(shape));
+            random.Normal(noise.Span);
+            return noise;
+        }
+
+        bool sizes = source.Has("text_encoder_2");
+        using var conditioning = new Conditioning(Noise(1, 7, unet.Config.CrossAttentionDim), sizes ? Noise(1, 40) : null);
+        var input = new UnetInput(Noise(1, 8, 8, 4), [501], conditioning, TimeIds: sizes ? Tensor.From([64, 64, 0, 0, 64, 64], [1, 6]) : null);
+        Assert.Equal(referenceUnet.Predict(input, Steering.Plain).ToArray(), unet.Predict(input, Steering.Plain).ToArray());
     }
 
     [Fact]
