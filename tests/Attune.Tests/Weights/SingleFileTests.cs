@@ -208,6 +208,40 @@ public class SingleFileTests
         Assert.Equal(referenceUnet.Predict(input, Steering.Plain).ToArray(), unet.Predict(input, Steering.Plain).ToArray());
     }
 
+    /// <summary>The whole way of a user's call; a LoRA file in kohya's names for the text encoder and SDXL's original UNet acts on both alike.</summary>
+    [Theory]
+    [InlineData("sd15", 2)]
+    [InlineData("sd21", 1)]
+    [InlineData("sdxl", 1)]
+    public async Task Pipelines_generate_what_the_folder_generates(string name, int layers)
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", name);
+        string file = LdmFile.Write(golden, folder.At("model.safetensors"));
+        string layer = FormattableString.Invariant($"lora_unet_input_blocks_{layers + 2}_0_in_layers_2");
+        using var level = Checkpoint.Open(Path.Combine(golden, "unet"));
+        var shape = level.StoredTensors.Single(tensor => tensor.Name == "down_blocks.1.resnets.0.conv1.weight").Dimensions;
+        float[] Values(long count) => [.. Enumerable.Range(0, (int)count).Select(i => MathF.Sin(i))];
+        string lora = new SafetensorsWriter()
+            .Add(layer + ".lora_down.weight", Values(2 * shape[1] * 9), 2, shape[1], 3, 3).Add(layer + ".lora_up.weight", Values(2 * shape[0]), shape[0], 2, 1, 1).Add(layer + ".alpha", [1])
+            .Add($"lora_te{(name == "sdxl" ? "1" : "")}_text_model_encoder_layers_1_mlp_fc1.lora_down.weight", Values(2 * 32), 2, 32)
+            .Add($"lora_te{(name == "sdxl" ? "1" : "")}_text_model_encoder_layers_1_mlp_fc1.lora_up.weight", Values(2 * 64), 64, 2).Write(folder.At("lora.safetensors"));
+        var request = new GenerationRequest { Prompt = "a panda", Width = 64, Height = 64, Steps = 2, Seed = 5 };
+        async Task<byte[]> Generate(string path, bool merge, params LoraWeights[] loras)
+        {
+            using var pipeline = DiffusionPipeline.Load(path, new LoadOptions { ConfigFolder = golden, Loras = loras, MergeLora = merge });
+            return (await pipeline.GenerateAsync(request, cancellation: TestContext.Current.CancellationToken))[0].Pixels.ToArray();
+        }
+
+        byte[] plain = await Generate(golden, merge: true);
+        Assert.Equal(plain, await Generate(file, merge: true));
+        byte[] changed = await Generate(golden, merge: true, new LoraWeights(lora, 0.8f));
+        Assert.NotEqual(plain, changed);
+        Assert.Equal(changed, await Generate(file, merge: true, new LoraWeights(lora, 0.8f)));
+        byte[] apart = await Generate(golden, merge: false, new LoraWeights(lora, 0.8f));
+        Assert.All(changed.Zip(apart), pair => Assert.InRange(pair.First - pair.Second, -1, 1));
+    }
+
     [Fact]
     public void Settings()
     {
