@@ -24,7 +24,7 @@ internal sealed class Linear(WeightCursor at, int inputs, int outputs, bool bias
         using var scope = new TensorScope();
         var y = x.Linear(_layer.Weight.Rows(start, length), _bias?.Rows(start, length), Activation.None, into);
         foreach (var (down, up, scale) in _layer.Addends!)
-            TensorOperations.Combine(1, y, scale, x.Linear(down.Reshape([down.Shape[0], inputs])).Linear(up.Rows(start, length)), into: y);
+            TensorOperations.Combine(1, y, scale, x.Linear(down).Linear(up.Rows(start, length)), into: y);
         return scope.Keep(activation == Activation.None ? y : y.Activate(activation, into: y));
     }
 

@@ -354,6 +354,7 @@ public class LoraTests
         Assert.Contains("block.lone.lora_A.weight", message, StringComparison.Ordinal);
         Assert.Contains("lora_unet_other_00.{lora_down.weight, lora_up.weight}", message, StringComparison.Ordinal);
         Assert.Contains("and 13 more", message, StringComparison.Ordinal);
+        Assert.EndsWith("LoHa and LoKr are not supported.", message, StringComparison.Ordinal);
 
         var warnings = new List<string>();
         using var checkpoint = test.Open([(file, 1)], merge: true, warn: warnings.Add);

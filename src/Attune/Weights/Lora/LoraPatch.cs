@@ -11,8 +11,9 @@ internal sealed record LowRank(Weight Down, Weight Up, float Scale);
 /// <summary>The weight of a linear layer or a convolution, and what is computed beside it: null unless the user wants LoRA kept apart.</summary>
 internal readonly record struct LayerWeight(Weight Weight, IReadOnlyList<LowRank>? Addends = null)
 {
-    /// <summary>The weight with another shape.</summary>
-    public LayerWeight Reshape(Shape shape) => this with { Weight = Weight.Reshape(shape) };
+    /// <summary>The weight with another shape, and the first factors with it.</summary>
+    public LayerWeight Reshape(Shape shape) =>
+        new(Weight.Reshape(shape), Addends == null ? null : [.. Addends.Select(addend => addend with { Down = addend.Down.Reshape(shape.With(0, addend.Down.Shape[0])) })]);
 }
 
 /// <summary>

@@ -107,6 +107,8 @@ internal sealed class LoraSource : ModelSource
         if (unmatched.Count > Shown)
             message.Append(CultureInfo.InvariantCulture, $", and {unmatched.Count - Shown} more");
         message.Append('.');
+        if (file.Unknown.Any(key => key.Contains(".hada_", StringComparison.Ordinal) || key.Contains(".lokr_", StringComparison.Ordinal)))
+            message.Append(" LoHa and LoKr are not supported.");
         if (!_settings.Lenient)
             throw new CheckpointException(message.ToString());
         _settings.Warn?.Invoke(message.ToString());
