@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Reflection.Emit;
 using System.Reflection.Metadata;
 using System.Reflection.Metadata.Ecma335;
 using System.Reflection.PortableExecutable;
@@ -23,6 +24,9 @@ public class ArchitectureTests
         ["Attune.Imaging"] = [],
         ["Attune"] = [],
     };
+
+    private static readonly Dictionary<short, OperandType> Instructions =
+        typeof(OpCodes).GetFields(BindingFlags.Public | BindingFlags.Static).Select(field => (OpCode)field.GetValue(null)!).ToDictionary(code => code.Value, code => code.OperandType);
 
     [Fact]
     public void Namespaces_use_only_what_they_may()
@@ -88,27 +92,28 @@ public class ArchitectureTests
         return uses;
     }
 
-    /// <summary>The members that a method body's instructions name: every four bytes that resolve as a token after a call, load or new instruction.</summary>
+    /// <summary>The members that a method body's instructions name. Operands that are no tokens are skipped: a constant may look like one.</summary>
     private static IEnumerable<MemberInfo> Members(Module module, MethodBase method, byte[] il)
     {
         Type[]? typeArguments = method.DeclaringType is { IsGenericType: true } type ? type.GetGenericArguments() : null;
         Type[]? methodArguments = method.IsGenericMethod ? method.GetGenericArguments() : null;
-        for (int i = 0; i + 4 < il.Length; i++)
+        for (int i = 0; i < il.Length;)
         {
-            // call, callvirt, newobj, castclass, isinst, ld(s)fld(a), st(s)fld, newarr, ldtoken
-            if (il[i] is not (0x28 or 0x6F or 0x73 or 0x74 or 0x75 or 0x7B or 0x7C or 0x7D or 0x7E or 0x7F or 0x80 or 0x8D or 0xD0))
-                continue;
-            MemberInfo? member = null;
-            try
+            int code = il[i++];
+            if (code == 0xFE)
+                code = code << 8 | il[i++];
+            var operand = Instructions[(short)code];
+            if (operand is OperandType.InlineMethod or OperandType.InlineField or OperandType.InlineType or OperandType.InlineTok)
+                yield return module.ResolveMember(BitConverter.ToInt32(il, i), typeArguments, methodArguments)!;
+            i += operand switch
             {
-                member = module.ResolveMember(BitConverter.ToInt32(il, i + 1), typeArguments, methodArguments);
-            }
-            catch (Exception exception) when (exception is ArgumentException or BadImageFormatException)
-            {
-                // The bytes were the operand of another instruction.
-            }
-            if (member != null)
-                yield return member;
+                OperandType.InlineNone => 0,
+                OperandType.ShortInlineBrTarget or OperandType.ShortInlineI or OperandType.ShortInlineVar => 1,
+                OperandType.InlineVar => 2,
+                OperandType.InlineI8 or OperandType.InlineR => 8,
+                OperandType.InlineSwitch => 4 + 4 * BitConverter.ToInt32(il, i),
+                _ => 4,
+            };
         }
     }
 
