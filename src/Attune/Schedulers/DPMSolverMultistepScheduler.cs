@@ -75,6 +75,10 @@ internal sealed class DpmMultistepRun(string scheduler, float[] timesteps, float
         int left = Timesteps.Count - index;
         bool lowers = settings.LowersFinalOrder && Timesteps.Count < 15;
         int order = left == 1 && (settings.EndsWithEuler || lowers || settings.EndsAtZero) ? 1 : Math.Min(_values.Count, left == 2 && lowers ? 2 : 3);
+
+        // A step between equal levels, where the lowest level is repeated at the end, goes nowhere; its differences would be 0 / 0.
+        if (s == t)
+            order = 1;
         if (order == 1)
             return Mix.Of((weights.Latents, latents), (weights.Value, _values[0]), (weights.Noise, drawn));
 

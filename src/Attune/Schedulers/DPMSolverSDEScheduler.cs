@@ -10,7 +10,7 @@ namespace Attune.Schedulers;
 public sealed class DPMSolverSDEScheduler : SigmaScheduler
 {
     internal DPMSolverSDEScheduler(ModelConfig config)
-        : base(config, ZeroSnr.Unknown, betaStart: 0.00085, betaEnd: 0.012)
+        : base(config, ZeroSnr.Unknown, SigmaSpacing.Read(config, karrasTakesEnds: false), betaStart: 0.00085, betaEnd: 0.012)
     {
     }
 

@@ -10,7 +10,7 @@ namespace Attune.Schedulers;
 public sealed class EulerAncestralDiscreteScheduler : SigmaScheduler
 {
     internal EulerAncestralDiscreteScheduler(ModelConfig config)
-        : base(config, ZeroSnr.Floored, spaces: false)
+        : base(config, ZeroSnr.Floored, SigmaSpacing.None)
     {
     }
 

@@ -11,7 +11,7 @@ public sealed class EulerDiscreteScheduler : SigmaScheduler
     private readonly bool _endsAtZero;
 
     internal EulerDiscreteScheduler(ModelConfig config)
-        : base(config, ZeroSnr.Floored)
+        : base(config, ZeroSnr.Floored, SigmaSpacing.Read(config))
     {
         _logLinear = Choice(config, "interpolation_type", "linear", "log_linear");
         _continuous = Choice(config, "timestep_type", "discrete", "continuous") && Prediction == Prediction.Velocity;

@@ -11,7 +11,7 @@ public sealed class HeunDiscreteScheduler : SigmaScheduler
     private readonly CleanLimits _limits;
 
     internal HeunDiscreteScheduler(ModelConfig config)
-        : base(config, ZeroSnr.Unknown, betaStart: 0.00085, betaEnd: 0.012) => _limits = CleanLimits.Clips(config, missing: false);
+        : base(config, ZeroSnr.Unknown, SigmaSpacing.Read(config), betaStart: 0.00085, betaEnd: 0.012) => _limits = CleanLimits.Clips(config, missing: false);
 
     /// <inheritdoc/>
     public override int Order => 2;

@@ -8,7 +8,7 @@ namespace Attune.Schedulers;
 public sealed class KDPM2DiscreteScheduler : SigmaScheduler
 {
     internal KDPM2DiscreteScheduler(ModelConfig config)
-        : base(config, ZeroSnr.Unknown, betaStart: 0.00085, betaEnd: 0.012, roundsKarras: true)
+        : base(config, ZeroSnr.Unknown, SigmaSpacing.Read(config), betaStart: 0.00085, betaEnd: 0.012, roundsKarras: true)
     {
     }
 
@@ -30,7 +30,7 @@ public sealed class KDPM2DiscreteScheduler : SigmaScheduler
 public sealed class KDPM2AncestralDiscreteScheduler : SigmaScheduler
 {
     internal KDPM2AncestralDiscreteScheduler(ModelConfig config)
-        : base(config, ZeroSnr.Unknown, betaStart: 0.00085, betaEnd: 0.012, roundsKarras: true)
+        : base(config, ZeroSnr.Unknown, SigmaSpacing.Read(config), betaStart: 0.00085, betaEnd: 0.012, roundsKarras: true)
     {
     }
 
@@ -45,9 +45,20 @@ public sealed class KDPM2AncestralDiscreteScheduler : SigmaScheduler
         var ancestral = new (double Down, double Up)[timesteps.Length];
         for (int i = 0; i < middles.Length; i++)
         {
-            ancestral[i] = Ancestral.Split(sigmas[i], sigmas[i + 1]);
+            ancestral[i] = Split(sigmas[i], sigmas[i + 1]);
             middles[i] = (float)Math.Sqrt(sigmas[i] * ancestral[i].Down);
         }
         return new MidpointRun(this, timesteps, sigmas, middles, ancestral, request);
+    }
+
+    /// <summary>
+    /// As <see cref="Ancestral.Split"/>, in single precision: for long steps most digits of the lower level cancel, and the model's timestep follows from what is left of them in the
+    /// reference. Where nothing is left, the exact value.
+    /// </summary>
+    private static (double Down, double Up) Split(float from, float to)
+    {
+        float up = MathF.Sqrt(to * to * ((from * from) - (to * to)) / (from * from));
+        float square = (to * to) - (up * up);
+        return square >= 0 ? (MathF.Sqrt(square), up) : Ancestral.Split(from, to);
     }
 }

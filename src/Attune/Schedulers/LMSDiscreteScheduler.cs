@@ -12,7 +12,7 @@ public sealed class LMSDiscreteScheduler : SigmaScheduler
     private const int MaxOrder = 4;
 
     internal LMSDiscreteScheduler(ModelConfig config)
-        : base(config, ZeroSnr.Unknown)
+        : base(config, ZeroSnr.Unknown, SigmaSpacing.Read(config, karrasTakesEnds: false))
     {
     }
 

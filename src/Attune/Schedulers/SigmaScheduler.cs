@@ -12,12 +12,12 @@ public abstract class SigmaScheduler : Scheduler
     private readonly TimestepSpacing _timesteps;
     private readonly bool _roundsKarras;
 
-    private protected SigmaScheduler(ModelConfig config, ZeroSnr zeroSnr, bool spaces = true, double betaStart = 0.0001, double betaEnd = 0.02, bool roundsKarras = false)
+    private protected SigmaScheduler(ModelConfig config, ZeroSnr zeroSnr, SigmaSpacing spacing, double betaStart = 0.0001, double betaEnd = 0.02, bool roundsKarras = false)
         : base(config)
     {
         Bars = AlphaBars.Read(config, zeroSnr, betaStart, betaEnd);
         _timesteps = TimestepSpacing.Read(config, "linspace");
-        Spacing = spaces ? SigmaSpacing.Read(config) : SigmaSpacing.None;
+        Spacing = spacing;
         Prediction = Predictions.Read(config);
         _roundsKarras = roundsKarras;
     }

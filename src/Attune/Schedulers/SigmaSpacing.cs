@@ -34,7 +34,8 @@ internal sealed class SigmaSpacing
     /// <summary>Whether noise levels follow from timesteps, rather than timesteps from noise levels.</summary>
     public bool FollowsTimesteps => Kind == SigmaSpacingKind.Timesteps;
 
-    public static SigmaSpacing Read(ModelConfig config)
+    /// <summary>Reads a configuration. Some classes of the reference take no notice of sigma_min and sigma_max in the spacing of Karras.</summary>
+    public static SigmaSpacing Read(ModelConfig config, bool karrasTakesEnds = true)
     {
         var kind = SigmaSpacingKind.Timesteps;
         foreach (var (key, value) in new[] { ("use_karras_sigmas", SigmaSpacingKind.Karras), ("use_exponential_sigmas", SigmaSpacingKind.Exponential), ("use_beta_sigmas", SigmaSpacingKind.Beta) })
@@ -45,7 +46,8 @@ internal sealed class SigmaSpacing
                 throw new CheckpointException($"'{config.Path}': {key} is true, but another spacing of sigmas is chosen too.");
             kind = value;
         }
-        return new SigmaSpacing(kind, config.OptionalDouble("sigma_min"), config.OptionalDouble("sigma_max"));
+        return kind == SigmaSpacingKind.Karras && !karrasTakesEnds ? new SigmaSpacing(kind, null, null)
+            : new SigmaSpacing(kind, config.OptionalDouble("sigma_min"), config.OptionalDouble("sigma_max"));
     }
 
     /// <summary>n noise levels, falling.</summary>

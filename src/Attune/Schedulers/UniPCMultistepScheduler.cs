@@ -111,8 +111,8 @@ public sealed class UniPCMultistepScheduler : SolverScheduler
             _values.Push(value);
             int order = owner._lowersFinalOrder ? Math.Min(owner.SolverOrder, Timesteps.Count - index) : owner.SolverOrder;
 
-            // Without noise at the end lambda is infinite there, and only the first order has a limit.
-            _order = Sigma(index + 1) == 0 ? 1 : Math.Min(order, _values.Count);
+            // Without noise at the end lambda is infinite there, and only the first order has a limit; nor has a step between equal levels differences.
+            _order = Sigma(index + 1) == 0 || Sigma(index + 1) == Sigma(index) ? 1 : Math.Min(order, _values.Count);
             _latents.Push(latents);
             return Update(index, _order, latents, null);
         }
@@ -132,6 +132,9 @@ public sealed class UniPCMultistepScheduler : SolverScheduler
             double phi = Math.Exp(hh) - 1;
             double scale = owner._predictsClean ? t.Alpha : t.Sigma;
             double kept = owner._predictsClean ? t.Sigma / s.Sigma : t.Alpha / s.Alpha;
+
+            // scale phi, in a form that has its limit where the step ends without noise.
+            double scaledPhi = owner._predictsClean ? (t.Sigma / s.Rho) - t.Alpha : (t.Alpha * s.Rho) - t.Sigma;
             double b = owner._bh1 ? hh : phi;
             var ratios = new double[order];
             for (int k = 1; k < order; k++)
@@ -142,7 +145,7 @@ public sealed class UniPCMultistepScheduler : SolverScheduler
             // Differences from the value at the step: over the earlier steps, and for the corrector over this one.
             var terms = new (double, Tensor)[order + 2];
             terms[0] = (kept, latents);
-            double ofValue = -scale * phi;
+            double ofValue = -scaledPhi;
             for (int k = 1; k < order; k++)
             {
                 double weight = -scale * b * weights[k - 1] / ratios[k - 1];
