@@ -124,13 +124,13 @@ internal sealed class AlphaBars
         return Math.Sqrt(snr / (1 + snr));
     }
 
-    /// <summary>Evenly spaced as torch.linspace spaces single-precision numbers: from both ends to the middle.</summary>
+    /// <summary>Evenly spaced as torch.linspace spaces single-precision numbers: from both ends to the middle, with fused products.</summary>
     private static float[] Linear(float start, float end, int count)
     {
         var values = new float[count];
         float step = count == 1 ? 0 : (end - start) / (count - 1);
         for (int i = 0; i < count; i++)
-            values[i] = i < count / 2 || count == 1 ? start + (step * i) : end - (step * (count - i - 1));
+            values[i] = i < count / 2 || count == 1 ? MathF.FusedMultiplyAdd(step, i, start) : MathF.FusedMultiplyAdd(-step, count - i - 1, end);
         return values;
     }
 
