@@ -56,8 +56,8 @@ internal sealed class AlphaBars
     public static AlphaBars Read(ModelConfig config, ZeroSnr zeroSnr, double start = 0.0001, double end = 0.02, string schedule = "linear")
     {
         int count = config.Int("num_train_timesteps", 1000);
-        if (count < 1)
-            throw new CheckpointException($"'{config.Path}': num_train_timesteps is {count}, expected 1 or more.");
+        if (count < 2 || count > 1_000_000)
+            throw new CheckpointException($"'{config.Path}': num_train_timesteps is {count}, expected 2 to 1000000.");
         float[] betas = Betas(config, count, start, end, schedule);
         bool rescales = zeroSnr != ZeroSnr.Unknown && config.Bool("rescale_betas_zero_snr", false);
         if (rescales)

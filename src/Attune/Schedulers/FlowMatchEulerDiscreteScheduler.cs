@@ -25,7 +25,7 @@ public sealed class FlowMatchEulerDiscreteScheduler : FlowMatchScheduler
         return new Run(this, timesteps, sigmas, request.BeginIndex);
     }
 
-    private sealed class Run(FlowMatchEulerDiscreteScheduler owner, float[] timesteps, float[] sigmas, int begin) : FlowRun(owner.ClassName, timesteps, sigmas, begin)
+    private sealed class Run(FlowMatchEulerDiscreteScheduler owner, float[] timesteps, float[] sigmas, int begin) : FlowRun(owner, timesteps, sigmas, begin)
     {
         protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details)
         {

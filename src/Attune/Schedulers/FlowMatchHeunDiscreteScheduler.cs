@@ -22,7 +22,7 @@ public sealed class FlowMatchHeunDiscreteScheduler : FlowMatchScheduler
     }
 
     private sealed class Run(FlowMatchHeunDiscreteScheduler owner, float[] timesteps, float[] sigmas, SchedulerRequest request)
-        : FlowRun(owner.ClassName, timesteps, sigmas, request.BeginIndex)
+        : FlowRun(owner, timesteps, sigmas, request.BeginIndex)
     {
         private readonly TensorHistory _latents = new(1);
         private readonly TensorHistory _derivative = new(1);

@@ -99,25 +99,31 @@ public abstract class FlowMatchScheduler : Scheduler
         return factor / (factor + ((1 / sigma) - 1));
     }
 
-    /// <summary>Steps of this family.</summary>
-    private protected abstract class FlowRun(string scheduler, float[] timesteps, float[] sigmas, int begin) : SchedulerRun(scheduler, timesteps, sigmas, begin)
+    /// <summary>Steps of this family. With invert_sigmas (Mochi) entries say how much is clean, and the model predicts clean - noise.</summary>
+    private protected abstract class FlowRun(FlowMatchScheduler owner, float[] timesteps, float[] sigmas, int begin) : SchedulerRun(owner.ClassName, timesteps, sigmas, begin)
     {
-        protected override CleanRule Clean(int index) => new(1, -Sigma(index));
+        protected override float Level(int index) => (float)Noisy(index);
 
-        protected override (double Signal, double Level) NoiseScales(int index) => (1 - Sigma(index), Sigma(index));
+        protected override CleanRule Clean(int index) => new(1, owner._inverts ? Noisy(index) : -Noisy(index));
+
+        protected override (double Signal, double Level) NoiseScales(int index) => (1 - Noisy(index), Noisy(index));
 
         /// <summary>For those who look into the step.</summary>
         protected void Note(StepDetails? details, int index, Tensor prediction, Tensor latents)
         {
+            var rule = Clean(index);
             if (details != null)
-                details.CleanSample = TensorOperations.Combine(1, latents, (float)-Sigma(index), prediction);
+                details.CleanSample = Mix.Of((rule.Latents, latents), (rule.Prediction, prediction));
         }
 
         /// <summary>The clean sample with new noise of the next level.</summary>
         protected Tensor Renoised(int index, Tensor prediction, Tensor latents, Tensor noise)
         {
-            double next = Sigma(index + 1);
-            return Mix.Of((1 - next, latents), (-(1 - next) * Sigma(index), prediction), (next, noise));
+            var rule = Clean(index);
+            var (signal, level) = NoiseScales(index + 1);
+            return Mix.Of((signal * rule.Latents, latents), (signal * rule.Prediction, prediction), (level, noise));
         }
+
+        private double Noisy(int index) => owner._inverts ? 1 - Sigma(index) : Sigma(index);
     }
 }

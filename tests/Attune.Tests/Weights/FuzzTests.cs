@@ -54,7 +54,7 @@ public class FuzzTests
     public void Damaged_scheduler_configurations()
     {
         byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "flux-dev", "scheduler", "scheduler_config.json"));
-        Fuzz(valid, valid.Length, 2000, "scheduler_config.json", folder => Schedulers.Scheduler.Load(folder.Path));
+        Fuzz(valid, valid.Length, 2000, "scheduler_config.json", folder => Attune.Schedulers.Scheduler.Load(folder.Path));
     }
 
     [Theory]
