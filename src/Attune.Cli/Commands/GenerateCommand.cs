@@ -31,8 +31,9 @@ internal static partial class GenerateCommand
         var count = new Option<int>("--count") { Description = "How many images.", DefaultValueFactory = _ => 1 };
         var guidance = new Option<string?>("--guidance", "-g")
         {
-            Description = $"Rules, as nag:scale=4,tau=2.5,alpha=0.25 or nag+cfg:scale=3; none for the plain model. Rules: {string.Join(", ", RuleCatalog.Names)}.",
+            Description = $"Rules, as nag:scale=4,tau=2.5,alpha=0.25 or nag+cfg:scale=3; none for the plain model. What is not given is as published for the model (attune presets). Rules: {string.Join(", ", RuleCatalog.Names)}.",
         };
+        var preset = new Option<string?>("--preset") { Description = "The family of models whose published parameters count, as sdxl-dmd2; sets scheduler and steps of few-step models too. Default: the family that the folder tells." };
         var embedded = new Option<float?>("--guidance-scale") { Description = "The guidance scale that some models embed (FLUX.1-dev: 3.5)." };
         var length = new Option<int?>("--max-sequence-length") { Description = "Tokens to which the prompt is padded or cut for sequence text encoders." };
         var image = new Option<string?>("--image", "-i") { Description = "A PNG or JPEG file to begin with instead of noise." };
@@ -53,7 +54,7 @@ internal static partial class GenerateCommand
         var output = new Option<string?>("--output", "-o") { Description = "The PNG file to write; several images get -1, -2, ... before the extension." };
         var command = new Command("generate", "Generate images from a prompt and, with guidance, a negative prompt.")
         {
-            prompt, negative, model, lora, lenient, apart, configs, prediction, steps, seed, size, count, guidance, embedded, length, output,
+            prompt, negative, model, lora, lenient, apart, configs, prediction, steps, seed, size, count, guidance, preset, embedded, length, output,
             image, strength, scheduler, timesteps, eta, clipSkip, longPrompts, originalSize, crop, targetSize, preview, previewVae,
         };
         command.SetAction((result, cancellation) =>
@@ -70,7 +71,6 @@ internal static partial class GenerateCommand
                 Steps = result.GetValue(steps),
                 Seed = result.GetValue(seed),
                 Count = result.GetValue(count),
-                Guidance = new GuidanceSchedule(RuleCatalog.Parse(rules)),
                 GuidanceScale = result.GetValue(embedded),
                 MaxSequenceLength = result.GetValue(length),
                 InitialImage = result.GetValue(image) is { } file ? Image.Load(file) : null,
@@ -82,6 +82,8 @@ internal static partial class GenerateCommand
                 LongPrompts = result.GetValue(longPrompts),
                 SizeConditioning = ParseSizes(result.GetValue(originalSize), result.GetValue(crop), result.GetValue(targetSize)),
             };
+            var chosen = result.GetValue(preset) is { } family ? GuidancePresets.For(family) : null;
+            _ = RuleCatalog.Parse(rules, chosen);       // a mistake is found before a model is loaded
             var console = AnsiConsole.Console;
             var options = new LoadOptions
             {
@@ -93,16 +95,17 @@ internal static partial class GenerateCommand
                 PreviewVae = result.GetValue(previewVae),
                 Warning = message => console.MarkupLineInterpolated($"[yellow]Warning:[/] {message}"),
             };
-            return RunAsync(DefaultModel.Find(result.GetValue(model)), options, request, result.GetValue(output), Previews(result.GetValue(preview), options), console, cancellation);
+            return RunAsync(DefaultModel.Find(result.GetValue(model)), options, request.With(chosen?.Sampling), rules, chosen, result.GetValue(output), Previews(result.GetValue(preview), options), console, cancellation);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(string folder, LoadOptions options, GenerationRequest request, string? output, string? previews, IAnsiConsole console, CancellationToken cancellation)
+    private static async Task<int> RunAsync(
+        string folder, LoadOptions options, GenerationRequest request, string rules, ModelPreset? preset, string? output, string? previews, IAnsiConsole console, CancellationToken cancellation)
     {
         var watch = Stopwatch.StartNew();
         using var pipeline = DiffusionPipeline.Load(folder, options);
-        request = pipeline.Resolve(request);
+        request = pipeline.Resolve(request with { Guidance = new GuidanceSchedule(RuleCatalog.Parse(rules, preset ?? pipeline.Preset)) });
         output ??= FormattableString.Invariant($"attune-{request.Seed}.png");
         RequireFolder("--output", output);
         if (previews != null)

@@ -11,19 +11,19 @@ namespace Attune.Guidance;
 public sealed record AdaptiveProjectedGuidance : GuidanceRule, IPredictionRule
 {
     /// <summary>The scale w: 0 or more. Default 7.5.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 7.5f;
 
     /// <summary>The share of the part along c that is kept; 1 keeps all, 0 (the paper, SDXL) none. Default 0.</summary>
-    [GuidanceParameter("eta")]
+    [GuidanceParameter("eta", Range = "[0, inf)")]
     public float Eta { get; init; }
 
     /// <summary>The largest norm of the difference; 0 is no bound. Default 15.</summary>
-    [GuidanceParameter("norm")]
+    [GuidanceParameter("norm", "adaptive_projected_guidance_rescale", Range = "[0, inf)")]
     public float Norm { get; init; } = 15;
 
-    /// <summary>The weight of the sum of earlier differences, above -1 and below 1; negative pushes away from them. Default -0.5 (the paper, SDXL); 0 remembers nothing.</summary>
-    [GuidanceParameter("momentum")]
+    /// <summary>The weight of the sum of earlier differences, -1 to 1; negative pushes away from them. Default -0.5 (the paper, SDXL); 0 remembers nothing.</summary>
+    [GuidanceParameter("momentum", "adaptive_projected_guidance_momentum", Range = "[-1, 1]")]
     public float Momentum { get; init; } = -0.5f;
 
     /// <inheritdoc/>
@@ -37,15 +37,6 @@ public sealed record AdaptiveProjectedGuidance : GuidanceRule, IPredictionRule
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Scale = 1, Eta = 1, Norm = 0, Momentum = 0 };
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("scale", Scale, 0);
-        Require("eta", Eta, 0);
-        Require("norm", Norm, 0);
-        Require("momentum", Momentum, -1, 1);
-    }
 
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts)

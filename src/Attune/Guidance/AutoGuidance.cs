@@ -14,7 +14,7 @@ public sealed record AutoGuidance : GuidanceRule, IBlockFilter, IPredictionRule
     public AutoGuidance() => Layers = LayerSelector.Of("7-9");
 
     /// <summary>The scale: 0 or more; 1 is off. Default 2.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 2;
 
     /// <inheritdoc/>
@@ -28,9 +28,6 @@ public sealed record AutoGuidance : GuidanceRule, IBlockFilter, IPredictionRule
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Scale = 1 };
-
-    /// <inheritdoc/>
-    public override void Validate() => Require("scale", Scale, 0);
 
     /// <inheritdoc/>
     public bool Skips(string path) => Layers.Contains(path);

@@ -10,11 +10,11 @@ namespace Attune.Guidance;
 public sealed record CfgZeroStar : GuidanceRule, IPredictionRule
 {
     /// <summary>The scale: 0 or more. Default 5.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 5;
 
     /// <summary>How many steps at the beginning predict zero, 0 or more. Default 1.</summary>
-    [GuidanceParameter("zero_init_steps")]
+    [GuidanceParameter("zero_init_steps", Range = "[0, inf)")]
     public int ZeroInitSteps { get; init; } = 1;
 
     /// <inheritdoc/>
@@ -28,13 +28,6 @@ public sealed record CfgZeroStar : GuidanceRule, IPredictionRule
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Scale = 1, ZeroInitSteps = 0 };
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("scale", Scale, 0);
-        Require("zero_init_steps", ZeroInitSteps, 0);
-    }
 
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts)

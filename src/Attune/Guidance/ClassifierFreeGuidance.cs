@@ -10,7 +10,7 @@ namespace Attune.Guidance;
 public sealed record ClassifierFreeGuidance : GuidanceRule, IPredictionRule
 {
     /// <summary>The scale: 0 or more; 1 is off. Default 4.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", "guidance_scale", "true_cfg_scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 4;
 
     /// <inheritdoc/>
@@ -24,9 +24,6 @@ public sealed record ClassifierFreeGuidance : GuidanceRule, IPredictionRule
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Scale = 1 };
-
-    /// <inheritdoc/>
-    public override void Validate() => Require("scale", Scale, 0);
 
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts)

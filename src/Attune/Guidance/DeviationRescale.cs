@@ -10,7 +10,7 @@ namespace Attune.Guidance;
 public sealed record DeviationRescale : GuidanceRule, IPredictionRule
 {
     /// <summary>The share of the rescaled prediction, 0 to 1; 0 is off. Default 0.7 (the paper). diffusers calls it <c>guidance_rescale</c>.</summary>
-    [GuidanceParameter("share")]
+    [GuidanceParameter("share", "guidance_rescale", Range = "[0, 1]")]
     public float Share { get; init; } = 0.7f;
 
     /// <inheritdoc/>
@@ -21,9 +21,6 @@ public sealed record DeviationRescale : GuidanceRule, IPredictionRule
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Share = 0 };
-
-    /// <inheritdoc/>
-    public override void Validate() => Require("share", Share, 0, 1);
 
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts)

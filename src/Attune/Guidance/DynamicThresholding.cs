@@ -10,22 +10,15 @@ namespace Attune.Guidance;
 public sealed record DynamicThresholding : GuidanceRule, IPredictionRule
 {
     /// <summary>The quantile, 0 to 1, interpolated linearly. Default 0.995.</summary>
-    [GuidanceParameter("ratio")]
+    [GuidanceParameter("ratio", Range = "[0, 1]")]
     public float Ratio { get; init; } = 0.995f;
 
     /// <summary>The largest threshold, 1 or more; 1 is static thresholding. Default 1, as in diffusers.</summary>
-    [GuidanceParameter("max")]
+    [GuidanceParameter("max", Range = "[1, inf)")]
     public float Max { get; init; } = 1;
 
     /// <inheritdoc/>
     public PredictionStage Stage => PredictionStage.Normalisation;
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("ratio", Ratio, 0, 1);
-        Require("max", Max, 1);
-    }
 
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts)

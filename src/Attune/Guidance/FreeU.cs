@@ -11,19 +11,19 @@ namespace Attune.Guidance;
 public sealed record FreeU : GuidanceRule, ISkipConnection
 {
     /// <summary>The factor of the encoder's low frequencies in <c>up_blocks.0</c>, 0 or more; 1 is off. Default 0.9 (SDXL).</summary>
-    [GuidanceParameter("s1")]
+    [GuidanceParameter("s1", Range = "[0, inf)")]
     public float S1 { get; init; } = 0.9f;
 
     /// <summary>The same in <c>up_blocks.1</c>. Default 0.2.</summary>
-    [GuidanceParameter("s2")]
+    [GuidanceParameter("s2", Range = "[0, inf)")]
     public float S2 { get; init; } = 0.2f;
 
     /// <summary>The factor of the backbone's first half of channels in <c>up_blocks.0</c>, 0 or more; 1 is off. Default 1.3.</summary>
-    [GuidanceParameter("b1")]
+    [GuidanceParameter("b1", Range = "[0, inf)")]
     public float B1 { get; init; } = 1.3f;
 
     /// <summary>The same in <c>up_blocks.1</c>. Default 1.4.</summary>
-    [GuidanceParameter("b2")]
+    [GuidanceParameter("b2", Range = "[0, inf)")]
     public float B2 { get; init; } = 1.4f;
 
     /// <inheritdoc/>
@@ -34,15 +34,6 @@ public sealed record FreeU : GuidanceRule, ISkipConnection
 
     /// <inheritdoc/>
     public override bool ActsAt(AttentionKind kind) => false;
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("s1", S1, 0);
-        Require("s2", S2, 0);
-        Require("b1", B1, 0);
-        Require("b2", B2, 0);
-    }
 
     /// <inheritdoc/>
     public (Tensor Hidden, Tensor Skip) Adjust(string path, Tensor hidden, Tensor skip)

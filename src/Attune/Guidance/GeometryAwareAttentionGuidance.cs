@@ -27,19 +27,19 @@ public enum GuidanceProjection
 public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader
 {
     /// <summary>The amplification: 0 or more; 0 is plain sparse attention. Default 5; 10 is registered for SDXL.</summary>
-    [GuidanceParameter("lambda")]
+    [GuidanceParameter("lambda", Range = "[0, inf)")]
     public float Lambda { get; init; } = 5;
 
     /// <summary>The bound of |G|, in units of the attention output: 0 or more; infinity is no bound. Default 15.</summary>
-    [GuidanceParameter("eta")]
+    [GuidanceParameter("eta", Range = "[0, inf]")]
     public float Eta { get; init; } = 15;
 
     /// <summary>The share of the orthogonal part, 0 to 1. Default 0.</summary>
-    [GuidanceParameter("zeta")]
+    [GuidanceParameter("zeta", Range = "[0, 1]")]
     public float Zeta { get; init; }
 
     /// <summary>The alpha of entmax: 1 or more; 1 is softmax (and so changes nothing), 2 sparsemax. Default 1.5.</summary>
-    [GuidanceParameter("entmax")]
+    [GuidanceParameter("entmax", Range = "[1, inf)")]
     public float Entmax { get; init; } = 1.5f;
 
     /// <summary>What is projected on in joint attention.</summary>
@@ -51,16 +51,6 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Entmax = 1 };
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("lambda", Lambda, 0);
-        if (!float.IsPositiveInfinity(Eta))
-            Require("eta", Eta, 0);
-        Require("zeta", Zeta, 0, 1);
-        Require("entmax", Entmax, 1);
-    }
 
     /// <inheritdoc/>
     public void AddTo(Tensor output, AttentionFacts facts)

@@ -10,11 +10,11 @@ namespace Attune.Guidance;
 public sealed record MagnitudeAwareGuidance : GuidanceRule, IPredictionRule
 {
     /// <summary>The scale where the predictions agree: 0 or more; 1 is off. Default 10.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 10;
 
     /// <summary>How fast the scale falls with the difference, 0 or more; 0 is plain CFG. Default 8.</summary>
-    [GuidanceParameter("alpha")]
+    [GuidanceParameter("alpha", Range = "[0, inf)")]
     public float Alpha { get; init; } = 8;
 
     /// <inheritdoc/>
@@ -28,13 +28,6 @@ public sealed record MagnitudeAwareGuidance : GuidanceRule, IPredictionRule
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Scale = 1 };
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("scale", Scale, 0);
-        Require("alpha", Alpha, 0);
-    }
 
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts)

@@ -11,7 +11,7 @@ namespace Attune.Guidance;
 public sealed record NegativeAwaySteerAttention : GuidanceRule, IAttentionCorrection
 {
     /// <summary>The share of the negative prompt's output that is subtracted: 0 or more; 0 is off. Default 0.3.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 0.3f;
 
     /// <inheritdoc/>
@@ -22,9 +22,6 @@ public sealed record NegativeAwaySteerAttention : GuidanceRule, IAttentionCorrec
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Scale = 0 };
-
-    /// <inheritdoc/>
-    public override void Validate() => Require("scale", Scale, 0);
 
     /// <inheritdoc/>
     public void AddTo(Tensor output, AttentionFacts facts)

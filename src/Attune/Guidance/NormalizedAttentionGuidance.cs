@@ -21,22 +21,24 @@ public enum LatentSharing
 /// Z~ = Z+ + phi (Z+ - Z-); R = |Z~| / |Z+| for each token, over all heads; Z^ = min(R, tau) / R Z~; result = alpha Z^ + (1 - alpha) Z+.
 /// </summary>
 [GuidanceName("nag")]
+[GuidanceAlias("nag_scale", "scale", Offset = -1)]
+[GuidanceAlias("nag_end", "steps", Factor = -1000, Offset = 1000, Form = "t:{0}-")]
 public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorrection
 {
     /// <summary>phi, the extrapolation: 0 or more; 0 is off. The authors' code calls phi + 1 <c>nag_scale</c>. Default 4 (the paper, FLUX).</summary>
-    [GuidanceParameter("scale", "phi")]
+    [GuidanceParameter("scale", "phi", Range = "[0, inf)")]
     public float Scale { get; init; } = 4;
 
     /// <summary>The bound of the norm's growth: 1 or more. Default 2.5.</summary>
-    [GuidanceParameter("tau")]
+    [GuidanceParameter("tau", "nag_tau", Range = "[1, inf)")]
     public float Tau { get; init; } = 2.5f;
 
     /// <summary>The share of the guided output, 0 to 1; 0 is off. Default 0.25 (the paper, FLUX).</summary>
-    [GuidanceParameter("alpha")]
+    [GuidanceParameter("alpha", "nag_alpha", Range = "[0, 1]")]
     public float Alpha { get; init; } = 0.25f;
 
     /// <summary>The p of the norm: 1 as in the paper, or 2 as in the authors' FLUX file.</summary>
-    [GuidanceParameter("norm")]
+    [GuidanceParameter("norm", Range = "[1, 2]")]
     public int Norm { get; init; } = 1;
 
     /// <summary>Whether single-stream blocks share the latents. Only models that modulate with a pooled embedding differ.</summary>
@@ -54,15 +56,6 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Scale = 0 };
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("scale", Scale, 0);
-        Require("tau", Tau, 1);
-        Require("alpha", Alpha, 0, 1);
-        Require("norm", Norm, 1, 2);
-    }
 
     /// <inheritdoc/>
     public void AddTo(Tensor output, AttentionFacts facts)

@@ -11,11 +11,11 @@ namespace Attune.Guidance;
 public sealed record PerpendicularNegativeGuidance : GuidanceRule, IPredictionRule
 {
     /// <summary>The scale of the whole: 0 or more. Default 8.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 8;
 
     /// <summary>The weight of the negative prompt, 0 or more. Default 1.</summary>
-    [GuidanceParameter("negative_scale")]
+    [GuidanceParameter("negative_scale", Range = "[0, inf)")]
     public float NegativeScale { get; init; } = 1;
 
     /// <inheritdoc/>
@@ -29,13 +29,6 @@ public sealed record PerpendicularNegativeGuidance : GuidanceRule, IPredictionRu
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Scale = 1, NegativeScale = 0 };
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("scale", Scale, 0);
-        Require("negative_scale", NegativeScale, 0);
-    }
 
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts)

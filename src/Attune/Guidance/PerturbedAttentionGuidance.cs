@@ -11,7 +11,7 @@ namespace Attune.Guidance;
 public sealed record PerturbedAttentionGuidance : GuidanceRule, IAttentionBase, IPredictionRule
 {
     /// <summary>The scale: 0 or more; 0 is off. Default 3 (the paper).</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", "pag_scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 3;
 
     /// <inheritdoc/>
@@ -28,9 +28,6 @@ public sealed record PerturbedAttentionGuidance : GuidanceRule, IAttentionBase, 
 
     /// <inheritdoc/>
     public override bool ActsAt(AttentionKind kind) => kind is AttentionKind.Self or AttentionKind.Joint;
-
-    /// <inheritdoc/>
-    public override void Validate() => Require("scale", Scale, 0);
 
     /// <inheritdoc/>
     public Tensor Evaluate(AttentionFacts facts)

@@ -13,11 +13,11 @@ namespace Attune.Guidance;
 public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader
 {
     /// <summary>The extrapolation: 0 or more; 0 is off, 1 is sparse attention. Default 2; the authors advise 1.5 to 2.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", "pladis_scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 2;
 
     /// <summary>The alpha of entmax: 1 or more; 1 is softmax (and so changes nothing), 2 sparsemax. Default 1.5.</summary>
-    [GuidanceParameter("entmax")]
+    [GuidanceParameter("entmax", Range = "[1, inf)")]
     public float Entmax { get; init; } = 1.5f;
 
     /// <inheritdoc/>
@@ -25,13 +25,6 @@ public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISpars
 
     /// <inheritdoc/>
     public override GuidanceRule AsNeutral() => this with { Scale = 0 };
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("scale", Scale, 0);
-        Require("entmax", Entmax, 1);
-    }
 
     /// <inheritdoc/>
     public void AddTo(Tensor output, AttentionFacts facts)

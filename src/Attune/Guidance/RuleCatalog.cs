@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using System.Reflection;
 
 namespace Attune.Guidance;
@@ -49,9 +48,11 @@ public static class RuleCatalog
     }
 
     /// <summary>Reads the text form of any number of rules; <c>none</c> is no rule.</summary>
+    /// <param name="text">As <c>nag:scale=4,tau=2.5+cfg</c>.</param>
+    /// <param name="preset">What parameters are that the text does not give, for rules that the preset knows; all others take the rule's defaults.</param>
     /// <exception cref="FormatException">The text is malformed, or names an unknown rule or parameter, or a value that is no number.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A parameter is out of range.</exception>
-    public static IReadOnlyList<GuidanceRule> Parse(string text)
+    public static IReadOnlyList<GuidanceRule> Parse(string text, ModelPreset? preset = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         if (text.Trim() is "" or "none")
@@ -67,25 +68,29 @@ public static class RuleCatalog
                 if (sides.Length != 2 || !parameters.TryAdd(sides[0], sides[1]))
                     throw new FormatException($"'{pair}' in '{part}': expected NAME=VALUE, each name once.");
             }
-            rules.Add(Create(halves[0], parameters));
+            rules.Add(Create(halves[0], parameters, preset));
         }
         return rules;
     }
 
-    /// <summary>Makes a rule from the text form of its parameters; those that are not given keep their defaults.</summary>
+    /// <summary>Makes a rule from the text form of its parameters; those that are not given are the preset's or keep their defaults.</summary>
     /// <inheritdoc cref="Parse"/>
-    public static GuidanceRule Create(string name, IReadOnlyDictionary<string, string> parameters)
+    public static GuidanceRule Create(string name, IReadOnlyDictionary<string, string> parameters, ModelPreset? preset = null)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         var type = TypeOf(name);
-        var rule = (GuidanceRule)Activator.CreateInstance(type)!;
-        var properties = type.GetProperties().SelectMany(property => NamesOf(property).Select(alias => (alias, property))).ToDictionary(p => p.alias, p => p.property);
+        var start = preset?.Find(NameOf(type))?.Rule ?? (GuidanceRule)Activator.CreateInstance(type)!;
+        var known = RuleParameter.Of(type);
+        var values = new Dictionary<RuleParameter, object>();
         foreach (var (key, value) in parameters)
         {
-            if (!properties.TryGetValue(key, out var property))
-                throw new FormatException($"'{name}' has no parameter '{key}'; it has: {string.Join(", ", type.GetProperties().SelectMany(p => NamesOf(p).Take(1)))}.");
-            property.SetValue(rule, Read(name, key, value, property.PropertyType));
+            var alias = type.GetCustomAttributes<GuidanceAliasAttribute>().FirstOrDefault(alias => alias.Name == key);
+            var parameter = known.FirstOrDefault(parameter => parameter.Names.Contains(alias?.Parameter ?? key))
+                ?? throw new FormatException($"'{name}' has no parameter '{key}'; it has: {string.Join(", ", known.Select(parameter => parameter.Name))}.");
+            if (!values.TryAdd(parameter, parameter.Read(name, alias?.Convert(value) ?? value)))
+                throw new FormatException($"'{name}': '{key}' gives {parameter.Name} a second time.");
         }
+        var rule = start.With(values);
         rule.Validate();
         return rule;
     }
@@ -94,37 +99,8 @@ public static class RuleCatalog
     public static string Format(GuidanceRule rule)
     {
         ArgumentNullException.ThrowIfNull(rule);
-        var parameters = rule.GetType().GetProperties()
-            .Where(property => NamesOf(property).Any())
-            .Select(property => (Name: NamesOf(property).First(), Value: property.GetValue(rule) is float.PositiveInfinity ? "infinite" : string.Format(CultureInfo.InvariantCulture, "{0}", property.GetValue(rule))))
-            .Where(pair => pair.Value != "all")
-            .Select(pair => $"{pair.Name}={pair.Value.ToLowerInvariant()}");
-        string text = string.Join(',', parameters);
+        var parameters = RuleParameter.Of(rule.GetType()).Select(parameter => (parameter.Name, Value: parameter.TextOf(rule))).Where(pair => pair.Value != "all");
+        string text = string.Join(',', parameters.Select(pair => $"{pair.Name}={pair.Value}"));
         return text.Length == 0 ? NameOf(rule.GetType()) : $"{NameOf(rule.GetType())}:{text}";
-    }
-
-    private static IEnumerable<string> NamesOf(PropertyInfo property) => property.Name switch
-    {
-        nameof(GuidanceRule.Steps) => ["steps"],
-        nameof(GuidanceRule.Layers) => ["layers"],
-        _ => property.GetCustomAttribute<GuidanceParameterAttribute>()?.Names ?? [],
-    };
-
-    private static object Read(string rule, string key, string text, Type type)
-    {
-        if (type == typeof(StepRange))
-            return StepRange.Parse(text);
-        if (type == typeof(LayerSelector))
-            return LayerSelector.Parse(text);
-        if (type == typeof(float) && text == "infinite")
-            return float.PositiveInfinity;
-        if (type == typeof(float) && float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float number))
-            return number;
-        if (type == typeof(int) && int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int integer))
-            return integer;
-        if (type.IsEnum && !char.IsAsciiDigit(text.FirstOrDefault()) && Enum.TryParse(type, text, ignoreCase: true, out object? value))
-            return value!;
-        string expected = type.IsEnum ? string.Join(" or ", Enum.GetNames(type)).ToLowerInvariant() : type == typeof(int) ? "an integer" : "a number";
-        throw new FormatException($"{rule}: {key} is '{text}', expected {expected}.");
     }
 }

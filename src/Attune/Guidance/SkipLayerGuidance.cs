@@ -14,15 +14,15 @@ public sealed record SkipLayerGuidance : GuidanceRule, IBlockFilter, IPrediction
     public SkipLayerGuidance() => Layers = LayerSelector.Of("7-9");
 
     /// <summary>The scale: 0 or more; 0 is off. Default 2.8.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", "skip_layer_guidance_scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 2.8f;
 
     /// <summary>The part of the run after which the rule acts, 0 to 1: step i of n when n start &lt; i, so never in the first step. Default 0.01.</summary>
-    [GuidanceParameter("start")]
+    [GuidanceParameter("start", "skip_layer_guidance_start", Range = "[0, 1]")]
     public float Start { get; init; } = 0.01f;
 
     /// <summary>The part of the run before which the rule acts, 0 to 1: step i of n when i &lt; n stop. Default 0.2.</summary>
-    [GuidanceParameter("stop")]
+    [GuidanceParameter("stop", "skip_layer_guidance_stop", Range = "[0, 1]")]
     public float Stop { get; init; } = 0.2f;
 
     /// <inheritdoc/>
@@ -39,14 +39,6 @@ public sealed record SkipLayerGuidance : GuidanceRule, IBlockFilter, IPrediction
 
     /// <inheritdoc/>
     public override bool ActsIn(StepPoint point) => base.ActsIn(point) && point.Index > point.Count * (double)Start && point.Index < point.Count * (double)Stop;
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("scale", Scale, 0);
-        Require("start", Start, 0, 1);
-        Require("stop", Stop, 0, 1);
-    }
 
     /// <inheritdoc/>
     public bool Skips(string path) => Layers.Contains(path);

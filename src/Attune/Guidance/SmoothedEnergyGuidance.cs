@@ -12,14 +12,14 @@ namespace Attune.Guidance;
 public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPredictionRule
 {
     /// <summary>The scale: 0 or more; 0 is off. Default 3 (the paper).</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", "seg_scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 3;
 
     /// <summary>
     /// The standard deviation of the blur in tokens, above 0; infinite (the paper's choice, default) takes the mean of all queries. The kernel is ceil(6 sigma) wide, made odd, and
     /// no wider than the smaller side of the grid, plus one if that is even; borders are reflected.
     /// </summary>
-    [GuidanceParameter("sigma")]
+    [GuidanceParameter("sigma", "seg_blur_sigma", Range = "(0, inf]")]
     public float Sigma { get; init; } = float.PositiveInfinity;
 
     /// <inheritdoc/>
@@ -36,14 +36,6 @@ public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPre
 
     /// <inheritdoc/>
     public override bool ActsAt(AttentionKind kind) => kind is AttentionKind.Self or AttentionKind.Joint;
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("scale", Scale, 0);
-        if (!(Sigma > 0))
-            throw new ArgumentOutOfRangeException(nameof(Sigma), $"seg: sigma is {Sigma}, expected above 0 or infinite.");
-    }
 
     /// <inheritdoc/>
     public Tensor Evaluate(AttentionFacts facts)

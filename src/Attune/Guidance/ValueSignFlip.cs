@@ -13,22 +13,15 @@ namespace Attune.Guidance;
 public sealed record ValueSignFlip : GuidanceRule, IAttentionBase
 {
     /// <summary>What the negative prompt's values are multiplied with, the sign aside: 0 or more. Default 3.5.</summary>
-    [GuidanceParameter("scale")]
+    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 3.5f;
 
     /// <summary>What is subtracted from the negative prompt's logits: -100 to 100. Default 0.1.</summary>
-    [GuidanceParameter("offset")]
+    [GuidanceParameter("offset", Range = "[-100, 100]")]
     public float Offset { get; init; } = 0.1f;
 
     /// <inheritdoc/>
     public override bool ReadsNegativeText => true;
-
-    /// <inheritdoc/>
-    public override void Validate()
-    {
-        Require("scale", Scale, 0);
-        Require("offset", Offset, -100, 100);
-    }
 
     /// <inheritdoc/>
     public Tensor Evaluate(AttentionFacts facts)

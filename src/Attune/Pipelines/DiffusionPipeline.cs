@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Attune.Attention;
 using Attune.Autoencoders;
+using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Schedulers;
 using Attune.Tensors;
@@ -33,6 +34,15 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>The <c>_class_name</c> of the checkpoint.</summary>
     public abstract string ClassName { get; }
+
+    /// <summary>
+    /// The family of models whose published parameters suit the checkpoint (<see cref="GuidancePresets"/>), or null when none is known. Decided from the class and the configuration alone: a form
+    /// that was distilled to few steps counts as the model that it comes from, where its folder does not tell.
+    /// </summary>
+    public virtual string? Family => null;
+
+    /// <summary>What is known of <see cref="Family"/>, or null.</summary>
+    public ModelPreset? Preset => Family == null ? null : GuidancePresets.For(Family);
 
     /// <summary>Width and height are multiples of this many pixels.</summary>
     public abstract int SizeMultiple { get; }

@@ -82,4 +82,23 @@ public sealed record GenerationRequest
 
     /// <summary>What SDXL is told about the picture's size; null is that of the picture that is made.</summary>
     public SizeConditioning? SizeConditioning { get; init; }
+
+    /// <summary>
+    /// The request with what a preset says about sampling, where the request itself says nothing: a scheduler, steps or timesteps, and how much noise that scheduler draws anew; the embedded guidance scale.
+    /// </summary>
+    /// <exception cref="FormatException">The preset names a scheduler that there is not.</exception>
+    public GenerationRequest With(SamplingPreset? sampling)
+    {
+        if (sampling == null)
+            return this;
+        bool counted = Steps != null || Timesteps != null || Sigmas != null;
+        return this with
+        {
+            Scheduler = Scheduler ?? (sampling.Scheduler == null ? null : SchedulerChoice.Parse(sampling.Scheduler)),
+            Steps = counted ? Steps : sampling.Steps,
+            Timesteps = counted ? Timesteps : sampling.Timesteps,
+            Eta = Eta ?? (Scheduler == null ? sampling.Eta : null),
+            GuidanceScale = GuidanceScale ?? sampling.GuidanceScale,
+        };
+    }
 }

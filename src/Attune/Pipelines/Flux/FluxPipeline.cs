@@ -41,6 +41,9 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override string ClassName => "FluxPipeline";
 
+    /// <summary>flux-schnell embeds no guidance scale, flux-dev does.</summary>
+    public override string Family => _transformer.Config.GuidanceEmbeds ? "flux-dev" : "flux-schnell";
+
     /// <inheritdoc/>
     public override int SizeMultiple => 2 * _vae.PixelsPerLatent;
 
