@@ -123,7 +123,7 @@ public sealed class AttentionFacts : IDisposable
     /// <param name="alpha">1 or more; 1 is <see cref="TextDense"/>, 2 sparsemax.</param>
     /// <exception cref="ArgumentOutOfRangeException">alpha is below 1 or not finite.</exception>
     /// <exception cref="ArgumentException">The prompt's text is not one run of keys.</exception>
-    public Tensor TextSparse(float alpha) => Sparse(alpha).Output;
+    public Tensor TextSparse(float alpha) => alpha == 1 ? TextDense : Sparse(alpha).Output;
 
     /// <summary>[batch, latent rows, heads]: how many tokens of the prompt's text have a weight above 0 in <see cref="TextSparse"/>.</summary>
     /// <inheritdoc cref="TextSparse"/>

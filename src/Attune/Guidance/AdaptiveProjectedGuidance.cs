@@ -44,7 +44,8 @@ public sealed record AdaptiveProjectedGuidance : GuidanceRule, IPredictionRule
         ArgumentNullException.ThrowIfNull(guided);
         ArgumentNullException.ThrowIfNull(facts);
         using var scope = new TensorScope();
-        var difference = guided.Subtract(facts.Negative!);
+        var plain = guided.Subtract(facts.Negative!);
+        var difference = plain;
         if (Momentum != 0)
             difference = facts.State(this, () => new Sum()).Add(difference, Momentum);
         var update = Samples.Combine(difference, guided, pair =>
@@ -55,7 +56,9 @@ public sealed record AdaptiveProjectedGuidance : GuidanceRule, IPredictionRule
             double along = square > 0 ? cut * Samples.Dot(pair.A, pair.B) / square : 0;
             return (cut, (Eta - 1) * along);
         });
-        return scope.Keep(TensorOperations.Combine(1, facts.Negative!, Scale, update));
+
+        // c + (scale update - D), not u + scale update: where nothing changes the difference, c stays as it is.
+        return scope.Keep(guided.Add(TensorOperations.Combine(Scale, update, -1, plain)));
     }
 
     /// <summary>The running sum of differences.</summary>

@@ -44,6 +44,8 @@ public sealed record PerpendicularNegativeGuidance : GuidanceRule, IPredictionRu
             double along = square > 0 ? Samples.Dot(pair.B, pair.A) / square : 0;
             return (1 + NegativeScale * along, -NegativeScale);
         });
-        return scope.Keep(TensorOperations.Combine(1, facts.Empty!, Scale, direction));
+
+        // From the prompt's prediction, not from the empty one's: where the direction is p itself, the prediction stays as it is.
+        return scope.Keep(guided.Add(TensorOperations.Combine(Scale, direction, -1, positive)));
     }
 }

@@ -95,12 +95,13 @@ public static class RuleCatalog
         return rule;
     }
 
-    /// <summary>The text form of a rule with all its parameters.</summary>
+    /// <summary>The text form of a rule with all its parameters; steps and layers only where they are not all, or not all is the default.</summary>
     public static string Format(GuidanceRule rule)
     {
         ArgumentNullException.ThrowIfNull(rule);
-        var parameters = RuleParameter.Of(rule.GetType()).Select(parameter => (parameter.Name, Value: parameter.TextOf(rule))).Where(pair => pair.Value != "all");
-        string text = string.Join(',', parameters.Select(pair => $"{pair.Name}={pair.Value}"));
+        var plain = rule.GetType().GetConstructor(Type.EmptyTypes)?.Invoke(null) as GuidanceRule;
+        var parameters = RuleParameter.Of(rule.GetType()).Select(parameter => (parameter, Text: parameter.TextOf(rule))).Where(pair => pair.Text != "all" || plain != null && pair.parameter.TextOf(plain) != "all");
+        string text = string.Join(',', parameters.Select(pair => $"{pair.parameter.Name}={pair.Text}"));
         return text.Length == 0 ? NameOf(rule.GetType()) : $"{NameOf(rule.GetType())}:{text}";
     }
 }
