@@ -1,0 +1,20 @@
+using Attune.Guidance;
+using Attune.Imaging;
+using Attune.Pipelines;
+using CustomRule;
+
+// Makes the same picture without guidance and with a rule of our own, beside one of the library's.
+string model = args.Length > 0 ? args[0] : "models/flux-tiny-random";
+RuleCatalog.Register<OrthogonalNegativeGuidance>();
+using var pipeline = DiffusionPipeline.Load(model);
+var plain = new GenerationRequest { Prompt = "a panda on a blue background", NegativePrompt = "sunglasses", Width = 64, Height = 64, Steps = 2, MaxSequenceLength = 32 };
+var before = (await pipeline.GenerateAsync(plain))[0];
+foreach (string text in new[] { "orthogonal:scale=0", "orthogonal", "orthogonal:scale=1,steps=0-1 + pladis" })
+{
+    var guidance = new GuidanceSchedule(RuleCatalog.Parse(text, pipeline.Preset));
+    var after = (await pipeline.GenerateAsync(plain with { Guidance = guidance }))[0];
+    int changed = before.Rgb.Zip(after.Rgb).Count(pair => pair.First != pair.Second);
+    Console.WriteLine($"{string.Join(" + ", guidance.Rules.Select(RuleCatalog.Format))}: {changed} of {before.Rgb.Count} values changed");
+    if (args.Length > 1)
+        Png.Save(after, args[1]);
+}
