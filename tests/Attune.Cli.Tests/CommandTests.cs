@@ -84,6 +84,9 @@ public class CommandTests
     [InlineData("does not exist", "generate", "a panda", "--model", "/no/such/folder")]
     [InlineData("Width is 60 pixels, expected a positive multiple of 16", "generate", "a panda", "--size", "60x64")]
     [InlineData("does not exist", "inspect", "/no/such/folder")]
+    [InlineData("'nix' is no family of models that has presets", "presets", "nix")]
+    [InlineData("'nix' is no family of models that has presets", "generate", "a panda", "--preset", "nix")]
+    [InlineData("scale is -1, expected at least 0", "generate", "a panda", "--guidance", "nag:nag_scale=0")]
     public async Task An_error_is_one_clear_line(string message, params string[] arguments)
     {
         var (code, _, error) = await Run(arguments);
@@ -91,6 +94,39 @@ public class CommandTests
         Assert.Contains(message.Replace("'--size'", "--size", StringComparison.Ordinal), error, StringComparison.Ordinal);
         Assert.Single(error.Trim().Split('\n'));
         Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Presets_are_listed_with_their_sources()
+    {
+        var (code, output, _) = await Run("presets");
+        Assert.Equal(0, code);
+        Assert.All(Guidance.GuidancePresets.Families, family => Assert.Contains($" {family} ", output, StringComparison.Ordinal));
+        (code, output, _) = await Run("presets", "sdxl-dmd2");
+        Assert.Equal(0, code);
+        Assert.Contains("timesteps 999, 749, 499, 249", output, StringComparison.Ordinal);
+        Assert.Contains("nag:scale=2,tau=2.5,alpha=0.5", output, StringComparison.Ordinal);
+        Assert.Contains("arXiv 2505.21179, tables 1 and 5", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_preset_gives_rules_the_parameters_of_its_family()
+    {
+        string folder = Directory.CreateTempSubdirectory("attune").FullName;
+        try
+        {
+            foreach (var (preset, expected) in new[] { ("flux-kontext", "nag:scale=2,tau=2.5,alpha=0.25,norm=1,latents=shared,steps=t:750-"), ("sd3.5-large-turbo", "nag:scale=4,tau=2.5,alpha=0.125") })
+            {
+                var (code, output, error) = await Run("generate", "a panda", "--guidance", "nag", "--preset", preset, "--size", "64x64", "--steps", "1", "--max-sequence-length", "16", "-o", Path.Combine(folder, "a.png"));
+                Assert.True(code == 0, error);
+                Assert.Contains(expected, output, StringComparison.Ordinal);
+                Assert.Contains("1 steps", output, StringComparison.Ordinal);
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     [Fact]
