@@ -568,15 +568,15 @@ def anderson():
     f = Figure(900, 280, "Plain fixed-point iteration and extrapolation beyond the last iterate")
     chart(f, 60, 225, 330, 165, "iteration", "distance to the fixed point (log)")
     rho = .8
-    f.path([(60 + i * 30, 60 + i * 9.7) for i in range(12)], BLUE, 2.2)
-    g = .5
+    f.path([(60 + i * 28, 60 - 38 * i * math.log(rho)) for i in range(12)], BLUE, 2.2)
+    g = .3
     x = [1.0, rho]
     for _ in range(10):
         x.append(abs((1 + g) * rho * x[-1] - g * rho * x[-2]) + 1e-9)
-    f.path([(60 + i * 30, min(222, 60 - 43.5 * math.log(v))) for i, v in enumerate(x)], GREEN, 2.2)
+    f.path([(60 + i * 28, 60 - 38 * math.log(v)) for i, v in enumerate(x)], GREEN, 2.2)
     f.text(300, 122, "T(x)", BLUE, 13)
-    f.text(72, 205, "T(x) + γ (T(x) − T(x′))", GREEN, 13)
-    f.lines(470, 80, [("x ← T(x): each step shrinks the error by ρ (here 0.8)", BLUE), ("x ← T(x) + γ (T(x) − T(x′)) with γ = 0.5", GREEN), "", "On one linear mode the error obeys  r² − (1 + γ) ρ r + γ ρ = 0;", "it is stable while γ ρ < 1, and faster over a range of γ.", "GAG takes one such step, with T(x) := s and T(x′) := d,", "along s alone and with a bounded length."], 25)
+    f.text(100, 192, "T(x) + γ (T(x) − T(x′))", GREEN, 13)
+    f.lines(470, 80, [("x ← T(x): each step shrinks the error by ρ (here 0.8)", BLUE), ("x ← T(x) + γ (T(x) − T(x′)) with γ = 0.3", GREEN), "", "On one linear mode the error obeys  r² − (1 + γ) ρ r + γ ρ = 0;", "it is stable while γ ρ < 1, and faster over a range of γ.", "GAG takes one such step, with T(x) := s and T(x′) := d,", "along s alone and with a bounded length."], 25)
     f.save("images/anderson.svg")
 
 
