@@ -110,6 +110,30 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task A_preset_samples_few_step_models_as_they_want_it()
+    {
+        string folder = Directory.CreateTempSubdirectory("attune").FullName;
+        try
+        {
+            string file = Path.Combine(folder, "a.png");
+            string[] arguments = ["generate", "a panda", "-n", "sunglasses", "--model", Path.Combine(Repository.Root, "tests", "golden", "checkpoints", "sdxl"), "--preset", "sdxl-dmd2", "--size", "64x64", "-o", file];
+            var (code, output, error) = await Run(arguments);
+            Assert.True(code == 0, error);
+            Assert.Contains("4 steps", output, StringComparison.Ordinal);
+            Assert.Contains("guidance nag:scale=2,tau=2.5,alpha=0.5", output, StringComparison.Ordinal);
+            string png = Encoding.UTF8.GetString(await File.ReadAllBytesAsync(file));
+            Assert.Contains("\"scheduler\":\"LCMScheduler\",\"timesteps\":\"999,749,499,249\"", png, StringComparison.Ordinal);
+            (code, output, error) = await Run([.. arguments, "--steps", "2", "--scheduler", "ddim"]);
+            Assert.True(code == 0, error);
+            Assert.Contains(" 2 steps", output, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task A_preset_gives_rules_the_parameters_of_its_family()
     {
         string folder = Directory.CreateTempSubdirectory("attune").FullName;

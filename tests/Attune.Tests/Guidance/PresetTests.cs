@@ -1,5 +1,6 @@
 using Attune.Guidance;
 using Attune.Pipelines;
+using Attune.Schedulers;
 
 namespace Attune.Tests.Guidance;
 
@@ -115,7 +116,37 @@ public class PresetTests
     {
         using var schnell = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux-schnell"));
         using var dev = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux-dev"));
-        Assert.Equal(("flux-schnell", "flux-dev"), (schnell.Family, dev.Family));
+        using var sd = DiffusionPipeline.Load(Repository.Golden("checkpoints", "sd15"));
+        using var sdxl = DiffusionPipeline.Load(Repository.Golden("checkpoints", "sdxl"));
+        Assert.Equal(("flux-schnell", "flux-dev", "sd15", "sdxl"), (schnell.Family, dev.Family, sd.Family, sdxl.Family));
         Assert.Equal("flux-dev", dev.Preset!.Family);
+    }
+
+    /// <summary>The scheduler exists and takes the preset's steps or timesteps, from the configuration of the model that the form was distilled from.</summary>
+    [Theory]
+    [MemberData(nameof(Families))]
+    public void A_preset_can_be_sampled(string family)
+    {
+        if (GuidancePresets.For(family).Sampling is not { Scheduler: { } text } sampling)
+            return;
+        var scheduler = SchedulerChoice.Parse(text).For(Scheduler.Load(Repository.Golden("checkpoints", text.StartsWith("FlowMatch", StringComparison.Ordinal) ? "flux-dev" : "sdxl", "scheduler")).Config);
+        Assert.Equal(text.Split(':')[0], scheduler.ClassName);
+        using var run = scheduler.Begin(new SchedulerRequest { Steps = sampling.Steps, Timesteps = sampling.Timesteps, Eta = sampling.Eta, Mu = scheduler.ShiftFor(4096) });
+        Assert.Equal(sampling.Timesteps?.Select(t => (float)t).ToArray() ?? [.. run.Timesteps], run.Timesteps);
+        Assert.Equal(sampling.Steps ?? sampling.Timesteps!.Count, run.Steps);
+    }
+
+    [Fact]
+    public void A_request_takes_from_a_preset_what_it_does_not_say_itself()
+    {
+        var request = new GenerationRequest { Prompt = "a panda" };
+        var dmd2 = request.With(GuidancePresets.For("sdxl-dmd2").Sampling);
+        Assert.Equal(("LCMScheduler", null), (dmd2.Scheduler!.ToString(), dmd2.Steps));
+        Assert.Equal([999, 749, 499, 249], dmd2.Timesteps!);
+        var own = (request with { Steps = 8, Scheduler = SchedulerChoice.Parse("euler") }).With(GuidancePresets.For("sdxl-tcd").Sampling);
+        Assert.Equal((8, null, null, SchedulerChoice.Parse("euler")), (own.Steps, own.Timesteps, own.Eta, own.Scheduler));
+        Assert.Equal(.3f, request.With(GuidancePresets.For("sdxl-tcd").Sampling).Eta);
+        Assert.Same(request, request.With(GuidancePresets.For("sdxl").Sampling));
+        Assert.Equal(2, (request with { GuidanceScale = 2 }).With(GuidancePresets.For("flux-dev").Sampling).GuidanceScale);
     }
 }

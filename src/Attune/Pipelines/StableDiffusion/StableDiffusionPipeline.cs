@@ -21,6 +21,9 @@ public sealed class StableDiffusionPipeline : UnetPipeline
             throw new CheckpointException($"'{source.Path}': the UNet has addition_embed_type 'text_time', which {ClassName} has no sizes for; expected a StableDiffusionXLPipeline.");
     }
 
+    /// <summary>sd15-lcm embeds a guidance scale, sd21 reads text of 1024 channels, anything else is sd15.</summary>
+    public override string Family => Unet.TimeCondProjDim != null ? "sd15-lcm" : Unet.CrossAttentionDim == 1024 ? "sd21" : "sd15";
+
     private protected override float DefaultStrength => 0.8f;
 
     private protected override float DefaultGuidanceScale => ClassName.StartsWith("LatentConsistencyModel", StringComparison.Ordinal) ? 8.5f : 7.5f;

@@ -37,6 +37,9 @@ public sealed class StableDiffusionXLPipeline : UnetPipeline
         }
     }
 
+    /// <summary>sdxl-lcm embeds a guidance scale; the other few-step forms cannot be told from sdxl.</summary>
+    public override string Family => Unet.TimeCondProjDim != null ? "sdxl-lcm" : "sdxl";
+
     private protected override RequestOptions Takes => base.Takes | RequestOptions.SizeConditioning;
 
     private protected override float DefaultStrength => 0.3f;
