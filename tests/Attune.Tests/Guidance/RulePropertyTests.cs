@@ -1,5 +1,6 @@
 using Attune.Attention;
 using Attune.Guidance;
+using Attune.Pipelines;
 using Attune.Tensors;
 
 namespace Attune.Tests.Guidance;
@@ -334,6 +335,36 @@ public class RulePropertyTests
                 });
                 Assert.True(count == plain && !reads, $"{name} on {kind}: {why}, and yet {count} products instead of {plain}.");
             }
+        }
+    }
+
+    /// <summary>Every rule, alone or after CFG where it normalises, on a model with joint attention and on one with self- and cross-attention and skip connections.</summary>
+    [Theory]
+    [MemberData(nameof(Rules))]
+    public async Task Whole_models_are_guided(string name)
+    {
+        foreach (string model in new[] { "flux-schnell", "sd15" })
+        {
+            using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", model));
+            var rule = New(name) with { Layers = New(name) is IBlockFilter ? LayerSelector.Of(pipeline.Blocks.First()) : LayerSelector.All };
+            if (rule is SkipLayerGuidance skips)
+                rule = skips with { Stop = 1 };
+            GuidanceRule[] rules = rule is IPredictionRule { Stage: PredictionStage.Normalisation } ? [new ClassifierFreeGuidance(), rule] : [rule];
+            var request = new GenerationRequest { Prompt = "a panda", NegativePrompt = "sunglasses", Width = 64, Height = 64, Steps = 2, MaxSequenceLength = model == "sd15" ? null : 16 };
+            async Task<float[]> Latents(params GuidanceRule[] guidance)
+            {
+                float[] latents = [];
+                await foreach (var step in pipeline.DenoiseAsync(request with { Guidance = new GuidanceSchedule(guidance) }))
+                    latents = step.Latents.ToArray();
+                return latents;
+            }
+
+            float[] plain = await Latents(rules[..^1]);
+            float[] guided = await Latents(rules);
+            Assert.All(guided, value => Assert.True(float.IsFinite(value)));
+            Assert.Equal(rule is ISkipConnection && model != "sd15", plain.AsSpan().SequenceEqual(guided));
+            if (rule.AsNeutral() is { } neutral)
+                Assert.Equal(plain, await Latents([.. rules[..^1], neutral]));
         }
     }
 
