@@ -157,7 +157,7 @@ internal static partial class RulePages
                 _ => "",
             });
         }
-        return Space().Replace(text.ToString(), " ").Trim();
+        return Space().Replace(text.ToString(), " ").Trim().Replace("<", "&lt;", StringComparison.Ordinal);
     }
 
     private static string Table(string[] headings, IEnumerable<string[]> rows)
