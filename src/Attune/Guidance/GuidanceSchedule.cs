@@ -93,11 +93,14 @@ public sealed class GuidanceSchedule
     /// <summary>Fails when a rule that acts on some layers finds none of them in a model, as a misspelt name would.</summary>
     /// <param name="sites">The model's attention layers.</param>
     /// <param name="blocks">The model's blocks that can be left out.</param>
-    /// <exception cref="ArgumentException">A rule's layers select nothing; the message names the rule, and layers of the model.</exception>
-    public void CheckLayers(IEnumerable<AttentionSite> sites, IEnumerable<string> blocks)
+    /// <param name="hasSkips">Whether the model has skip connections (<see cref="ISkipConnection"/>).</param>
+    /// <exception cref="ArgumentException">A rule's layers select nothing, or the model has none of the kind; the message names the rule, and layers of the model.</exception>
+    public void CheckLayers(IEnumerable<AttentionSite> sites, IEnumerable<string> blocks, bool hasSkips = false)
     {
         foreach (var rule in _rules)
         {
+            if (rule is ISkipConnection && !hasSkips)
+                throw new ArgumentException($"{RuleCatalog.NameOf(rule.GetType())} does not act on this model, which has no skip connections: it is made for UNets.");
             bool found = rule is IBlockFilter filter ? blocks.Any(filter.Skips)
                 : rule is not (IAttentionBase or IAttentionCorrection) || sites.Any(site => rule.ActsAt(site.Kind) && rule.Layers.Contains(site));
             if (found)

@@ -97,7 +97,7 @@ public abstract class DiffusionPipeline : IDisposable
     {
         ArgumentNullException.ThrowIfNull(request);
         Check(request);
-        request.Guidance.CheckLayers(Sites, Blocks);
+        request.Guidance.CheckLayers(Sites, Blocks, HasSkipConnections);
         Enter();
         try
         {
@@ -167,6 +167,9 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>The blocks of the denoiser that rules can leave out (<see cref="IBlockFilter"/>).</summary>
     public abstract IEnumerable<string> Blocks { get; }
+
+    /// <summary>Whether the denoiser has skip connections that rules can change (<see cref="ISkipConnection"/>).</summary>
+    public virtual bool HasSkipConnections => false;
 
     /// <summary>The scheduler of requests that name none.</summary>
     public abstract Scheduler Scheduler { get; }

@@ -117,6 +117,9 @@ public class ScheduleTests
         Assert.Contains("transformer_blocks.0.attn", message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => new GuidanceSchedule(RuleCatalog.Parse("slg")).CheckLayers(sites, blocks));
         Assert.Throws<ArgumentException>(() => new GuidanceSchedule(RuleCatalog.Parse("nag")).CheckLayers([sites[1]], blocks));
+        var freeU = new GuidanceSchedule(new FreeU());
+        freeU.CheckLayers(sites, blocks, hasSkips: true);
+        Assert.StartsWith("freeu", Assert.Throws<ArgumentException>(() => freeU.CheckLayers(sites, blocks)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

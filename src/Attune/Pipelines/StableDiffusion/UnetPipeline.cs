@@ -51,6 +51,9 @@ public abstract class UnetPipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override IEnumerable<string> Blocks => _unet.Blocks;
 
+    /// <inheritdoc/>
+    public override bool HasSkipConnections => true;
+
     internal override int LatentChannels => _vae.LatentChannels;
 
     private protected override RequestOptions Takes =>
