@@ -35,6 +35,9 @@ public sealed class GuidedAttention : IAttention
     /// <summary>Attention with effects, whose corrections are added in the given order.</summary>
     public GuidedAttention(params IReadOnlyList<AttentionEffect> effects) => _effects = [.. effects];
 
+    /// <summary>What watches the layers, or null. Without one, nothing is done for it.</summary>
+    public IAttentionProbe? Probe { get; init; }
+
     /// <inheritdoc/>
     public bool ReadsNegativeText(AttentionSite site) => ActsAt(site) && _effects.Any(effect => effect.NeedsNegativeText && effect.Acts(site));
 
@@ -44,7 +47,7 @@ public sealed class GuidedAttention : IAttention
         ArgumentNullException.ThrowIfNull(call);
         var effects = ActsAt(call.Site) ? Array.FindAll(_effects, effect => effect.Acts(call.Site)) : [];
         if (effects.Length == 0)
-            return PlainAttention.Instance.Attend(call);
+            return Probe != null && call.Site.Kind is AttentionKind.Cross or AttentionKind.Joint ? AttendWatched(call, Probe) : PlainAttention.Instance.Attend(call);
 
         using var scope = new TensorScope();
         var output = Tensor.Empty(call.Query.Shape, call.Query.Device);
@@ -59,10 +62,21 @@ public sealed class GuidedAttention : IAttention
         (replaced == null ? facts.Latents : replaced.Evaluate(facts)).CopyTo(guided);
         foreach (var effect in effects)
             effect.Correction?.AddTo(guided, facts);
+        Probe?.Observe(facts, guided, effects);
 
         // Both copies of the latents go on with the guided rows, so that they differ only in how they are modulated.
         foreach (var (start, length) in call.Queries.Runs(TokenKind.NegativeLatent))
             guided.CopyTo(output.Slice(1, start, length));
+        return scope.Keep(output);
+    }
+
+    /// <summary>Plain attention, and facts beside it that are the probe's alone: the output is computed as without a probe, to the bit.</summary>
+    private static Tensor AttendWatched(AttentionCall call, IAttentionProbe probe)
+    {
+        using var scope = new TensorScope();
+        var output = PlainAttention.Instance.Attend(call);
+        using var facts = new AttentionFacts(call) { NeedsParts = true };
+        probe.Observe(facts, output.Slice(1, facts.Start, facts.Length), []);
         return scope.Keep(output);
     }
 

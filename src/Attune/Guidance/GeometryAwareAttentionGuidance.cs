@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Attune.Attention;
+using Attune.Guidance.Diagnostics;
 using Attune.Tensors;
 
 namespace Attune.Guidance;
@@ -24,8 +25,20 @@ public enum GuidanceProjection
 /// With zeta 1 and no bound it is <see cref="PladisGuidance"/> of scale lambda + 1.
 /// </summary>
 [GuidanceName("gag")]
-public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader
+public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader, IDiagnosedRule
 {
+    private static readonly Quantity Gain = new("gag.gain", "Share of the sparse output that points along the discrepancy",
+        "c = r s / s s for each latent token and head: the parallel part of the discrepancy r = s - d in units of s (of the whole row's sparse output with project=row). With zeta 0 the rule multiplies s by 1 + lambda c where eta " +
+        "does not bind. Below 0, sparse attention is the shorter one. Not defined where s is 0 or no text counts.",
+        "the parallel part of the discrepancy is {0} times the sparse output");
+
+    private static readonly Quantity Length = new("gag.length", "Length of G before the bound",
+        "|G| of G = par + zeta orth for each latent token and head, in units of the attention output; eta bounds it.", "G is {0} long")
+    { Minimum = 0 };
+
+    private static readonly Quantity Capped = Quantity.Share("gag.capped", "Rows that eta bounds",
+        "The share of latent tokens and heads whose |G| exceeds eta, among those where text counts.", "eta bounds {0} of the rows");
+
     /// <summary>The amplification: 0 or more; 0 is plain sparse attention. Default 5; 10 is registered for SDXL.</summary>
     [GuidanceParameter("lambda", Range = "[0, inf)")]
     public float Lambda { get; init; } = 5;
@@ -76,6 +89,35 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
         });
     }
 
+    /// <inheritdoc/>
+    public void Measure(AttentionFacts facts, IMeasurements to)
+    {
+        ArgumentNullException.ThrowIfNull(facts);
+        ArgumentNullException.ThrowIfNull(to);
+        var (dense, sparse, mass) = (facts.TextDense, facts.TextSparse(Entmax), facts.TextMass);
+        var whole = Projection == GuidanceProjection.Row ? facts.Latents : null;
+        int heads = dense.Shape[2];
+        double[] gains = new double[dense.Shape[0] * facts.Length * heads];
+        double[] lengths = new double[gains.Length];
+        using var scope = new TensorScope();
+        GuidedRows.For(dense.Flat(), (item, token) =>
+        {
+            for (int head = 0; head < heads; head++)
+            {
+                float share = mass.Row(item, token)[head];
+                var row = whole == null ? default : whole.Row(item, token, head);
+                var (along, square, length) = Products(dense.Row(item, token, head), sparse.Row(item, token, head), row, share);
+                int at = (item * facts.Length + token) * heads + head;
+                gains[at] = share == 0 ? double.NaN : along / square;
+                lengths[at] = share == 0 ? double.NaN : LengthOf(square != 0 ? along / square : 0, square, length);
+            }
+        });
+        to.Add(Gain, gains);
+        to.Add(Length, lengths);
+        to.Add(Capped, (double)lengths.Count(length => length > Eta) / lengths.Count(length => !double.IsNaN(length)));
+        HopfieldEnergy.MeasureSparse(facts, Entmax, Lambda, to);
+    }
+
     /// <summary>
     /// Adds result - d for one head of one row, as a r + b s with two numbers a and b: r, par and orth are never written down. On the full row, r is the text's
     /// share of the discrepancy and s the row with it.
@@ -108,7 +150,7 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
         // The parts are orthogonal: |G|^2 = |par|^2 + zeta^2 (|r|^2 - |par|^2). Where s is 0 there is no direction, and par is 0.
         double parallel = square != 0 ? along / square : 0;
         double zeta = Zeta;
-        double norm = Math.Sqrt(parallel * parallel * square * (1 - zeta * zeta) + zeta * zeta * length);
+        double norm = LengthOf(parallel, square, length);
         double gain = Lambda * (norm > Eta ? Eta / norm : 1);
         double outer = full ? 1 : mass;
         var a = Vector256.Create((float)(outer * (1 + gain * zeta)));
@@ -118,6 +160,13 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
             var r = (s[i] - d[i]) * inner;
             target[i] += a * r + b * (full ? z[i] + r : s[i]);
         }
+    }
+
+    /// <summary>|G| of the parallel share, s s and r r.</summary>
+    private double LengthOf(double parallel, double square, double length)
+    {
+        double zeta = Zeta;
+        return Math.Sqrt(parallel * parallel * square * (1 - zeta * zeta) + zeta * zeta * length);
     }
 
     /// <summary>The products r s, s s and r r where float32 cannot hold squares.</summary>

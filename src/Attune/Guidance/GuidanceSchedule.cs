@@ -66,15 +66,17 @@ public sealed class GuidanceSchedule
     public StepGuidance At(int step, int steps) => At(new StepPoint(step, steps, double.NaN, double.NaN));
 
     /// <summary>What a step needs.</summary>
-    public StepGuidance At(StepPoint point)
+    /// <param name="point">Where the run stands.</param>
+    /// <param name="probe">What watches the attention layers of the pass for the prompt, or null.</param>
+    public StepGuidance At(StepPoint point, IAttentionProbe? probe = null)
     {
         var active = Array.FindAll(_rules, rule => !rule.IsNeutral && rule.ActsIn(point));
-        if (active.Length == 0)
+        if (active.Length == 0 && probe == null)
             return new StepGuidance(Steering.Plain, false, [], []);
         var skips = active.OfType<ISkipConnection>().SingleOrDefault();
         var effects = active.Where(rule => rule is IAttentionBase or IAttentionCorrection && !IsPerturbing(rule)).Select(EffectOf).ToArray();
         var plain = skips == null ? Steering.Plain : new Steering(PlainAttention.Instance, Skips: skips);
-        var steering = effects.Length == 0 ? plain : new Steering(new GuidedAttention(effects), active.Any(rule => rule.ForksLatents), Skips: skips);
+        var steering = effects.Length == 0 && probe == null ? plain : new Steering(new GuidedAttention(effects) { Probe = probe }, active.Any(rule => rule.ForksLatents), Skips: skips);
 
         var passes = new List<GuidancePass>();
         foreach (var kind in new[] { PassKinds.Negative, PassKinds.Empty })

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Attune.Attention;
+using Attune.Guidance.Diagnostics;
 using Attune.Tensors;
 
 namespace Attune.Guidance;
@@ -23,8 +24,16 @@ public enum LatentSharing
 [GuidanceName("nag")]
 [GuidanceAlias("nag_scale", "scale", Offset = -1)]
 [GuidanceAlias("nag_end", "steps", Factor = -1000, Offset = 1000, Form = "t:{0}-")]
-public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorrection
+public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorrection, IDiagnosedRule
 {
+    private static readonly Quantity Clipped = Quantity.Share("nag.clipped", "Tokens that tau clips",
+        "The share of latent tokens whose norm ratio R exceeds tau, so that the extrapolated output is shortened to tau times the original.", "tau clips {0} of the tokens");
+
+    private static readonly Quantity Ratio = new("nag.ratio", "Norm ratio R before clipping",
+        "R = |Z~| / |Z+| for each latent token, over all heads, in the rule's norm, with Z~ = Z+ + phi (Z+ - Z-). 1: extrapolation changes no norm. Not defined where Z+ is 0.",
+        "extrapolation makes the output {0} times as long")
+    { Minimum = 0 };
+
     /// <summary>phi, the extrapolation: 0 or more; 0 is off. The authors' code calls phi + 1 <c>nag_scale</c>. Default 4 (the paper, FLUX).</summary>
     [GuidanceParameter("scale", "phi", Range = "[0, inf)")]
     public float Scale { get; init; } = 4;
@@ -68,6 +77,26 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
             GuidedRows.For(target, (item, token) => AddToToken<Squares>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
         else
             GuidedRows.For(target, (item, token) => AddToToken<Magnitudes>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
+    }
+
+    /// <inheritdoc/>
+    public void Measure(AttentionFacts facts, IMeasurements to)
+    {
+        ArgumentNullException.ThrowIfNull(facts);
+        ArgumentNullException.ThrowIfNull(to);
+        using var scope = new TensorScope();
+        var (positive, negative) = (facts.Latents.Flat(), facts.NegativeLatents.Flat());
+        var ratios = new double[positive.Shape[0] * facts.Length];
+        int clipped = 0;
+        GuidedRows.For(positive, (item, token) =>
+        {
+            var (plain, extrapolated) = Norm == 2 ? Norms<Squares>(positive.Row(item, token), negative.Row(item, token)) : Norms<Magnitudes>(positive.Row(item, token), negative.Row(item, token));
+            ratios[item * facts.Length + token] = extrapolated / plain;
+            if (extrapolated > Tau * plain)
+                Interlocked.Increment(ref clipped);
+        });
+        to.Add(Clipped, (double)clipped / ratios.Length);
+        to.Add(Ratio, ratios);
     }
 
     /// <summary>Adds alpha (Z^ - Z+) for one token, as alpha ((c - 1) Z+ + c phi (Z+ - Z-)) with c = min(R, tau) / R: exactly 0 where guidance is.</summary>

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Attune.Attention;
+using Attune.Guidance.Diagnostics;
 using Attune.Tensors;
 
 namespace Attune.Guidance;
@@ -10,7 +11,7 @@ namespace Attune.Guidance;
 /// d + scale (s - d). In joint attention this happens to the text's share m of a row: the correction is m scale (s - d). Needs no negative prompt.
 /// </summary>
 [GuidanceName("pladis")]
-public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader
+public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader, IDiagnosedRule
 {
     /// <summary>The extrapolation: 0 or more; 0 is off, 1 is sparse attention. Default 2; the authors advise 1.5 to 2.</summary>
     [GuidanceParameter("scale", "pladis_scale", Range = "[0, inf)")]
@@ -48,5 +49,13 @@ public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISpars
                     sums[i] += weight * (s[i] - d[i]);
             }
         });
+    }
+
+    /// <inheritdoc/>
+    public void Measure(AttentionFacts facts, IMeasurements to)
+    {
+        ArgumentNullException.ThrowIfNull(facts);
+        ArgumentNullException.ThrowIfNull(to);
+        HopfieldEnergy.MeasureSparse(facts, Entmax, Scale - 1, to);
     }
 }

@@ -1,4 +1,5 @@
 using Attune.Attention;
+using Attune.Guidance.Diagnostics;
 using Attune.Tensors;
 
 namespace Attune.Guidance;
@@ -10,8 +11,12 @@ namespace Attune.Guidance;
 /// 1.7 and offset 0.2 for Wan, and says that it does not work on FLUX dev.
 /// </summary>
 [GuidanceName("vsf")]
-public sealed record ValueSignFlip : GuidanceRule, IAttentionBase
+public sealed record ValueSignFlip : GuidanceRule, IAttentionBase, IDiagnosedRule
 {
+    private static readonly Quantity Flipped = Quantity.Share("vsf.share", "Attention that the flipped values get",
+        "The share of a latent token's softmax weights, the negative prompt's keys among them with the offset, that falls on the negative prompt, for each token and head. Scale times this share of the negative output is subtracted.",
+        "latents give {0} of their attention to the negative prompt");
+
     /// <summary>What the negative prompt's values are multiplied with, the sign aside: 0 or more. Default 3.5.</summary>
     [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 3.5f;
@@ -32,5 +37,17 @@ public sealed record ValueSignFlip : GuidanceRule, IAttentionBase
         var flipped = negative.Output.Affine(-Scale);
         positive.Output.Device.MergeAttention(positive.Output, positive.LogSumExp, flipped, negative.LogSumExp.Affine(1, -Offset), flipped, null);
         return scope.Keep(flipped);
+    }
+
+    /// <inheritdoc/>
+    public void Measure(AttentionFacts facts, IMeasurements to)
+    {
+        ArgumentNullException.ThrowIfNull(facts);
+        ArgumentNullException.ThrowIfNull(to);
+        var (positive, negative) = (facts.LatentsPartial.LogSumExp, facts.OverNegativeText.LogSumExp);
+        double[] shares = new double[positive.Count];
+        for (int i = 0; i < shares.Length; i++)
+            shares[i] = 1 / (1 + Math.Exp((double)positive.Span[i] - (negative.Span[i] - Offset)));
+        to.Add(Flipped, shares);
     }
 }

@@ -1,4 +1,5 @@
 using Attune.Guidance;
+using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
 using Attune.Schedulers;
 using Attune.Tensors;
@@ -34,6 +35,9 @@ public sealed record GenerationRequest
 
     /// <summary>The guidance rules.</summary>
     public GuidanceSchedule Guidance { get; init; } = GuidanceSchedule.None;
+
+    /// <summary>Collects what guidance does, layer by layer and step by step; null for nothing, at no cost. It takes one run, and changes no bit of its result.</summary>
+    public GuidanceTrace? Trace { get; init; }
 
     /// <summary>The guidance scale that some models embed (FLUX.1-dev); not classifier-free guidance.</summary>
     public float? GuidanceScale { get; init; }

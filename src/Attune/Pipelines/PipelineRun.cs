@@ -107,7 +107,8 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
     {
         using var scope = new TensorScope();
         var point = new StepPoint(step, Steps, Schedule.TimestepOf(step), Schedule.SigmaOf(step));
-        var guidance = Request.Guidance.At(point);
+        Request.Trace?.Begin(point);
+        var guidance = Request.Guidance.At(point, Request.Trace);
         var positive = Predict(step, Positive, guidance.ReadsNegativeText ? Negative : null, guidance.Steering, cancellation);
         Tensor? PredictPlain(PassKinds kind, Conditioning? conditioning) =>
             guidance.Passes.FirstOrDefault(pass => pass.Kind == kind) is { } pass ? Predict(step, conditioning!, null, pass.Steering, cancellation) : null;
@@ -121,6 +122,7 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         foreach (var pass in guidance.Passes.Where(pass => pass.Kind == PassKinds.Perturbed))
             facts.SetPerturbed(pass.Rule!, Predict(step, Positive, null, pass.Steering, cancellation));
         var prediction = guidance.Combine(facts);
+        Request.Trace?.Observe(facts, guidance, prediction);
         Replace(ref _stepNoise, null);
         var next = Schedule.Step(prediction, step, Latents, () =>
         {

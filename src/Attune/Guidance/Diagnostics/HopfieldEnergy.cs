@@ -1,0 +1,265 @@
+using System.Numerics.Tensors;
+using Attune.Attention;
+using Attune.Tensors;
+using Tensor = Attune.Tensors.Tensor;
+
+namespace Attune.Guidance.Diagnostics;
+
+/// <summary>
+/// Attention over the prompt's text as one update of a modern Hopfield network (Ramsauer et al., arXiv 2008.02217): the query is the state xi, the keys are the stored
+/// patterns X, beta is the scale of the logits z = beta X xi (plus a mask's bias). With softmax, T(xi) = X' softmax(z) and E(xi) = -lse(z) / beta + xi xi / 2; with
+/// alpha-entmax (Hu et al., arXiv 2309.12673), T(xi) = X' entmax(z) and E(xi) = -Psi(z) / beta + xi xi / 2, Psi(z) = p z + (1 - sum p^alpha) / (alpha (alpha - 1)) at p = entmax(z). An update
+/// never raises its energy. Constants that do not depend on the state are left out. Everything is computed in double precision, for each head of at most 256 tokens of a
+/// sample, evenly chosen.
+/// </summary>
+internal static class HopfieldEnergy
+{
+    /// <summary>How many tokens of a sample are looked at.</summary>
+    internal const int TokensPerSample = 256;
+
+    private const string Sampled = " For each head of at most 256 evenly chosen latent tokens; in squared units of the keys, without constants.";
+    private const string Distances = " For each head of at most 256 evenly chosen latent tokens, in units of the keys.";
+
+    internal static readonly Quantity DenseBefore = new("hopfield.before", "Hopfield energy of the query",
+        "E(q) = -lse(beta K q) / beta + q q / 2 over the prompt's keys K." + Sampled, "the query's energy is {0}");
+
+    internal static readonly Quantity DenseAfter = new("hopfield.after", "Hopfield energy after one update",
+        "E(T(q)) with T(q) = K' softmax(beta K q), the query's plain attention over the keys." + Sampled, "one update brings the energy to {0}");
+
+    internal static readonly Quantity DenseFall = new("hopfield.fall", "Fall of the Hopfield energy in one update",
+        "E(q) - E(T(q)), never below 0: how far from a retrieved pattern the query is." + Sampled, "one update lowers the energy by {0}")
+    { Minimum = 0 };
+
+    internal static readonly Quantity SparseBefore = new("entmax.before", "Sparse Hopfield energy of the query",
+        "E_a(q) = -Psi(beta K q) / beta + q q / 2, Psi the conjugate of the entropy that alpha-entmax goes with." + Sampled, "the query's sparse energy is {0}");
+
+    internal static readonly Quantity SparseAfter = new("entmax.after", "Sparse Hopfield energy after one sparse update",
+        "E_a(T_a(q)) with T_a(q) = K' entmax(beta K q), the query's sparse attention over the keys." + Sampled, "one sparse update brings the sparse energy to {0}");
+
+    internal static readonly Quantity SparseFall = new("entmax.fall", "Fall of the sparse Hopfield energy in one sparse update",
+        "E_a(q) - E_a(T_a(q)), never below 0." + Sampled, "one sparse update lowers the sparse energy by {0}")
+    { Minimum = 0 };
+
+    internal static readonly Quantity Support = new("entmax.support", "Text tokens that sparse attention keeps",
+        "How many tokens of the prompt get a weight above 0 from alpha-entmax, for each latent token and head; with padding the prompt's tokens include it.",
+        "sparse attention keeps {0} text tokens")
+    { Minimum = 0 };
+
+    internal static readonly Quantity DenseResidual = new("anderson.dense", "Residual of the dense update",
+        "|T(q) - q|, T(q) = K' softmax(beta K q): the residual of the fixed-point iteration that attention is a step of." + Distances, "the dense update moves the query by {0}")
+    { Minimum = 0 };
+
+    internal static readonly Quantity SparseResidual = new("anderson.sparse", "Residual of the sparse update",
+        "|T_a(q) - q|, T_a(q) = K' entmax(beta K q)." + Distances, "the sparse update moves the query by {0}")
+    { Minimum = 0 };
+
+    internal static readonly Quantity StepResidual = new("anderson.step", "Residual of the Anderson step with the rule's coefficient",
+        "|T_a(q) + c (T_a(q) - T(q)) - q| with the rule's fixed coefficient c (PLADIS scale - 1, GAG lambda), before any projection and bound." + Distances, "the extrapolated update moves the query by {0}")
+    { Minimum = 0 };
+
+    internal static readonly Quantity Coefficient = new("anderson.coefficient", "Coefficient that Anderson acceleration would choose",
+        "The c that makes |T_a(q) + c (T_a(q) - T(q)) - q| least: -f g / (g g) with f = T_a(q) - q and g = T_a(q) - T(q), that is minus theta of AA(1) with the dense update as the earlier and the sparse one as the later " +
+        "iterate. The rule uses a fixed one instead. Not defined where both updates agree. For each head of at most 256 evenly chosen latent tokens.",
+        "Anderson acceleration would choose {0}");
+
+    /// <summary>The energy of softmax attention.</summary>
+    public static void MeasureDense(AttentionFacts facts, IMeasurements to)
+    {
+        if (Evaluate(facts, 1, 0) is not { } states)
+            return;
+        to.Add(DenseBefore, states.Select(state => state.Dense.Before));
+        to.Add(DenseAfter, states.Select(state => state.Dense.After));
+        to.Add(DenseFall, states.Select(state => Fall(state.Dense)));
+    }
+
+    /// <summary>What rules have in common that extrapolate from dense to sparse attention: the support, the sparse energy, and the residuals of the step.</summary>
+    /// <param name="facts">The facts of the call.</param>
+    /// <param name="alpha">The alpha of entmax, above 1.</param>
+    /// <param name="coefficient">c in T_a + c (T_a - T).</param>
+    /// <param name="to">Takes the numbers.</param>
+    public static void MeasureSparse(AttentionFacts facts, float alpha, double coefficient, IMeasurements to)
+    {
+        to.Add(Support, Array.ConvertAll(facts.SupportSize(alpha).ToArray(), value => (double)value));
+        if (Evaluate(facts, alpha, coefficient) is not { } states)
+            return;
+        to.Add(SparseBefore, states.Select(state => state.Sparse.Before));
+        to.Add(SparseAfter, states.Select(state => state.Sparse.After));
+        to.Add(SparseFall, states.Select(state => Fall(state.Sparse)));
+        to.Add(DenseResidual, states.Select(state => state.DenseResidual));
+        to.Add(SparseResidual, states.Select(state => state.SparseResidual));
+        to.Add(StepResidual, states.Select(state => state.StepResidual));
+        to.Add(Coefficient, states.Select(state => state.Coefficient));
+    }
+
+    private static void Add(this IMeasurements to, Quantity quantity, IEnumerable<double> values) => to.Add(quantity, values.ToArray());
+
+    /// <summary>Energies of states near a fixed point differ by less than they round.</summary>
+    private static double Fall((double Before, double After) energy) =>
+        Math.Abs(energy.Before - energy.After) <= 1e-12 * Math.Abs(energy.Before) ? 0 : energy.Before - energy.After;
+
+    /// <summary>One query of one head. Without text that counts, all is NaN.</summary>
+    private readonly record struct State((double Before, double After) Dense, (double Before, double After) Sparse, double DenseResidual, double SparseResidual, double StepResidual, double Coefficient)
+    {
+        public static State None { get; } = new((double.NaN, double.NaN), (double.NaN, double.NaN), double.NaN, double.NaN, double.NaN, double.NaN);
+    }
+
+    /// <summary>The states of the chosen tokens; null where attention is no such update: no text, text in several runs, or capped logits.</summary>
+    private static State[]? Evaluate(AttentionFacts facts, double alpha, double coefficient)
+    {
+        var call = facts.Call;
+        if (call.Keys.Runs(TokenKind.Text) is not [var (first, count)] || facts.Length == 0 || call.Mask is { SoftCap: > 0 } || !(call.Scale > 0))
+            return null;
+        var (query, key) = (facts.Query, facts.Key);
+        var (batch, heads, group) = (query.Shape[0], query.Shape[2], query.Shape[2] / key.Shape[2]);
+        int stride = (facts.Length + TokensPerSample - 1) / TokensPerSample;
+        int tokens = (facts.Length + stride - 1) / stride;
+        var states = new State[batch * heads * tokens];
+        Workers.For(batch * heads, index =>
+        {
+            var (item, head) = (index / heads, index % heads);
+            int keyItem = key.Shape[0] == 1 ? 0 : item;
+            var positions = new List<int>(count);
+            for (int at = first; at < first + count; at++)
+            {
+                if (call.Mask?.Keys is not { } counts || counts.Row(counts.Shape[0] == 1 ? 0 : item)[at] != 0)
+                    positions.Add(at);
+            }
+            double[][] patterns = [.. positions.Select(at => ToDouble(key.Row(keyItem, at, head / group)))];
+            for (int i = 0; i < tokens; i++)
+            {
+                int row = facts.Start + i * stride;
+                double[] bias = Bias(call.Mask?.Bias, item, head, row, positions);
+                var update = new Update(patterns, bias, call.Scale, ToDouble(query.Row(item, row, head)));
+                states[index * tokens + i] = update.Evaluate(alpha, coefficient);
+            }
+        });
+        return states;
+    }
+
+    private static double[] Bias(Tensor? bias, int item, int head, int row, List<int> positions)
+    {
+        var values = new double[positions.Count];
+        if (bias == null)
+            return values;
+        var added = bias.Row(bias.Shape[0] == 1 ? 0 : item, bias.Shape[1] == 1 ? 0 : head, row);
+        for (int i = 0; i < values.Length; i++)
+            values[i] = added[positions[i]];
+        return values;
+    }
+
+    private static double[] ToDouble(ReadOnlySpan<float> values)
+    {
+        var result = new double[values.Length];
+        TensorPrimitives.ConvertTruncating<float, double>(values, result);
+        return result;
+    }
+
+    /// <summary>The update of one state.</summary>
+    private readonly struct Update(double[][] patterns, double[] bias, double beta, double[] state)
+    {
+        public State Evaluate(double alpha, double coefficient)
+        {
+            double[] logits = Logits(state);
+            if (logits.Length == 0 || double.IsNegativeInfinity(TensorPrimitives.Max<double>(logits)))
+                return State.None;
+            double[] denseWeights = Weights(logits, 1);
+            double[] dense = Retrieve(denseWeights);
+            var denseEnergy = (Energy(state, logits, denseWeights, 1), EnergyOf(dense, 1));
+            if (alpha == 1)
+                return State.None with { Dense = denseEnergy };
+
+            double[] sparseWeights = Weights(logits, alpha);
+            double[] sparse = Retrieve(sparseWeights);
+            var sparseEnergy = (Energy(state, logits, sparseWeights, alpha), EnergyOf(sparse, alpha));
+            double along = 0;
+            double square = 0;
+            double length = 0;
+            for (int i = 0; i < state.Length; i++)
+            {
+                double f = sparse[i] - state[i];
+                double g = sparse[i] - dense[i];
+                along += f * g;
+                square += g * g;
+                length += (f + coefficient * g) * (f + coefficient * g);
+            }
+            return new State(denseEnergy, sparseEnergy, TensorPrimitives.Distance<double>(dense, state), TensorPrimitives.Distance<double>(sparse, state), Math.Sqrt(length), -along / square);
+        }
+
+        private double[] Logits(double[] at)
+        {
+            var logits = new double[patterns.Length];
+            for (int i = 0; i < logits.Length; i++)
+                logits[i] = beta * TensorPrimitives.Dot<double>(patterns[i], at) + bias[i];
+            return logits;
+        }
+
+        private double[] Retrieve(double[] weights)
+        {
+            var sum = new double[state.Length];
+            for (int i = 0; i < weights.Length; i++)
+            {
+                if (weights[i] != 0)
+                    TensorPrimitives.MultiplyAdd<double>(patterns[i], weights[i], sum, sum);
+            }
+            return sum;
+        }
+
+        private double EnergyOf(double[] at, double alpha)
+        {
+            double[] logits = Logits(at);
+            return Energy(at, logits, Weights(logits, alpha), alpha);
+        }
+
+        /// <summary>The conjugate at the weights that attain it: p z + entropy, which for softmax is the log-sum-exp.</summary>
+        private double Energy(double[] at, double[] logits, double[] weights, double alpha)
+        {
+            double conjugate = 0;
+            double powers = 0;
+            for (int i = 0; i < weights.Length; i++)
+            {
+                double weight = weights[i];
+                if (weight == 0)
+                    continue;
+                conjugate += weight * logits[i];
+                powers += alpha == 1 ? -weight * Math.Log(weight) : Math.Pow(weight, alpha);
+            }
+            conjugate += alpha == 1 ? powers : (1 - powers) / (alpha * (alpha - 1));
+            return -conjugate / beta + TensorPrimitives.Dot<double>(at, at) / 2;
+        }
+    }
+
+    /// <summary>alpha-entmax of logits of which one is finite, its threshold found by bisection; softmax for 1.</summary>
+    private static double[] Weights(double[] logits, double alpha)
+    {
+        double maximum = TensorPrimitives.Max<double>(logits);
+        var weights = new double[logits.Length];
+        double total = 0;
+        if (alpha == 1)
+        {
+            for (int i = 0; i < weights.Length; i++)
+                total += weights[i] = Math.Exp(logits[i] - maximum);
+        }
+        else
+        {
+            // Below (alpha - 1) (z - maximum) = -1 no logit has a weight, whatever the threshold is.
+            int[] near = [.. Enumerable.Range(0, logits.Length).Where(i => (alpha - 1) * (logits[i] - maximum) > -1)];
+            double Sum(double threshold)
+            {
+                double sum = 0;
+                foreach (int i in near)
+                    sum += weights[i] = Math.Pow(Math.Max((alpha - 1) * (logits[i] - maximum) - threshold, 0), 1 / (alpha - 1));
+                return sum;
+            }
+
+            var (low, high) = (-1.0, 0.0);
+            for (int step = 0; step < 54; step++)
+            {
+                double middle = (low + high) / 2;
+                (low, high) = Sum(middle) >= 1 ? (middle, high) : (low, middle);
+            }
+            total = Sum(low);
+        }
+        TensorPrimitives.Divide<double>(weights, total, weights);
+        return weights;
+    }
+}
