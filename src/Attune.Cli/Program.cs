@@ -4,6 +4,6 @@ using Attune.Cli.Commands;
 
 var root = new RootCommand("Attune generates images with diffusion models and steers them in attention space.")
 {
-    GenerateCommand.Create(), VerifyCommand.Create(), BenchCommand.Create(), InspectCommand.Create(), PresetsCommand.Create(),
+    GenerateCommand.Create(), TraceCommand.Create(), VerifyCommand.Create(), BenchCommand.Create(), InspectCommand.Create(), PresetsCommand.Create(),
 };
 return await Application.RunAsync(root, args).ConfigureAwait(false);

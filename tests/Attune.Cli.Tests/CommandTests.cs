@@ -83,6 +83,7 @@ public class CommandTests
     [InlineData("tau is 0.5, expected at least 1", "generate", "a panda", "--guidance", "nag:tau=0.5")]
     [InlineData("does not exist", "generate", "a panda", "--model", "/no/such/folder")]
     [InlineData("Width is 60 pixels, expected a positive multiple of 16", "generate", "a panda", "--size", "60x64")]
+    [InlineData("--html: the folder", "trace", "a panda", "--html", "/no/such/folder/trace.html")]
     [InlineData("does not exist", "inspect", "/no/such/folder")]
     [InlineData("'nix' is no family of models that has presets", "presets", "nix")]
     [InlineData("'nix' is no family of models that has presets", "generate", "a panda", "--preset", "nix")]

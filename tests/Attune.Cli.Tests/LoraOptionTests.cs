@@ -12,7 +12,7 @@ public class LoraOptionTests
     [InlineData(@"C:\style.safetensors", @"C:\style.safetensors", 1f)]
     [InlineData("style:v2", "style:v2", 1f)]
     [InlineData("style:NaN", "style:NaN", 1f)]
-    public void File_and_scale(string text, string path, float scale) => Assert.Equal(new LoraWeights(path, scale), GenerateCommand.ParseLora(text));
+    public void File_and_scale(string text, string path, float scale) => Assert.Equal(new LoraWeights(path, scale), RequestOptions.ParseLora(text));
 
     /// <summary>A LoRA file for a UNet on FLUX: refused, or ignored with a warning, which leaves the image as it is but for what the file names.</summary>
     [Fact]
