@@ -54,7 +54,7 @@ internal static class HeatMap
         bool written = width >= value.Length * CharacterWidth + 8 && height >= 15;
         yield return Element("g", [],
             Element("title", [], $"{place}\n{StepName(table, step)}\n{(cell.Count == 1 ? "" : "mean ")}{value}{spread}"),
-            Element("rect", [("x", x), ("y", y), ("width", width), ("height", height), ("fill", color), ("class", "cell")]),
+            Element("rect", [("x", x), ("y", y), ("width", width), ("height", height), ("fill", color)]),
             written ? Label(x + width / 2, y + height / 2 + 3.5, isLight ? "in dark" : "in light", "middle", value) : null);
     }
 

@@ -24,13 +24,13 @@ internal sealed class Scale
     public static Scale Around(double low, double high, Quantity quantity)
     {
         // A range that is nothing beside its values would show rounding as if it were a course.
-        double least = Math.Max(Math.Max(Math.Abs(low), Math.Abs(high)) * 1e-4, 1e-12);
-        if (high - low < least)
-            (low, high) = (low - least, high + least);
+        double size = Math.Max(Math.Abs(low), Math.Abs(high));
+        if (high - low <= size * 1e-4)
+            (low, high) = size == 0 ? (0, 1) : (low - size / 2, high + size / 2);
         double step = RoundUp((high - low) / 5);
         double first = Math.Floor(low / step + 1e-9) * step;
         double last = Math.Ceiling(high / step - 1e-9) * step;
-        if (first < quantity.Minimum && quantity.Minimum <= low)
+        if (first < quantity.Minimum)
             first = quantity.Minimum;
         if (last > quantity.Maximum)
             last = quantity.Maximum;
@@ -50,9 +50,9 @@ internal sealed class Scale
         if (Math.Abs(shown) < step * 1e-6)
             return "0" + suffix;
         if (Math.Max(Math.Abs(Low), Math.Abs(High)) is < 1e-3 or >= 1e6)
-            return shown.ToString("0.##e0", CultureInfo.InvariantCulture) + suffix;
+            return Typeset(shown.ToString("0.##e0", CultureInfo.InvariantCulture)) + suffix;
         int decimals = Math.Clamp((int)Math.Ceiling(-Math.Log10(step) - 1e-9), 0, 9);
-        return shown.ToString("F" + decimals.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture) + suffix;
+        return Typeset(shown.ToString(FormattableString.Invariant($"F{decimals}"), CultureInfo.InvariantCulture)) + suffix;
     }
 
     private static string Digits(double value)
@@ -67,8 +67,11 @@ internal sealed class Scale
             < 100 => "0.#",
             _ => "0",
         };
-        return value.ToString(form, CultureInfo.InvariantCulture).Replace('-', '\u2212');
+        return Typeset(value.ToString(form, CultureInfo.InvariantCulture));
     }
+
+    /// <summary>With a minus as long as a plus, not a hyphen.</summary>
+    private static string Typeset(string number) => number.Replace('-', '\u2212');
 
     private static double RoundUp(double value)
     {

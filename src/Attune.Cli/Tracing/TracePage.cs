@@ -119,7 +119,7 @@ internal static partial class TracePage
     private static XElement Section(TraceReport report, string title, string introduction, TraceTable[] tables) => Element("section", [],
         Element("h2", [], title),
         introduction.Length == 0 ? null : Classed("p", "introduction", introduction),
-        tables.Select(table => Card(report, table)));
+        tables.All(table => table.Layers.Count == 0) ? Classed("div", "pairs", tables.Select(table => Card(report, table))) : tables.Select(table => Card(report, table)));
 
     private static XElement Card(TraceReport report, TraceTable table)
     {
@@ -178,11 +178,13 @@ internal static partial class TracePage
         h3 .whose { margin-left: 10px; font-weight: 400; }
         .panel { padding: 20px 22px; margin-bottom: 16px; }
         .introduction { margin: 0 0 14px; color: var(--muted); max-width: 76ch; }
+        .pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 16px; margin-bottom: 16px; }
+        .pairs .panel { margin: 0; }
         h2 + article { margin-top: 14px; }
         .says { margin: 0 0 14px; max-width: 92ch; }
         .definition { margin: 14px 0 0; padding-top: 12px; border-top: 1px solid var(--rule); font-size: 13px; color: var(--muted); max-width: 110ch; }
-        .plots { display: flex; flex-wrap: wrap; gap: 20px 28px; align-items: flex-start; }
-        .lines { display: flex; flex-wrap: wrap; gap: 16px 28px; flex: 1 1 400px; min-width: 0; }
+        .plots { display: flex; width: 100%; flex-wrap: wrap; gap: 20px 28px; align-items: flex-start; }
+        .lines { display: flex; flex-wrap: wrap; gap: 16px 28px; flex: 1 1 320px; min-width: 0; }
         figure { margin: 0; min-width: 0; max-width: 100%; }
         figcaption { font-size: 12px; color: var(--muted); margin-bottom: 4px; }
         svg { display: block; max-width: 100%; height: auto; }
@@ -192,8 +194,8 @@ internal static partial class TracePage
         svg text.in { font-size: 10.5px; pointer-events: none; }
         svg text.dark { fill: #14181f; }
         svg text.light { fill: #ffffff; }
-        .cell { stroke: var(--panel); stroke-width: 0.6; }
-        g:hover .cell { stroke: var(--ink); stroke-width: 1.6; }
+        svg g rect { stroke: var(--panel); stroke-width: 0.4; }
+        svg g:hover rect { stroke: var(--ink); stroke-width: 1.6; }
         .frame { fill: none; stroke: var(--rule); }
         .grid { stroke: var(--grid); stroke-width: 1; }
         .band { fill: var(--band); }

@@ -32,8 +32,7 @@ internal static class TraceSummary
         text += $" Least: {Write(least.Mean)} ({Place(least)}). Greatest: {Write(greatest.Mean)} ({Place(greatest)}).";
         if (names.Length > 0 && table.BySteps is [var first, .., var last])
         {
-            string course = Write(first.Mean) == Write(last.Mean) ? "ends where it began" : last.Mean > first.Mean ? $"rises from {Write(first.Mean)} to {Write(last.Mean)}" : $"falls from {Write(first.Mean)} to {Write(last.Mean)}";
-            text += $" From the first step to the last it {course}.";
+            text += Write(first.Mean) == Write(last.Mean) ? " The last step is as the first." : $" Over the steps it {(last.Mean > first.Mean ? "rises" : "falls")} from {Write(first.Mean)} to {Write(last.Mean)}.";
         }
         return text;
     }
