@@ -162,15 +162,12 @@ internal static class HopfieldEnergy
             double[] logits = Logits(state);
             if (logits.Length == 0 || double.IsNegativeInfinity(TensorPrimitives.Max<double>(logits)))
                 return State.None;
-            double[] denseWeights = Weights(logits, 1);
-            double[] dense = Retrieve(denseWeights);
-            var denseEnergy = (Energy(state, logits, denseWeights, 1), EnergyOf(dense, 1));
+            var (dense, denseBefore) = Apply(state, logits, 1);
+            var denseEnergy = (denseBefore, Energy(dense, 1));
             if (alpha == 1)
                 return State.None with { Dense = denseEnergy };
 
-            double[] sparseWeights = Weights(logits, alpha);
-            double[] sparse = Retrieve(sparseWeights);
-            var sparseEnergy = (Energy(state, logits, sparseWeights, alpha), EnergyOf(sparse, alpha));
+            var (sparse, sparseBefore) = Apply(state, logits, alpha);
             double along = 0;
             double square = 0;
             double length = 0;
@@ -182,7 +179,7 @@ internal static class HopfieldEnergy
                 square += g * g;
                 length += (f + coefficient * g) * (f + coefficient * g);
             }
-            return new State(denseEnergy, sparseEnergy, TensorPrimitives.Distance<double>(dense, state), TensorPrimitives.Distance<double>(sparse, state), Math.Sqrt(length), -along / square);
+            return new State(denseEnergy, (sparseBefore, Energy(sparse, alpha)), TensorPrimitives.Distance<double>(dense, state), TensorPrimitives.Distance<double>(sparse, state), Math.Sqrt(length), -along / square);
         }
 
         private double[] Logits(double[] at)
@@ -193,73 +190,98 @@ internal static class HopfieldEnergy
             return logits;
         }
 
-        private double[] Retrieve(double[] weights)
+        /// <summary>The updated state, and the energy of the one before.</summary>
+        private (double[] Updated, double Energy) Apply(double[] at, double[] logits, double alpha)
         {
-            var sum = new double[state.Length];
+            var weights = new double[logits.Length];
+            double conjugate = Conjugate(logits, alpha, weights);
+            var sum = new double[at.Length];
             for (int i = 0; i < weights.Length; i++)
             {
                 if (weights[i] != 0)
                     TensorPrimitives.MultiplyAdd<double>(patterns[i], weights[i], sum, sum);
             }
-            return sum;
+            return (sum, EnergyOf(at, conjugate));
         }
 
-        private double EnergyOf(double[] at, double alpha)
+        private double Energy(double[] at, double alpha)
         {
             double[] logits = Logits(at);
-            return Energy(at, logits, Weights(logits, alpha), alpha);
+            return EnergyOf(at, Conjugate(logits, alpha, new double[logits.Length]));
         }
 
-        /// <summary>The conjugate at the weights that attain it: p z + entropy, which for softmax is the log-sum-exp.</summary>
-        private double Energy(double[] at, double[] logits, double[] weights, double alpha)
-        {
-            double conjugate = 0;
-            double powers = 0;
-            for (int i = 0; i < weights.Length; i++)
-            {
-                double weight = weights[i];
-                if (weight == 0)
-                    continue;
-                conjugate += weight * logits[i];
-                powers += alpha == 1 ? -weight * Math.Log(weight) : Math.Pow(weight, alpha);
-            }
-            conjugate += alpha == 1 ? powers : (1 - powers) / (alpha * (alpha - 1));
-            return -conjugate / beta + TensorPrimitives.Dot<double>(at, at) / 2;
-        }
+        private double EnergyOf(double[] at, double conjugate) => -conjugate / beta + TensorPrimitives.Dot<double>(at, at) / 2;
     }
 
-    /// <summary>alpha-entmax of logits of which one is finite, its threshold found by bisection; softmax for 1.</summary>
-    private static double[] Weights(double[] logits, double alpha)
+    /// <summary>The greatest p z + entropy, and the weights p that attain it: alpha-entmax; for alpha 1 the log-sum-exp and softmax. One logit is finite.</summary>
+    private static double Conjugate(double[] logits, double alpha, double[] weights)
     {
         double maximum = TensorPrimitives.Max<double>(logits);
-        var weights = new double[logits.Length];
-        double total = 0;
+        TensorPrimitives.Subtract<double>(logits, maximum, weights);
         if (alpha == 1)
         {
-            for (int i = 0; i < weights.Length; i++)
-                total += weights[i] = Math.Exp(logits[i] - maximum);
+            TensorPrimitives.Exp<double>(weights, weights);
+            double sum = TensorPrimitives.Sum<double>(weights);
+            TensorPrimitives.Divide<double>(weights, sum, weights);
+            return maximum + Math.Log(sum);
         }
-        else
-        {
-            // Below (alpha - 1) (z - maximum) = -1 no logit has a weight, whatever the threshold is.
-            int[] near = [.. Enumerable.Range(0, logits.Length).Where(i => (alpha - 1) * (logits[i] - maximum) > -1)];
-            double Sum(double threshold)
-            {
-                double sum = 0;
-                foreach (int i in near)
-                    sum += weights[i] = Math.Pow(Math.Max((alpha - 1) * (logits[i] - maximum) - threshold, 0), 1 / (alpha - 1));
-                return sum;
-            }
 
-            var (low, high) = (-1.0, 0.0);
-            for (int step = 0; step < 54; step++)
-            {
-                double middle = (low + high) / 2;
-                (low, high) = Sum(middle) >= 1 ? (middle, high) : (low, middle);
-            }
-            total = Sum(low);
+        // Below (alpha - 1) (z - maximum) = -1 no logit has a weight, whatever the threshold is.
+        TensorPrimitives.Multiply<double>(weights, alpha - 1, weights);
+        int[] near = [.. Enumerable.Range(0, weights.Length).Where(i => weights[i] > -1)];
+        double[] scaled = Array.ConvertAll(near, i => weights[i]);
+        Array.Clear(weights);
+        double exponent = 1 / (alpha - 1);
+        double threshold = Threshold(scaled, exponent);
+        double total = 0;
+        for (int i = 0; i < near.Length; i++)
+            total += weights[near[i]] = Power(Math.Max(scaled[i] - threshold, 0), exponent);
+        double along = 0;
+        double powers = 0;
+        foreach (int i in near)
+        {
+            weights[i] /= total;
+            along += weights[i] * logits[i];
+            powers += Power(weights[i], alpha);
         }
-        TensorPrimitives.Divide<double>(weights, total, weights);
-        return weights;
+        return along + (1 - powers) / (alpha * (alpha - 1));
     }
+
+    /// <summary>Where the powers of what rises above a threshold sum to 1: by Newton's method, by halving where that leaves the interval that holds it.</summary>
+    private static double Threshold(double[] scaled, double exponent)
+    {
+        var (low, high) = (-1.0, 0.0);
+        double at = low;
+        for (int step = 0; step < 100 && high - low > 1e-16; step++)
+        {
+            double sum = 0;
+            double slope = 0;
+            foreach (double value in scaled)
+            {
+                double above = value - at;
+                if (above <= 0)
+                    continue;
+                double power = Power(above, exponent);
+                sum += power;
+                slope += power / above;
+            }
+            if (sum >= 1)
+                low = at;
+            else
+                high = at;
+            double next = at + (sum - 1) / (exponent * slope);
+            if (next == at)
+                break;
+            at = next > low && next < high ? next : (low + high) / 2;
+        }
+        return at;
+    }
+
+    private static double Power(double x, double exponent) => exponent switch
+    {
+        1 => x,
+        2 => x * x,
+        1.5 => x * Math.Sqrt(x),
+        _ => Math.Pow(x, exponent),
+    };
 }
