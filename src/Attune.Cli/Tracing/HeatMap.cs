@@ -89,7 +89,7 @@ internal static class HeatMap
     }
 
     /// <summary>
-    /// Names that fit beside a map, as rules' layer selections take them where they can: <c>double.3</c>, <c>down.1.0.0</c>. If two layers would share one, all keep their paths.
+    /// Names that fit beside a map: <c>double.3</c>, <c>down.1.0.0</c> (block, attention module, transformer block). If two layers would share one, all keep their paths.
     /// </summary>
     internal static string[] ShortNames(IReadOnlyList<Attention.AttentionSite> layers)
     {

@@ -57,7 +57,7 @@ internal static partial class TracePage
                 Classed("section", "panel", Element("h2", [], "Rules"), Rules(report)),
                 groups.Select(group => Section(report, group.Title, group.Introduction, group.Tables)),
                 Classed("footer", "note", "Made by Attune. Maps show means over tokens (and heads); rest the pointer on a cell or a point for all of its numbers. Lines show means over layers or steps, bands the range of them. " +
-                    "Layers are named as the option layers= takes them where that is possible.")));
+                    "Names of layers are shortened; the pointer shows those of the checkpoint.")));
     }
 
     private static List<(string Title, string Introduction, TraceTable[] Tables)> Groups(TraceTable[] tables)

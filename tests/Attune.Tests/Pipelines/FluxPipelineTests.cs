@@ -1,6 +1,5 @@
 using Attune.Attention;
 using Attune.Guidance;
-using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
 using Attune.Pipelines;
 using Attune.Tensors;
@@ -57,65 +56,6 @@ public class FluxPipelineTests
         Assert.NotEqual(plain, await Pixels(pipeline, Request(new NormalizedAttentionGuidance())));
         await foreach (var step in pipeline.DenoiseAsync(Request(new NormalizedAttentionGuidance { Scale = 0 })))
             Assert.Null(step.Negative);
-    }
-
-    [Theory]
-    [InlineData("none")]
-    [InlineData("nag")]
-    [InlineData("gag+nag:layers=single.1,steps=1-,norm=2+cfg:scale=2+pag:scale=1,layers=0")]
-    [InlineData("nag:latents=forked+cfg-zero-star")]
-    [InlineData("vsf:steps=0-1")]
-    public async Task A_trace_changes_no_bit_and_does_not_depend_on_threads(string rules)
-    {
-        using var pipeline = DiffusionPipeline.Load(Model);
-        var request = Request([.. RuleCatalog.Parse(rules)]);
-        byte[] plain = await Pixels(pipeline, request);
-        var trace = new GuidanceTrace();
-        Assert.Equal(plain, await Pixels(pipeline, request with { Trace = trace }));
-        Assert.Equal(2, trace.Steps.Count);
-        Assert.Equal(pipeline.Sites.Select(site => site.Path).Order(), trace.Layers.Select(site => site.Path).Order());
-        Assert.NotEmpty(trace.Series);
-        int threads = Workers.MaxThreads;
-        try
-        {
-            Workers.MaxThreads = 1;
-            var alone = new GuidanceTrace();
-            _ = await Pixels(pipeline, request with { Trace = alone });
-            Assert.Equal(trace.Series.Select(series => series.Quantity), alone.Series.Select(series => series.Quantity));
-            Assert.All(trace.Series.Zip(alone.Series), pair => Assert.Equal(pair.First.Entries, pair.Second.Entries));
-        }
-        finally
-        {
-            Workers.MaxThreads = threads;
-        }
-        await Assert.ThrowsAsync<InvalidOperationException>(() => Pixels(pipeline, request with { Trace = trace }));
-    }
-
-    [Fact]
-    public async Task A_trace_measures_predictions()
-    {
-        using var pipeline = DiffusionPipeline.Load(Model);
-        var rule = new PerturbedAttentionGuidance { Scale = 1 };
-        var trace = new GuidanceTrace();
-        double[] Of(Tensor x, int item) => [.. x.ToArray().Chunk((int)x.Count / 2).ElementAt(item).Select(value => (double)value)];
-        double Norm(double[] x) => Math.Sqrt(x.Sum(value => value * value));
-        double[] Minus(double[] a, double[] b) => [.. a.Zip(b, (x, y) => x - y)];
-        await foreach (var step in pipeline.DenoiseAsync(Request(rule, new ClassifierFreeGuidance { Scale = 3 }) with { Count = 2, Trace = trace }))
-        {
-            foreach (var (name, expected) in new (string, Func<int, double>)[]
-            {
-                ("prediction.difference", item => Norm(Minus(Of(step.PositivePrediction, item), Of(step.NegativePrediction!, item))) / Math.Sqrt(step.Prediction.Count / 2)),
-                ("prediction.perturbation", item => Norm(Minus(Of(step.PositivePrediction, item), Of(step.PerturbedPredictions[rule], item))) / Math.Sqrt(step.Prediction.Count / 2)),
-                ("prediction.norm", item => Norm(Of(step.Prediction, item)) / Norm(Of(step.PositivePrediction, item))),
-                ("prediction.change", item => Norm(Minus(Of(step.Prediction, item), Of(step.PositivePrediction, item))) / Norm(Of(step.PositivePrediction, item))),
-            })
-            {
-                var series = trace.Series.Single(series => series.Quantity.Name == name);
-                var entry = series.Entries[step.Index];
-                Assert.Equal((step.Index, null), (entry.Step, entry.Layer));
-                Assert.Equal(new[] { expected(0), expected(1) }.Order(), [entry.Values.Minimum, entry.Values.Maximum], (a, b) => Math.Abs(a - b) < 1e-6 * Math.Abs(a));
-            }
-        }
     }
 
     [Fact]

@@ -1,0 +1,88 @@
+using Attune.Attention;
+using Attune.Guidance;
+using Attune.Guidance.Diagnostics;
+using Attune.Pipelines;
+using Attune.Tensors;
+
+namespace Attune.Tests.Pipelines;
+
+/// <summary>Traces of whole runs.</summary>
+[NoLeaks]
+public class TraceTests
+{
+    private static GenerationRequest Request(params GuidanceRule[] rules) => new()
+    {
+        Prompt = "a panda on a blue background",
+        NegativePrompt = "sunglasses",
+        Width = 64,
+        Height = 96,
+        Steps = 2,
+        Seed = 5,
+        MaxSequenceLength = 16,
+        Guidance = new GuidanceSchedule(rules),
+    };
+
+    private static async Task<byte[]> Pixels(DiffusionPipeline pipeline, GenerationRequest request) =>
+        [.. (await pipeline.GenerateAsync(request)).SelectMany(image => image.Rgb)];
+
+    [Theory]
+    [InlineData("flux-schnell", "none")]
+    [InlineData("flux-schnell", "nag")]
+    [InlineData("flux-schnell", "gag+nag:layers=single.1,steps=1-,norm=2+cfg:scale=2+pag:scale=1,layers=0")]
+    [InlineData("flux-schnell", "nag:latents=forked+cfg-zero-star")]
+    [InlineData("flux-schnell", "vsf:steps=0-1")]
+    [InlineData("sd15", "pladis+gag:layers=up+cfg:scale=4+freeu")]
+    [InlineData("sdxl", "nag+cfg:scale=4+seg:layers=mid")]
+    public async Task A_trace_changes_no_bit_and_does_not_depend_on_threads(string model, string rules)
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", model));
+        var request = Request([.. RuleCatalog.Parse(rules)]);
+        byte[] plain = await Pixels(pipeline, request);
+        var trace = new GuidanceTrace();
+        Assert.Equal(plain, await Pixels(pipeline, request with { Trace = trace }));
+        Assert.Equal(trace.Steps[0].Count, trace.Steps.Count);      // evaluations: some schedulers take more than one in a step
+        Assert.Equal(pipeline.Sites.Where(site => site.Kind is AttentionKind.Cross or AttentionKind.Joint).Select(site => site.Path).Order(), trace.Layers.Select(site => site.Path).Order());
+        Assert.NotEmpty(trace.Series);
+        int threads = Workers.MaxThreads;
+        try
+        {
+            Workers.MaxThreads = 1;
+            var alone = new GuidanceTrace();
+            _ = await Pixels(pipeline, request with { Trace = alone });
+            Assert.Equal(trace.Series.Select(series => series.Quantity), alone.Series.Select(series => series.Quantity));
+            Assert.All(trace.Series.Zip(alone.Series), pair => Assert.Equal(pair.First.Entries, pair.Second.Entries));
+        }
+        finally
+        {
+            Workers.MaxThreads = threads;
+        }
+        await Assert.ThrowsAsync<InvalidOperationException>(() => Pixels(pipeline, request with { Trace = trace }));
+    }
+
+    [Fact]
+    public async Task A_trace_measures_predictions()
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux-schnell"));
+        var rule = new PerturbedAttentionGuidance { Scale = 1 };
+        var trace = new GuidanceTrace();
+        double[] Of(Tensor x, int item) => [.. x.ToArray().Chunk((int)x.Count / 2).ElementAt(item).Select(value => (double)value)];
+        double Norm(double[] x) => Math.Sqrt(x.Sum(value => value * value));
+        double[] Minus(double[] a, double[] b) => [.. a.Zip(b, (x, y) => x - y)];
+        await foreach (var step in pipeline.DenoiseAsync(Request(rule, new ClassifierFreeGuidance { Scale = 3 }) with { Count = 2, Trace = trace }))
+        {
+            foreach (var (name, expected) in new (string, Func<int, double>)[]
+            {
+                ("prediction.difference", item => Norm(Minus(Of(step.PositivePrediction, item), Of(step.NegativePrediction!, item))) / Math.Sqrt(step.Prediction.Count / 2)),
+                ("prediction.perturbation", item => Norm(Minus(Of(step.PositivePrediction, item), Of(step.PerturbedPredictions[rule], item))) / Math.Sqrt(step.Prediction.Count / 2)),
+                ("prediction.norm", item => Norm(Of(step.Prediction, item)) / Norm(Of(step.PositivePrediction, item))),
+                ("prediction.change", item => Norm(Minus(Of(step.Prediction, item), Of(step.PositivePrediction, item))) / Norm(Of(step.PositivePrediction, item))),
+            })
+            {
+                var series = trace.Series.Single(series => series.Quantity.Name == name);
+                var entry = series.Entries[step.Index];
+                Assert.Equal((step.Index, null), (entry.Step, entry.Layer));
+                Assert.Equal(new[] { expected(0), expected(1) }.Order(), [entry.Values.Minimum, entry.Values.Maximum], (a, b) => Math.Abs(a - b) < 1e-6 * Math.Abs(a));
+            }
+        }
+    }
+}
