@@ -69,6 +69,30 @@ public class CommandTests
         }
     }
 
+    [Fact]
+    public async Task Tracing_writes_a_document_and_a_page()
+    {
+        string folder = Directory.CreateTempSubdirectory("attune").FullName;
+        try
+        {
+            string json = Path.Combine(folder, "trace.json");
+            string html = Path.Combine(folder, "trace.html");
+            var (code, output, error) = await Run("trace", "a panda on a blue background", "--negative", "sunglasses", "--guidance", "nag+gag", "--size", "64x64", "--steps", "2", "--max-sequence-length", "32", "-o", json, "--html", html);
+            Assert.True(code == 0, error);
+            Assert.Contains("tau clips", output, StringComparison.Ordinal);
+            using var document = System.Text.Json.JsonDocument.Parse(await File.ReadAllTextAsync(json));
+            Assert.Equal("sunglasses", document.RootElement.GetProperty("request").GetProperty("negative_prompt").GetString());
+            Assert.Equal(2, document.RootElement.GetProperty("steps").GetArrayLength());
+            string page = await File.ReadAllTextAsync(html);
+            Assert.Contains("a panda on a blue background", page, StringComparison.Ordinal);
+            Assert.DoesNotContain(folder, page + await File.ReadAllTextAsync(json), StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [Theory]
     [InlineData("--preview is 'step.png'", "generate", "a panda", "--preview", "step.png")]
     [InlineData("--preview-vae is given without --preview", "generate", "a panda", "--preview-vae", "folder")]
