@@ -282,7 +282,7 @@ public class TraceTests
     [Fact]
     public void No_trace_costs_no_attention_call()
     {
-        var device = new CountingDevice();
+        var device = new CountingDevice(Device.Default);
         using var scope = new TensorScope();
         Tensor On(Tensor x)
         {
