@@ -73,10 +73,10 @@ internal static class GenerateCommand
             await Generate(_ => { }).ConfigureAwait(false);
         }
 
-        var files = Save(images, output, index => [KeyValuePair.Create("parameters", Parameters(pipeline, options, request, index))]);
+        var files = Save(images, output, index => [KeyValuePair.Create("parameters", Parameters(pipeline, asked.Options, request, index))]);
         console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", files)}");
         string guidance = request.Guidance.Rules.Count == 0 ? "none" : string.Join(" + ", request.Guidance.Rules.Select(RuleCatalog.Format));
-        console.WriteLine(FormattableString.Invariant($"{pipeline.ClassName} from {folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed {request.Seed}; guidance {guidance}"));
+        console.WriteLine(FormattableString.Invariant($"{pipeline.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed {request.Seed}; guidance {guidance}"));
         console.WriteLine(FormattableString.Invariant($"{watch.Elapsed.TotalSeconds:0.00} s in all, {denoised.TotalSeconds / evaluations:0.000} s a step; peak of activations {TensorMemory.PeakBytes / 1048576.0:0} MiB"));
         return 0;
     }
