@@ -12,6 +12,9 @@ public abstract class Device
     /// <summary>A short name for reports.</summary>
     public abstract string Name { get; }
 
+    /// <summary>How convolutions are computed.</summary>
+    public ConvolutionOptions Convolution { get; } = ConvolutionOptions.FromEnvironment();
+
     /// <summary>output = activation(x weight^T + bias).</summary>
     /// <param name="x">[..., in].</param>
     /// <param name="weight">[out, in].</param>

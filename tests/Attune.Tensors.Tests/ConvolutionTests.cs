@@ -45,6 +45,28 @@ public class ConvolutionTests
     }
 
     [Theory]
+    [InlineData(ConvolutionAlgorithm.Winograd2, false)]
+    [InlineData(ConvolutionAlgorithm.Winograd2, true)]
+    [InlineData(ConvolutionAlgorithm.Winograd4, false)]
+    [InlineData(ConvolutionAlgorithm.Winograd4, true)]
+    public void Winograd_keeps_its_bound_at_any_size(ConvolutionAlgorithm algorithm, bool narrow)
+    {
+        var random = new Random(14);
+        using var forced = new Forced(algorithm);
+        int[] channels = [1, 3, 4, 7, 8, 15, 16, 17, 24, 48, 63, 64, 65, 100, 130];
+        for (int trial = 0; trial < 60; trial++)
+        {
+            var geometry = random.Next(2) == 0 ? Conv2dGeometry.Same(1) : new Conv2dGeometry(1, random.Next(4), random.Next(4), random.Next(4), random.Next(4));
+            Check(random.Next(1, 3), random.Next(3, 24), random.Next(3, 24), channels[random.Next(channels.Length)], channels[random.Next(channels.Length)], 3, 3, geometry, Types[trial % 3], random, narrow,
+                ConvolutionOptions.ErrorBound(algorithm));
+        }
+        // Several blocks of inputs, ranges of tiles, and sweeps.
+        Check(1, 20, 20, 700, 60, 3, 3, Conv2dGeometry.Same(1), DataType.BFloat16, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
+        Check(1, 90, 70, 40, 10, 3, 3, Conv2dGeometry.Same(1), DataType.Float32, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
+        Check(2, 67, 64, 330, 9, 3, 3, Conv2dGeometry.Same(1), DataType.Float16, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
+    }
+
+    [Theory]
     [InlineData(3)]
     [InlineData(40)]
     public void Threads_do_not_change_a_bit(int channels)
@@ -58,7 +80,7 @@ public class ConvolutionTests
         Assert.Equal(x.Conv2d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray(), many.ToArray());
     }
 
-    private static void Check(int batch, int height, int width, int inputs, int outputs, int kernelHeight, int kernelWidth, Conv2dGeometry geometry, DataType type, Random random, bool narrow)
+    private static void Check(int batch, int height, int width, int inputs, int outputs, int kernelHeight, int kernelWidth, Conv2dGeometry geometry, DataType type, Random random, bool narrow, double bound = 2e-6)
     {
         using var scope = new TensorScope();
         using var mode = new LinearTests.Mode(narrow);
@@ -102,6 +124,16 @@ public class ConvolutionTests
                 }
             }
         }
-        Assert.True(error <= 2e-6 * largest, $"[{batch}, {height}, {width}, {inputs}] {type} [{outputs}, {inputs}, {kernelHeight}, {kernelWidth}] {geometry}: {error / largest:e2} relative");
+        Assert.True(error <= bound * largest, $"[{batch}, {height}, {width}, {inputs}] {type} [{outputs}, {inputs}, {kernelHeight}, {kernelWidth}] {geometry}: {error / largest:e2} relative");
+    }
+
+    /// <summary>An algorithm for the length of a test.</summary>
+    private sealed class Forced : IDisposable
+    {
+        private readonly ConvolutionAlgorithm _before = Device.Default.Convolution.Algorithm;
+
+        public Forced(ConvolutionAlgorithm algorithm) => Device.Default.Convolution.Algorithm = algorithm;
+
+        public void Dispose() => Device.Default.Convolution.Algorithm = _before;
     }
 }

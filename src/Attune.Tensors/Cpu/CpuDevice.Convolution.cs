@@ -5,8 +5,24 @@ internal sealed unsafe partial class CpuDevice
     /// <summary>With fewer channels, windows are copied into rows instead of being read where they lie.</summary>
     private const int ChannelsInPlace = 16;
 
-    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) =>
-        ImplicitProduct(x, weight, bias, geometry, output);
+    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    {
+        var algorithm = Choose(Convolution, x, weight, geometry, output);
+        if (algorithm == ConvolutionAlgorithm.Direct)
+            ImplicitProduct(x, weight, bias, geometry, output);
+        else
+            Winograd.Convolve(algorithm, x, weight, bias, geometry, output);
+    }
+
+    /// <summary>The algorithm for a convolution: the one that is asked for where it can be used, or the cheapest whose error is accepted.</summary>
+    internal static ConvolutionAlgorithm Choose(ConvolutionOptions options, Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output)
+    {
+        if (!Winograd.Suits(weight, geometry))
+            return ConvolutionAlgorithm.Direct;
+        if (options.Algorithm != ConvolutionAlgorithm.Auto)
+            return options.Algorithm;
+        return ConvolutionAlgorithm.Direct;
+    }
 
     /// <summary>The convolution as a matrix product whose left factor, the windows, exists only as pointers into the image.</summary>
     private static void ImplicitProduct(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)

@@ -1,0 +1,288 @@
+using System.Runtime.Intrinsics;
+
+namespace Attune.Tensors.Cpu;
+
+/// <summary>
+/// Convolutions with 3 x 3 kernels and stride 1 by Winograd's filtering: tiles of the input are transformed, multiplied with transformed
+/// kernels by the micro-kernels of matrix products, one product for each pair of points, and transformed back.
+/// <para>
+/// Tiles are taken in sweeps whose transformed input stays in the cache that all threads share. Within a sweep a piece of work is a strip of
+/// outputs, as wide as a panel, for a range of tiles. It transforms the kernels of its strip itself, a block of inputs at a time: they are
+/// four times as large as what they are made from, so making them anew costs less than fetching them from memory would. Each element is a
+/// sum over blocks in order, whatever the ranges are.
+/// </para>
+/// </summary>
+internal static unsafe class Winograd
+{
+    /// <summary>Floats of transformed input in a sweep.</summary>
+    private const long SweepFloats = 3 << 20;
+
+    /// <summary>Floats of transformed kernels of a block that stay in the second-level cache, as do the products when there are few tiles.</summary>
+    private const int BlockFloats = 128 << 10;
+
+    /// <summary>A piece has more tiles than this, or all, so that transforming the kernels does not weigh.</summary>
+    private const int MinimumTiles = 96;
+
+    private const int TargetPieces = 12;
+
+    /// <summary>Whether a convolution can be computed so.</summary>
+    public static bool Suits(Weight weight, Conv2dGeometry geometry) => weight.Shape[2] == 3 && weight.Shape[3] == 3 && geometry.Stride == 1;
+
+    /// <summary>The convolution; the arguments are those of <see cref="Device.Conv2d"/>.</summary>
+    public static void Convolve(ConvolutionAlgorithm algorithm, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    {
+        if (output.Count == 0)
+            return;
+        if (algorithm == ConvolutionAlgorithm.Winograd2 && Gemm.Wide)
+            Run<Winograd2, WideKernel, Simd512, Vector512<float>>.Convolve(x, weight, bias, geometry, output);
+        else if (algorithm == ConvolutionAlgorithm.Winograd2)
+            Run<Winograd2, NarrowKernel, Simd256, Vector256<float>>.Convolve(x, weight, bias, geometry, output);
+        else if (Gemm.Wide)
+            Run<Winograd4, WideKernel, Simd512, Vector512<float>>.Convolve(x, weight, bias, geometry, output);
+        else
+            Run<Winograd4, NarrowKernel, Simd256, Vector256<float>>.Convolve(x, weight, bias, geometry, output);
+    }
+
+    private static class Run<TWinograd, TKernel, TSimd, TVector>
+        where TWinograd : IWinograd
+        where TKernel : IMicroKernel
+        where TSimd : ISimd<TVector>
+        where TVector : struct
+    {
+        private const int Depth = PackedRows.Length;
+
+        /// <summary>Breaks the alignment of arrays that are read or written at the same place at once, which the caches do not like.</summary>
+        private const int Skew = 16;
+
+        public static void Convolve(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+        {
+            var grid = new TileGrid(x, geometry, output, TWinograd.Outputs);
+            var layout = new Layout(grid.Tiles, x.Shape[3], weight.Shape[0]);
+            using var scratch = new Scratch((nuint)(layout.Blocks * layout.BlockStride) * sizeof(float));
+            float* values = scratch.Take<float>(layout.Blocks * layout.BlockStride);
+            byte* elements = (byte*)weight.Pointer;
+            for (long first = 0; first < grid.Tiles; first += layout.TilesPerSweep)
+            {
+                int tiles = (int)Math.Min(grid.Tiles - first, layout.TilesPerSweep);
+                int groups = (tiles + TKernel.Rows - 1) / TKernel.Rows;
+                long start = first;
+                // Groups of tiles by halves of the channels, or less where there are few groups.
+                int parts = Math.Clamp(TargetPieces / groups, 1, layout.Blocks);
+                Workers.For(groups * parts, piece => TransformInput(grid, layout, start, tiles, piece / parts, layout.Blocks * (piece % parts) / parts, layout.Blocks * (piece % parts + 1) / parts, values));
+                int strips = layout.Strips;
+                int ranges = Math.Clamp(tiles / MinimumTiles, 1, Math.Max(1, TargetPieces / strips));
+                Workers.For(strips * ranges, piece => ComputeStrip(grid, layout, start, tiles, groups * (piece % ranges) / ranges, groups * (piece % ranges + 1) / ranges, piece / ranges, values, elements, weight, bias));
+            }
+        }
+
+        private static void TransformInput(TileGrid grid, Layout layout, long first, int tiles, int group, int startBlock, int endBlock, float* values)
+        {
+            int points = TWinograd.Points;
+            float** pixels = stackalloc float*[points * points];
+            float** tail = stackalloc float*[points * points];
+            float* rest = stackalloc float[points * points * TSimd.Lanes];
+            using var scratch = new Scratch((nuint)layout.Inputs * sizeof(float));
+            float* zeros = scratch.Take<float>(layout.Inputs);
+            new Span<float>(zeros, layout.Inputs).Clear();
+            for (int i = group * TKernel.Rows, row = 0; row < TKernel.Rows && i < tiles; i++, row++)
+            {
+                grid.LocateInput(first + i, points, zeros, pixels);
+                for (int block = startBlock; block < endBlock; block++)
+                {
+                    float* target = values + block * layout.BlockStride + ((long)group * TKernel.Rows + row) * Depth;
+                    int c = block * Depth;
+                    int end = Math.Min(layout.Inputs, c + Depth);
+                    for (; c <= end - TSimd.Lanes; c += TSimd.Lanes, target += TSimd.Lanes)
+                        TWinograd.Input<TSimd, TVector>(pixels, c, target, layout.PointStride);
+                    if (c == end)
+                        continue;
+                    for (int p = 0; p < points * points; p++)
+                    {
+                        tail[p] = rest + p * TSimd.Lanes;
+                        for (int j = 0; j < end - c; j++)
+                            tail[p][j] = pixels[p][c + j];
+                    }
+                    TWinograd.Input<TSimd, TVector>(tail, 0, target, layout.PointStride);
+                }
+            }
+        }
+
+        private static void ComputeStrip(TileGrid grid, Layout layout, long first, int tiles, int startGroup, int endGroup, int strip, float* values, byte* elements, Weight weight, Weight? bias)
+        {
+            int lanes = TKernel.Lanes;
+            int column = strip * 3 * lanes;
+            int columns = Math.Min(layout.Outputs - column, 3 * lanes);
+            int width = (columns + lanes - 1) / lanes * lanes;
+            int pairs = TWinograd.Points * TWinograd.Points;
+            int depth = layout.BlockDepth;
+            int groups = endGroup - startGroup;
+            int tile = TKernel.Rows * 3 * lanes;
+            long productStride = (long)groups * tile + Skew;
+            long kernelStride = (long)depth * width + Skew;
+
+            using var scratch = new Scratch((nuint)(9L * depth * width + pairs * (kernelStride + productStride) + 20L * depth + width) * sizeof(float));
+            float* taps = scratch.Take<float>(9L * depth * width);
+            float* kernels = scratch.Take<float>(pairs * kernelStride);
+            float* products = scratch.Take<float>(pairs * productStride);
+            int* order = scratch.Take<int>(9 * depth);
+            float* line = scratch.Take<float>(9 * depth);
+            float* offsets = scratch.Take<float>(width);
+            new Span<float>(offsets, width).Clear();
+            if (bias != null)
+                bias.Widen(column, offsets, columns);
+
+            for (int k0 = 0; k0 < layout.Inputs; k0 += depth)
+            {
+                int count = Math.Min(layout.Inputs - k0, depth);
+                for (int k = 0; k < count; k++)
+                {
+                    for (int tap = 0; tap < 9; tap++)
+                        order[k * 9 + tap] = tap * depth + k;
+                }
+                PanelPacking.Pack(elements, weight.Type, 9L * layout.Inputs, column, columns, 9L * k0, order, 9 * count, taps, width, lanes, line);
+                for (int i = 0; i < count * width; i += lanes)
+                    TWinograd.Kernel<TSimd, TVector>(taps + i, (nint)depth * width, kernels + i, (nint)kernelStride);
+                for (int p = 0; p < pairs; p++)
+                {
+                    float* rows = values + k0 / Depth * layout.BlockStride + p * layout.PointStride + (long)startGroup * TKernel.Rows * Depth;
+                    float* kernel = kernels + p * kernelStride;
+                    float* product = products + p * productStride;
+                    if (width == 3 * lanes)
+                        Multiply<ThreeVectors>(rows, (nint)layout.BlockStride, count, kernel, product, groups, k0 > 0);
+                    else if (width == 2 * lanes)
+                        Multiply<TwoVectors>(rows, (nint)layout.BlockStride, count, kernel, product, groups, k0 > 0);
+                    else
+                        Multiply<OneVector>(rows, (nint)layout.BlockStride, count, kernel, product, groups, k0 > 0);
+                }
+            }
+            TransformOutput(grid, first, startGroup * TKernel.Rows, Math.Min(tiles, endGroup * TKernel.Rows), column, columns, products, productStride, offsets);
+        }
+
+        private static void Multiply<TWidth>(float* rows, nint step, int depth, float* kernel, float* product, int groups, bool add)
+            where TWidth : IWidth
+        {
+            for (int group = 0; group < groups; group++, rows += TKernel.Rows * Depth, product += TKernel.Rows * 3 * TKernel.Lanes)
+                TKernel.MultiplyPacked<TWidth>(rows, step, depth, kernel, product, add);
+        }
+
+        private static void TransformOutput(TileGrid grid, long first, int start, int end, int column, int columns, float* products, long stride, float* offsets)
+        {
+            int outputs = TWinograd.Outputs;
+            float** pixels = stackalloc float*[outputs * outputs];
+            float** tail = stackalloc float*[outputs * outputs];
+            float* rest = stackalloc float[outputs * outputs * TSimd.Lanes];
+            float* sink = stackalloc float[3 * TKernel.Lanes];
+            for (int p = 0; p < outputs * outputs; p++)
+                tail[p] = rest + p * TSimd.Lanes;
+            for (int i = start; i < end; i++, products += 3 * TKernel.Lanes)
+            {
+                grid.LocateOutput(first + i, column, sink, pixels);
+                int j = 0;
+                for (; j <= columns - TSimd.Lanes; j += TSimd.Lanes)
+                    TWinograd.Output<TSimd, TVector>(products + j, (nint)stride, TSimd.Load(offsets + j), pixels, j);
+                if (j == columns)
+                    continue;
+                TWinograd.Output<TSimd, TVector>(products + j, (nint)stride, TSimd.Load(offsets + j), tail, 0);
+                for (int p = 0; p < outputs * outputs; p++)
+                {
+                    for (int n = j; n < columns; n++)
+                        pixels[p][n] = tail[p][n - j];
+                }
+            }
+        }
+
+        /// <summary>How much is done at a time, and where transformed values lie: [blocks of 64 inputs, pairs of points, tiles, 64].</summary>
+        private readonly struct Layout
+        {
+            public Layout(long tiles, int inputs, int outputs)
+            {
+                (Inputs, Outputs) = (inputs, outputs);
+                Blocks = (inputs + Depth - 1) / Depth;
+                Strips = (outputs + 3 * TKernel.Lanes - 1) / (3 * TKernel.Lanes);
+                int pairs = TWinograd.Points * TWinograd.Points;
+                long limit = Math.Max(SweepFloats / ((long)pairs * Blocks * Depth) / TKernel.Rows * TKernel.Rows, 8 * TKernel.Rows);
+                long sweeps = (tiles + limit - 1) / limit;
+                TilesPerSweep = (int)((tiles + sweeps * TKernel.Rows - 1) / (sweeps * TKernel.Rows) * TKernel.Rows);
+                PointStride = TilesPerSweep * Depth + Skew;
+                BlockStride = pairs * (long)PointStride;
+                BlockDepth = Math.Max(BlockFloats / (pairs * 3 * TKernel.Lanes * Depth), 1) * Depth;
+                if (TilesPerSweep > 2 * MinimumTiles)
+                    BlockDepth *= 2;
+                BlockDepth = Math.Min(BlockDepth, Blocks * Depth);
+            }
+
+            public int Inputs { get; }
+
+            public int Outputs { get; }
+
+            public int Blocks { get; }
+
+            public int Strips { get; }
+
+            public int TilesPerSweep { get; }
+
+            /// <summary>Inputs whose kernels are transformed at a time, a multiple of 64.</summary>
+            public int BlockDepth { get; }
+
+            public nint PointStride { get; }
+
+            public long BlockStride { get; }
+        }
+    }
+
+    /// <summary>Where the tiles of a convolution lie in its input and output.</summary>
+    private readonly struct TileGrid
+    {
+        private readonly Rows _input;
+        private readonly Rows _output;
+        private readonly Conv2dGeometry _geometry;
+        private readonly int _height;
+        private readonly int _width;
+        private readonly int _outputHeight;
+        private readonly int _outputWidth;
+        private readonly int _size;
+        private readonly int _columns;
+        private readonly int _rows;
+
+        public TileGrid(Tensor x, Conv2dGeometry geometry, Tensor output, int size)
+        {
+            (_input, _output, _geometry, _size) = (Rows.Of(x), Rows.Of(output), geometry, size);
+            (_height, _width, _outputHeight, _outputWidth) = (x.Shape[1], x.Shape[2], output.Shape[1], output.Shape[2]);
+            _columns = (_outputWidth + size - 1) / size;
+            _rows = (_outputHeight + size - 1) / size;
+            Tiles = (long)x.Shape[0] * _rows * _columns;
+        }
+
+        public long Tiles { get; }
+
+        /// <summary>The pixels under a tile, or <paramref name="outside"/> where there is none.</summary>
+        public void LocateInput(long tile, int points, float* outside, float** pixels)
+        {
+            var (image, top, left) = Place(tile);
+            top -= _geometry.Top;
+            left -= _geometry.Left;
+            for (int y = top; y < top + points; y++)
+            {
+                for (int x = left; x < left + points; x++)
+                    *pixels++ = (uint)y < (uint)_height && (uint)x < (uint)_width ? _input.At((image * _height + y) * _width + x) : outside;
+            }
+        }
+
+        /// <summary>The outputs of a tile from a channel on, or <paramref name="outside"/> where there is none.</summary>
+        public void LocateOutput(long tile, int channel, float* outside, float** pixels)
+        {
+            var (image, top, left) = Place(tile);
+            for (int y = top; y < top + _size; y++)
+            {
+                for (int x = left; x < left + _size; x++)
+                    *pixels++ = y < _outputHeight && x < _outputWidth ? _output.At((image * _outputHeight + y) * _outputWidth + x) + channel : outside;
+            }
+        }
+
+        private (long Image, int Top, int Left) Place(long tile)
+        {
+            long line = tile / _columns;
+            return (line / _rows, (int)(line % _rows) * _size, (int)(tile % _columns) * _size);
+        }
+    }
+}
