@@ -16,7 +16,7 @@ internal static class PeakProbe
         int threads = Workers.MaxThreads;
         long deadline = Stopwatch.GetTimestamp() + milliseconds * Stopwatch.Frequency / 1000;
         long rounds = 0;
-        long begin = Stopwatch.GetTimestamp();
+        double begin = Clock.Seconds;
         Workers.For(threads, _ =>
         {
             long mine = 0;
@@ -27,7 +27,7 @@ internal static class PeakProbe
             }
             Interlocked.Add(ref rounds, mine);
         });
-        double seconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
+        double seconds = Clock.Seconds - begin;
         return rounds * 12 * 2.0 * Vector512<float>.Count / seconds * 1e-9;
     }
 

@@ -6,10 +6,12 @@ namespace Attune.Benchmarks;
 
 /// <summary>
 /// <c>--quick [seconds per shape] [shapes...]</c>: GFLOP/s of products and convolutions, best and median of many short samples, beside
-/// OpenBLAS in the same moment and the peak of the machine before and after.
+/// OpenBLAS in the same moments; only samples around which the machine reached its peak count.
 /// </summary>
 internal static class Quick
 {
+    private const int ProbeMilliseconds = 3;
+
     private static readonly string[] Shapes =
     [
         "4096x4096x4096 f32", "1280x3072x3072 bf16", "1280x3072x12288 bf16", "1280x12288x3072 bf16", "256x3072x3072 bf16", "1024x3072x9216 bf16",
@@ -25,41 +27,62 @@ internal static class Quick
             (seconds, args) = (given, args[1..]);
         var shapes = args.Length > 0 ? args : Shapes;
         Console.WriteLine($"{Workers.MaxThreads} threads; GFLOP/s{(OpenBlas.Available ? "" : "; no OpenBLAS")}");
-        Console.WriteLine($"{"shape",-28} {"best",7} {"median",7} {"peak",7} {"of peak",8} {"OpenBLAS",9} {"ratio",6}");
+        Console.WriteLine($"{"shape",-36} {"good",4} {"best",7} {"median",7} {"peak",7} {"of peak",8} {"OpenBLAS",9} {"ratio",6}");
         foreach (string shape in shapes)
         {
             using var workload = Workload.Parse(shape);
             var reference = OpenBlas.Available ? workload.Reference : null;
-            var ours = new List<double>();
-            var theirs = new List<double>();
-            double peak = PeakProbe.Measure();
+            var ours = new List<Measured>();
+            var theirs = new List<Measured>();
             workload.Run();
             reference?.Invoke();
+            double probe = PeakProbe.Measure(ProbeMilliseconds);
             long begin = Stopwatch.GetTimestamp();
             while (ours.Count < 3 || Stopwatch.GetElapsedTime(begin).TotalSeconds < seconds)
             {
-                ours.Add(Sample(workload.Run, workload.Operations));
+                ours.Add(Sample(workload.Run, workload.Operations, ref probe));
                 if (reference != null)
-                    theirs.Add(Sample(reference, workload.Operations));
+                    theirs.Add(Sample(reference, workload.Operations, ref probe));
             }
-            peak = Math.Max(peak, PeakProbe.Measure());
-            string line = string.Create(CultureInfo.InvariantCulture, $"{shape,-28} {ours.Max(),7:f1} {Median(ours),7:f1} {peak,7:f1} {ours.Max() / peak,8:p0}");
+            double peak = ours.Concat(theirs).Max(sample => sample.Peak);
+            double[] good = Good(ours, peak);
+            string line = string.Create(CultureInfo.InvariantCulture, $"{shape,-36} {good.Length,4} {good[^1],7:f1} {Median(good),7:f1} {peak,7:f1} {Median(good) / peak,8:p0}");
             if (theirs.Count > 0)
-                line += string.Create(CultureInfo.InvariantCulture, $" {theirs.Max(),9:f1} {ours.Max() / theirs.Max(),6:f2}");
+            {
+                double[] other = Good(theirs, peak);
+                line += string.Create(CultureInfo.InvariantCulture, $" {Median(other),9:f1} {Median(good) / Median(other),6:f2}");
+            }
             Console.WriteLine(line);
         }
         return 0;
     }
 
-    /// <summary>One run, or as many as take two milliseconds.</summary>
-    private static double Sample(Action run, double operations)
+    /// <summary>One run, or as many as take two milliseconds, with the lower of the peaks before and after.</summary>
+    private static Measured Sample(Action run, double operations, ref double probe)
     {
         int count = (int)Math.Max(1, 0.002 * 3e11 / operations);
-        long begin = Stopwatch.GetTimestamp();
+        double begin = Clock.Seconds;
         for (int i = 0; i < count; i++)
             run();
-        return operations * count / Stopwatch.GetElapsedTime(begin).TotalSeconds * 1e-9;
+        double rate = operations * count / (Clock.Seconds - begin) * 1e-9;
+        double before = probe;
+        probe = PeakProbe.Measure(ProbeMilliseconds);
+        return new Measured(rate, Math.Min(before, probe));
     }
 
-    private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
+    /// <summary>
+    /// The rates of samples around which the machine was at its best, sorted. Others share it, or it is throttled: such samples tell nothing. When it
+    /// never was, the three with the best peaks.
+    /// </summary>
+    private static double[] Good(List<Measured> samples, double peak)
+    {
+        var good = samples.Where(sample => sample.Peak > 0.93 * peak).ToList();
+        if (good.Count < 3)
+            good = [.. samples.OrderByDescending(sample => sample.Peak).Take(3)];
+        return [.. good.Select(sample => sample.Rate).Order()];
+    }
+
+    private static double Median(double[] sorted) => sorted[sorted.Length / 2];
+
+    private readonly record struct Measured(double Rate, double Peak);
 }

@@ -20,10 +20,13 @@ internal sealed unsafe class Workload : IDisposable
     /// <summary>The same product by OpenBLAS with the weight widened beforehand; null for a convolution.</summary>
     public Action? Reference { get; init; }
 
-    /// <summary>Parses "rows x inputs x outputs" or "conv inputs>outputs@height x width k kernel s stride", with a type at the end.</summary>
+    /// <summary>Parses "rows x inputs x outputs type" or "conv inputs>outputs@size k kernel s stride type", for a convolution with an algorithm if need be.</summary>
     public static Workload Parse(string text)
     {
         string[] parts = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        var algorithm = ConvolutionAlgorithm.Auto;
+        if (Enum.TryParse(parts[^1], ignoreCase: true, out ConvolutionAlgorithm named))
+            (algorithm, parts) = (named, parts[..^1]);
         var type = parts[^1] switch
         {
             "bf16" => DataType.BFloat16,
@@ -33,7 +36,7 @@ internal sealed unsafe class Workload : IDisposable
         if (parts[0] == "conv")
         {
             int[] n = [.. parts[1].Split('>', '@', 'k', 's').Select(p => int.Parse(p, CultureInfo.InvariantCulture))];
-            return Convolution(text, n[0], n[1], n[2], n.ElementAtOrDefault(3) is > 0 and var k ? k : 3, n.ElementAtOrDefault(4) is > 0 and var s ? s : 1, type);
+            return Convolution(text, n[0], n[1], n[2], n.ElementAtOrDefault(3) is > 0 and var k ? k : 3, n.ElementAtOrDefault(4) is > 0 and var s ? s : 1, type, algorithm);
         }
         int[] sizes = [.. parts[0].Split('x').Select(p => int.Parse(p, CultureInfo.InvariantCulture))];
         return Product(text, sizes[0], sizes[1], sizes[2], type);
@@ -59,7 +62,7 @@ internal sealed unsafe class Workload : IDisposable
         };
     }
 
-    private static Workload Convolution(string name, int inputs, int outputs, int size, int kernel, int stride, DataType type)
+    private static Workload Convolution(string name, int inputs, int outputs, int size, int kernel, int stride, DataType type, ConvolutionAlgorithm algorithm)
     {
         var geometry = Conv2dGeometry.Same(kernel / 2, stride);
         var (height, width) = geometry.OutputSize(size, size, kernel, kernel);
@@ -68,7 +71,11 @@ internal sealed unsafe class Workload : IDisposable
         var (weight, memory) = RandomWeight([outputs, inputs, kernel, kernel], type);
         return new Workload(name, 2.0 * height * width * inputs * outputs * kernel * kernel)
         {
-            Run = () => x.Conv2d(weight, null, geometry, y),
+            Run = () =>
+            {
+                Device.Default.Convolution.Algorithm = algorithm;
+                x.Conv2d(weight, null, geometry, y);
+            },
             _tensors = { x, y, memory },
         };
     }

@@ -1,3 +1,5 @@
+using Attune.Tensors.Cpu;
+
 namespace Attune.Tensors.Tests;
 
 /// <summary>Convolutions against sums in double precision.</summary>
@@ -12,6 +14,7 @@ public class ConvolutionTests
     public void Any_kernel_stride_and_padding_agrees_with_double_precision(bool narrow)
     {
         var random = new Random(11);
+        using var forced = new Forced(ConvolutionAlgorithm.Direct);
         int[] channels = [1, 3, 4, 5, 15, 16, 17, 24, 33, 48, 100];
         int[] kernels = [1, 2, 3, 3, 3, 5, 7];
         for (int trial = 0; trial < 100; trial++)
@@ -36,6 +39,7 @@ public class ConvolutionTests
     public void Layers_of_models_agree_with_double_precision(bool narrow)
     {
         var random = new Random(12);
+        using var forced = new Forced(ConvolutionAlgorithm.Direct);
         Check(1, 32, 32, 64, 70, 3, 3, Conv2dGeometry.Same(1), DataType.Float16, random, narrow);
         Check(1, 40, 24, 3, 128, 3, 3, Conv2dGeometry.Same(1), DataType.Float32, random, narrow);
         Check(1, 8, 8, 320, 50, 3, 3, Conv2dGeometry.Same(1), DataType.BFloat16, random, narrow);
@@ -66,18 +70,78 @@ public class ConvolutionTests
         Check(2, 67, 64, 330, 9, 3, 3, Conv2dGeometry.Same(1), DataType.Float16, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
     }
 
+    /// <summary>At the channel counts of models direct convolution, whose own bound is far smaller, stands for the exact one.</summary>
     [Theory]
-    [InlineData(3)]
-    [InlineData(40)]
-    public void Threads_do_not_change_a_bit(int channels)
+    [InlineData(ConvolutionAlgorithm.Winograd2, 320, 19, 23)]
+    [InlineData(ConvolutionAlgorithm.Winograd2, 1280, 8, 9)]
+    [InlineData(ConvolutionAlgorithm.Winograd4, 320, 19, 23)]
+    [InlineData(ConvolutionAlgorithm.Winograd4, 640, 13, 16)]
+    [InlineData(ConvolutionAlgorithm.Winograd4, 1280, 8, 9)]
+    public void Winograd_keeps_its_bound_at_the_channels_of_models(ConvolutionAlgorithm algorithm, int channels, int height, int width)
+    {
+        var random = new Random(15);
+        using var scope = new TensorScope();
+        float Normal() => MathF.Sqrt(-2 * MathF.Log(1 - random.NextSingle())) * MathF.Cos(2 * MathF.PI * random.NextSingle());
+        using var stored = new StoredWeight([64, channels, 3, 3], DataType.Float16, 2, () => Normal() / 60);
+        var x = Tensor.Empty([1, height, width, channels]);
+        foreach (ref float value in x.Span)
+            value = Normal();
+        // As models have it before a convolution.
+        x.Activate(Activation.Silu, into: x);
+        var exact = Convolve(ConvolutionAlgorithm.Direct, x, stored.Weight);
+        var result = Convolve(algorithm, x, stored.Weight);
+        double largest = exact.ToArray().Max(MathF.Abs);
+        double error = exact.Subtract(result).ToArray().Max(MathF.Abs);
+        Assert.True(error <= ConvolutionOptions.ErrorBound(algorithm) * largest, $"{error / largest:e2} relative");
+    }
+
+    [Fact]
+    public void The_algorithm_is_chosen_by_cost_and_accepted_error()
+    {
+        using var scope = new TensorScope();
+        var options = new ConvolutionOptions();
+        ConvolutionAlgorithm Choose(int inputs, int outputs, int size, int stride = 1)
+        {
+            var x = Tensor.Empty([1, size, size, inputs]);
+            using var weight = Tensor.Empty([outputs, inputs, 3, 3]);
+            return CpuDevice.Choose(options, x, new Weight("w", weight), Conv2dGeometry.Same(1, stride), Tensor.Empty([1, size / stride, size / stride, outputs]));
+        }
+
+        Assert.Equal(ConvolutionAlgorithm.Winograd4, Choose(320, 320, 64));
+        Assert.Equal(ConvolutionAlgorithm.Winograd4, Choose(1280, 1280, 16));
+        Assert.Equal(ConvolutionAlgorithm.Direct, Choose(4, 320, 64));
+        Assert.Equal(ConvolutionAlgorithm.Direct, Choose(128, 3, 64));
+        Assert.Equal(ConvolutionAlgorithm.Direct, Choose(64, 64, 32, stride: 2));
+        options.MaxError = ConvolutionOptions.ErrorBound(ConvolutionAlgorithm.Winograd2);
+        Assert.Equal(ConvolutionAlgorithm.Winograd2, Choose(320, 320, 64));
+        options.MaxError = 0;
+        Assert.Equal(ConvolutionAlgorithm.Direct, Choose(320, 320, 64));
+        options.Algorithm = ConvolutionAlgorithm.Winograd4;
+        Assert.Equal(ConvolutionAlgorithm.Winograd4, Choose(4, 4, 5));
+        Assert.Equal(ConvolutionAlgorithm.Direct, Choose(4, 4, 6, stride: 2));
+    }
+
+    [Theory]
+    [InlineData(3, ConvolutionAlgorithm.Direct)]
+    [InlineData(40, ConvolutionAlgorithm.Direct)]
+    [InlineData(40, ConvolutionAlgorithm.Winograd2)]
+    [InlineData(40, ConvolutionAlgorithm.Winograd4)]
+    public void Threads_do_not_change_a_bit(int channels, ConvolutionAlgorithm algorithm)
     {
         var random = new Random(13);
+        using var forced = new Forced(algorithm);
         using var scope = new TensorScope();
         using var stored = new StoredWeight([90, channels, 3, 3], DataType.Float16, 0, () => random.NextSingle() - 0.5f);
         var x = LinearTests.RandomTensor([1, 40, 40, channels], random);
         var many = x.Conv2d(stored.Weight, null, Conv2dGeometry.Same(1));
         using var mode = new LinearTests.Mode(false, threads: 1);
         Assert.Equal(x.Conv2d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray(), many.ToArray());
+    }
+
+    private static Tensor Convolve(ConvolutionAlgorithm algorithm, Tensor x, Weight weight)
+    {
+        using var forced = new Forced(algorithm);
+        return x.Conv2d(weight, null, Conv2dGeometry.Same(1));
     }
 
     private static void Check(int batch, int height, int width, int inputs, int outputs, int kernelHeight, int kernelWidth, Conv2dGeometry geometry, DataType type, Random random, bool narrow, double bound = 2e-6)

@@ -183,7 +183,7 @@ internal static unsafe class Gemm
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(float* at, int count)
+    internal static void Prefetch(float* at, int count)
     {
         if (!Sse.IsSupported)
             return;

@@ -30,9 +30,10 @@ internal unsafe interface IMicroKernel
     /// <param name="step">From one run to the next.</param>
     /// <param name="depth">The length of all runs together; each but the last has <see cref="PackedRows.Length"/> elements.</param>
     /// <param name="panel">[depth, width].</param>
+    /// <param name="pitch">From one row of the panel to the next.</param>
     /// <param name="tile">[<see cref="Rows"/>, 3 vectors], of which the first <typeparamref name="TWidth"/> vectors are written.</param>
     /// <param name="add">Whether the tile is added to rather than overwritten.</param>
-    static abstract void MultiplyPacked<TWidth>(float* rows, nint step, int depth, float* panel, float* tile, bool add)
+    static abstract void MultiplyPacked<TWidth>(float* rows, nint step, int depth, float* panel, nint pitch, float* tile, bool add)
         where TWidth : IWidth;
 }
 
@@ -158,7 +159,7 @@ internal readonly unsafe struct WideKernel : IMicroKernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void MultiplyPacked<TWidth>(float* rows, nint step, int depth, float* panel, float* tile, bool add)
+    public static void MultiplyPacked<TWidth>(float* rows, nint step, int depth, float* panel, nint pitch, float* tile, bool add)
         where TWidth : IWidth
     {
         Vector512<float> c00 = Vector512<float>.Zero, c01 = Vector512<float>.Zero, c02 = Vector512<float>.Zero;
@@ -183,7 +184,7 @@ internal readonly unsafe struct WideKernel : IMicroKernel
         for (; depth > 0; depth -= PackedRows.Length, rows += step)
         {
             float* a = rows;
-            for (float* end = a + Math.Min(depth, PackedRows.Length); a < end; a++, panel += TWidth.Vectors * 16)
+            for (float* end = a + Math.Min(depth, PackedRows.Length); a < end; a++, panel += pitch)
             {
                 var b0 = Vector512.Load(panel);
                 var b1 = TWidth.Vectors > 1 ? Vector512.Load(panel + 16) : default;
@@ -328,7 +329,7 @@ internal readonly unsafe struct NarrowKernel : IMicroKernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void MultiplyPacked<TWidth>(float* rows, nint step, int depth, float* panel, float* tile, bool add)
+    public static void MultiplyPacked<TWidth>(float* rows, nint step, int depth, float* panel, nint pitch, float* tile, bool add)
         where TWidth : IWidth
     {
         Vector256<float> c00 = Vector256<float>.Zero, c01 = Vector256<float>.Zero, c02 = Vector256<float>.Zero;
@@ -345,7 +346,7 @@ internal readonly unsafe struct NarrowKernel : IMicroKernel
         for (; depth > 0; depth -= PackedRows.Length, rows += step)
         {
             float* a = rows;
-            for (float* end = a + Math.Min(depth, PackedRows.Length); a < end; a++, panel += TWidth.Vectors * 8)
+            for (float* end = a + Math.Min(depth, PackedRows.Length); a < end; a++, panel += pitch)
             {
                 var b0 = Vector256.Load(panel);
                 var b1 = TWidth.Vectors > 1 ? Vector256.Load(panel + 8) : default;

@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Attune.Tensors.Cpu;
 
@@ -28,6 +30,21 @@ internal static unsafe class Winograd
     /// <summary>Whether a convolution can be computed so.</summary>
     public static bool Suits(Weight weight, Conv2dGeometry geometry) => weight.Shape[2] == 3 && weight.Shape[3] == 3 && geometry.Stride == 1;
 
+    /// <summary>
+    /// The time a convolution takes, in vectors of 16 multiplications and additions at full speed: the products, the transformations of input and output by
+    /// tile, and those of the kernels, which the weight comes with from memory. The factors were measured; only their ratios to those of direct convolution matter.
+    /// </summary>
+    public static double Cost(ConvolutionAlgorithm algorithm, Tensor output, int inputs)
+    {
+        int size = algorithm == ConvolutionAlgorithm.Winograd2 ? Winograd2.Outputs : Winograd4.Outputs;
+        var (input, interpolation, kernel) = algorithm == ConvolutionAlgorithm.Winograd2 ? (900, 700, 300) : (2000, 1500, 330);
+        double tiles = (double)output.Shape[0] * ((output.Shape[1] + size - 1) / size) * ((output.Shape[2] + size - 1) / size);
+        double columns = (output.Shape[3] + 15) / 16;
+        double points = (size + 2) * (size + 2);
+        double sweeps = Math.Ceiling(tiles * points * inputs / SweepFloats);
+        return inputs * columns * (1.14 * points * Math.Ceiling(tiles / 8) * 8 + kernel * sweeps) + tiles * (input * ((inputs + 15) / 16) + interpolation * columns);
+    }
+
     /// <summary>The convolution; the arguments are those of <see cref="Device.Conv2d"/>.</summary>
     public static void Convolve(ConvolutionAlgorithm algorithm, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
     {
@@ -54,6 +71,9 @@ internal static unsafe class Winograd
         /// <summary>Breaks the alignment of arrays that are read or written at the same place at once, which the caches do not like.</summary>
         private const int Skew = 16;
 
+        /// <summary>Inlined into a caller, these methods would be too much for the compiler: it would call their parts, which begin slow.</summary>
+        private const MethodImplOptions Compiled = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
+
         public static void Convolve(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
         {
             var grid = new TileGrid(x, geometry, output, TWinograd.Outputs);
@@ -75,6 +95,7 @@ internal static unsafe class Winograd
             }
         }
 
+        [MethodImpl(Compiled)]
         private static void TransformInput(TileGrid grid, Layout layout, long first, int tiles, int group, int startBlock, int endBlock, float* values)
         {
             int points = TWinograd.Points;
@@ -92,21 +113,35 @@ internal static unsafe class Winograd
                     float* target = values + block * layout.BlockStride + ((long)group * TKernel.Rows + row) * Depth;
                     int c = block * Depth;
                     int end = Math.Min(layout.Inputs, c + Depth);
-                    for (; c <= end - TSimd.Lanes; c += TSimd.Lanes, target += TSimd.Lanes)
-                        TWinograd.Input<TSimd, TVector>(pixels, c, target, layout.PointStride);
-                    if (c == end)
-                        continue;
-                    for (int p = 0; p < points * points; p++)
+                    for (; c < end; c += TSimd.Lanes, target += TSimd.Lanes)
                     {
-                        tail[p] = rest + p * TSimd.Lanes;
-                        for (int j = 0; j < end - c; j++)
-                            tail[p][j] = pixels[p][c + j];
+                        PrefetchStrided(target + 2 * TSimd.Lanes, layout.PointStride, points * points);
+                        float** from = pixels;
+                        nint channel = c;
+                        if (c > end - TSimd.Lanes)
+                        {
+                            CopyTail(pixels, c, end - c, rest, tail);
+                            from = tail;
+                            channel = 0;
+                        }
+                        TWinograd.Input<TSimd, TVector>(from, channel, target, layout.PointStride);
                     }
-                    TWinograd.Input<TSimd, TVector>(tail, 0, target, layout.PointStride);
                 }
             }
         }
 
+        /// <summary>The last channels, fewer than a vector has lanes, where a whole vector can be read; other lanes hold anything.</summary>
+        private static void CopyTail(float** pixels, int first, int count, float* rest, float** tail)
+        {
+            for (int p = 0; p < TWinograd.Points * TWinograd.Points; p++)
+            {
+                tail[p] = rest + p * TSimd.Lanes;
+                for (int j = 0; j < count; j++)
+                    tail[p][j] = pixels[p][first + j];
+            }
+        }
+
+        [MethodImpl(Compiled)]
         private static void ComputeStrip(TileGrid grid, Layout layout, long first, int tiles, int startGroup, int endGroup, int strip, float* values, byte* elements, Weight weight, Weight? bias)
         {
             int lanes = TKernel.Lanes;
@@ -118,11 +153,10 @@ internal static unsafe class Winograd
             int groups = endGroup - startGroup;
             int tile = TKernel.Rows * 3 * lanes;
             long productStride = (long)groups * tile + Skew;
-            long kernelStride = (long)depth * width + Skew;
 
-            using var scratch = new Scratch((nuint)(9L * depth * width + pairs * (kernelStride + productStride) + 20L * depth + width) * sizeof(float));
+            using var scratch = new Scratch((nuint)(9L * depth * width + (long)depth * pairs * width + pairs * productStride + 20L * depth + width) * sizeof(float));
             float* taps = scratch.Take<float>(9L * depth * width);
-            float* kernels = scratch.Take<float>(pairs * kernelStride);
+            float* kernels = scratch.Take<float>((long)depth * pairs * width);
             float* products = scratch.Take<float>(pairs * productStride);
             int* order = scratch.Take<int>(9 * depth);
             float* line = scratch.Take<float>(9 * depth);
@@ -131,40 +165,51 @@ internal static unsafe class Winograd
             if (bias != null)
                 bias.Widen(column, offsets, columns);
 
+            for (int i = 0; i < 9 * depth; i++)
+                order[i] = i;
+
             for (int k0 = 0; k0 < layout.Inputs; k0 += depth)
             {
                 int count = Math.Min(layout.Inputs - k0, depth);
+                PanelPacking.Pack(elements, weight.Type, 9L * layout.Inputs, column, columns, 9L * k0, order, 9 * count, taps, width, lanes, line);
                 for (int k = 0; k < count; k++)
                 {
-                    for (int tap = 0; tap < 9; tap++)
-                        order[k * 9 + tap] = tap * depth + k;
+                    for (int j = 0; j < width; j += lanes)
+                        TWinograd.Kernel<TSimd, TVector>(taps + k * 9 * width + j, width, kernels + (nint)k * pairs * width + j, width);
                 }
-                PanelPacking.Pack(elements, weight.Type, 9L * layout.Inputs, column, columns, 9L * k0, order, 9 * count, taps, width, lanes, line);
-                for (int i = 0; i < count * width; i += lanes)
-                    TWinograd.Kernel<TSimd, TVector>(taps + i, (nint)depth * width, kernels + i, (nint)kernelStride);
                 for (int p = 0; p < pairs; p++)
                 {
                     float* rows = values + k0 / Depth * layout.BlockStride + p * layout.PointStride + (long)startGroup * TKernel.Rows * Depth;
-                    float* kernel = kernels + p * kernelStride;
+                    float* kernel = kernels + p * width;
                     float* product = products + p * productStride;
                     if (width == 3 * lanes)
-                        Multiply<ThreeVectors>(rows, (nint)layout.BlockStride, count, kernel, product, groups, k0 > 0);
+                        Multiply<ThreeVectors>(rows, (nint)layout.BlockStride, count, kernel, pairs * width, product, groups, k0 > 0);
                     else if (width == 2 * lanes)
-                        Multiply<TwoVectors>(rows, (nint)layout.BlockStride, count, kernel, product, groups, k0 > 0);
+                        Multiply<TwoVectors>(rows, (nint)layout.BlockStride, count, kernel, pairs * width, product, groups, k0 > 0);
                     else
-                        Multiply<OneVector>(rows, (nint)layout.BlockStride, count, kernel, product, groups, k0 > 0);
+                        Multiply<OneVector>(rows, (nint)layout.BlockStride, count, kernel, pairs * width, product, groups, k0 > 0);
                 }
             }
             TransformOutput(grid, first, startGroup * TKernel.Rows, Math.Min(tiles, endGroup * TKernel.Rows), column, columns, products, productStride, offsets);
         }
 
-        private static void Multiply<TWidth>(float* rows, nint step, int depth, float* kernel, float* product, int groups, bool add)
+        [MethodImpl(Compiled)]
+        private static void Multiply<TWidth>(float* rows, nint step, int depth, float* kernel, nint pitch, float* product, int groups, bool add)
             where TWidth : IWidth
         {
             for (int group = 0; group < groups; group++, rows += TKernel.Rows * Depth, product += TKernel.Rows * 3 * TKernel.Lanes)
-                TKernel.MultiplyPacked<TWidth>(rows, step, depth, kernel, product, add);
+            {
+                // The next rows lie far away; there is time to fetch them while these are multiplied.
+                float* next = rows + TKernel.Rows * Depth;
+                for (int k = 0; k < depth; k += Depth, next += step)
+                    Gemm.Prefetch(next, TKernel.Rows * Depth);
+                if (add)
+                    Gemm.Prefetch(product + TKernel.Rows * 3 * TKernel.Lanes, TKernel.Rows * 3 * TKernel.Lanes);
+                TKernel.MultiplyPacked<TWidth>(rows, step, depth, kernel, pitch, product, add);
+            }
         }
 
+        [MethodImpl(Compiled)]
         private static void TransformOutput(TileGrid grid, long first, int start, int end, int column, int columns, float* products, long stride, float* offsets)
         {
             int outputs = TWinograd.Outputs;
@@ -177,18 +222,29 @@ internal static unsafe class Winograd
             for (int i = start; i < end; i++, products += 3 * TKernel.Lanes)
             {
                 grid.LocateOutput(first + i, column, sink, pixels);
-                int j = 0;
-                for (; j <= columns - TSimd.Lanes; j += TSimd.Lanes)
-                    TWinograd.Output<TSimd, TVector>(products + j, (nint)stride, TSimd.Load(offsets + j), pixels, j);
-                if (j == columns)
-                    continue;
-                TWinograd.Output<TSimd, TVector>(products + j, (nint)stride, TSimd.Load(offsets + j), tail, 0);
-                for (int p = 0; p < outputs * outputs; p++)
+                for (int j = 0; j < columns; j += TSimd.Lanes)
                 {
-                    for (int n = j; n < columns; n++)
-                        pixels[p][n] = tail[p][n - j];
+                    PrefetchStrided(products + 3 * TKernel.Lanes + j, stride, TWinograd.Points * TWinograd.Points);
+                    bool whole = j <= columns - TSimd.Lanes;
+                    TWinograd.Output<TSimd, TVector>(products + j, (nint)stride, TSimd.Load(offsets + j), whole ? pixels : tail, whole ? j : 0);
+                    if (whole)
+                        continue;
+                    for (int p = 0; p < outputs * outputs; p++)
+                    {
+                        for (int n = j; n < columns; n++)
+                            pixels[p][n] = tail[p][n - j];
+                    }
                 }
             }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void PrefetchStrided(float* at, long stride, int count)
+        {
+            if (!Sse.IsSupported)
+                return;
+            for (int i = 0; i < count; i++, at += stride)
+                Sse.Prefetch0(at);
         }
 
         /// <summary>How much is done at a time, and where transformed values lie: [blocks of 64 inputs, pairs of points, tiles, 64].</summary>

@@ -55,12 +55,13 @@ internal readonly unsafe struct Winograd2 : IWinograd
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
-        TVector At(int i) => TSimd.Load(pixels[i] + channel);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static TVector At(float** pixels, nint channel, int i) => TSimd.Load(pixels[i] + channel);
 
-        InputRow<TSimd, TVector>(TSimd.Subtract(At(0), At(8)), TSimd.Subtract(At(1), At(9)), TSimd.Subtract(At(2), At(10)), TSimd.Subtract(At(3), At(11)), target, stride);
-        InputRow<TSimd, TVector>(TSimd.Add(At(8), At(4)), TSimd.Add(At(9), At(5)), TSimd.Add(At(10), At(6)), TSimd.Add(At(11), At(7)), target + 4 * stride, stride);
-        InputRow<TSimd, TVector>(TSimd.Subtract(At(8), At(4)), TSimd.Subtract(At(9), At(5)), TSimd.Subtract(At(10), At(6)), TSimd.Subtract(At(11), At(7)), target + 8 * stride, stride);
-        InputRow<TSimd, TVector>(TSimd.Subtract(At(12), At(4)), TSimd.Subtract(At(13), At(5)), TSimd.Subtract(At(14), At(6)), TSimd.Subtract(At(15), At(7)), target + 12 * stride, stride);
+        InputRow<TSimd, TVector>(TSimd.Subtract(At(pixels, channel, 0), At(pixels, channel, 8)), TSimd.Subtract(At(pixels, channel, 1), At(pixels, channel, 9)), TSimd.Subtract(At(pixels, channel, 2), At(pixels, channel, 10)), TSimd.Subtract(At(pixels, channel, 3), At(pixels, channel, 11)), target, stride);
+        InputRow<TSimd, TVector>(TSimd.Add(At(pixels, channel, 8), At(pixels, channel, 4)), TSimd.Add(At(pixels, channel, 9), At(pixels, channel, 5)), TSimd.Add(At(pixels, channel, 10), At(pixels, channel, 6)), TSimd.Add(At(pixels, channel, 11), At(pixels, channel, 7)), target + 4 * stride, stride);
+        InputRow<TSimd, TVector>(TSimd.Subtract(At(pixels, channel, 8), At(pixels, channel, 4)), TSimd.Subtract(At(pixels, channel, 9), At(pixels, channel, 5)), TSimd.Subtract(At(pixels, channel, 10), At(pixels, channel, 6)), TSimd.Subtract(At(pixels, channel, 11), At(pixels, channel, 7)), target + 8 * stride, stride);
+        InputRow<TSimd, TVector>(TSimd.Subtract(At(pixels, channel, 12), At(pixels, channel, 4)), TSimd.Subtract(At(pixels, channel, 13), At(pixels, channel, 5)), TSimd.Subtract(At(pixels, channel, 14), At(pixels, channel, 6)), TSimd.Subtract(At(pixels, channel, 15), At(pixels, channel, 7)), target + 12 * stride, stride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -69,8 +70,11 @@ internal readonly unsafe struct Winograd2 : IWinograd
         where TVector : struct
     {
         var half = TSimd.Create(0.5f);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         TVector At(int i) => TSimd.Load(taps + i * tapStride);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         TVector Even(int i) => TSimd.Multiply(half, TSimd.Add(At(i), At(i + 6)));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         TVector Odd(int i) => TSimd.Multiply(half, At(i + 3));
 
         KernelRow<TSimd, TVector>(At(0), At(1), At(2), target, stride);
@@ -85,6 +89,7 @@ internal readonly unsafe struct Winograd2 : IWinograd
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         TVector At(int i) => TSimd.Load(products + i * stride);
 
         TVector first0 = At(0), first1 = At(1), first2 = At(2), first3 = At(3), second0, second1, second2, second3;
@@ -160,21 +165,25 @@ internal readonly unsafe struct Winograd4 : IWinograd
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
-        TVector At(int i) => TSimd.Load(pixels[i] + channel);
-        TVector End(int i) => Input0<TSimd, TVector>(At(i), At(i + 12), At(i + 24));
-        TVector Even(int i, float square) => TSimd.MultiplyAdd(TSimd.Create(-square), At(i + 12), At(i + 24));
-        TVector Odd(int i, float square, float point) => TSimd.Multiply(TSimd.Create(point), TSimd.MultiplyAdd(TSimd.Create(-square), At(i + 6), At(i + 18)));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static TVector At(float** pixels, nint channel, int i) => TSimd.Load(pixels[i] + channel);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static TVector End(float** pixels, nint channel, int i) => Input0<TSimd, TVector>(At(pixels, channel, i), At(pixels, channel, i + 12), At(pixels, channel, i + 24));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static TVector Even(float** pixels, nint channel, int i, float square) => TSimd.MultiplyAdd(TSimd.Create(-square), At(pixels, channel, i + 12), At(pixels, channel, i + 24));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static TVector Odd(float** pixels, nint channel, int i, float square, float point) => TSimd.Multiply(TSimd.Create(point), TSimd.MultiplyAdd(TSimd.Create(-square), At(pixels, channel, i + 6), At(pixels, channel, i + 18)));
 
-        InputRow<TSimd, TVector>(End(0), End(1), End(2), End(3), End(4), End(5), target, stride);
-        TVector e0 = Even(0, B2), e1 = Even(1, B2), e2 = Even(2, B2), e3 = Even(3, B2), e4 = Even(4, B2), e5 = Even(5, B2);
-        TVector o0 = Odd(0, B2, A), o1 = Odd(1, B2, A), o2 = Odd(2, B2, A), o3 = Odd(3, B2, A), o4 = Odd(4, B2, A), o5 = Odd(5, B2, A);
+        InputRow<TSimd, TVector>(End(pixels, channel, 0), End(pixels, channel, 1), End(pixels, channel, 2), End(pixels, channel, 3), End(pixels, channel, 4), End(pixels, channel, 5), target, stride);
+        TVector e0 = Even(pixels, channel, 0, B2), e1 = Even(pixels, channel, 1, B2), e2 = Even(pixels, channel, 2, B2), e3 = Even(pixels, channel, 3, B2), e4 = Even(pixels, channel, 4, B2), e5 = Even(pixels, channel, 5, B2);
+        TVector o0 = Odd(pixels, channel, 0, B2, A), o1 = Odd(pixels, channel, 1, B2, A), o2 = Odd(pixels, channel, 2, B2, A), o3 = Odd(pixels, channel, 3, B2, A), o4 = Odd(pixels, channel, 4, B2, A), o5 = Odd(pixels, channel, 5, B2, A);
         InputRow<TSimd, TVector>(TSimd.Add(e0, o0), TSimd.Add(e1, o1), TSimd.Add(e2, o2), TSimd.Add(e3, o3), TSimd.Add(e4, o4), TSimd.Add(e5, o5), target + 6 * stride, stride);
         InputRow<TSimd, TVector>(TSimd.Subtract(e0, o0), TSimd.Subtract(e1, o1), TSimd.Subtract(e2, o2), TSimd.Subtract(e3, o3), TSimd.Subtract(e4, o4), TSimd.Subtract(e5, o5), target + 12 * stride, stride);
-        (e0, e1, e2, e3, e4, e5) = (Even(0, A2), Even(1, A2), Even(2, A2), Even(3, A2), Even(4, A2), Even(5, A2));
-        (o0, o1, o2, o3, o4, o5) = (Odd(0, A2, B), Odd(1, A2, B), Odd(2, A2, B), Odd(3, A2, B), Odd(4, A2, B), Odd(5, A2, B));
+        (e0, e1, e2, e3, e4, e5) = (Even(pixels, channel, 0, A2), Even(pixels, channel, 1, A2), Even(pixels, channel, 2, A2), Even(pixels, channel, 3, A2), Even(pixels, channel, 4, A2), Even(pixels, channel, 5, A2));
+        (o0, o1, o2, o3, o4, o5) = (Odd(pixels, channel, 0, A2, B), Odd(pixels, channel, 1, A2, B), Odd(pixels, channel, 2, A2, B), Odd(pixels, channel, 3, A2, B), Odd(pixels, channel, 4, A2, B), Odd(pixels, channel, 5, A2, B));
         InputRow<TSimd, TVector>(TSimd.Add(e0, o0), TSimd.Add(e1, o1), TSimd.Add(e2, o2), TSimd.Add(e3, o3), TSimd.Add(e4, o4), TSimd.Add(e5, o5), target + 18 * stride, stride);
         InputRow<TSimd, TVector>(TSimd.Subtract(e0, o0), TSimd.Subtract(e1, o1), TSimd.Subtract(e2, o2), TSimd.Subtract(e3, o3), TSimd.Subtract(e4, o4), TSimd.Subtract(e5, o5), target + 24 * stride, stride);
-        InputRow<TSimd, TVector>(End(6), End(7), End(8), End(9), End(10), End(11), target + 30 * stride, stride);
+        InputRow<TSimd, TVector>(End(pixels, channel, 6), End(pixels, channel, 7), End(pixels, channel, 8), End(pixels, channel, 9), End(pixels, channel, 10), End(pixels, channel, 11), target + 30 * stride, stride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -182,8 +191,11 @@ internal readonly unsafe struct Winograd4 : IWinograd
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         TVector At(int i) => TSimd.Load(taps + i * tapStride);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         TVector Even(int i, float scale, float square) => TSimd.MultiplyAdd(TSimd.Create(scale * square), At(i + 6), TSimd.Multiply(TSimd.Create(scale), At(i)));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         TVector Odd(int i, float scale, float point) => TSimd.Multiply(TSimd.Create(scale * point), At(i + 3));
 
         var zero = TSimd.Create(1 / (A2 * B2));
