@@ -33,6 +33,31 @@ public static class TensorOperations
         return output;
     }
 
+    /// <summary>residual + x weight^T + bias; x is [..., in], weight [out, in], residual and result [..., out]. The result may go into the residual.</summary>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    public static Tensor AddLinear(this Tensor residual, Tensor x, Weight weight, Weight? bias = null, Tensor? into = null)
+    {
+        Require(weight.Shape.Rank == 2 && x.Shape.Rank >= 1 && x.Shape[^1] == weight.Shape[1], $"{weight.Name}: a linear layer {weight.Shape} cannot take {x.Shape}.");
+        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        Require(residual.Shape == x.Shape.With(^1, weight.Shape[0]), $"{weight.Name}: a linear layer {weight.Shape} of {x.Shape} cannot be added to {residual.Shape}.");
+        var output = Target(into, residual.Shape, residual);
+        x.Device.AddLinear(residual, x, weight, bias, output);
+        return output;
+    }
+
+    /// <summary>residual + the convolution of x [batch, height, width, in] with [out, in, kernel, kernel]. The result may go into the residual.</summary>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    public static Tensor AddConv2d(this Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor? into = null)
+    {
+        Require(x.Shape.Rank == 4 && weight.Shape.Rank == 4 && x.Shape[3] == weight.Shape[1], $"{weight.Name}: a convolution {weight.Shape} cannot take {x.Shape} (channels last).");
+        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        var (height, width) = geometry.OutputSize(x.Shape[1], x.Shape[2], weight.Shape[2], weight.Shape[3]);
+        Require(residual.Shape == [x.Shape[0], height, width, weight.Shape[0]], $"{weight.Name}: a convolution {weight.Shape} of {x.Shape} cannot be added to {residual.Shape}.");
+        var output = Target(into, residual.Shape, residual);
+        x.Device.AddConv2d(residual, x, weight, bias, geometry, output);
+        return output;
+    }
+
     /// <summary>Attention of queries over one span of keys; see <see cref="AttentionArguments"/>.</summary>
     /// <returns>[batch, queries, heads, channels].</returns>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>

@@ -152,8 +152,12 @@ public class ConvolutionTests
         using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], type, random.Next(5), () => random.NextSingle()) : null;
         int pad = random.Next(3) == 0 ? random.Next(1, 20) : 0;
         var x = LinearTests.RandomTensor([batch, height, width, inputs + pad], random).Slice(3, pad / 2, inputs);
-        var y = x.Conv2d(stored.Weight, bias?.Weight, geometry);
         var (outHeight, outWidth) = geometry.OutputSize(height, width, kernelHeight, kernelWidth);
+        // A new result, one added to a residual, and one added to it in place.
+        var residual = random.Next(3) > 0 ? LinearTests.RandomTensor([batch, outHeight, outWidth, outputs + pad], random).Slice(3, pad / 2, outputs) : null;
+        float[]? added = residual?.ToArray();
+        var y = residual == null ? x.Conv2d(stored.Weight, bias?.Weight, geometry)
+            : residual.AddConv2d(x, stored.Weight, bias?.Weight, geometry, random.Next(2) == 0 ? residual : null);
         Assert.Equal([batch, outHeight, outWidth, outputs], y.Shape);
 
         float[] image = x.ToArray();
@@ -168,7 +172,7 @@ public class ConvolutionTests
                     var actual = y.Row(b, row, column);
                     for (int n = 0; n < outputs; n++)
                     {
-                        double sum = bias?.Values[n] ?? 0;
+                        double sum = (bias?.Values[n] ?? 0) + (double)(added?[((b * outHeight + row) * outWidth + column) * outputs + n] ?? 0);
                         for (int ky = 0; ky < kernelHeight; ky++)
                         {
                             for (int kx = 0; kx < kernelWidth; kx++)

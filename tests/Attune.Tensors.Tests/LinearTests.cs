@@ -109,8 +109,13 @@ public class LinearTests
         int outer = random.Next(2) == 0 && rows % 2 == 0 ? 2 : 1;
         var x = Strided(outer, rows / outer, inputs, pad, random);
         var y = Strided(outer, rows / outer, outputs, pad, random);
-        y.Fill(float.NaN);
-        Assert.Same(y, x.Linear(stored.Weight, bias?.Weight, activation, y));
+        var residual = activation == Activation.None && random.Next(2) == 0 ? Strided(outer, rows / outer, outputs, pad, random) : null;
+        if (residual != null && random.Next(2) == 0)
+            y = residual;
+        float[]? added = residual?.ToArray();
+        if (y != residual)
+            y.Fill(float.NaN);
+        Assert.Same(y, residual == null ? x.Linear(stored.Weight, bias?.Weight, activation, y) : residual.AddLinear(x, stored.Weight, bias?.Weight, y));
 
         float[] left = x.ToArray();
         float[] actual = y.ToArray();
@@ -120,7 +125,7 @@ public class LinearTests
         {
             for (int n = 0; n < outputs; n++)
             {
-                double sum = bias?.Values[n] ?? 0;
+                double sum = (bias?.Values[n] ?? 0) + (double)(added?[i * outputs + n] ?? 0);
                 for (int k = 0; k < inputs; k++)
                     sum += (double)left[i * inputs + k] * stored.Values[n * inputs + k];
                 largest = Math.Max(largest, Math.Abs(sum));

@@ -5,13 +5,26 @@ internal sealed unsafe partial class CpuDevice
     /// <summary>With fewer channels, windows are copied into rows instead of being read where they lie.</summary>
     private const int ChannelsInPlace = 16;
 
-    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) => Convolve(x, weight, bias, geometry, output, null);
+
+    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    {
+        if (Choose(Convolution, x, weight, geometry, output) != ConvolutionAlgorithm.Direct || Gemm.Adds(Windowed(x, weight, geometry, output, null)))
+            Convolve(x, weight, bias, geometry, output, residual);
+        else
+            base.AddConv2d(residual, x, weight, bias, geometry, output);
+    }
+
+    private void Convolve(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
     {
         var algorithm = Choose(Convolution, x, weight, geometry, output);
-        if (algorithm == ConvolutionAlgorithm.Direct)
-            ImplicitProduct(x, weight, bias, geometry, output);
-        else
-            Winograd.Convolve(algorithm, x, weight, bias, geometry, output);
+        if (algorithm != ConvolutionAlgorithm.Direct)
+        {
+            Winograd.Convolve(algorithm, x, weight, bias, geometry, output, residual);
+            return;
+        }
+        using var zeros = TensorScope.Detach(Tensor.Zeros([x.Shape[3]]));
+        Gemm.Multiply(Windowed(x, weight, geometry, output, zeros.Pointer), weight, bias, Activation.None, Rows.Of(output), residual == null ? null : Rows.Of(residual));
     }
 
     /// <summary>The algorithm for a convolution: the one that is asked for where it can be used, or the cheapest whose error is accepted.</summary>
@@ -40,24 +53,15 @@ internal sealed unsafe partial class CpuDevice
         return inputs * columns * (9 * 1.08 * pixels + 120 * Math.Ceiling(pixels / 512));
     }
 
-    /// <summary>The convolution as a matrix product whose left factor, the windows, exists only as pointers into the image.</summary>
-    private static void ImplicitProduct(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    /// <summary>The convolution as a matrix product: its left factor, the windows, exists only as pointers into the image and to zeros outside of it.</summary>
+    private static RowSource Windowed(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output, float* zeros)
     {
-        var target = Rows.Of(output);
         int kernel = weight.Shape[2] * weight.Shape[3];
         if (kernel == 1 && geometry == Conv2dGeometry.Same(0))
-        {
-            Gemm.Multiply(new PlainRows(Rows.Of(x)), weight, bias, Activation.None, target);
-        }
-        else if (kernel == 1 || x.Shape[3] >= ChannelsInPlace)
-        {
-            using var zeros = TensorScope.Detach(Tensor.Zeros([x.Shape[3]]));
-            Gemm.Multiply(new Windows(x, weight, geometry, output, zeros.Pointer), weight, bias, Activation.None, target);
-        }
-        else
-        {
-            Gemm.Multiply(new Patches(x, weight, geometry, output), weight, bias, Activation.None, target);
-        }
+            return new PlainRows(Rows.Of(x));
+        if (kernel == 1 || x.Shape[3] >= ChannelsInPlace)
+            return new Windows(x, weight, geometry, output, zeros);
+        return new Patches(x, weight, geometry, output);
     }
 
     /// <summary>Where the windows of a convolution lie in its image.</summary>

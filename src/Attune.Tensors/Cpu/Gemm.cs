@@ -39,27 +39,31 @@ internal static unsafe class Gemm
     /// <param name="bias">[out], or null.</param>
     /// <param name="activation">Applied to each element of the result.</param>
     /// <param name="output">[rows, out].</param>
-    public static void Multiply(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output)
+    /// <param name="residual">Added to the result, [rows, out], or null; it may be the output. Only where <see cref="Adds"/> says so and without an activation.</param>
+    public static void Multiply(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output, Rows? residual = null)
     {
         if (rows.Count == 0 || weight.Shape[0] == 0)
             return;
-        if (rows.Runs == 1 && rows.RoomPerRow == 0 && Skinny.Suits(rows.Count, rows.Length))
+        if (!Adds(rows))
             Skinny.Multiply(rows, weight, bias, activation, output);
         else if (Wide)
-            Multiply<WideKernel>(rows, weight, bias, activation, output);
+            Multiply<WideKernel>(rows, weight, bias, activation, output, residual);
         else
-            Multiply<NarrowKernel>(rows, weight, bias, activation, output);
+            Multiply<NarrowKernel>(rows, weight, bias, activation, output, residual);
     }
 
-    private static void Multiply<TKernel>(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output)
+    /// <summary>Whether a product with these rows can be added to a residual on the way: few rows are multiplied in another manner.</summary>
+    public static bool Adds(RowSource rows) => rows.Runs > 1 || rows.RoomPerRow > 0 || !Skinny.Suits(rows.Count, rows.Length);
+
+    private static void Multiply<TKernel>(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output, Rows? residual)
         where TKernel : IMicroKernel
     {
         var plan = Plan.For<TKernel>(rows, weight.Shape[0]);
         byte* elements = (byte*)weight.Pointer;
-        Workers.For(plan.Pieces, piece => Compute<TKernel>(plan, piece, rows, elements, weight.Type, bias, activation, output));
+        Workers.For(plan.Pieces, piece => Compute<TKernel>(plan, piece, rows, elements, weight.Type, bias, activation, output, residual));
     }
 
-    private static void Compute<TKernel>(Plan plan, int piece, RowSource rows, byte* weight, DataType type, Weight? bias, Activation activation, Rows output)
+    private static void Compute<TKernel>(Plan plan, int piece, RowSource rows, byte* weight, DataType type, Weight? bias, Activation activation, Rows output, Rows? residual)
         where TKernel : IMicroKernel
     {
         int panelWidth = 3 * TKernel.Lanes;
@@ -72,11 +76,12 @@ internal static unsafe class Gemm
 
         using var scratch = new Scratch(
             ((nuint)depth * (nuint)(plan.PanelsPerStrip * panelWidth) + (nuint)(height * panelWidth) + 2 * (nuint)depth + (nuint)columnCount + (nuint)rowCount * (nuint)rows.RoomPerRow + 64) * sizeof(float)
-            + (nuint)(tiles * height) * (nuint)(rows.Runs + 1) * (nuint)sizeof(float*));
+            + (nuint)(tiles * height) * (nuint)(rows.Runs + 2) * (nuint)sizeof(float*));
         float* packed = scratch.Take<float>((long)depth * plan.PanelsPerStrip * panelWidth);
         float* tile = scratch.Take<float>(height * panelWidth);
         float** pointers = (float**)scratch.Take<nint>((long)tiles * height * rows.Runs);
         float** targets = (float**)scratch.Take<nint>((long)tiles * height);
+        float** residuals = (float**)scratch.Take<nint>((long)tiles * height);
         int* order = scratch.Take<int>(depth);
         float* line = scratch.Take<float>(depth);
         float* offsets = null;
@@ -94,7 +99,10 @@ internal static unsafe class Gemm
                 pointers[((i / height * rows.Runs) + run) * height + i % height] = pointers[((i / height * rows.Runs) + run) * height + (rowCount - 1) % height];
         }
         for (int i = 0; i < rowCount; i++)
+        {
             targets[i] = output.At(firstRow + i) + firstColumn;
+            residuals[i] = residual is { } added ? added.At(firstRow + i) + firstColumn : null;
+        }
 
         long stride = (long)rows.Runs * rows.Length;
         int blocks = Math.Max(1, (rows.Length + plan.BlockLength - 1) / plan.BlockLength);
@@ -119,6 +127,7 @@ internal static unsafe class Gemm
             {
                 int valid = Math.Min(rowCount - t * height, height);
                 float** to = targets + t * height;
+                float** addends = (first ? residuals : targets) + t * height;
                 for (int p = 0; p < panels; p++)
                 {
                     int column = p * panelWidth;
@@ -126,7 +135,7 @@ internal static unsafe class Gemm
                     float* panel = packed + (long)p * depth * panelWidth;
                     float** from = pointers + (long)t * height * rows.Runs;
                     for (int i = 0; i < valid; i++)
-                        Prefetch(to[i] + column, columns);
+                        Prefetch((addends[i] != null ? addends[i] : to[i]) + column, columns);
                     if (columns > 2 * TKernel.Lanes)
                         TKernel.Multiply<ThreeVectors>(from, rows.Runs, start, length, panel, tile);
                     else if (columns > TKernel.Lanes)
@@ -134,7 +143,7 @@ internal static unsafe class Gemm
                     else
                         TKernel.Multiply<OneVector>(from, rows.Runs, start, length, panel, tile);
                     for (int i = 0; i < valid; i++)
-                        Finish(tile + i * panelWidth, to[i] + column, columns, !first, last && offsets != null ? offsets + column : null);
+                        Finish(tile + i * panelWidth, to[i] + column, columns, addends[i] != null ? addends[i] + column : null, last && offsets != null ? offsets + column : null);
                 }
                 if (last && activation != Activation.None)
                 {
@@ -145,9 +154,9 @@ internal static unsafe class Gemm
         }
     }
 
-    /// <summary>target = tile (+ target) (+ offsets).</summary>
+    /// <summary>target = tile (+ addends) (+ offsets).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(float* tile, float* target, int columns, bool add, float* offsets)
+    private static void Finish(float* tile, float* target, int columns, float* addends, float* offsets)
     {
         int j = 0;
         if (Vector512.IsHardwareAccelerated)
@@ -155,8 +164,8 @@ internal static unsafe class Gemm
             for (; j <= columns - 16; j += 16)
             {
                 var sum = Vector512.Load(tile + j);
-                if (add)
-                    sum += Vector512.Load(target + j);
+                if (addends != null)
+                    sum += Vector512.Load(addends + j);
                 if (offsets != null)
                     sum += Vector512.Load(offsets + j);
                 sum.Store(target + j);
@@ -165,8 +174,8 @@ internal static unsafe class Gemm
         for (; j <= columns - 8; j += 8)
         {
             var sum = Vector256.Load(tile + j);
-            if (add)
-                sum += Vector256.Load(target + j);
+            if (addends != null)
+                sum += Vector256.Load(addends + j);
             if (offsets != null)
                 sum += Vector256.Load(offsets + j);
             sum.Store(target + j);
@@ -174,8 +183,8 @@ internal static unsafe class Gemm
         for (; j < columns; j++)
         {
             float sum = tile[j];
-            if (add)
-                sum += target[j];
+            if (addends != null)
+                sum += addends[j];
             if (offsets != null)
                 sum += offsets[j];
             target[j] = sum;

@@ -45,19 +45,19 @@ internal static unsafe class Winograd
         return inputs * columns * (1.14 * points * Math.Ceiling(tiles / 8) * 8 + kernel * sweeps) + tiles * (input * ((inputs + 15) / 16) + interpolation * columns);
     }
 
-    /// <summary>The convolution; the arguments are those of <see cref="Device.Conv2d"/>.</summary>
-    public static void Convolve(ConvolutionAlgorithm algorithm, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    /// <summary>The convolution; the arguments are those of <see cref="Device.Conv2d"/> or, with a residual, <see cref="Device.AddConv2d"/>.</summary>
+    public static void Convolve(ConvolutionAlgorithm algorithm, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
     {
         if (output.Count == 0)
             return;
         if (algorithm == ConvolutionAlgorithm.Winograd2 && Gemm.Wide)
-            Run<Winograd2, WideKernel, Simd512, Vector512<float>>.Convolve(x, weight, bias, geometry, output);
+            Run<Winograd2, WideKernel, Simd512, Vector512<float>>.Convolve(x, weight, bias, geometry, output, residual);
         else if (algorithm == ConvolutionAlgorithm.Winograd2)
-            Run<Winograd2, NarrowKernel, Simd256, Vector256<float>>.Convolve(x, weight, bias, geometry, output);
+            Run<Winograd2, NarrowKernel, Simd256, Vector256<float>>.Convolve(x, weight, bias, geometry, output, residual);
         else if (Gemm.Wide)
-            Run<Winograd4, WideKernel, Simd512, Vector512<float>>.Convolve(x, weight, bias, geometry, output);
+            Run<Winograd4, WideKernel, Simd512, Vector512<float>>.Convolve(x, weight, bias, geometry, output, residual);
         else
-            Run<Winograd4, NarrowKernel, Simd256, Vector256<float>>.Convolve(x, weight, bias, geometry, output);
+            Run<Winograd4, NarrowKernel, Simd256, Vector256<float>>.Convolve(x, weight, bias, geometry, output, residual);
     }
 
     private static class Run<TWinograd, TKernel, TSimd, TVector>
@@ -74,9 +74,9 @@ internal static unsafe class Winograd
         /// <summary>Inlined into a caller, these methods would be too much for the compiler: it would call their parts, which begin slow.</summary>
         private const MethodImplOptions Compiled = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
 
-        public static void Convolve(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+        public static void Convolve(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
         {
-            var grid = new TileGrid(x, geometry, output, TWinograd.Outputs);
+            var grid = new TileGrid(x, geometry, output, residual, TWinograd.Outputs);
             var layout = new Layout(grid.Tiles, x.Shape[3], weight.Shape[0]);
             using var scratch = new Scratch((nuint)(layout.Blocks * layout.BlockStride) * sizeof(float));
             float* values = scratch.Take<float>(layout.Blocks * layout.BlockStride);
@@ -214,6 +214,8 @@ internal static unsafe class Winograd
         {
             int outputs = TWinograd.Outputs;
             float** pixels = stackalloc float*[outputs * outputs];
+            float** addends = stackalloc float*[outputs * outputs];
+            float** residuals = grid.HasResidual ? addends : null;
             float** tail = stackalloc float*[outputs * outputs];
             float* rest = stackalloc float[outputs * outputs * TSimd.Lanes];
             float* sink = stackalloc float[3 * TKernel.Lanes];
@@ -221,18 +223,18 @@ internal static unsafe class Winograd
                 tail[p] = rest + p * TSimd.Lanes;
             for (int i = start; i < end; i++, products += 3 * TKernel.Lanes)
             {
-                grid.LocateOutput(first + i, column, sink, pixels);
+                grid.LocateOutput(first + i, column, sink, pixels, residuals);
                 for (int j = 0; j < columns; j += TSimd.Lanes)
                 {
                     PrefetchStrided(products + 3 * TKernel.Lanes + j, stride, TWinograd.Points * TWinograd.Points);
                     bool whole = j <= columns - TSimd.Lanes;
-                    TWinograd.Output<TSimd, TVector>(products + j, (nint)stride, TSimd.Load(offsets + j), whole ? pixels : tail, whole ? j : 0);
+                    TWinograd.Output<TSimd, TVector>(products + j, (nint)stride, TSimd.Load(offsets + j), whole ? pixels : tail, whole ? residuals : null, whole ? j : 0);
                     if (whole)
                         continue;
                     for (int p = 0; p < outputs * outputs; p++)
                     {
                         for (int n = j; n < columns; n++)
-                            pixels[p][n] = tail[p][n - j];
+                            pixels[p][n] = tail[p][n - j] + (residuals == null ? 0 : residuals[p][n]);
                     }
                 }
             }
@@ -291,6 +293,7 @@ internal static unsafe class Winograd
     {
         private readonly Rows _input;
         private readonly Rows _output;
+        private readonly Rows? _residual;
         private readonly Conv2dGeometry _geometry;
         private readonly int _height;
         private readonly int _width;
@@ -300,9 +303,10 @@ internal static unsafe class Winograd
         private readonly int _columns;
         private readonly int _rows;
 
-        public TileGrid(Tensor x, Conv2dGeometry geometry, Tensor output, int size)
+        public TileGrid(Tensor x, Conv2dGeometry geometry, Tensor output, Tensor? residual, int size)
         {
             (_input, _output, _geometry, _size) = (Rows.Of(x), Rows.Of(output), geometry, size);
+            _residual = residual == null ? null : Rows.Of(residual);
             (_height, _width, _outputHeight, _outputWidth) = (x.Shape[1], x.Shape[2], output.Shape[1], output.Shape[2]);
             _columns = (_outputWidth + size - 1) / size;
             _rows = (_outputHeight + size - 1) / size;
@@ -310,6 +314,8 @@ internal static unsafe class Winograd
         }
 
         public long Tiles { get; }
+
+        public bool HasResidual => _residual != null;
 
         /// <summary>The pixels under a tile, or <paramref name="outside"/> where there is none.</summary>
         public void LocateInput(long tile, int points, float* outside, float** pixels)
@@ -324,14 +330,20 @@ internal static unsafe class Winograd
             }
         }
 
-        /// <summary>The outputs of a tile from a channel on, or <paramref name="outside"/> where there is none.</summary>
-        public void LocateOutput(long tile, int channel, float* outside, float** pixels)
+        /// <summary>The outputs of a tile from a channel on and what is added to them, if anything; <paramref name="outside"/> where there is none.</summary>
+        public void LocateOutput(long tile, int channel, float* outside, float** pixels, float** residuals)
         {
             var (image, top, left) = Place(tile);
             for (int y = top; y < top + _size; y++)
             {
                 for (int x = left; x < left + _size; x++)
-                    *pixels++ = y < _outputHeight && x < _outputWidth ? _output.At((image * _outputHeight + y) * _outputWidth + x) + channel : outside;
+                {
+                    bool inside = y < _outputHeight && x < _outputWidth;
+                    long pixel = (image * _outputHeight + y) * _outputWidth + x;
+                    *pixels++ = inside ? _output.At(pixel) + channel : outside;
+                    if (_residual is { } residual)
+                        *residuals++ = inside ? residual.At(pixel) + channel : outside;
+                }
             }
         }
 

@@ -32,13 +32,14 @@ internal unsafe interface IWinograd
         where TSimd : ISimd<TVector>
         where TVector : struct;
 
-    /// <summary>A^T M A + offset.</summary>
+    /// <summary>A^T M A + offset + residual.</summary>
     /// <param name="products">The product at the first pair of points.</param>
     /// <param name="stride">From there to the next.</param>
     /// <param name="offset">Added to each output: the bias.</param>
     /// <param name="targets">[m, m] pointers to pixels of the output.</param>
+    /// <param name="residuals">[m, m] pointers to what is added, or null; they may be the targets.</param>
     /// <param name="channel">The first channel, counted from each pointer.</param>
-    static abstract void Output<TSimd, TVector>(float* products, nint stride, TVector offset, float** targets, nint channel)
+    static abstract void Output<TSimd, TVector>(float* products, nint stride, TVector offset, float** targets, float** residuals, nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct;
 }
@@ -85,7 +86,7 @@ internal readonly unsafe struct Winograd2 : IWinograd
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Output<TSimd, TVector>(float* products, nint stride, TVector offset, float** targets, nint channel)
+    public static void Output<TSimd, TVector>(float* products, nint stride, TVector offset, float** targets, float** residuals, nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
@@ -97,8 +98,8 @@ internal readonly unsafe struct Winograd2 : IWinograd
         AddColumn<TSimd, TVector>(ref first1, out second1, At(5), At(9), At(13));
         AddColumn<TSimd, TVector>(ref first2, out second2, At(6), At(10), At(14));
         AddColumn<TSimd, TVector>(ref first3, out second3, At(7), At(11), At(15));
-        OutputRow<TSimd, TVector>(first0, first1, first2, first3, offset, targets, channel);
-        OutputRow<TSimd, TVector>(second0, second1, second2, second3, offset, targets + 2, channel);
+        OutputRow<TSimd, TVector>(first0, first1, first2, first3, offset, targets, residuals, channel);
+        OutputRow<TSimd, TVector>(second0, second1, second2, second3, offset, targets + 2, residuals == null ? null : residuals + 2, channel);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -136,12 +137,12 @@ internal readonly unsafe struct Winograd2 : IWinograd
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void OutputRow<TSimd, TVector>(TVector m0, TVector m1, TVector m2, TVector m3, TVector offset, float** targets, nint channel)
+    private static void OutputRow<TSimd, TVector>(TVector m0, TVector m1, TVector m2, TVector m3, TVector offset, float** targets, float** residuals, nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
-        TSimd.Store(TSimd.Add(TSimd.Add(m0, TSimd.Add(m1, m2)), offset), targets[0] + channel);
-        TSimd.Store(TSimd.Add(TSimd.Add(TSimd.Subtract(m1, m2), m3), offset), targets[1] + channel);
+        WinogradOutput.Emit<TSimd, TVector>(TSimd.Add(TSimd.Add(m0, TSimd.Add(m1, m2)), offset), targets, residuals, 0, channel);
+        WinogradOutput.Emit<TSimd, TVector>(TSimd.Add(TSimd.Add(TSimd.Subtract(m1, m2), m3), offset), targets, residuals, 1, channel);
     }
 }
 
@@ -210,7 +211,7 @@ internal readonly unsafe struct Winograd4 : IWinograd
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Output<TSimd, TVector>(float* products, nint stride, TVector offset, float** targets, nint channel)
+    public static void Output<TSimd, TVector>(float* products, nint stride, TVector offset, float** targets, float** residuals, nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
@@ -220,10 +221,10 @@ internal readonly unsafe struct Winograd4 : IWinograd
         OutputColumn<TSimd, TVector>(products + 3 * stride, stride, out var a3, out var b3, out var c3, out var d3);
         OutputColumn<TSimd, TVector>(products + 4 * stride, stride, out var a4, out var b4, out var c4, out var d4);
         OutputColumn<TSimd, TVector>(products + 5 * stride, stride, out var a5, out var b5, out var c5, out var d5);
-        OutputRow<TSimd, TVector>(a0, a1, a2, a3, a4, a5, offset, targets, channel);
-        OutputRow<TSimd, TVector>(b0, b1, b2, b3, b4, b5, offset, targets + 4, channel);
-        OutputRow<TSimd, TVector>(c0, c1, c2, c3, c4, c5, offset, targets + 8, channel);
-        OutputRow<TSimd, TVector>(d0, d1, d2, d3, d4, d5, offset, targets + 12, channel);
+        OutputRow<TSimd, TVector>(a0, a1, a2, a3, a4, a5, offset, targets, residuals, channel);
+        OutputRow<TSimd, TVector>(b0, b1, b2, b3, b4, b5, offset, targets + 4, residuals == null ? null : residuals + 4, channel);
+        OutputRow<TSimd, TVector>(c0, c1, c2, c3, c4, c5, offset, targets + 8, residuals == null ? null : residuals + 8, channel);
+        OutputRow<TSimd, TVector>(d0, d1, d2, d3, d4, d5, offset, targets + 12, residuals == null ? null : residuals + 12, channel);
     }
 
     /// <summary>1 / (2 a^2 (a^2 - b^2)), the scale of the points a and -a; likewise for b.</summary>
@@ -283,15 +284,15 @@ internal readonly unsafe struct Winograd4 : IWinograd
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void OutputRow<TSimd, TVector>(TVector m0, TVector m1, TVector m2, TVector m3, TVector m4, TVector m5, TVector offset, float** targets, nint channel)
+    private static void OutputRow<TSimd, TVector>(TVector m0, TVector m1, TVector m2, TVector m3, TVector m4, TVector m5, TVector offset, float** targets, float** residuals, nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
         Interpolate<TSimd, TVector>(m0, m1, m2, m3, m4, m5, out var y0, out var y1, out var y2, out var y3);
-        TSimd.Store(TSimd.Add(y0, offset), targets[0] + channel);
-        TSimd.Store(TSimd.Add(y1, offset), targets[1] + channel);
-        TSimd.Store(TSimd.Add(y2, offset), targets[2] + channel);
-        TSimd.Store(TSimd.Add(y3, offset), targets[3] + channel);
+        WinogradOutput.Emit<TSimd, TVector>(TSimd.Add(y0, offset), targets, residuals, 0, channel);
+        WinogradOutput.Emit<TSimd, TVector>(TSimd.Add(y1, offset), targets, residuals, 1, channel);
+        WinogradOutput.Emit<TSimd, TVector>(TSimd.Add(y2, offset), targets, residuals, 2, channel);
+        WinogradOutput.Emit<TSimd, TVector>(TSimd.Add(y3, offset), targets, residuals, 3, channel);
     }
 
     /// <summary>y[i] = the sum over finite points p of p^i m(p), and in y[3] the value at infinity.</summary>
@@ -308,5 +309,20 @@ internal readonly unsafe struct Winograd4 : IWinograd
         y1 = TSimd.MultiplyAdd(TSimd.Create(B), oddB, TSimd.Multiply(TSimd.Create(A), oddA));
         y2 = TSimd.MultiplyAdd(TSimd.Create(B2), evenB, TSimd.Multiply(TSimd.Create(A2), evenA));
         y3 = TSimd.MultiplyAdd(TSimd.Create(B2 * B), oddB, TSimd.MultiplyAdd(TSimd.Create(A2 * A), oddA, m5));
+    }
+}
+
+/// <summary>What all tiles have in common.</summary>
+internal static unsafe class WinogradOutput
+{
+    /// <summary>Writes outputs of one pixel, with what is to be added.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Emit<TSimd, TVector>(TVector value, float** targets, float** residuals, int pixel, nint channel)
+        where TSimd : ISimd<TVector>
+        where TVector : struct
+    {
+        if (residuals != null)
+            value = TSimd.Add(value, TSimd.Load(residuals[pixel] + channel));
+        TSimd.Store(value, targets[pixel] + channel);
     }
 }

@@ -181,7 +181,7 @@ internal sealed class KlAttention(WeightCursor at, int channels, int groups)
         using var scope = new TensorScope();
         var pixels = _groupNorm.Apply(x).Reshape(x.Shape[0], -1, 1, channels);
         var attended = _toQ.Apply(pixels).Attention(_toK.Apply(pixels), _toV.Apply(pixels), 1 / MathF.Sqrt(channels));
-        x.Add(_toOut.Apply(attended).Reshape(x.Shape), into: x);
+        _toOut.AddTo(x, attended.Reshape(x.Shape), into: x);
     }
 
     private static Linear Read(WeightCursor at, string name, string oldName, int channels) =>

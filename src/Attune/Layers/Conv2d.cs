@@ -29,4 +29,13 @@ internal sealed class Conv2d(WeightCursor at, int inputs, int outputs, int kerne
             TensorOperations.Combine(1, y, scale, x.Conv2d(down, null, geometry).Linear(up), into: y);
         return scope.Keep(y);
     }
+
+    /// <summary>residual + the convolution of x, both shaped as the result, which may go into the residual.</summary>
+    public Tensor AddTo(Tensor residual, Tensor x, Tensor? into = null)
+    {
+        if (_layer.Addends == null)
+            return residual.AddConv2d(x, _layer.Weight, _bias, geometry, into);
+        using var scope = new TensorScope();
+        return scope.Keep(residual.Add(Apply(x), into));
+    }
 }

@@ -14,6 +14,15 @@ internal sealed class Linear(WeightCursor at, int inputs, int outputs, bool bias
     public Tensor Apply(Tensor x, Activation activation = Activation.None, Tensor? into = null) =>
         _layer.Addends == null ? x.Linear(_layer.Weight, _bias, activation, into) : ApplyWithAddends(x, 0, outputs, activation, into);
 
+    /// <summary>residual + the layer of x, both [..., outputs]; the result may go into the residual.</summary>
+    public Tensor AddTo(Tensor residual, Tensor x, Tensor? into = null)
+    {
+        if (_layer.Addends == null)
+            return residual.AddLinear(x, _layer.Weight, _bias, into);
+        using var scope = new TensorScope();
+        return scope.Keep(residual.Add(Apply(x), into));
+    }
+
     /// <summary>Only some of the outputs: [..., inputs] to [..., length].</summary>
     public Tensor Apply(Tensor x, int start, int length, Activation activation = Activation.None, Tensor? into = null) =>
         _layer.Addends == null ? x.Linear(_layer.Weight.Rows(start, length), _bias?.Rows(start, length), activation, into) : ApplyWithAddends(x, start, length, activation, into);

@@ -29,8 +29,7 @@ internal sealed class ResnetBlock(WeightCursor at, int inputs, int outputs, int 
         if (_timeEmbProj != null)
             hidden.Add(_timeEmbProj.Apply(time!).Reshape(time!.Shape[0], 1, 1, outputs), into: hidden);
         _norm2.Apply(hidden, activation, into: hidden);
-        var update = _conv2.Apply(hidden);
-        hidden.Dispose();
-        return scope.Keep(update.Add(_convShortcut?.Apply(x) ?? x, into: update));
+        var shortcut = _convShortcut?.Apply(x);
+        return scope.Keep(_conv2.AddTo(shortcut ?? x, hidden, into: shortcut));
     }
 }

@@ -360,8 +360,7 @@ internal sealed class UnetTransformer(WeightCursor at, UnetConfig config, UnetLe
             pass.Cancellation.ThrowIfCancellationRequested();
             block.AddTo(hidden, layout, pass);
         }
-        var update = _projOut.Apply(hidden).Reshape(x.Shape);
-        return scope.Keep(update.Add(x, into: update));
+        return scope.Keep(_projOut.AddTo(x, hidden.Reshape(x.Shape)));
     }
 }
 
@@ -386,11 +385,11 @@ internal sealed class UnetTransformerBlock(WeightCursor at, int channels, int he
             return;
         using var scope = new TensorScope();
         var normed = _norm1.Apply(hidden);
-        hidden.Add(_attn1.Apply(normed, layout, pass), into: hidden);
+        _attn1.AddTo(hidden, normed, layout, pass);
         _norm2.Apply(hidden, into: normed);
-        hidden.Add(_attn2.Apply(normed, layout, pass), into: hidden);
+        _attn2.AddTo(hidden, normed, layout, pass);
         _norm3.Apply(hidden, into: normed);
-        hidden.Add(_ff.Apply(normed), into: hidden);
+        _ff.AddTo(hidden, normed);
     }
 }
 
@@ -404,12 +403,13 @@ internal sealed class UnetSelfAttention(WeightCursor at, int channels, int heads
 
     public AttentionSite Site { get; } = new(at.Path, AttentionKind.Self);
 
-    public Tensor Apply(Tensor x, TokenLayout layout, UnetPass pass)
+    /// <summary>Updates [batch, tokens, channels] in place by the attention of x, which is as large.</summary>
+    public void AddTo(Tensor hidden, Tensor x, TokenLayout layout, UnetPass pass)
     {
         using var scope = new TensorScope();
         var (q, k, v) = (UnetLayers.Heads(_toQ.Apply(x), heads), UnetLayers.Heads(_toK.Apply(x), heads), UnetLayers.Heads(_toV.Apply(x), heads));
         var attended = pass.Steering.Attention.Attend(new AttentionCall(q, k, v, 1 / MathF.Sqrt(channels / heads), layout, layout, Site));
-        return scope.Keep(_toOut.Apply(attended.Reshape(x.Shape)));
+        _toOut.AddTo(hidden, attended.Reshape(x.Shape), into: hidden);
     }
 }
 
@@ -425,7 +425,8 @@ internal sealed class UnetCrossAttention(WeightCursor at, int channels, int head
 
     public AttentionSite Site { get; } = new(at.Path, AttentionKind.Cross);
 
-    public Tensor Apply(Tensor x, TokenLayout layout, UnetPass pass)
+    /// <summary>Updates [batch, tokens, channels] in place by the attention of x, which is as large.</summary>
+    public void AddTo(Tensor hidden, Tensor x, TokenLayout layout, UnetPass pass)
     {
         using var scope = new TensorScope();
         var negative = pass.NegativeAt(Site);
@@ -433,7 +434,7 @@ internal sealed class UnetCrossAttention(WeightCursor at, int channels, int head
         var k = UnetLayers.Heads(pass.Positive.Derive(_keys, negative, () => Project(_toK, pass.Positive, negative)), heads);
         var v = UnetLayers.Heads(pass.Positive.Derive(_values, negative, () => Project(_toV, pass.Positive, negative)), heads);
         var attended = pass.Steering.Attention.Attend(new AttentionCall(q, k, v, 1 / MathF.Sqrt(channels / heads), layout, pass.Keys(negative != null), Site));
-        return scope.Keep(_toOut.Apply(attended.Reshape(x.Shape)));
+        _toOut.AddTo(hidden, attended.Reshape(x.Shape), into: hidden);
     }
 
     /// <summary>[1 or batch, negative text and text, channels].</summary>
@@ -456,14 +457,15 @@ internal sealed class UnetFeedForward(WeightCursor at, int channels)
     private readonly Linear _proj = new(at.At("net.0.proj"), channels, 8 * channels);
     private readonly Linear _out = new(at.At("net.2"), 4 * channels, channels);
 
-    public Tensor Apply(Tensor x)
+    /// <summary>Updates [batch, tokens, channels] in place.</summary>
+    public void AddTo(Tensor residual, Tensor x)
     {
         using var scope = new TensorScope();
         var hidden = _proj.Apply(x, 0, 4 * channels);
         var gate = _proj.Apply(x, 4 * channels, 4 * channels, Activation.Gelu);
         hidden.Multiply(gate, into: hidden);
         gate.Dispose();
-        return scope.Keep(_out.Apply(hidden));
+        _out.AddTo(residual, hidden, into: residual);
     }
 }
 
