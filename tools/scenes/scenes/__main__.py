@@ -1,0 +1,55 @@
+"""The command line: python3 -m scenes STAGE ACTION [options]."""
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+
+from . import sprites
+
+
+def _with_options(parser: argparse.ArgumentParser, options):
+    for field in dataclasses.fields(options):
+        parser.add_argument("--" + field.name.replace("_", "-"), type=type(field.default), default=field.default, help=f"default {field.default}")
+
+
+def _options(arguments: argparse.Namespace, options):
+    return options(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(options)})
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python3 -m scenes", description=__doc__)
+    stages = parser.add_subparsers(dest="stage", required=True)
+
+    stages.add_parser("sprites", help="install the sprites and say where they are")
+    sheet = stages.add_parser("sheet", help="draw contact sheets into a folder")
+    sheet.add_argument("folder", type=pathlib.Path, nargs="?", default=sprites.WORK / "sheets")
+
+    from . import vae
+    for name, options, default in (("vae", vae.Options, "vae"),):
+        stage = stages.add_parser(name)
+        actions = stage.add_subparsers(dest="action", required=True)
+        train = actions.add_parser("train", help="train, or go on where a stopped run was")
+        train.add_argument("--run", type=pathlib.Path, default=sprites.WORK / default, help="folder of state and log")
+        _with_options(train, options)
+        export = actions.add_parser("export", help="write the weights in their final layout")
+        export.add_argument("--run", type=pathlib.Path, default=sprites.WORK / default)
+        export.add_argument("folder", type=pathlib.Path)
+
+    a = parser.parse_args()
+    if a.stage == "sprites":
+        print(sprites.install())
+    elif a.stage == "sheet":
+        from . import sheet, world
+        a.folder.mkdir(parents=True, exist_ok=True)
+        faces = world.ATTRIBUTES["face"]
+        for i in range(0, len(faces), 10):
+            sheet.outfits(a.folder / f"outfits-{i // 10}.png", faces[i:i + 10])
+        sheet.samples(a.folder / "samples.png")
+        print(a.folder)
+    elif a.stage == "vae":
+        vae.train(a.run, _options(a, vae.Options)) if a.action == "train" else vae.export(a.run, a.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Data sets of drawn scenes. Item `i` of a stream is a function of (seed, stream, i): any number of workers gives the same data, and a
+resumed run goes on where it stopped."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from . import captions, world
+from .render import render
+
+TRAIN, HELD_OUT = 0, 1                                                 # streams
+SIZE = 128
+
+
+def generator(seed: int, stream: int, index: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream, index])
+
+
+def picture(scene: world.Scene, rng: np.random.Generator, size: int = SIZE) -> torch.Tensor:
+    """[3, size, size], uint8."""
+    return torch.from_numpy(np.asarray(render(scene, rng, size)).transpose(2, 0, 1).copy())
+
+
+def to_float(pictures: torch.Tensor) -> torch.Tensor:
+    """uint8 in 0..255 to float in -1..1."""
+    return pictures.float() / 127.5 - 1
+
+
+class Pictures(Dataset):
+    """Scenes alone; with `crop`, a random square of that side (the frame is drawn whole)."""
+
+    def __init__(self, seed: int, stream: int, crop: int | None = None, uniform: bool = False):
+        self.seed, self.stream, self.crop, self.draw = seed, stream, crop, world.sample_uniform if uniform else world.sample
+
+    def __len__(self):
+        return 1 << 40
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        rng = generator(self.seed, self.stream, index)
+        image = picture(self.draw(rng), rng)
+        if self.crop:
+            y, x = (int(rng.random() * (SIZE - self.crop + 1)) for _ in range(2))
+            image = image[:, y:y + self.crop, x:x + self.crop]
+        return image
+
+
+class Captioned(Dataset):
+    """(picture, caption) pairs."""
+
+    def __init__(self, seed: int, stream: int):
+        self.seed, self.stream = seed, stream
+
+    def __len__(self):
+        return 1 << 40
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, str]:
+        rng = generator(self.seed, self.stream, index)
+        scene = world.sample(rng)
+        image = picture(scene, rng)
+        return image, captions.caption(scene, rng)
+
+
+class Labelled(Dataset):
+    """(picture, labels [face, eyewear, headwear, background]) with every value equally frequent."""
+    HEADS = ("face", "eyewear", "headwear", "background")
+
+    def __init__(self, seed: int, stream: int):
+        self.seed, self.stream = seed, stream
+
+    def __len__(self):
+        return 1 << 40
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = generator(self.seed, self.stream, index)
+        scene = world.sample_uniform(rng)
+        image = picture(scene, rng)
+        return image, torch.tensor([world.ATTRIBUTES[h].index(getattr(scene, h)) for h in self.HEADS])
+
+
+class _Consecutive:
+    """Batches of consecutive indices, from batch `start` to batch `end`."""
+
+    def __init__(self, start: int, end: int, batch: int):
+        self.start, self.end, self.batch = start, end, batch
+
+    def __iter__(self):
+        for i in range(self.start, self.end):
+            yield list(range(i * self.batch, (i + 1) * self.batch))
+
+    def __len__(self):
+        return self.end - self.start
+
+
+def batches(dataset: Dataset, batch: int, start: int, end: int, workers: int = 1) -> DataLoader:
+    return DataLoader(dataset, batch_sampler=_Consecutive(start, end, batch), num_workers=workers, prefetch_factor=8 if workers else 2, worker_init_fn=_single_thread)
+
+
+def _single_thread(_worker: int):
+    torch.set_num_threads(1)
+
+
+def held_out(count: int, seed: int = 0) -> torch.Tensor:
+    """[count, 3, SIZE, SIZE], uint8: pictures that training never draws, the same for every run and training seed."""
+    dataset = Pictures(seed, HELD_OUT)
+    return torch.stack([dataset[i] for i in range(count)])
