@@ -25,16 +25,19 @@ def main():
     sheet = stages.add_parser("sheet", help="draw contact sheets into a folder")
     sheet.add_argument("folder", type=pathlib.Path, nargs="?", default=sprites.WORK / "sheets")
 
-    from . import vae
-    for name, options, default in (("vae", vae.Options, "vae"),):
-        stage = stages.add_parser(name)
+    from . import judge, vae
+    for module in (vae, judge):
+        name, options = module.__name__.split(".")[-1], module.Options
+        stage = stages.add_parser(name, help=module.__doc__)
         actions = stage.add_subparsers(dest="action", required=True)
         train = actions.add_parser("train", help="train, or go on where a stopped run was")
-        train.add_argument("--run", type=pathlib.Path, default=sprites.WORK / default, help="folder of state and log")
+        train.add_argument("--run", type=pathlib.Path, default=sprites.WORK / name, help="folder of state and log")
         _with_options(train, options)
         export = actions.add_parser("export", help="write the weights in their final layout")
-        export.add_argument("--run", type=pathlib.Path, default=sprites.WORK / default)
+        export.add_argument("--run", type=pathlib.Path, default=sprites.WORK / name)
         export.add_argument("folder", type=pathlib.Path)
+        if module is judge:
+            export.add_argument("--autoencoder", type=pathlib.Path, help="also judge held-out renders after this exported autoencoder")
 
     a = parser.parse_args()
     if a.stage == "sprites":
@@ -49,6 +52,8 @@ def main():
         print(a.folder)
     elif a.stage == "vae":
         vae.train(a.run, _options(a, vae.Options)) if a.action == "train" else vae.export(a.run, a.folder)
+    elif a.stage == "judge":
+        judge.train(a.run, _options(a, judge.Options)) if a.action == "train" else judge.export(a.run, a.folder, autoencoder=a.autoencoder)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ def generator(seed: int, stream: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, stream, index])
 
 
-def picture(scene: world.Scene, rng: np.random.Generator, size: int = SIZE) -> torch.Tensor:
-    """[3, size, size], uint8."""
-    return torch.from_numpy(np.asarray(render(scene, rng, size)).transpose(2, 0, 1).copy())
+def tensor(picture) -> torch.Tensor:
+    """A Pillow picture as [3, height, width], uint8."""
+    return torch.from_numpy(np.asarray(picture).transpose(2, 0, 1).copy())
 
 
 def to_float(pictures: torch.Tensor) -> torch.Tensor:
@@ -30,15 +30,15 @@ def to_float(pictures: torch.Tensor) -> torch.Tensor:
 class Pictures(Dataset):
     """Scenes alone; with `crop`, a random square of that side (the frame is drawn whole)."""
 
-    def __init__(self, seed: int, stream: int, crop: int | None = None, uniform: bool = False):
-        self.seed, self.stream, self.crop, self.draw = seed, stream, crop, world.sample_uniform if uniform else world.sample
+    def __init__(self, seed: int, stream: int, crop: int | None = None):
+        self.seed, self.stream, self.crop = seed, stream, crop
 
     def __len__(self):
         return 1 << 40
 
     def __getitem__(self, index: int) -> torch.Tensor:
         rng = generator(self.seed, self.stream, index)
-        image = picture(self.draw(rng), rng)
+        image = tensor(render(world.sample(rng), rng))
         if self.crop:
             y, x = (int(rng.random() * (SIZE - self.crop + 1)) for _ in range(2))
             image = image[:, y:y + self.crop, x:x + self.crop]
@@ -57,25 +57,8 @@ class Captioned(Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, str]:
         rng = generator(self.seed, self.stream, index)
         scene = world.sample(rng)
-        image = picture(scene, rng)
+        image = tensor(render(scene, rng))
         return image, captions.caption(scene, rng)
-
-
-class Labelled(Dataset):
-    """(picture, labels [face, eyewear, headwear, background]) with every value equally frequent."""
-    HEADS = ("face", "eyewear", "headwear", "background")
-
-    def __init__(self, seed: int, stream: int):
-        self.seed, self.stream = seed, stream
-
-    def __len__(self):
-        return 1 << 40
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        rng = generator(self.seed, self.stream, index)
-        scene = world.sample_uniform(rng)
-        image = picture(scene, rng)
-        return image, torch.tensor([world.ATTRIBUTES[h].index(getattr(scene, h)) for h in self.HEADS])
 
 
 class _Consecutive:

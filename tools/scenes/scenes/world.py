@@ -94,8 +94,9 @@ def sample(rng: np.random.Generator) -> Scene:
 
 
 def sample_uniform(rng: np.random.Generator) -> Scene:
-    """A scene with every attribute equally frequent and independent, held-out outfits included: what the judge learns from."""
-    return Scene(**{name: values[int(rng.random() * len(values))] for name, values in ATTRIBUTES.items()})
+    """A scene whose face, eyewear, headwear and background are uniform and independent, held-out outfits included: what the judge learns from."""
+    chosen = {name: values[int(rng.random() * len(values))] for name, values in ATTRIBUTES.items() if name != "object"}
+    return Scene(**chosen, object=ATTRIBUTES["object"][draw(rng, P_OBJECT)])
 
 
 class Conditional:
