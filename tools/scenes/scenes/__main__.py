@@ -25,6 +25,9 @@ def main():
     sheet = stages.add_parser("sheet", help="draw contact sheets into a folder")
     sheet.add_argument("folder", type=pathlib.Path, nargs="?", default=sprites.WORK / "sheets")
 
+    parity = stages.add_parser("parity", help="compare the modules with golden values of diffusers and transformers")
+    parity.add_argument("golden", type=pathlib.Path)
+
     from . import judge, vae
     for module in (vae, judge):
         name, options = module.__name__.split(".")[-1], module.Options
@@ -50,6 +53,9 @@ def main():
             sheet.outfits(a.folder / f"outfits-{i // 10}.png", faces[i:i + 10])
         sheet.samples(a.folder / "samples.png")
         print(a.folder)
+    elif a.stage == "parity":
+        from . import parity
+        raise SystemExit(1 if parity.check(a.golden) else 0)
     elif a.stage == "vae":
         vae.train(a.run, _options(a, vae.Options)) if a.action == "train" else vae.export(a.run, a.folder)
     elif a.stage == "judge":
