@@ -28,6 +28,11 @@ def main():
     parity = stages.add_parser("parity", help="compare the modules with golden values of diffusers and transformers")
     parity.add_argument("golden", type=pathlib.Path)
 
+    cases = stages.add_parser("cases", help="write a random checkpoint and its values for attune verify")
+    cases.add_argument("folder", type=pathlib.Path)
+    tokens = stages.add_parser("tokenizers", help="train both tokenizers on the captions")
+    tokens.add_argument("folder", type=pathlib.Path)
+
     from . import judge, vae
     for module in (vae, judge):
         name, options = module.__name__.split(".")[-1], module.Options
@@ -56,6 +61,12 @@ def main():
     elif a.stage == "parity":
         from . import parity
         raise SystemExit(1 if parity.check(a.golden) else 0)
+    elif a.stage == "cases":
+        from . import cases
+        cases.write(a.folder)
+    elif a.stage == "tokenizers":
+        from . import tokenizers
+        tokenizers.build(a.folder)
     elif a.stage == "vae":
         vae.train(a.run, _options(a, vae.Options)) if a.action == "train" else vae.export(a.run, a.folder)
     elif a.stage == "judge":

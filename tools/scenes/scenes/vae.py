@@ -301,6 +301,18 @@ def train(folder: pathlib.Path, o: Options, log_every: int = 200, evaluate_every
 
 # ------------------------------------------------------------------------------------------------------------------ export
 
+def settings(c: Config, scaling_factor: float, shift_factor: float) -> dict:
+    """config.json as diffusers writes it."""
+    blocks = len(c.block_out_channels)
+    return {
+        "_class_name": "AutoencoderKL", "_diffusers_version": "0.30.0", "act_fn": "silu", "block_out_channels": list(c.block_out_channels),
+        "down_block_types": ["DownEncoderBlock2D"] * blocks, "force_upcast": False, "in_channels": 3, "latent_channels": c.latent_channels,
+        "latents_mean": None, "latents_std": None, "layers_per_block": c.layers_per_block, "mid_block_add_attention": True, "norm_num_groups": c.norm_num_groups,
+        "out_channels": 3, "sample_size": data.SIZE, "scaling_factor": scaling_factor, "shift_factor": shift_factor, "up_block_types": ["UpDecoderBlock2D"] * blocks,
+        "use_post_quant_conv": False, "use_quant_conv": False,
+    }
+
+
 @torch.no_grad()
 def export(run_folder: pathlib.Path, folder: pathlib.Path, pictures: int = 1024, held: int = 512):
     """Writes the averaged weights in diffusers' layout, with latents scaled to the same deviation in every channel."""
@@ -325,13 +337,7 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, pictures: int = 1024,
     decoder.weight *= deviations[None, :, None, None]
     means, deviations, mean, deviation = moments()
 
-    config = {
-        "_class_name": "AutoencoderKL", "_diffusers_version": "0.30.0", "act_fn": "silu", "block_out_channels": list(model.config.block_out_channels),
-        "down_block_types": ["DownEncoderBlock2D"] * len(model.config.block_out_channels), "force_upcast": False, "in_channels": 3, "latent_channels": n,
-        "latents_mean": None, "latents_std": None, "layers_per_block": model.config.layers_per_block, "mid_block_add_attention": True,
-        "norm_num_groups": model.config.norm_num_groups, "out_channels": 3, "sample_size": data.SIZE, "scaling_factor": round(1 / deviation, 6), "shift_factor": round(mean, 6),
-        "up_block_types": ["UpDecoderBlock2D"] * len(model.config.block_out_channels), "use_post_quant_conv": False, "use_quant_conv": False,
-    }
+    config = settings(model.config, round(1 / deviation, 6), round(mean, 6))
     safetensors.save(folder / "diffusion_pytorch_model.safetensors", model.state_dict(), torch.float16)
     training.save_json(folder / "config.json", config)
     written, _ = load(folder)
