@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import fast
 from .text_encoders import RMSNorm
 
 
@@ -35,9 +36,13 @@ class Config:
 
 
 class Rotary:
-    """Cosines, sines [tokens, channels] and the matrix that turns each pair (a, b) into (-b, a): the rotation as products that autocast keeps in bfloat16."""
+    """What the attention needs to know of the tokens: their rotation, and `mask`, which is added to the logits of keys (training on unequal lengths).
 
-    def __init__(self, ids: Tensor, dims: tuple[int, ...], theta: float = 10000.0):
+    Cosines, sines [tokens, channels] and the matrix that turns each pair (a, b) into (-b, a): the rotation as products that autocast keeps in bfloat16.
+    """
+
+    def __init__(self, ids: Tensor, dims: tuple[int, ...], theta: float = 10000.0, mask: Tensor | None = None):
+        self.mask = mask
         angles = []
         for axis, dim in enumerate(dims):
             frequencies = theta ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
@@ -57,7 +62,8 @@ class Rotary:
 def attend(q: Tensor, k: Tensor, v: Tensor, rotary: Rotary) -> Tensor:
     """[batch, tokens, heads, channels] -> [batch, tokens, width]; rotates, then plain softmax attention."""
     q, k, v = rotary(q).transpose(1, 2), rotary(k).transpose(1, 2), v.transpose(1, 2)
-    weights = torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(2, 3), -1)
+    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
+    weights = torch.softmax(logits if rotary.mask is None else logits + rotary.mask.to(logits.dtype), -1)
     return (weights @ v.to(weights.dtype)).transpose(1, 2).flatten(2)
 
 
@@ -98,7 +104,7 @@ class Modulation(nn.Module):
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
+    return fast.layer_norm(x, 1e-6) * (1 + scale) + shift
 
 
 class JointAttention(nn.Module):
@@ -126,7 +132,7 @@ class FeedForward(nn.Module):
         self.net = nn.ModuleList([nn.ModuleDict({"proj": nn.Linear(width, 4 * width)}), nn.Identity(), nn.Linear(4 * width, width)])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net[2](F.gelu(self.net[0]["proj"](x), approximate="tanh"))
+        return self.net[2](fast.gelu_tanh(self.net[0]["proj"](x)))
 
 
 class DoubleBlock(nn.Module):
@@ -168,7 +174,7 @@ class SingleBlock(nn.Module):
     def forward(self, x: Tensor, activated: Tensor, rotary: Rotary) -> Tensor:
         shift, scale, gate = self.norm(activated)
         h = modulate(x, shift, scale)
-        out = torch.cat([self.attn(h, rotary), F.gelu(self.proj_mlp(h), approximate="tanh")], 2)
+        out = torch.cat([self.attn(h, rotary), fast.gelu_tanh(self.proj_mlp(h))], 2)
         return x + gate * self.proj_out(out)
 
 
@@ -185,11 +191,12 @@ class FluxTransformer2DModel(nn.Module):
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
 
-    def rotary(self, height: int, width: int, text: int) -> Rotary:
-        """For `text` tokens at the origin and a grid of packed latents."""
+    def rotary(self, height: int, width: int, text: int, text_mask: Tensor | None = None) -> Rotary:
+        """For `text` tokens at the origin and a grid of packed latents; `text_mask` [batch, 1, 1, text]."""
         ids = torch.zeros(height, width, 3)
         ids[..., 1], ids[..., 2] = torch.arange(height)[:, None], torch.arange(width)[None]
-        return Rotary(torch.cat([torch.zeros(text, 3), ids.flatten(0, 1)]), self.config.axes_dims_rope)
+        mask = None if text_mask is None else F.pad(text_mask, (0, height * width))
+        return Rotary(torch.cat([torch.zeros(text, 3), ids.flatten(0, 1)]), self.config.axes_dims_rope, mask=mask)
 
     def forward(self, latents: Tensor, text: Tensor, pooled: Tensor, timestep: Tensor, rotary: Rotary) -> Tensor:
         """Packed latents [batch, tokens, 64], text states, pooled text, timestep in 0..1 -> velocity (noise - clean), packed."""

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from . import data, safetensors, training, world
+from . import data, fast, safetensors, training, world
 from .render import render
 from .vae import GroupNorm, ResnetBlock2D
 
@@ -46,7 +46,7 @@ class Judge(nn.Module):
         """[pictures, 160] of pictures in -1..1: what the heads see, and what Frechet and kernel distances compare."""
         for stage in self.stages:
             x = stage(x)
-        return F.silu(self.norm_out(x)).mean((2, 3))
+        return fast.silu(self.norm_out(x)).mean((2, 3))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         features = self.features(x)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import fast
+
 
 # -------------------------------------------------------------------------------------------------------------------- CLIP
 
@@ -119,8 +121,7 @@ class RMSNorm(nn.Module):
         self.weight, self.eps = nn.Parameter(torch.ones(width)), eps
 
     def forward(self, x: Tensor) -> Tensor:
-        f = x.float()
-        return (f * torch.rsqrt(f.square().mean(-1, keepdim=True) + self.eps) * self.weight).to(x.dtype)
+        return fast.rms_norm(x, self.weight, self.eps)
 
 
 class T5Attention(nn.Module):
@@ -156,7 +157,7 @@ class _T5FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         f, h = self.DenseReluDense, self.layer_norm(x)
-        return x + f["wo"](F.gelu(f["wi_0"](h), approximate="tanh") * f["wi_1"](h))
+        return x + f["wo"](fast.gelu_tanh(f["wi_0"](h)) * f["wi_1"](h))
 
 
 class _T5Block(nn.Module):
@@ -176,12 +177,13 @@ class T5EncoderModel(nn.Module):
         for block in self.encoder["block"]:                            # logits are not scaled: a start with small queries
             nn.init.normal_(block.layer[0].SelfAttention.q.weight, std=(config.d_model * config.d_kv) ** -0.5)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """[batch, tokens, width]. Pads take part, as in FLUX."""
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[batch, tokens, width]. Pads take part, as in FLUX, unless `mask` [batch, 1, 1, tokens] adds minus infinity to their logits."""
         t, c = ids.shape[1], self.config
         at = torch.arange(t)
         first = self.encoder["block"][0].layer[0].SelfAttention.relative_attention_bias
         bias = first(_bucket(at[None, :] - at[:, None], c.relative_attention_num_buckets, c.relative_attention_max_distance)).permute(2, 0, 1)
+        bias = bias if mask is None else bias + mask
         x = self.shared(ids)
         for block in self.encoder["block"]:
             x = block.layer[1](block.layer[0](x, bias))
