@@ -33,8 +33,14 @@ def main():
     tokens = stages.add_parser("tokenizers", help="train both tokenizers on the captions")
     tokens.add_argument("folder", type=pathlib.Path)
 
-    from . import judge, vae
-    for module in (vae, judge):
+    encode = stages.add_parser("latents", help="encode scenes with an exported autoencoder")
+    encode.add_argument("folder", type=pathlib.Path)
+    encode.add_argument("--autoencoder", type=pathlib.Path, required=True)
+    encode.add_argument("--count", type=int, default=200000)
+    encode.add_argument("--held-out", action="store_true", help="scenes that training never draws")
+
+    from . import judge, teacher, vae
+    for module in (vae, judge, teacher):
         name, options = module.__name__.split(".")[-1], module.Options
         stage = stages.add_parser(name, help=module.__doc__)
         actions = stage.add_subparsers(dest="action", required=True)
@@ -44,6 +50,13 @@ def main():
         export = actions.add_parser("export", help="write the weights in their final layout")
         export.add_argument("--run", type=pathlib.Path, default=sprites.WORK / name)
         export.add_argument("folder", type=pathlib.Path)
+        if module is teacher:
+            for part in (train, export):
+                part.add_argument("--autoencoder", type=pathlib.Path, required=True)
+                part.add_argument("--tokenizers", type=pathlib.Path, required=True)
+            train.add_argument("--latents", type=pathlib.Path, required=True)
+            train.add_argument("--held-out", type=pathlib.Path, required=True)
+            train.add_argument("--judge", type=pathlib.Path, help="exported judge: measures obedience and picks the best weights")
         if module is judge:
             export.add_argument("--autoencoder", type=pathlib.Path, help="also judge held-out renders after this exported autoencoder")
 
@@ -67,6 +80,14 @@ def main():
     elif a.stage == "tokenizers":
         from . import tokenizers
         tokenizers.build(a.folder)
+    elif a.stage == "latents":
+        from . import data, latents
+        latents.build(a.folder, a.autoencoder, a.count, stream=data.HELD_OUT if a.held_out else data.TRAIN)
+    elif a.stage == "teacher":
+        if a.action == "train":
+            teacher.train(a.run, _options(a, teacher.Options), a.latents, a.held_out, a.autoencoder, a.tokenizers, a.judge)
+        else:
+            teacher.export(a.run, a.folder, a.autoencoder, a.tokenizers)
     elif a.stage == "vae":
         vae.train(a.run, _options(a, vae.Options)) if a.action == "train" else vae.export(a.run, a.folder)
     elif a.stage == "judge":

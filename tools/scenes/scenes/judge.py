@@ -135,7 +135,7 @@ def load(folder: pathlib.Path) -> Judge:
 @dataclasses.dataclass(frozen=True)
 class Options:
     seed: int = 0
-    steps: int = 6000
+    steps: int = 5000
     batch: int = 32
     rate: float = 2e-3
     warmup: int = 200
@@ -145,9 +145,8 @@ class Options:
 
 def losses(judge: Judge, o: Options, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the heads' cross-entropies, and the share of right answers."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = judge(x.contiguous(memory_format=torch.channels_last))
-    loss = sum(F.cross_entropy(logits[h].float(), labels[:, i], label_smoothing=o.smoothing) for i, h in enumerate(HEADS))
+    logits = judge(x.contiguous(memory_format=torch.channels_last))
+    loss = sum(F.cross_entropy(logits[h], labels[:, i], label_smoothing=o.smoothing) for i, h in enumerate(HEADS))
     right = torch.stack([(logits[h].argmax(1) == labels[:, i]).float().mean() for i, h in enumerate(HEADS)]).mean()
     return loss, right
 

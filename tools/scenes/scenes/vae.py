@@ -190,19 +190,18 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def reconstruct(model: AutoencoderKL, pictures: Tensor, batch: int = 16, exact: bool = False) -> Tensor:
-    """Decoded means of uint8 pictures, clamped to -1..1. `exact` computes in float32 instead of bfloat16."""
+def reconstruct(model: AutoencoderKL, pictures: Tensor, batch: int = 16) -> Tensor:
+    """Decoded means of uint8 pictures, clamped to -1..1."""
     parts = []
     for part in pictures.split(batch):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not exact):
-            mean, _ = model.encode(data.to_float(part).contiguous(memory_format=torch.channels_last))
-            parts.append(model.decode(mean).clamp(-1, 1))
+        mean, _ = model.encode(data.to_float(part).contiguous(memory_format=torch.channels_last))
+        parts.append(model.decode(mean).clamp(-1, 1))
     return torch.cat(parts)
 
 
-def quality(model: AutoencoderKL, pictures: Tensor, exact: bool = False) -> tuple[float, float]:
+def quality(model: AutoencoderKL, pictures: Tensor) -> tuple[float, float]:
     """Mean PSNR and SSIM of the reconstructions."""
-    truth, result = data.to_float(pictures), reconstruct(model, pictures, exact=exact)
+    truth, result = data.to_float(pictures), reconstruct(model, pictures)
     return float(psnr(truth, result).mean()), float(ssim(truth, result).mean())
 
 
@@ -212,24 +211,26 @@ def quality(model: AutoencoderKL, pictures: Tensor, exact: bool = False) -> tupl
 class Options:
     """First crops, which teach the same local structure at a quarter of the cost, then whole frames."""
     seed: int = 0
-    crop_steps: int = 30000
+    crop_steps: int = 24000
     frame_steps: int = 6000
     crop_batch: int = 16
     frame_batch: int = 8
     crop: int = 64
-    rate: float = 1.2e-3
-    warmup: int = 500
+    rate: float = 1e-3
+    warmup: int = 300
     kl: float = 3e-3
     gradient: float = 0.5
     average: float = 0.998
 
 
 def loss_terms(model: AutoencoderKL, o: Options, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Total loss, L1 and KL of pictures in -1..1; `noise` has the shape of the latents."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        mean, log_variance = model.encode(x.contiguous(memory_format=torch.channels_last))
-        z = mean + torch.exp(0.5 * log_variance) * noise
-        y = model.decode(z)
+    """Total loss, L1 and KL of pictures in -1..1; `noise` has the shape of the latents.
+
+    In float32: where a crop is nearly one colour, group norm magnifies what bfloat16 rounds away, and the gradients become noise (norms of 5
+    instead of 1 in the first hundred steps). It costs 15 % on crops and 30 % on frames.
+    """
+    mean, log_variance = model.encode(x.contiguous(memory_format=torch.channels_last))
+    y = model.decode(mean + torch.exp(0.5 * log_variance) * noise)
     difference = y - x
     l1 = difference.abs().mean()
     gradients = (difference[..., :, 1:] - difference[..., :, :-1]).abs().mean() + (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
@@ -341,7 +342,7 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, pictures: int = 1024,
     safetensors.save(folder / "diffusion_pytorch_model.safetensors", model.state_dict(), torch.float16)
     training.save_json(folder / "config.json", config)
     written, _ = load(folder)
-    db, similarity = quality(written, data.held_out(held), exact=True)
+    db, similarity = quality(written, data.held_out(held))
     report = {"step": state["step"], "seconds": round(state["seconds"]), "held_out_pictures": held, "psnr": round(db, 3), "ssim": round(similarity, 4),
               "scaling_factor": config["scaling_factor"], "shift_factor": config["shift_factor"], "channel_means": [round(float(v), 3) for v in means]}
     training.save_json(run_folder / "export.json", report)

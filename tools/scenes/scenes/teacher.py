@@ -1,0 +1,176 @@
+"""`scenes-flux`: the multi-step model. Text encoders and denoiser are trained together by rectified flow on encoded scenes."""
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from . import captions, data, flux, judge, sheet, training, world
+from .latents import Latents
+from .pipeline import T5_LENGTH, Pipeline
+from .tokenizers import ClipTokenizer, T5Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    seed: int = 0
+    steps: int = 30000
+    batch: int = 32
+    rate: float = 2e-3
+    warmup: int = 200
+    average: float = 0.999
+    drop: float = 0.1                   # captions replaced by the empty one: the null prompt of CFG
+    uniform: float = 0.2                # part of the timesteps drawn uniformly; the others are logit-normal
+    full: float = 0.3                   # part of the batches in which text may be padded to T5_LENGTH
+
+
+class Batches:
+    """Batch `i` is a function of (seed, i): scenes without replacement within an epoch, captions, lengths, timesteps and noise."""
+
+    def __init__(self, latents: Latents, clip: ClipTokenizer, t5: T5Tokenizer, o: Options):
+        self.latents, self.clip, self.t5, self.o = latents, clip, t5, o
+        self.per_epoch = latents.count // o.batch
+        self.epoch, self.order = -1, None
+
+    def __call__(self, step: int) -> tuple[Tensor, ...]:
+        """Clean latents, noise, timesteps, CLIP ids, T5 ids, mask of the T5 tokens [batch, 1, 1, tokens]."""
+        o = self.o
+        epoch, at = divmod(step, self.per_epoch)
+        if epoch != self.epoch:
+            self.epoch, self.order = epoch, np.random.default_rng([o.seed, 2, epoch]).permutation(self.latents.count)
+        indices = self.order[at * o.batch:(at + 1) * o.batch]
+        rng = np.random.default_rng([o.seed, 3, step])
+        texts = ["" if rng.random() < o.drop else captions.caption(self.latents.scene(i), rng) for i in indices]
+        # A pad is a token like any other, so the model must know text of every length: its own, padded a little, padded fully. Keys beyond a
+        # text's length are masked, which is the same as not having them.
+        ids = [self.t5.encode(t) for t in texts]
+        longest = T5_LENGTH if rng.random() < o.full else max(map(len, ids))
+        lengths = np.array([longest if rng.random() < 0.5 else len(i) + int(rng.random() * (longest + 1 - len(i))) for i in ids])
+        mask = torch.zeros(o.batch, 1, 1, longest).masked_fill_(torch.from_numpy(np.arange(longest)[None] >= lengths[:, None])[:, None, None], float("-inf"))
+        clip_ids = [self.clip.encode(t) for t in texts]
+        width = max(map(len, clip_ids))                                 # CLIP is causal and pooled at its end token: what follows does not matter
+        x = self.latents.batch(indices)
+        generator = torch.Generator().manual_seed(o.seed * 1_000_003 + step)
+        t = torch.where(torch.rand(o.batch, generator=generator) < o.uniform, torch.rand(o.batch, generator=generator), torch.sigmoid(torch.randn(o.batch, generator=generator)))
+        return (x, torch.randn(x.shape, generator=generator), t, torch.tensor([i + [self.clip.end] * (width - len(i)) for i in clip_ids]),
+                torch.tensor([i + [0] * (longest - len(i)) for i in ids]), mask)
+
+
+class Trained(nn.Module):
+    """The three modules that are trained together, as one."""
+
+    def __init__(self, pipe: Pipeline):
+        super().__init__()
+        self.text_encoder, self.text_encoder_2, self.transformer = pipe.text_encoder, pipe.text_encoder_2, pipe.transformer
+
+    def loss(self, x: Tensor, noise: Tensor, t: Tensor, clip_ids: Tensor, t5_ids: Tensor, mask: Tensor) -> tuple[Tensor]:
+        """Mean square of the velocity's error."""
+        at = t[:, None, None]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            _, pooled = self.text_encoder(clip_ids)
+            text = self.text_encoder_2(t5_ids, mask)
+            velocity = self.transformer((1 - at) * x + at * noise, text, pooled, t, self.transformer.rotary(8, 8, t5_ids.shape[1], mask))
+        return ((velocity.float() - (noise - x)).square().mean(),)
+
+
+# Fixed beforehand; every attribute value and some held-out outfits occur. Attribute -> value, as captions.write takes them.
+def prompts(count: int = 48) -> list[tuple[dict[str, str], str]]:
+    """(attributes, caption) of the figures that accompany training; another list than the ones experiments use."""
+    made = []
+    for i in range(count):
+        rng = data.generator(0, 4, i)
+        scene = world.sample_uniform(rng)
+        attributes = {a: v for a, v in vars(scene).items() if v != world.NONE and (a in ("face", "background") or rng.random() < 0.7) and a != "object"}
+        made.append((attributes, captions.write(attributes, rng)))
+    return made
+
+
+@torch.no_grad()
+def obedience(pipe: Pipeline, decider: judge.Judge | None, steps: int, scale: float, picture: pathlib.Path | None = None) -> dict[str, float]:
+    """How often an attribute that a prompt names is in the picture, per head of the judge; draws a sheet of the pictures."""
+    wanted = prompts()
+    parts = []
+    for i in range(0, len(wanted), 16):
+        noise = torch.randn(16, 16, 16, 16, generator=torch.Generator().manual_seed(1000 + i))[: len(wanted) - i]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            parts.append(pipe.sample([text for _, text in wanted[i:i + 16]], noise, steps, scale=scale)["image"])
+    pictures = (torch.cat(parts) * 255).round().to(torch.uint8)
+    if picture:
+        sheet.grid([Image.fromarray(p.permute(1, 2, 0).numpy()) for p in pictures], [text for _, text in wanted], 8).save(picture)
+    if decider is None:
+        return {}
+    seen = judge.predict(decider, pictures)
+    figures = {}
+    for k, head in enumerate(judge.HEADS):
+        named = [i for i, (attributes, _) in enumerate(wanted) if head in attributes]
+        figures[head] = sum(world.ATTRIBUTES[head][seen[i, k]] == wanted[i][0][head] for i in named) / len(named)
+    return figures
+
+
+def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, held_out: pathlib.Path, autoencoder: pathlib.Path, tokenizers: pathlib.Path, judge_folder: pathlib.Path | None = None,
+          log_every: int = 200, evaluate_every: int = 2000):
+    run = training.Run(folder, {**dataclasses.asdict(o), "latents": str(latents), "autoencoder": str(autoencoder)})
+    torch.manual_seed(o.seed)
+    pipe = Pipeline.untrained(ClipTokenizer.load(tokenizers / "tokenizer"), T5Tokenizer.load(tokenizers / "tokenizer_2"), autoencoder)
+    model = Trained(pipe)
+    decider = judge.load(judge_folder) if judge_folder else None
+    optimizer = torch.optim.AdamW(model.parameters(), lr=o.rate, betas=(0.9, 0.99), weight_decay=1e-3, foreach=True)
+    average, halves = training.Average(model, o.average), training.Halves([p for p in model.parameters()])
+    draw, step, best = Batches(Latents(latents), pipe.tokenizer, pipe.tokenizer_2, o), 0, -1.0
+    held = Batches(Latents(held_out), pipe.tokenizer, pipe.tokenizer_2, dataclasses.replace(o, seed=0))
+    if state := run.load():
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.restore(state["average"])
+        step, best = state["step"], state["best"]
+        print(f"resumed at step {step} of {o.steps}, after {run.seconds():.0f} s", flush=True)
+    else:
+        print(f"{sum(p.numel() for p in pipe.transformer.parameters()):,} + {sum(p.numel() for p in pipe.text_encoder.parameters()):,} + "
+              f"{sum(p.numel() for p in pipe.text_encoder_2.parameters()):,} parameters, {o.steps} steps", flush=True)
+
+    def save():
+        run.save(step=step, best=best, model=model.state_dict(), optimizer=optimizer.state_dict(), average=average.state())
+
+    total, count, begun = 0.0, 0, time.monotonic()
+    while step < o.steps and not run.stopping:
+        for group in optimizer.param_groups:
+            group["lr"] = o.rate * training.cosine(step, o.steps, o.warmup)
+        total += float(halves.backward(model.loss, *draw(step))[0])
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        average.update()
+        step += 1
+        count += 1
+        if step % log_every == 0 or step == o.steps:
+            row = {"step": step, "loss": total / count, "samples_per_second": count * o.batch / (time.monotonic() - begun)}
+            if step % evaluate_every == 0 or step == o.steps:
+                average.swap()
+                with torch.no_grad():
+                    row["held_out"] = sum(float(model.loss(*held(i))[0]) for i in range(16)) / 16
+                figures = obedience(pipe, decider, 20, 2.5, folder / f"step-{step}.png")
+                row |= {f"has_{k}": v for k, v in figures.items()}
+                if figures and (score := sum(figures.values()) / len(figures)) >= best:
+                    best = score
+                    training.save_atomically({"step": step, "figures": figures, "values": model.state_dict()}, folder / "best.pt")
+                average.swap()
+            run.log(**row)
+            run.curve({"loss": "flow loss", "held_out": "flow loss on held-out scenes (averaged weights)", "has_face": "named faces present", "has_eyewear": "named eyewear present"})
+            total, count, begun = 0.0, 0, time.monotonic()
+        if run.due():
+            save()
+    save()
+    print("finished" if step == o.steps else f"stopped at step {step}; the same command goes on", flush=True)
+
+
+def export(run_folder: pathlib.Path, folder: pathlib.Path, autoencoder: pathlib.Path, tokenizers: pathlib.Path):
+    """Writes the best weights by the judge, or the latest averaged ones where no judge was given, as a FLUX checkpoint."""
+    pipe = Pipeline.untrained(ClipTokenizer.load(tokenizers / "tokenizer"), T5Tokenizer.load(tokenizers / "tokenizer_2"), autoencoder)
+    best = run_folder / "best.pt"
+    values = torch.load(best)["values"] if best.exists() else torch.load(run_folder / "state.pt")["average"]["values"]
+    Trained(pipe).load_state_dict(values)
+    pipe.save(folder, autoencoder)
