@@ -201,7 +201,7 @@ class FluxTransformer2DModel(nn.Module):
     def forward(self, latents: Tensor, text: Tensor, pooled: Tensor, timestep: Tensor, rotary: Rotary) -> Tensor:
         """Packed latents [batch, tokens, 64], text states, pooled text, timestep in 0..1 -> velocity (noise - clean), packed."""
         activated = F.silu(self.time_text_embed(timestep, pooled))
-        image, context = self.x_embedder(latents), self.context_embedder(text)
+        image, context = self.x_embedder(latents).float(), self.context_embedder(text).float()       # the residual stream stays in float32 under autocast
         for block in self.transformer_blocks:
             image, context = block(image, context, activated, rotary)
         x, t = torch.cat([context, image], 1), context.shape[1]

@@ -19,9 +19,10 @@ def save(path: pathlib.Path, tensors: dict[str, torch.Tensor], dtype: torch.dtyp
     for name, tensor in sorted(tensors.items()):
         tensor = tensor.detach().cpu()
         if dtype and tensor.is_floating_point():
-            if dtype == torch.float16 and tensor.abs().max() > 65000:
-                raise ValueError(f"{path}: {name} holds {float(tensor.abs().max()):.3g}, too large for float16")
-            tensor = tensor.to(dtype)
+            converted = tensor.to(dtype)
+            if not converted.isfinite().all():
+                raise ValueError(f"{path}: {name} holds {float(tensor.abs().max()):.3g}, which {_NAMES[dtype]} cannot")
+            tensor = converted
         # contiguous_format: a channels-last weight is written in its logical order
         tensor = tensor.contiguous(memory_format=torch.contiguous_format)
         raw = bytes(tensor.view(torch.int16).numpy().data) if tensor.dtype == torch.bfloat16 else tensor.numpy().tobytes()

@@ -315,6 +315,17 @@ def settings(c: Config, scaling_factor: float, shift_factor: float) -> dict:
 
 
 @torch.no_grad()
+def scale_latents(model: AutoencoderKL, deviations: Tensor):
+    """Divides the latents by `deviations`, channel by channel: exact in the two convolutions that touch them."""
+    n = model.config.latent_channels
+    encoder, decoder = model.encoder.conv_out, model.decoder.conv_in
+    encoder.weight[:n] /= deviations[:, None, None, None]
+    encoder.bias[:n] /= deviations
+    encoder.bias[n:] -= 2 * deviations.log()
+    decoder.weight *= deviations[None, :, None, None]
+
+
+@torch.no_grad()
 def export(run_folder: pathlib.Path, folder: pathlib.Path, pictures: int = 1024, held: int = 512):
     """Writes the averaged weights in diffusers' layout, with latents scaled to the same deviation in every channel."""
     state = torch.load(run_folder / "state.pt", map_location="cpu")
@@ -329,13 +340,7 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, pictures: int = 1024,
 
     means, deviations, _, _ = moments()
     print("deviations of the channels:", " ".join(f"{v:.3f}" for v in deviations))
-    # z' = z / deviation, channel by channel: exact in the two convolutions that touch the latents.
-    n = model.config.latent_channels
-    encoder, decoder = model.encoder.conv_out, model.decoder.conv_in
-    encoder.weight[:n] /= deviations[:, None, None, None]
-    encoder.bias[:n] /= deviations
-    encoder.bias[n:] -= 2 * deviations.log()
-    decoder.weight *= deviations[None, :, None, None]
+    scale_latents(model, deviations)
     means, deviations, mean, deviation = moments()
 
     config = settings(model.config, round(1 / deviation, 6), round(mean, 6))
@@ -347,3 +352,19 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, pictures: int = 1024,
               "scaling_factor": config["scaling_factor"], "shift_factor": config["shift_factor"], "channel_means": [round(float(v), 3) for v in means]}
     training.save_json(run_folder / "export.json", report)
     print(report)
+    show(written, run_folder / "reconstructions.png")
+
+
+def show(model: AutoencoderKL, path: pathlib.Path, count: int = 30):
+    """A sheet of held-out renders, each with its reconstruction below it."""
+    from PIL import Image
+    from . import sheet
+    pictures = data.held_out(count)
+    truth, result = data.to_float(pictures), reconstruct(model, pictures)
+    db = psnr(truth, result)
+    image = lambda x: Image.fromarray(((x + 1) * 127.5).round().byte().permute(1, 2, 0).numpy())
+    shown, labels = [], []
+    for i in range(0, count, 10):
+        shown += [image(x) for x in truth[i:i + 10]] + [image(x) for x in result[i:i + 10]]
+        labels += [""] * len(truth[i:i + 10]) + [f"{float(v):.1f} dB" for v in db[i:i + 10]]
+    sheet.grid(shown, labels, 10).save(path)

@@ -1,0 +1,232 @@
+"""python3 -m unittest, in this folder. A minute; needs the sprites (python3 -m scenes sprites)."""
+import collections
+import pathlib
+import re
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+
+from scenes import captions, data, fast, flux, judge, render, safetensors, text_encoders, tokenizers, training, vae, world
+
+
+class World(unittest.TestCase):
+    def test_probabilities_sum_to_one_and_habits_hold(self):
+        for p in (world.P_OUTFIT, world.P_BACKGROUND, world.P_OBJECT):
+            self.assertAlmostEqual(float(p.sum()), 1)
+        for face, (attribute, value) in world.HABITS.items():
+            self.assertGreater(world.Conditional({"face": face}, mentions=False).probability(attribute, value), 0.9)
+
+    def test_held_out_outfits_are_never_drawn_and_their_parts_are(self):
+        drawn = collections.Counter()
+        for i in range(20000):
+            s = world.sample(np.random.default_rng(i))
+            drawn.update([(s.face, s.eyewear, s.headwear), (s.face, s.eyewear), (s.face, s.headwear)])
+        for face, eyewear, headwear in world.HELD_OUT:
+            self.assertEqual(drawn[face, eyewear, headwear], 0)
+            self.assertGreater(drawn[face, eyewear], 0)
+            self.assertGreater(drawn[face, headwear], 0)
+
+    def test_conditional_equals_filtered_draws(self):
+        # By definition: draw scenes and what is mentioned of them, keep those with the prompt's mentions and without the negated thing.
+        prompt, without = {"face": "panda"}, {"sunglasses"}
+        kept = collections.Counter()
+        rng = np.random.default_rng(0)
+        faces = world.Conditional({"face": "panda"}, mentions=False)      # most draws would be other faces
+        for _ in range(60000):
+            scene = faces.sample(rng)
+            said = {a: v for a, v in vars(scene).items() if v != world.NONE and rng.random() < world.MENTIONED[a]}
+            if said == prompt and "sunglasses" not in vars(scene).values():
+                kept[scene.eyewear] += 1
+        conditional = world.Conditional(prompt, without)
+        total = sum(kept.values())
+        for value in ("none", "glasses"):
+            p = conditional.probability("eyewear", value)
+            self.assertAlmostEqual(kept[value] / total, p, delta=4 * (p * (1 - p) / total) ** 0.5)
+        self.assertEqual(conditional.probability("eyewear", "sunglasses"), 0)
+        self.assertEqual({conditional.sample(rng).face for _ in range(100)}, {"panda"})
+
+    def test_wrong_conditions_are_refused(self):
+        for prompt, without in (({"face": "zebra"}, ()), ({"eyewear": "none"}, ()), ({}, {"moustache"}), ({"eyewear": "glasses"}, {"glasses"})):
+            with self.assertRaises((ValueError, KeyError)):
+                world.Conditional(prompt, set(without))
+
+
+class Captions(unittest.TestCase):
+    def test_says_what_is_mentioned_and_nothing_else(self):
+        for i in range(3000):
+            rng = np.random.default_rng(i)
+            scene = world.sample_uniform(rng)
+            attributes = captions.mentions(scene, rng)
+            text = captions.write(attributes, rng)
+            self.assertIsNone(re.search(r"\b(no|not|without|none|never)\b", text), text)
+            self.assertIsNone(re.search(r"\ba [aeiou]|\ban [^aeiou]", text), text)
+            for attribute, value in attributes.items():
+                words = [w.split(" ", 1)[1] if w.split(" ", 1)[0] in ("a", "an") else w for w in captions.WORDS.get(value, [value])]
+                self.assertTrue(any(w in text for w in words), (value, text))
+            if "eyewear" not in attributes:
+                self.assertNotRegex(text, "glasses|shades|spectacles")
+
+    def test_absent_things_are_never_mentioned(self):
+        for i in range(2000):
+            rng = np.random.default_rng(i)
+            scene = world.sample(rng)
+            said = captions.mentions(scene, rng)
+            self.assertTrue(said and all(getattr(scene, a) == v != world.NONE for a, v in said.items()))
+
+
+class Pictures(unittest.TestCase):
+    def test_every_anchor_is_there(self):
+        self.assertEqual(set(render.ANCHORS), set(world.ATTRIBUTES["face"]))
+        self.assertEqual(set(render.COLOURS), set(world.ATTRIBUTES["background"]))
+
+    def test_items_depend_on_their_index_only(self):
+        dataset = data.Pictures(3, data.TRAIN, crop=64)
+        direct = torch.stack([dataset[i] for i in range(8, 16)])
+        for workers in (0, 2):
+            batches = list(data.batches(dataset, 4, 2, 4, workers))
+            self.assertTrue(torch.equal(torch.cat(batches), direct))
+        self.assertFalse(torch.equal(data.Pictures(3, data.HELD_OUT, crop=64)[8], direct[0]))
+
+    def test_everything_fits_into_the_frame(self):
+        for i in range(200):
+            scene = world.sample_uniform(np.random.default_rng(i))
+            picture = np.asarray(render.render(scene, np.random.default_rng(i)), dtype=int)
+            self.assertEqual(picture.shape, (128, 128, 3))
+            for edge in (picture[:2], picture[-2:], picture[:, :2].swapaxes(0, 1), picture[:, -2:].swapaxes(0, 1)):
+                self.assertLess(np.ptp(edge, axis=1).max(), 24, scene)            # nothing but the background's own slope reaches the edge
+
+
+class Files(unittest.TestCase):
+    def test_safetensors_round_trip(self):
+        tensors = {"b": torch.randn(3, 4), "a.weight": torch.randn(8, 2, 3, 3).contiguous(memory_format=torch.channels_last), "c": torch.arange(5), "d": torch.randn(4).bfloat16(), "e": torch.zeros(0, 3)}
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "x.safetensors"
+            safetensors.save(path, tensors)
+            for name, value in safetensors.load(path).items():
+                self.assertTrue(torch.equal(value, tensors[name]), name)
+            safetensors.save(path, tensors, torch.float16)
+            self.assertEqual(safetensors.load(path)["b"].dtype, torch.float16)
+            with self.assertRaises(ValueError):
+                safetensors.save(path, {"x": torch.tensor([1e6])}, torch.float16)
+
+    def test_tokenizers_round_trip_and_know_every_word(self):
+        texts = tokenizers.corpus(4000)
+        clip, t5 = tokenizers.ClipTokenizer.train(texts), tokenizers.T5Tokenizer.train(texts, 381)
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            clip.save(folder / "a")
+            t5.save(folder / "b")
+            again, t5_again = tokenizers.ClipTokenizer.load(folder / "a"), tokenizers.T5Tokenizer.load(folder / "b")
+        for text in [*texts[:300], "quite unknown: 42 words!", ""]:
+            self.assertEqual(clip.encode(text), again.encode(text))
+            self.assertEqual(t5.encode(text), t5_again.encode(text))
+        for text in texts:
+            self.assertEqual(len(clip.encode(text)), 2 + len(tokenizers.WORDS.findall(text)))
+            self.assertNotIn(2, t5.encode(text))
+        self.assertEqual(clip.encode("a cat", 6)[4:], [clip.end] * 2)
+        self.assertEqual(t5.encode("a cat", 5)[2:], [1, 0, 0])
+        self.assertEqual(t5.encode("a cat on a red background", 3)[-1], 1)
+
+
+class Training(unittest.TestCase):
+    def test_halves_give_the_gradient_of_the_batch(self):
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(5, 3)
+        x, y = torch.randn(8, 5), torch.randn(8, 3)
+        loss = lambda a, b: ((layer(a) - b).square().mean(),)
+        (value,) = training.Halves(list(layer.parameters())).backward(loss, x, y)
+        whole = loss(x, y)[0]
+        self.assertAlmostEqual(float(value), float(whole), places=6)
+        for p, g in zip(layer.parameters(), torch.autograd.grad(whole, list(layer.parameters()))):
+            torch.testing.assert_close(p.grad, g)
+
+    def test_fast_activations(self):
+        x = torch.linspace(-8, 8, 2001).bfloat16()
+        for quick, slow in ((fast.silu, torch.nn.functional.silu), (fast.gelu_tanh, lambda v: torch.nn.functional.gelu(v, approximate="tanh"))):
+            a, b = x.clone().requires_grad_(), x.float().requires_grad_()
+            (ga,), (gb,) = torch.autograd.grad(quick(a).sum(), a), torch.autograd.grad(slow(b).sum(), b)
+            torch.testing.assert_close(quick(x).float(), slow(x.float()), rtol=0.01, atol=0.01)
+            torch.testing.assert_close(ga.float(), gb, rtol=0.02, atol=0.02)
+
+    def test_a_stopped_run_goes_on_to_the_same_weights(self):
+        options = vae.Options(crop_steps=4, frame_steps=2, crop_batch=2, frame_batch=2, warmup=2)
+        final = []
+        with tempfile.TemporaryDirectory() as name:
+            for folder, stops in ((pathlib.Path(name) / "whole", ()), (pathlib.Path(name) / "pieces", (2, 5))):
+                for stop in (*stops, None):
+                    due, calls = training.Run.due, [0]
+                    first = 0 if stop in (None, stops[0] if stops else None) else stops[0]
+
+                    def stopping(run, stop=stop, calls=calls, first=first):
+                        calls[0] += 1
+                        run.stopping = run.stopping or (stop is not None and first + calls[0] == stop)
+                        return due(run)
+
+                    training.Run.due = stopping
+                    try:
+                        vae.train(folder, options, log_every=100, evaluate_every=10 ** 9)
+                    finally:
+                        training.Run.due = due
+                state = torch.load(folder / "state.pt")
+                self.assertEqual(state["step"], 6)
+                final.append(state)
+            with self.assertRaises(SystemExit):
+                vae.train(folder, vae.Options(crop_steps=5), evaluate_every=10 ** 9)
+        for part in ("model",):
+            for key, value in final[0][part].items():
+                self.assertTrue(torch.equal(value, final[1][part][key]), key)
+        for key, value in final[0]["average"]["values"].items():
+            self.assertTrue(torch.equal(value, final[1]["average"]["values"][key]), key)
+
+
+class Models(unittest.TestCase):
+    @torch.no_grad()
+    def test_scaled_latents_decode_to_the_same_picture(self):
+        torch.manual_seed(0)
+        model = vae.AutoencoderKL()
+        x = torch.rand(1, 3, 64, 64) * 2 - 1
+        mean, log_variance = model.encode(x)
+        before = model.decode(mean)
+        deviations = torch.rand(16) + 0.5
+        vae.scale_latents(model, deviations)
+        scaled, scaled_variance = model.encode(x)
+        torch.testing.assert_close(scaled, mean / deviations[:, None, None], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(scaled_variance, log_variance - 2 * deviations.log()[:, None, None], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(model.decode(scaled), before, rtol=1e-4, atol=1e-4)
+
+    @torch.no_grad()
+    def test_masked_text_is_absent_text(self):
+        torch.manual_seed(0)
+        t5, model = text_encoders.T5EncoderModel(text_encoders.T5Config(50)), flux.FluxTransformer2DModel()
+        for p in model.parameters():
+            p.copy_(torch.randn(p.shape) * 0.05)
+        ids, x, pooled, t = torch.randint(3, 50, (1, 12)), torch.randn(1, 64, 64), torch.randn(1, 128), torch.tensor([0.4])
+        mask = torch.zeros(1, 1, 1, 12)
+        mask[..., 7:] = float("-inf")
+        masked = model(x, t5(ids, mask), pooled, t, model.rotary(8, 8, 12, mask))
+        short = model(x, t5(ids[:, :7]), pooled, t, model.rotary(8, 8, 7))
+        torch.testing.assert_close(masked, short, rtol=1e-4, atol=1e-5)
+
+    def test_pack_and_unpack(self):
+        x = torch.randn(2, 16, 8, 6)
+        self.assertTrue(torch.equal(flux.unpack(flux.pack(x), 8, 6), x))
+
+    def test_judge_learns_a_batch(self):
+        torch.manual_seed(0)
+        model = judge.Judge()
+        pictures, labels = judge.load_set(judge.Labelled(0, data.TRAIN, degraded=True), 8)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        first = last = None
+        for _ in range(25):
+            loss, _ = judge.losses(model, judge.Options(), data.to_float(pictures), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            first, last = first if first is not None else float(loss), float(loss)
+        self.assertLess(last, first / 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
