@@ -47,6 +47,11 @@ class World(unittest.TestCase):
         self.assertEqual(conditional.probability("eyewear", "sunglasses"), 0)
         self.assertEqual({conditional.sample(rng).face for _ in range(100)}, {"panda"})
 
+    def test_the_empty_prompt_is_the_whole_distribution(self):
+        self.assertAlmostEqual(world.Conditional({}).probability("object", "none"), 1 - world.OBJECT)
+        self.assertAlmostEqual(world.Conditional({}, {"crown"}).probability("face", "lion"),
+                               (1 / 30) * (1 - world.HABIT) / (1 - float(sum(p for p, o in zip(world.P_OUTFIT, world.OUTFITS) if o[2] == "crown"))), places=3)
+
     def test_wrong_conditions_are_refused(self):
         for prompt, without in (({"face": "zebra"}, ()), ({"eyewear": "none"}, ()), ({}, {"moustache"}), ({"eyewear": "glasses"}, {"glasses"})):
             with self.assertRaises((ValueError, KeyError)):

@@ -104,7 +104,9 @@ class Conditional:
 
     `prompt` maps attributes to values; attributes that it leaves out may be anything that a caption would leave unmentioned, so a present but
     unmentioned thing counts with the probability of staying unmentioned. `without` is a set of values ("sunglasses", "crown"). With
-    `mentions=False` the prompt is a plain condition: p(scene | the scene agrees with `prompt`, without `without`).
+    `mentions=False` the prompt is a plain condition: p(scene | the scene agrees with `prompt`, without `without`). So it is for the empty prompt,
+    which only dropped captions have: it says nothing about the scene. (That a caption mentions the face where it would mention nothing multiplies
+    the probability of the prompt {face} by a constant, and changes no other.)
     """
 
     def __init__(self, prompt: dict[str, str], without: frozenset[str] | set[str] = frozenset(), mentions: bool = True):
@@ -114,6 +116,8 @@ class Conditional:
         for value in without:
             if value == NONE or not any(value in values for values in ATTRIBUTES.values()):
                 raise ValueError(f"nothing is called '{value}'")
+
+        mentions = mentions and bool(prompt)
 
         def weight(attribute: str, value: str) -> float:
             if value in without:
