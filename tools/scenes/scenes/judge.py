@@ -204,7 +204,7 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, count: int = 3000, au
         "heads": {h: world.ATTRIBUTES[h] for h in HEADS},
     })
     judge = load(folder)
-    report = {"step": state["step"], "seconds": round(state["seconds"]), "held_out_renders": count}
+    report = {"step": state["step"], "seconds": round(state["seconds"]), "processor_seconds": round(state.get("processor", 0)), "held_out_renders": count}
     drawn = load_set(Labelled(0, data.HELD_OUT, degraded=False), count)
     report["as_drawn"] = accuracy(judge, *drawn)
     report["as_drawn_training_distribution"] = accuracy(judge, *load_set(Labelled(1, data.HELD_OUT, degraded=False, natural=True), count))
@@ -217,6 +217,12 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, count: int = 3000, au
     training.save_json(run_folder / "export.json", report)
     print(json.dumps(report, indent=1))
     mistakes(judge, drawn, run_folder / "mistakes.png")
+    # For whoever runs the judge elsewhere: eight pictures (uint8), their features and logits.
+    pictures = drawn[0][:8]
+    with torch.no_grad():
+        x = data.to_float(pictures)
+        check = {"pictures": pictures, "features": judge.features(x), **{f"logits.{h}": v for h, v in judge(x).items()}}
+    safetensors.save(run_folder / "check.safetensors", check)
 
 
 def mistakes(judge: Judge, labelled: tuple[Tensor, Tensor], path: pathlib.Path):

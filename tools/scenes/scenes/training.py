@@ -109,6 +109,7 @@ class Run:
         facts.write_text(json.dumps(options) + "\n")
         self.state_file, self.log_file = folder / "state.pt", folder / "log.csv"
         self.saved, self.seconds_before, self.started = time.monotonic(), 0.0, time.monotonic()
+        self.processor_before = 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
 
@@ -116,14 +117,18 @@ class Run:
         self.stopping = True
 
     def seconds(self) -> float:
-        """Time spent in training, over all pieces of the run."""
+        """Wall time over all pieces of the run, pauses included."""
         return self.seconds_before + time.monotonic() - self.started
+
+    def processor(self) -> float:
+        """Processor seconds over all pieces of the run, without those of the workers that draw."""
+        return self.processor_before + time.process_time()
 
     def load(self) -> dict | None:
         if not self.state_file.exists():
             return None
         state = torch.load(self.state_file, map_location="cpu")
-        self.seconds_before = state["seconds"]
+        self.seconds_before, self.processor_before = state["seconds"], state.get("processor", 0.0)
         if self.log_file.exists():                                     # rows after the saved step will be written again
             rows = self.rows()
             self._write([r for r in rows if int(r["step"]) <= state["step"]])
@@ -133,7 +138,7 @@ class Run:
         return self.stopping or time.monotonic() - self.saved > self.save_every
 
     def save(self, **state):
-        save_atomically({**state, "seconds": self.seconds()}, self.state_file)
+        save_atomically({**state, "seconds": self.seconds(), "processor": self.processor()}, self.state_file)
         self.saved = time.monotonic()
 
     def rows(self) -> list[dict]:
@@ -150,7 +155,7 @@ class Run:
         os.replace(temporary, self.log_file)
 
     def log(self, **row):
-        row = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in {**row, "seconds": self.seconds()}.items()}
+        row = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in {**row, "seconds": self.seconds(), "processor": self.processor()}.items()}
         self._write([*(self.rows() if self.log_file.exists() else []), row])
         print(" ".join(f"{k} {v}" for k, v in row.items()), flush=True)
 

@@ -348,7 +348,7 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, pictures: int = 1024,
     training.save_json(folder / "config.json", config)
     written, _ = load(folder)
     db, similarity = quality(written, data.held_out(held))
-    report = {"step": state["step"], "seconds": round(state["seconds"]), "held_out_pictures": held, "psnr": round(db, 3), "ssim": round(similarity, 4),
+    report = {"step": state["step"], "seconds": round(state["seconds"]), "processor_seconds": round(state.get("processor", 0)), "held_out_pictures": held, "psnr": round(db, 3), "ssim": round(similarity, 4),
               "scaling_factor": config["scaling_factor"], "shift_factor": config["shift_factor"], "channel_means": [round(float(v), 3) for v in means]}
     training.save_json(run_folder / "export.json", report)
     print(report)
