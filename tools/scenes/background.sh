@@ -10,6 +10,7 @@ mkdir -p "$work"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OPENBLAS_CORETYPE=${OPENBLAS_CORETYPE:-SkylakeX} PYTHONUNBUFFERED=1
 # Tensors are allocated and freed all the time: keep their pages instead of returning them to the system.
 export MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
-setsid nohup nice -n 19 ionice -c3 "${PYTHON:-/usr/bin/python3}" -m scenes "$@" >>"$work/$name.log" 2>&1 </dev/null &
+# A new session is a scheduling group of its own on most systems, beside which nice counts for nothing: the group's priority is lowered too.
+setsid sh -c 'echo 19 2>/dev/null >"/proc/$$/autogroup" || :; exec nice -n 19 ionice -c3 "$@"' sh "${PYTHON:-/usr/bin/python3}" -m scenes "$@" >>"$work/$name.log" 2>&1 </dev/null &
 echo $! >"$work/$name.pid"
 echo "$name: process $!, log $work/$name.log"
