@@ -40,7 +40,7 @@ public sealed record MagnitudeAwareGuidance : GuidanceRule, IPredictionRule
             for (int i = 0; i < pair.A.Length; i++)
                 square += ((double)pair.A[i] - pair.B[i]) * ((double)pair.A[i] - pair.B[i]);
             double norm = Samples.Norm(pair.B);
-            double ratio = square == 0 ? 0 : Math.Sqrt(square) / norm;      // infinite for a negative prediction of zeros: no amplification
+            double ratio = square == 0 || Alpha == 0 ? 0 : Math.Sqrt(square) / norm;      // infinite for a negative prediction of zeros: no amplification
             double scale = 1 + (Scale - 1) * Math.Exp(-Alpha * ratio);
             return (scale, 1 - scale);
         });

@@ -38,11 +38,15 @@ public sealed record SkipLayerGuidance : GuidanceRule, IBlockFilter, IPrediction
     public override GuidanceRule AsNeutral() => this with { Scale = 0 };
 
     /// <inheritdoc/>
-    public override bool ActsIn(StepPoint point) => base.ActsIn(point) && point.Index > point.Count * (double)Start && point.Index < point.Count * (double)Stop;
+    public override bool ActsIn(StepPoint point) =>
+        base.ActsIn(point) && point.Index > point.Count * AsWritten(Start) && point.Index < point.Count * AsWritten(Stop);
 
     /// <inheritdoc/>
     public bool Skips(string path) => Layers.Contains(path);
 
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts) => Perturbation.Push(guided, facts, this, Scale);
+
+    /// <summary>The number that a float states: 0.2f is a little more than 0.2, of which 10 steps are 2 exactly, as in the reference. Decimals round to it.</summary>
+    private static double AsWritten(float value) => (double)(decimal)value;
 }

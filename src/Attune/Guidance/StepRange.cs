@@ -73,7 +73,7 @@ public readonly partial record struct StepRange
     public bool Contains(StepPoint point) => Unit switch
     {
         StepUnit.Iteration => point.Index >= First && point.Index < End,
-        StepUnit.Part => point.Index >= First * point.Count && point.Index < End * point.Count,
+        StepUnit.Part => (double)point.Index / point.Count is var done && done >= First && done < End,      // quotients: 7 of 100 is 7 % to the bit, 7 % of 100 is not 7
         StepUnit.Timestep => point.Timestep >= First && point.Timestep <= End,
         _ => point.Sigma > First && point.Sigma <= End,
     };

@@ -27,6 +27,16 @@ public class ScheduleTests
         Assert.Equal(range, StepRange.Parse(range.ToString()));
     }
 
+    [Fact]
+    public void Parts_of_a_run_begin_and_end_at_whole_steps()
+    {
+        // 0.07 x 100 and 10 x 0.2f are a little more than 7 and 2.
+        Assert.False(StepRange.Parse("0%-7%").Contains(new StepPoint(7, 100, 0, 0)));
+        Assert.True(StepRange.Parse("7%-").Contains(new StepPoint(7, 100, 0, 0)));
+        var rule = new SkipLayerGuidance();
+        Assert.Equal([2, 3, 4, 5, 6, 7], Enumerable.Range(0, 40).Where(i => (rule with { Start = 0.025f }).ActsIn(new StepPoint(i, 40, 0, 0))));
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("-")]
