@@ -22,6 +22,8 @@ public sealed class DDIMScheduler : Scheduler
         _finalBar = config.Bool("set_alpha_to_one", true) ? 1 : _bars[0];
     }
 
+    private protected override bool AcceptsEta => true;
+
     private protected override int MaxSteps => _bars.Count;
 
     private protected override ISchedulerRun Start(SchedulerRequest request)

@@ -53,6 +53,9 @@ public abstract class Scheduler
     /// <summary>Whether <see cref="SchedulerRequest.Timesteps"/> may be given.</summary>
     public virtual bool AcceptsTimesteps => false;
 
+    /// <summary>Whether <see cref="SchedulerRequest.Eta"/> may be given.</summary>
+    private protected virtual bool AcceptsEta => false;
+
     /// <summary>The most steps that a run may have.</summary>
     private protected virtual int MaxSteps => int.MaxValue;
 
@@ -84,7 +87,7 @@ public abstract class Scheduler
     /// <param name="config">Usually <see cref="Config"/> of a checkpoint's scheduler.</param>
     /// <param name="className">The class, or null for the one that the configuration names.</param>
     /// <param name="overrides">Values that replace or add to those of the configuration, such as timestep_spacing = "trailing"; null removes one.</param>
-    /// <exception cref="CheckpointException">A value is malformed, or the class is not supported.</exception>
+    /// <exception cref="CheckpointException">A value is malformed, the class is not supported, or it does not know a key of <paramref name="overrides"/>.</exception>
     public static Scheduler From(ModelConfig config, string? className, IReadOnlyDictionary<string, JsonNode?>? overrides = null)
     {
         ArgumentNullException.ThrowIfNull(config);
@@ -94,10 +97,21 @@ public abstract class Scheduler
             if (config.Find(key) is { } value)
                 json[key] = JsonNode.Parse(value.GetRawText());
         }
-        foreach (var (key, value) in overrides ?? new Dictionary<string, JsonNode?>())
+        overrides ??= new Dictionary<string, JsonNode?>();
+        foreach (var (key, value) in overrides)
             json[key] = value?.DeepClone();
         json["_class_name"] = className ?? config.ClassName;
-        return From(ModelConfig.Parse(config.Path, Encoding.UTF8.GetBytes(json.ToJsonString())));
+        string name = overrides.Count == 0 ? config.Path : $"{config.Path} with {string.Join(", ", overrides.Select(change => $"{change.Key}={change.Value?.ToJsonString() ?? "null"}"))}";
+        var changed = ModelConfig.Parse(name, Encoding.UTF8.GetBytes(json.ToJsonString()));
+
+        // Checkpoints may state what a class does not know; what someone asks for must not go unheard.
+        var known = new HashSet<string>(StringComparer.Ordinal);
+        changed.Asked = known;
+        var scheduler = From(changed);
+        changed.Asked = null;
+        return overrides.FirstOrDefault(change => change.Value != null && !known.Contains(change.Key)).Key is { } unheard
+            ? throw new CheckpointException($"{scheduler.ClassName} does not read '{unheard}'; it reads {string.Join(", ", known.Where(key => key[0] != '_' && key != "architectures").Order(StringComparer.Ordinal))}.")
+            : scheduler;
     }
 
     /// <summary>
@@ -124,6 +138,8 @@ public abstract class Scheduler
             throw new ArgumentException($"{ClassName} takes no Sigmas.", nameof(request));
         if (request.Timesteps != null && !AcceptsTimesteps)
             throw new ArgumentException($"{ClassName} takes no Timesteps.", nameof(request));
+        if (request.Eta != null && !AcceptsEta)
+            throw new ArgumentException($"{ClassName} takes no Eta.", nameof(request));
         int steps = StepsOf(request);
         if (steps < 1 || steps > MaxSteps)
             throw new ArgumentException($"{ClassName} does {(MaxSteps == int.MaxValue ? "1 step or more" : $"1 to {MaxSteps} steps")}, not {steps}.", nameof(request));
@@ -132,7 +148,7 @@ public abstract class Scheduler
             if (request.BeginIndex != 0)
                 throw new ArgumentException($"Strength decides where the run begins; BeginIndex is {request.BeginIndex}, expected 0.", nameof(request));
             if (!(strength > 0 && strength <= 1))
-                throw new ArgumentException($"Strength is {strength}, expected above 0 and at most 1.", nameof(request));
+                throw new ArgumentException(FormattableString.Invariant($"Strength is {strength}, expected above 0 and at most 1."), nameof(request));
             request = request with { BeginIndex = BeginIndexOf(steps, strength) };
         }
         if (request.BeginIndex < 0)
@@ -143,7 +159,7 @@ public abstract class Scheduler
         int entries = run.Steps + request.BeginIndex;
         run.Dispose();
         throw new ArgumentException(request.Strength == null ? $"BeginIndex is {request.BeginIndex}, expected less than {entries}, the number of steps."
-            : $"Strength {request.Strength} leaves no step of {steps}.", nameof(request));
+            : FormattableString.Invariant($"Strength {request.Strength} leaves no step of {steps}."), nameof(request));
     }
 
     /// <summary>The shift mu for a number of latent tokens, for schedulers that shift by the size of the image; else null.</summary>

@@ -47,7 +47,7 @@ public sealed record SchedulerRequest
     /// <summary>SCM: the angle of the second of two steps (Sana-Sprint: 1.3); null spaces them evenly. An error for another number of steps.</summary>
     public double? IntermediateTimestep { get; init; }
 
-    /// <summary>DDIM, TCD: how much of the noise is drawn anew, 0 (none) to 1; null is 0 for DDIM and 0.3 for TCD.</summary>
+    /// <summary>DDIM, TCD: how much of the noise is drawn anew, 0 (none) to 1; null is 0 for DDIM and 0.3 for TCD. An error for other schedulers.</summary>
     public float? Eta { get; init; }
 
     /// <summary>DDIM: derives the noise direction from the clipped clean sample.</summary>

@@ -26,6 +26,8 @@ public sealed class TCDScheduler : Scheduler
     /// <inheritdoc/>
     public override bool AcceptsTimesteps => true;
 
+    private protected override bool AcceptsEta => true;
+
     private protected override int MaxSteps => _bars.Count;
 
     private protected override ISchedulerRun Start(SchedulerRequest request)

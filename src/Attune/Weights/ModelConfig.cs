@@ -18,6 +18,9 @@ public sealed partial class ModelConfig
     /// <summary>The file, for messages.</summary>
     public string Path { get; }
 
+    /// <summary>Where to note the keys that are asked for; null for nowhere.</summary>
+    internal ISet<string>? Asked { get; set; }
+
     /// <summary>The value of <c>_class_name</c> (diffusers) or the first of <c>architectures</c> (transformers), if any.</summary>
     public string? ClassName => Find("_class_name") is { ValueKind: JsonValueKind.String } name ? name.GetString()
         : Find("architectures") is { ValueKind: JsonValueKind.Array } list && list.GetArrayLength() > 0 ? list[0].GetString() : null;
@@ -76,8 +79,11 @@ public sealed partial class ModelConfig
     public IEnumerable<string> Keys() => _root.EnumerateObject().Select(property => property.Name);
 
     /// <summary>A raw value, or null when it is missing or null.</summary>
-    public JsonElement? Find(string key) =>
-        _root.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    public JsonElement? Find(string key)
+    {
+        Asked?.Add(key);
+        return _root.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    }
 
     /// <summary>An integer.</summary>
     /// <exception cref="CheckpointException">The value is no integer.</exception>

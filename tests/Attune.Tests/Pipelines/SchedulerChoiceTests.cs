@@ -61,6 +61,33 @@ public class SchedulerChoiceTests
     public void Other_texts_are_refused(string text) => Assert.Throws<FormatException>(() => SchedulerChoice.Parse(text));
 
     [Fact]
+    public void What_a_scheduler_does_not_read_is_refused()
+    {
+        string Error(string text) => Assert.Throws<CheckpointException>(() => SchedulerChoice.Parse(text).For(Own)).Message;
+        Assert.Contains("EulerDiscreteScheduler does not read 'timestep_spacin'", Error("euler:timestep_spacin=trailing"), StringComparison.Ordinal);
+        Assert.Contains("timestep_spacing, ", Error("euler:timestep_spacin=trailing"), StringComparison.Ordinal);
+
+        // The file is not to blame.
+        Assert.StartsWith("'scheduler_config.json with timestep_spacing=\"sparse\"': timestep_spacing is 'sparse', expected", Error("euler:timestep_spacing=sparse"), StringComparison.Ordinal);
+
+        // Of the checkpoint's own keys, those of other classes are ignored, as its skip_prk_steps.
+        Assert.NotNull(SchedulerChoice.Parse("euler:timestep_spacing=trailing").For(Own));
+    }
+
+    [Fact]
+    public void Schedulers_without_this_option_refuse_eta()
+    {
+        static string Error(string name) => Assert.Throws<ArgumentException>(() => SchedulerChoice.Parse(name).For(Own).Begin(new SchedulerRequest { Steps = 4, Eta = 0.5f })).Message;
+        Assert.Contains("EulerDiscreteScheduler takes no Eta", Error("euler"), StringComparison.Ordinal);
+        Assert.Contains("LCMScheduler takes no Eta", Error("lcm"), StringComparison.Ordinal);
+        foreach (string name in new[] { "ddim", "tcd" })
+        {
+            using var run = SchedulerChoice.Parse(name).For(Own).Begin(new SchedulerRequest { Steps = 4, Eta = 0.5f });
+            Assert.Equal(4, run.Steps);
+        }
+    }
+
+    [Fact]
     public void A_file_is_read()
     {
         using var folder = new TemporaryFolder();
