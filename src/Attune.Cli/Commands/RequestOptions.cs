@@ -12,13 +12,21 @@ namespace Attune.Cli.Commands;
 /// <summary>What a command line asks for: a model, how it is opened, and what is generated with it.</summary>
 /// <param name="Folder">The diffusers folder, or a single file.</param>
 /// <param name="Options">How it is opened.</param>
-/// <param name="Request">What is generated, without guidance.</param>
+/// <param name="Request">What is generated, without guidance and what a preset says.</param>
 /// <param name="Rules">The guidance rules as text: what it leaves out is as published for the model.</param>
 /// <param name="Preset">The family of models that the command line names, or null for the one that the model tells.</param>
 internal sealed record ModelRequest(string Folder, LoadOptions Options, GenerationRequest Request, string Rules, ModelPreset? Preset)
 {
-    /// <summary>The request with its guidance, once the model is known.</summary>
-    public GenerationRequest For(DiffusionPipeline pipeline) => Request with { Guidance = new GuidanceSchedule(RuleCatalog.Parse(Rules, Preset ?? pipeline.Preset)) };
+    /// <summary>The request with its guidance, once the model is known. A preset for a model that embeds a guidance scale may serve for one that embeds none.</summary>
+    public GenerationRequest For(DiffusionPipeline pipeline)
+    {
+        var request = Request.With(Preset?.Sampling);
+        return request with
+        {
+            GuidanceScale = pipeline.EmbedsGuidanceScale ? request.GuidanceScale : Request.GuidanceScale,
+            Guidance = new GuidanceSchedule(RuleCatalog.Parse(Rules, Preset ?? pipeline.Preset)),
+        };
+    }
 }
 
 /// <summary>The options of every command that generates: they say what is made with which model.</summary>
@@ -114,7 +122,7 @@ internal sealed partial class RequestOptions
         };
         var preset = result.GetValue(_preset) is { } family ? GuidancePresets.For(family) : null;
         _ = RuleCatalog.Parse(rules, preset);       // a mistake is found before a model is loaded
-        return new ModelRequest(DefaultModel.Find(result.GetValue(_model)), options, request.With(preset?.Sampling), rules, preset);
+        return new ModelRequest(DefaultModel.Find(result.GetValue(_model)), options, request, rules, preset);
     }
 
     private static int[] ParseIntegers(string option, string text)

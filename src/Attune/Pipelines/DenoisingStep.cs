@@ -12,7 +12,6 @@ namespace Attune.Pipelines;
 public sealed class DenoisingStep
 {
     private readonly PipelineRun _run;
-
     private readonly AutoencoderTiny? _previewVae;
 
     internal DenoisingStep(PipelineRun run, int index, AutoencoderTiny? previewVae) => (_run, Index, _previewVae) = (run, index, previewVae);
@@ -25,6 +24,9 @@ public sealed class DenoisingStep
 
     /// <summary>Whether the latents are final.</summary>
     public bool IsLast => Index == Count - 1;
+
+    /// <summary>What step ranges of rules are compared with.</summary>
+    internal StepPoint Point => _run.PointOf(Index);
 
     /// <summary>The latents after the step, in the form the denoiser takes.</summary>
     public Tensor Latents => _run.Latents;

@@ -3,6 +3,7 @@ using Attune.Attention;
 using Attune.Autoencoders;
 using Attune.Guidance;
 using Attune.Imaging;
+using Attune.Models;
 using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.Weights;
@@ -177,6 +178,9 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The channels of latents as an autoencoder has them.</summary>
     internal abstract int LatentChannels { get; }
 
+    /// <summary>Whether the model embeds a guidance scale (<see cref="GenerationRequest.GuidanceScale"/>).</summary>
+    internal bool EmbedsGuidanceScale => Takes.HasFlag(RequestOptions.GuidanceScale);
+
     /// <summary>The options of a request that are not for all pipelines and that this one takes.</summary>
     private protected virtual RequestOptions Takes => RequestOptions.None;
 
@@ -193,7 +197,7 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The scheduler of a request.</summary>
     private protected Scheduler SchedulerOf(GenerationRequest request) => request.Scheduler?.For(Scheduler.Config) ?? Scheduler;
 
-    /// <summary>The noise of a request, [count, height, width, channels]: drawn channels first, as the reference draws it. The caller disposes it.</summary>
+    /// <summary>The noise of a request, [count, height, width, channels], owned by the current scope: drawn channels first, as the reference draws it.</summary>
     private protected static Tensor DrawNoise(GenerationRequest request, TorchRandom random, int channels, int height, int width)
     {
         using var scope = new TensorScope();
@@ -202,11 +206,22 @@ public abstract class DiffusionPipeline : IDisposable
             Shape expected = [request.Count, height, width, channels];
             if (given.Shape != expected)
                 throw new ArgumentException($"InitialNoise is {given.Shape}, expected {expected}.", nameof(request));
-            return TensorScope.Detach(given.Clone());
+            return scope.Keep(given.Clone());
         }
         var drawn = Tensor.Empty([request.Count, channels, height, width]);
         random.Normal(drawn.Span);
-        return TensorScope.Detach(drawn.Permute(0, 2, 3, 1));
+        return scope.Keep(drawn.Permute(0, 2, 3, 1));
+    }
+
+    /// <summary>The conditioning with tensors that belong to no scope any more.</summary>
+    private protected static Conditioning? Detach(Conditioning? conditioning)
+    {
+        if (conditioning == null)
+            return null;
+        TensorScope.Detach(conditioning.Text);
+        if (conditioning.Pooled is { } pooled)
+            TensorScope.Detach(pooled);
+        return conditioning;
     }
 
     private void Check(GenerationRequest request)
@@ -227,10 +242,14 @@ public abstract class DiffusionPipeline : IDisposable
         {
             (RequestOptions.InitialImage, request.InitialImage != null || request.InitialImageTensor != null), (RequestOptions.Timesteps, request.Timesteps != null), (RequestOptions.Sigmas, request.Sigmas != null),
             (RequestOptions.Eta, request.Eta != null), (RequestOptions.ClipSkip, request.ClipSkip != null), (RequestOptions.LongPrompts, request.LongPrompts), (RequestOptions.SizeConditioning, request.SizeConditioning != null),
+            (RequestOptions.GuidanceScale, request.GuidanceScale != null),
         })
         {
             if (given && !Takes.HasFlag(option))
-                throw new ArgumentException($"{option}: {ClassName} does not take it.", nameof(request));
+            {
+                throw new ArgumentException(
+                    $"{option}: {ClassName} does not take it{(option == RequestOptions.GuidanceScale ? ", since the model embeds no guidance scale; the rule cfg is classifier-free guidance" : "")}.", nameof(request));
+            }
         }
         if (request.InitialImage != null && request.InitialImageTensor != null)
             throw new ArgumentException("InitialImage and InitialImageTensor are given; expected one of them.", nameof(request));
@@ -289,4 +308,5 @@ internal enum RequestOptions
     ClipSkip = 16,
     LongPrompts = 32,
     SizeConditioning = 64,
+    GuidanceScale = 128,
 }

@@ -39,7 +39,7 @@ public sealed record GenerationRequest
     /// <summary>Collects what guidance does, layer by layer and step by step; null for nothing, at no cost. It takes one run, and changes no bit of its result.</summary>
     public GuidanceTrace? Trace { get; init; }
 
-    /// <summary>The guidance scale that some models embed (FLUX.1-dev); not classifier-free guidance.</summary>
+    /// <summary>The guidance scale that some models embed (FLUX.1-dev, latent consistency models); not classifier-free guidance. An error for models that embed none.</summary>
     public float? GuidanceScale { get; init; }
 
     /// <summary>The length to which a sequence text encoder's prompt is padded or cut.</summary>

@@ -102,11 +102,14 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         return TensorScope.Detach(image.Affine(0.5f, 0.5f).Clamp(0, 1));
     }
 
+    /// <summary>Where the run stands when a step begins.</summary>
+    public StepPoint PointOf(int step) => new(step, Steps, Schedule.TimestepOf(step), Schedule.SigmaOf(step));
+
     /// <summary>Does one step.</summary>
     public void Step(int step, CancellationToken cancellation)
     {
         using var scope = new TensorScope();
-        var point = new StepPoint(step, Steps, Schedule.TimestepOf(step), Schedule.SigmaOf(step));
+        var point = PointOf(step);
         Request.Trace?.Begin(point);
         var guidance = Request.Guidance.At(point, Request.Trace);
         var positive = Predict(step, Positive, guidance.ReadsNegativeText ? Negative : null, guidance.Steering, cancellation);

@@ -2,6 +2,7 @@ using Attune.Attention;
 using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Pipelines;
+using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.Weights;
 
@@ -43,6 +44,16 @@ public class FluxPipelineTests
             Workers.MaxThreads = threads;
         }
         Assert.NotEqual(many, await Pixels(pipeline, Request(new NormalizedAttentionGuidance()) with { Seed = 6 }));
+    }
+
+    [Fact]
+    public async Task Requests_that_fail_leave_nothing_behind()
+    {
+        using var pipeline = DiffusionPipeline.Load(Model);
+        Task Generate(GenerationRequest request) => pipeline.GenerateAsync(request);
+        var request = Request(new NormalizedAttentionGuidance());
+        Assert.Contains("takes no Sigmas", (await Assert.ThrowsAsync<ArgumentException>(() => Generate(request with { Scheduler = SchedulerChoice.Change("DDIMScheduler") }))).Message, StringComparison.Ordinal);
+        Assert.Contains("GuidanceScale", (await Assert.ThrowsAsync<ArgumentException>(() => Generate(request with { GuidanceScale = 3.5f }))).Message, StringComparison.Ordinal);
     }
 
     [Fact]

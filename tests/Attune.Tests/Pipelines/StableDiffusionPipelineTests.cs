@@ -130,6 +130,10 @@ public class StableDiffusionPipelineTests
         var starts = await First(pipeline, request with { Count = 2, Strength = 0.5f }, step => step.StartLatents.ToArray());
         Assert.NotEqual(starts[..(starts.Length / 2)], starts[(starts.Length / 2)..]);
 
+        // 0.7f and 0.9f are a little less than 0.7 and 0.9, of which ten steps are seven and nine.
+        foreach (var (strength, steps) in new[] { (0.7f, 7), (0.9f, 9), (0.35f, 3) })
+            Assert.Equal(steps, await First(pipeline, request with { Strength = strength, Scheduler = SchedulerChoice.Change("DDIMScheduler") }, step => step.Count));
+
         Assert.Contains("0.05", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { Strength = 0.05f, Scheduler = SchedulerChoice.Change("DDIMScheduler") }))).Message, StringComparison.Ordinal);
     }
 
@@ -343,6 +347,8 @@ public class StableDiffusionPipelineTests
         byte[] plain = await Pixels(pipeline, Request());
         Assert.Equal(plain, await Pixels(pipeline, Request() with { GuidanceScale = 8.5f }));
         Assert.NotEqual(plain, await Pixels(pipeline, Request() with { GuidanceScale = 3 }));
+        using var other = DiffusionPipeline.Load(Small);
+        Assert.Contains("GuidanceScale", (await Assert.ThrowsAsync<ArgumentException>(() => other.GenerateAsync(Request() with { GuidanceScale = 3 }))).Message, StringComparison.Ordinal);
 
         // Its image to image chooses its steps from the low end of the schedule.
         using var image = Tensor.Full([1, 64, 72, 3], 0.25f);

@@ -64,7 +64,7 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override int LatentChannels => _vae.LatentChannels;
 
-    private protected override RequestOptions Takes => RequestOptions.Sigmas;
+    private protected override RequestOptions Takes => RequestOptions.Sigmas | (_transformer.Config.GuidanceEmbeds ? RequestOptions.GuidanceScale : RequestOptions.None);
 
     internal static FluxPipeline Open(ModelSource source) => Components.Build(owned => new FluxPipeline(owned, source));
 
@@ -73,9 +73,9 @@ public sealed class FluxPipeline : DiffusionPipeline
         request = Resolve(request);
         var (height, width) = (request.Height!.Value / _vae.PixelsPerLatent, request.Width!.Value / _vae.PixelsPerLatent);
         int channels = _transformer.Config.InChannels / 4;
+        using var scope = new TensorScope();
         var random = new TorchRandom(request.Seed);
         var noise = DrawNoise(request, random, channels, height, width);
-        using var scope = new TensorScope();
         int length = request.MaxSequenceLength ?? DefaultSequenceLength;
         var positive = Encode(request.Prompt, length, cancellation);
         var negative = request.Guidance.NeedsNegativePrompt ? Encode(request.NegativePrompt ?? "", request.NegativeMaxSequenceLength ?? length, cancellation) : null;
@@ -87,10 +87,10 @@ public sealed class FluxPipeline : DiffusionPipeline
         return new Run(this, request, schedule, Packing.Ids(height / 2, width / 2))
         {
             Random = random,
-            Empty = empty,
-            Positive = positive,
-            Negative = negative,
-            Noise = noise,
+            Empty = Detach(empty),
+            Positive = Detach(positive)!,
+            Negative = Detach(negative),
+            Noise = TensorScope.Detach(noise),
             Latents = TensorScope.Detach(Packing.Pack(noise)),
         };
     }
@@ -103,6 +103,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         _vae.Dispose();
     }
 
+    /// <summary>The embeddings of a prompt; tensors of the current scope.</summary>
     private Conditioning Encode(string prompt, int length, CancellationToken cancellation)
     {
         int[] clip = _tokenizer.Encode(prompt, new TokenizerOptions { MaxLength = _textEncoder.MaxLength, Padding = TokenPadding.MaxLength, Truncation = true }).Ids;
@@ -110,7 +111,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         using var scope = new TensorScope();
         var pooled = _textEncoder.Encode([clip], cancellation: cancellation).PooledOutput!;
         var text = _textEncoder2.Encode([t5], cancellation: cancellation);
-        return new Conditioning(TensorScope.Detach(text), TensorScope.Detach(pooled));
+        return new Conditioning(scope.Keep(text), scope.Keep(pooled));
     }
 
     private sealed class Run : PipelineRun

@@ -57,7 +57,8 @@ public abstract class UnetPipeline : DiffusionPipeline
     internal override int LatentChannels => _vae.LatentChannels;
 
     private protected override RequestOptions Takes =>
-        RequestOptions.InitialImage | RequestOptions.Timesteps | RequestOptions.Sigmas | RequestOptions.Eta | RequestOptions.ClipSkip | RequestOptions.LongPrompts;
+        RequestOptions.InitialImage | RequestOptions.Timesteps | RequestOptions.Sigmas | RequestOptions.Eta | RequestOptions.ClipSkip | RequestOptions.LongPrompts
+        | (Unet.TimeCondProjDim == null ? RequestOptions.None : RequestOptions.GuidanceScale);
 
     private protected UnetConfig Unet => _unet.Config;
 
@@ -88,7 +89,7 @@ public abstract class UnetPipeline : DiffusionPipeline
                 Positive = Detach(positive)!,
                 Negative = Detach(negative),
                 Empty = Detach(empty),
-                Noise = noise,
+                Noise = TensorScope.Detach(noise),
                 ImageLatents = image == null ? null : TensorScope.Detach(image),
                 Latents = TensorScope.Detach(latents),
             };
@@ -114,7 +115,8 @@ public abstract class UnetPipeline : DiffusionPipeline
 
     private SchedulerRequest ScheduleOf(GenerationRequest request)
     {
-        double? strength = request.InitialImage == null && request.InitialImageTensor == null ? null : (double)(request.Strength ?? DefaultStrength);
+        // As written: 0.7 of 10 steps are 7, but 0.7f is a little less than 0.7. Decimals round to what a float states.
+        double? strength = request.InitialImage == null && request.InitialImageTensor == null ? null : (double)(decimal)(request.Strength ?? DefaultStrength);
         bool given = request.Timesteps != null || request.Sigmas != null;
         return new SchedulerRequest
         {
@@ -146,16 +148,6 @@ public abstract class UnetPipeline : DiffusionPipeline
         random.Normal(drawn.Span);
         var latents = _vae.Normalize(posterior.Sample(drawn.Permute(0, 2, 3, 1)));
         return scope.Keep(mean[0] == request.Count ? latents : latents.Expand(0, request.Count).Clone());
-    }
-
-    private static Conditioning? Detach(Conditioning? conditioning)
-    {
-        if (conditioning == null)
-            return null;
-        TensorScope.Detach(conditioning.Text);
-        if (conditioning.Pooled is { } pooled)
-            TensorScope.Detach(pooled);
-        return conditioning;
     }
 
     private sealed class Run : PipelineRun
