@@ -9,9 +9,12 @@ internal static class Application
 {
     public static async Task<int> RunAsync(RootCommand root, string[] args)
     {
-        // Tables and summaries in a file or pipe are not wrapped at a terminal's width.
+        // Tables and summaries in a file or pipe are not wrapped at a terminal's width, and have no colours.
         if (!AnsiConsole.Console.Profile.Out.IsTerminal)
+        {
             AnsiConsole.Console.Profile.Width = 4096;
+            AnsiConsole.Console.Profile.Capabilities.Ansi = false;
+        }
         try
         {
             return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);

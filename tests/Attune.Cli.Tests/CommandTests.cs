@@ -70,6 +70,28 @@ public class CommandTests
     }
 
     [Fact]
+    public async Task What_has_no_effect_is_said()
+    {
+        string file = Path.Combine(Path.GetTempPath(), $"attune-{Guid.NewGuid():N}.png");
+        try
+        {
+            string[] size = ["--size", "64x64", "--steps", "2", "--max-sequence-length", "32", "-o", file];
+            var (code, output, error) = await Run(["generate", "a panda", "--negative", "sunglasses", "--guidance", "gag:steps=5-", .. size]);
+            Assert.True(code == 0, error);
+            Assert.Contains("no guidance rule reads the negative prompt", output, StringComparison.Ordinal);
+            Assert.Contains("steps=5- acted in none of the 2 steps", output, StringComparison.Ordinal);
+            Assert.DoesNotContain('\u001b', output);       // no colours where no one sees them
+            (code, output, error) = await Run(["generate", "a panda", "--negative", "sunglasses", "--guidance", "nag", .. size]);
+            Assert.True(code == 0, error);
+            Assert.DoesNotContain("Warning", output, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Fact]
     public async Task Tracing_writes_a_document_and_a_page()
     {
         string folder = Directory.CreateTempSubdirectory("attune").FullName;
@@ -97,6 +119,7 @@ public class CommandTests
     [InlineData("--preview is 'step.png'", "generate", "a panda", "--preview", "step.png")]
     [InlineData("--preview-vae is given without --preview", "generate", "a panda", "--preview-vae", "folder")]
     [InlineData("'quick' is neither a file nor a scheduler", "generate", "a panda", "--scheduler", "quick")]
+    [InlineData("GuidanceScale: FluxPipeline does not take it, since the model embeds no guidance scale", "generate", "a panda", "--guidance-scale", "3")]
     [InlineData("--timesteps is '9,x'", "generate", "a panda", "--timesteps", "9,x")]
     [InlineData("--crop is '3'", "generate", "a panda", "--crop", "3")]
     [InlineData("--target-size is '3'", "generate", "a panda", "--target-size", "3")]

@@ -46,12 +46,14 @@ internal static class GenerateCommand
         TensorMemory.ResetPeak();
         TimeSpan denoised = default;
         int evaluations = 0;
+        var acting = new HashSet<GuidanceRule>();
         IReadOnlyList<Image> images = [];
         async Task Generate(Action<DenoisingStep> progress)
         {
             await foreach (var step in pipeline.DenoiseAsync(request, cancellation).ConfigureAwait(false))
             {
                 (denoised, evaluations) = (watch.Elapsed, step.Count);
+                acting.UnionWith(request.Guidance.Rules.Where(rule => rule.ActsIn(step.Point)));
                 progress(step);
                 if (previews != null)
                     Save(await step.DecodePreviewAsync(cancellation).ConfigureAwait(false), previews.Replace("{step}", $"{step.Index + 1}", StringComparison.Ordinal), _ => []);
@@ -77,6 +79,10 @@ internal static class GenerateCommand
         console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", files)}");
         string guidance = request.Guidance.Rules.Count == 0 ? "none" : string.Join(" + ", request.Guidance.Rules.Select(RuleCatalog.Format));
         console.WriteLine(FormattableString.Invariant($"{pipeline.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed {request.Seed}; guidance {guidance}"));
+        foreach (var idle in request.Guidance.Rules.Where(rule => !acting.Contains(rule)))
+            console.MarkupLineInterpolated($"[yellow]Warning:[/] {RuleCatalog.Format(idle)} acted in none of the {evaluations} steps.");
+        if (!string.IsNullOrEmpty(request.NegativePrompt) && !request.Guidance.NeedsNegativePrompt)
+            console.MarkupLine("[yellow]Warning:[/] no guidance rule reads the negative prompt, as nag and cfg do.");
         console.WriteLine(FormattableString.Invariant($"{watch.Elapsed.TotalSeconds:0.00} s in all, {denoised.TotalSeconds / evaluations:0.000} s a step; peak of activations {TensorMemory.PeakBytes / 1048576.0:0} MiB"));
         return 0;
     }

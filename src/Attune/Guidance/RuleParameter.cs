@@ -58,7 +58,7 @@ public sealed class RuleParameter
             return StepRange.Parse(text);
         if (type == typeof(LayerSelector))
             return LayerSelector.Parse(text);
-        if (type == typeof(float) && text == "infinite")
+        if (type == typeof(float) && (text is "infinite" or "inf"))
             return float.PositiveInfinity;
         if (type == typeof(float) && float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float number))
             return number;
