@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Attune.Tensors;
 
 /// <summary>
@@ -45,10 +47,11 @@ internal readonly unsafe struct Rows
 
     public static Rows Of(Tensor tensor) => new(tensor);
 
-    public float* At(long row)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float* At(long row) => _even ? _pointer + row * _stride : AtUneven(row);
+
+    private float* AtUneven(long row)
     {
-        if (_even)
-            return _pointer + row * _stride;
         float* at = _pointer;
         for (int axis = _tensor.Shape.Rank - 2; axis >= 0; axis--)
         {

@@ -46,6 +46,8 @@ public class ConvolutionTests
         Check(2, 32, 32, 3, 20, 16, 16, new Conv2dGeometry(16, 0, 0, 0, 0), DataType.BFloat16, random, narrow);
         Check(2, 17, 19, 16, 40, 1, 1, Conv2dGeometry.Same(0), DataType.Float16, random, narrow);
         Check(1, 17, 19, 200, 33, 1, 1, Conv2dGeometry.Same(0, 2), DataType.Float32, random, narrow);
+        foreach (int outputs in new[] { 1, 3, 4, 5, 8, 9 })
+            Check(2, 25, 23, 128, outputs, 3, 3, Conv2dGeometry.Same(1), Types[outputs % 3], random, narrow);
     }
 
     [Theory]

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Attune.Tensors.Cpu;
 
 internal sealed unsafe partial class CpuDevice
@@ -76,6 +78,7 @@ internal sealed unsafe partial class CpuDevice
         private readonly int _kernelWidth = weight.Shape[3];
 
         /// <summary>The pixel under each position of the kernel for one output, or <paramref name="outside"/>.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Locate(long index, float* outside, float** pointers, int step)
         {
             long line = index / _outputWidth;
@@ -100,6 +103,7 @@ internal sealed unsafe partial class CpuDevice
     {
         private readonly WindowGrid _grid = new(x, weight, geometry, output);
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public override void Locate(long first, int count, int height, float** pointers, float* room)
         {
             for (int i = 0; i < count; i++)
@@ -117,6 +121,7 @@ internal sealed unsafe partial class CpuDevice
 
         public override int RoomPerRow => Length + 2 * _kernel + 2;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public override void Locate(long first, int count, int height, float** pointers, float* room)
         {
             for (int i = 0; i < count; i++)

@@ -46,6 +46,8 @@ internal static unsafe class Gemm
             return;
         if (!Adds(rows))
             Skinny.Multiply(rows, weight, bias, activation, output);
+        else if (activation == Activation.None && FewOutputs.Suits(rows, weight.Shape[0]))
+            FewOutputs.Multiply(rows, weight, bias, output, residual);
         else if (Wide)
             Multiply<WideKernel>(rows, weight, bias, activation, output, residual);
         else
@@ -63,6 +65,7 @@ internal static unsafe class Gemm
         Workers.For(plan.Pieces, piece => Compute<TKernel>(plan, piece, rows, elements, weight.Type, bias, activation, output, residual));
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Compute<TKernel>(Plan plan, int piece, RowSource rows, byte* weight, DataType type, Weight? bias, Activation activation, Rows output, Rows? residual)
         where TKernel : IMicroKernel
     {

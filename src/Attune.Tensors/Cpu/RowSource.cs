@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Attune.Tensors.Cpu;
 
 /// <summary>
@@ -22,6 +24,7 @@ internal abstract unsafe class RowSource(long count, int runs, int length)
 /// <summary>The rows of a tensor's innermost axis.</summary>
 internal sealed unsafe class PlainRows(Rows rows) : RowSource(rows.Count, 1, rows.Columns)
 {
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Locate(long first, int count, int height, float** pointers, float* room)
     {
         for (int i = 0; i < count; i++)

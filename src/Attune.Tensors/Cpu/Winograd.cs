@@ -318,6 +318,7 @@ internal static unsafe class Winograd
         public bool HasResidual => _residual != null;
 
         /// <summary>The pixels under a tile, or <paramref name="outside"/> where there is none.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void LocateInput(long tile, int points, float* outside, float** pixels)
         {
             var (image, top, left) = Place(tile);
@@ -331,6 +332,7 @@ internal static unsafe class Winograd
         }
 
         /// <summary>The outputs of a tile from a channel on and what is added to them, if anything; <paramref name="outside"/> where there is none.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void LocateOutput(long tile, int channel, float* outside, float** pixels, float** residuals)
         {
             var (image, top, left) = Place(tile);
