@@ -4,16 +4,16 @@ namespace Attune.Tensors;
 /// The primitives that models are made of. Every operation writes into tensors that the caller provides; <see cref="TensorOperations"/> has the
 /// forms that allocate. Inputs may be strided views; an output may be one where a method says so. No primitive keeps a reference.
 /// </summary>
-public abstract class Device
+public abstract partial class Device
 {
-    /// <summary>The managed CPU device, which needs no native library and is the reference for all others.</summary>
-    public static Device Default { get; } = new Cpu.CpuDevice();
-
     /// <summary>A short name for reports.</summary>
     public abstract string Name { get; }
 
+    /// <summary>The name with what matters about it: versions, precision.</summary>
+    public virtual string Description => Name;
+
     /// <summary>How convolutions are computed.</summary>
-    public ConvolutionOptions Convolution { get; } = ConvolutionOptions.FromEnvironment();
+    public virtual ConvolutionOptions Convolution { get; } = ConvolutionOptions.FromEnvironment();
 
     /// <summary>output = activation(x weight^T + bias).</summary>
     /// <param name="x">[..., in].</param>

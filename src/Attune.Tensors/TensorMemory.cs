@@ -113,7 +113,8 @@ public static unsafe partial class TensorMemory
         return (bytes + step - 1) / step * step;
     }
 
-    private static void* Allocate(nuint size)
+    /// <summary>A block outside of the pool, on huge pages where it is large; to be freed with <see cref="NativeMemory.AlignedFree"/>.</summary>
+    internal static void* Allocate(nuint size)
     {
         if (size < HugePage)
             return NativeMemory.AlignedAlloc(size, Alignment);

@@ -61,6 +61,9 @@ public sealed unsafe class Weight
     /// <summary>The stored type.</summary>
     public DataType Type { get; }
 
+    /// <summary>The file or tensor that the elements lie in.</summary>
+    internal object Owner => (object?)_file ?? _tensor!;
+
     /// <summary>The number of elements.</summary>
     public long Count => Shape.Count;
 

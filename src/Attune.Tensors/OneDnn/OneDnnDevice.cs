@@ -1,0 +1,252 @@
+namespace Attune.Tensors.OneDnn;
+
+/// <summary>
+/// Products and convolutions by oneDNN; everything else, and what oneDNN has no fast implementation for, by another device. One call runs at a time. Results are the same from run to run
+/// for a fixed number of threads.
+/// </summary>
+internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
+{
+    /// <summary>Compiled primitives that are kept: a model needs some dozens for each size of image.</summary>
+    private const int MaxOperations = 512;
+
+    private readonly OneDnnLibrary _library;
+    private readonly Precision _precision;
+    private readonly bool _everything;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<Key, Operation?> _operations = [];
+    private readonly WeightCache _weights;
+    private long _clock;
+
+    /// <param name="managed">What does everything else.</param>
+    /// <param name="library">The library.</param>
+    /// <param name="precision">What is multiplied.</param>
+    /// <param name="everything">Whether oneDNN does what it can, rather than what it is faster at.</param>
+    /// <param name="weightBytes">The memory for reordered weights; a quarter of the machine's by default.</param>
+    public OneDnnDevice(Device managed, OneDnnLibrary library, Precision precision, bool everything, long? weightBytes = null)
+        : base(managed)
+    {
+        (_library, _precision, _everything) = (library, precision, everything);
+        _weights = new WeightCache(library, weightBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, _gate);
+    }
+
+    public override string Name => "onednn";
+
+    public override string Description =>
+        $"oneDNN {_library.Version}, {(_precision == Precision.BFloat16 ? "bf16" : "f32")}{(_precision == Precision.BFloat16 && !_library.HasBFloat16 ? " (emulated: this processor has no bfloat16 instructions)" : "")}"
+        + (_everything ? " for all products and convolutions" : " where it is the faster, else managed");
+
+    /// <summary>Bytes of reordered weights.</summary>
+    internal long WeightBytes => _weights.Bytes;
+
+    private int Type => _precision == Precision.BFloat16 ? Native.BFloat16 : Native.Float32;
+
+    private DataType WeightType => _precision == Precision.BFloat16 ? DataType.BFloat16 : DataType.Float32;
+
+    public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output)
+    {
+        if (x.Count == 0 || output.Count == 0 || !(_everything || Choice.Product(_precision, x.Count / weight.Shape[1], weight.Shape[1], weight.Shape[0])))
+        {
+            Inner.Linear(x, weight, bias, activation, output);
+            return;
+        }
+        var (from, to) = (Rows.Of(x), Rows.Of(output));
+        if (from.Even && to.Even && from.Stride >= from.Columns && to.Stride >= to.Columns)
+        {
+            if (!TryProduct(from, weight, bias, activation, to))
+                Inner.Linear(x, weight, bias, activation, output);
+        }
+        else if (x.Shape.Rank > 2)
+        {
+            for (int i = 0; i < x.Shape[0]; i++)
+            {
+                using var part = x.Slice(0, i, 1);
+                using var result = output.Slice(0, i, 1);
+                Linear(part, weight, bias, activation, result);
+            }
+        }
+        else
+        {
+            Inner.Linear(x, weight, bias, activation, output);
+        }
+    }
+
+    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    {
+        bool taken = x.IsContiguous && output.IsContiguous && x.Count > 0 && output.Count > 0 && (_everything || Choice.Convolution(_precision, weight.Shape, geometry, output.Shape));
+        if (!taken || !TryConvolution(x, weight, bias, geometry, output))
+            Inner.Conv2d(x, weight, bias, geometry, output);
+    }
+
+    /// <summary>Frees primitives and reordered weights. The device must not be in use.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            foreach (var operation in _operations.Values)
+                operation?.Dispose();
+            _operations.Clear();
+            _weights.Clear();
+        }
+    }
+
+    private bool TryProduct(Rows from, Weight weight, Weight? bias, Activation activation, Rows to)
+    {
+        int inputs = weight.Shape[1];
+        int outputs = weight.Shape[0];
+        lock (_gate)
+        {
+            _library.UseThreads(Workers.MaxThreads);
+            long stride = Type == Native.Float32 ? Spacing(from) : inputs;
+            var key = new Key(weight.Shape, [], [], default, from.Count, stride, Spacing(to), bias != null, activation, Blocked: true, Workers.MaxThreads);
+            var operation = Find(key, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: true, k.Bias, k.Activation));
+            if (operation == null)
+                return false;
+            using var source = new Converted(_library, from.At(0), from.Count, from.Columns, Spacing(from), Type);
+            using var offsets = new Offsets(bias);
+            nint memory = _weights.Find(weight, operation.Weights);
+            if (memory == 0 && weight.Type == WeightType && !_weights.HasRoom(Native.SizeOf(operation.Weights))
+                && Find(key with { Blocked = false }, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: false, k.Bias, k.Activation)) is { } plain)
+            {
+                // No room for a copy in the library's order: it reads the weight where it lies, and reorders what it needs for each block.
+                memory = Operation.Memory(_library, plain.Weights, weight.Pointer);
+                plain.Run(source.Pointer, memory, offsets.Pointer, to.At(0));
+                _ = Native.MemoryDestroy(memory);
+                return true;
+            }
+            Run(operation, source.Pointer, memory, weight, [inputs, outputs], [1, inputs], offsets.Pointer, to.At(0));
+            return true;
+        }
+    }
+
+    private bool TryConvolution(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    {
+        lock (_gate)
+        {
+            _library.UseThreads(Workers.MaxThreads);
+            var key = new Key(weight.Shape, x.Shape, output.Shape, geometry, 0, 0, 0, bias != null, Activation.None, Blocked: true, Workers.MaxThreads);
+            var operation = Find(key, k => Operation.Convolution(_library, k.Input, k.Weight, k.Output, k.Geometry, Type, k.Bias));
+            if (operation == null)
+                return false;
+            using var source = new Converted(_library, x.Pointer, x.Count / x.Shape[3], x.Shape[3], x.Shape[3], Type);
+            using var offsets = new Offsets(bias);
+            var s = weight.Shape;
+            long kernel = (long)s[2] * s[3];
+            Run(operation, source.Pointer, _weights.Find(weight, operation.Weights), weight, [s[0], s[1], s[2], s[3]], [s[1] * kernel, kernel, s[3], 1], offsets.Pointer, output.Pointer);
+            return true;
+        }
+    }
+
+    /// <summary>Runs with a weight that is, or is not yet, in the order of the operation.</summary>
+    private void Run(Operation operation, void* source, nint memory, Weight weight, ReadOnlySpan<long> extents, ReadOnlySpan<long> strides, float* bias, void* destination)
+    {
+        if (memory != 0)
+        {
+            operation.Run(source, memory, bias, destination);
+            return;
+        }
+        nuint bytes = Native.SizeOf(operation.Weights);
+        if (_weights.HasRoom(bytes))
+        {
+            memory = _weights.Add(weight, operation.Weights, out void* kept);
+            Reorder(weight, extents, strides, operation.Weights, kept);
+            operation.Run(source, memory, bias, destination);
+            return;
+        }
+        void* room = TensorMemory.Rent(bytes, out nuint rented);
+        memory = Operation.Memory(_library, operation.Weights, room);
+        Reorder(weight, extents, strides, operation.Weights, room);
+        operation.Run(source, memory, bias, destination);
+        _ = Native.MemoryDestroy(memory);
+        TensorMemory.Return(room, rented);
+    }
+
+    private void Reorder(Weight weight, ReadOnlySpan<long> extents, ReadOnlySpan<long> strides, byte* order, void* target)
+    {
+        // The library does not read float16.
+        using var wide = weight.Type == DataType.Float16 ? TensorScope.Detach(weight.ToTensor()) : null;
+        byte* descriptor = stackalloc byte[Native.MemoryDescriptorBytes];
+        Operation.Describe(descriptor, weight.Type == DataType.BFloat16 ? Native.BFloat16 : Native.Float32, extents, strides);
+        using var reorder = Operation.Reorder(_library, descriptor, order);
+        reorder.Run(wide != null ? wide.Pointer : weight.Pointer, 0, null, target);
+    }
+
+    /// <summary>The operation of a key; null when the library has none.</summary>
+    private Operation? Find(in Key key, Func<Key, Operation?> make)
+    {
+        if (!_operations.TryGetValue(key, out var operation))
+        {
+            if (_operations.Count == MaxOperations)
+            {
+                var oldest = _operations.MinBy(pair => pair.Value?.Stamp ?? 0);
+                oldest.Value?.Dispose();
+                _operations.Remove(oldest.Key);
+            }
+            _operations[key] = operation = make(key);
+        }
+        if (operation != null)
+            operation.Stamp = ++_clock;
+        return operation;
+    }
+
+    /// <summary>Elements between rows; of a single row, which is no matter, its length.</summary>
+    private static long Spacing(Rows rows) => rows.Count > 1 ? rows.Stride : rows.Columns;
+
+    /// <summary>What an operation depends on.</summary>
+    private readonly record struct Key(
+        Shape Weight, Shape Input, Shape Output, Conv2dGeometry Geometry, long Rows, long SourceStride, long DestinationStride, bool Bias, Activation Activation, bool Blocked, int Threads);
+
+    /// <summary>Rows in the type that is multiplied, one after the other: the same memory, or a copy.</summary>
+    private readonly ref struct Converted
+    {
+        private readonly nuint _rented;
+
+        public Converted(OneDnnLibrary library, float* rows, long count, int columns, long stride, int type)
+        {
+            Pointer = rows;
+            if (type == Native.Float32)
+                return;
+            Pointer = TensorMemory.Rent(checked((nuint)(count * columns * 2)), out _rented);
+            byte* from = stackalloc byte[Native.MemoryDescriptorBytes];
+            byte* to = stackalloc byte[Native.MemoryDescriptorBytes];
+            Operation.Describe(from, Native.Float32, [count, columns], [stride, 1]);
+            Operation.Describe(to, type, [count, columns], [columns, 1]);
+            using var reorder = Operation.Reorder(library, from, to);
+            reorder.Run(rows, 0, null, Pointer);
+        }
+
+        public void* Pointer { get; }
+
+        public void Dispose()
+        {
+            if (_rented != 0)
+                TensorMemory.Return(Pointer, _rented);
+        }
+    }
+
+    /// <summary>A bias as float32, or null.</summary>
+    private readonly ref struct Offsets
+    {
+        private readonly nuint _rented;
+
+        public Offsets(Weight? bias)
+        {
+            if (bias == null)
+                return;
+            if (bias.Type == DataType.Float32)
+            {
+                Pointer = (float*)bias.Pointer;
+                return;
+            }
+            Pointer = (float*)TensorMemory.Rent((nuint)(bias.Count * sizeof(float)), out _rented);
+            bias.Widen(0, Pointer, bias.Count);
+        }
+
+        public float* Pointer { get; }
+
+        public void Dispose()
+        {
+            if (_rented != 0)
+                TensorMemory.Return(Pointer, _rented);
+        }
+    }
+}

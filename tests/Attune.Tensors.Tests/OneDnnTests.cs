@@ -1,0 +1,198 @@
+using Attune.Tensors.OneDnn;
+
+namespace Attune.Tensors.Tests;
+
+/// <summary>Products and convolutions by oneDNN against the managed device, where the library is present.</summary>
+[NoLeaks]
+public class OneDnnTests
+{
+    private static readonly DataType[] Types = [DataType.Float32, DataType.BFloat16, DataType.Float16];
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData(0L)]
+    public void Products_of_any_shape_and_stored_type_agree_with_managed_ones(long? weightBytes)
+    {
+        using var device = Library(Precision.Float32, weightBytes);
+        var random = new Random(21);
+        int[] rows = [1, 2, 5, 16, 33, 77, 130];
+        int[] widths = [1, 3, 15, 16, 31, 48, 65, 200, 333];
+        for (int trial = 0; trial < 120; trial++)
+            Product(device, rows[random.Next(rows.Length)], widths[random.Next(widths.Length)], widths[random.Next(widths.Length)], Types[trial % 3], (Activation)(trial % 8), 2e-6, random);
+        Assert.True(weightBytes == null || device.WeightBytes == 0);
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData(0L)]
+    public void Convolutions_of_any_geometry_agree_with_managed_ones(long? weightBytes)
+    {
+        using var device = Library(Precision.Float32, weightBytes);
+        var random = new Random(22);
+        int[] channels = [1, 3, 4, 16, 17, 33, 64];
+        int[] kernels = [1, 2, 3, 3, 3, 5];
+        for (int trial = 0; trial < 100; trial++)
+        {
+            int kernel = kernels[random.Next(kernels.Length)];
+            var geometry = random.Next(3) switch
+            {
+                0 => Conv2dGeometry.Same(kernel / 2, random.Next(1, 3)),
+                1 => new Conv2dGeometry(2, 0, 0, 1, 1),
+                _ => new Conv2dGeometry(random.Next(1, 4), random.Next(4), random.Next(4), random.Next(4), random.Next(4)),
+            };
+            Convolution(device, random.Next(1, 3), kernel + random.Next(14), kernel + random.Next(14), channels[random.Next(channels.Length)], channels[random.Next(channels.Length)], kernel, geometry, Types[trial % 3], 2e-6, random);
+        }
+    }
+
+    /// <summary>Two factors rounded to 8 bits: errors of 2^-9 at most each, which add up at random. What 4 standard deviations of their sum are is the bound.</summary>
+    [Fact]
+    public void Bfloat16_deviates_as_much_as_is_stated()
+    {
+        using var device = Library(Precision.BFloat16);
+        var random = new Random(23);
+        for (int trial = 0; trial < 30; trial++)
+        {
+            Product(device, random.Next(8, 200), random.Next(8, 300), random.Next(8, 300), Types[trial % 3], Activation.None, 0.01, random);
+            Convolution(device, 1, 5 + random.Next(20), 5 + random.Next(20), random.Next(1, 70), random.Next(1, 70), 3, Conv2dGeometry.Same(1), Types[trial % 3], 0.01, random);
+        }
+    }
+
+    [Fact]
+    public void Bfloat16_weights_without_room_are_read_in_place()
+    {
+        using var device = Library(Precision.BFloat16, 0);
+        var random = new Random(24);
+        for (int trial = 0; trial < 20; trial++)
+            Product(device, random.Next(8, 200), random.Next(8, 300), random.Next(8, 300), DataType.BFloat16, Activation.Silu, 0.01, random);
+        Assert.Equal(0, device.WeightBytes);
+    }
+
+    [Fact]
+    public void Runs_are_the_same_bit_for_bit()
+    {
+        foreach (var precision in new[] { Precision.Float32, Precision.BFloat16 })
+        {
+            using var device = Library(precision);
+            using var scope = new TensorScope();
+            var random = new Random(25);
+            using var stored = new StoredWeight([333, 700], DataType.BFloat16, 2, () => random.NextSingle() - 0.5f);
+            var x = Noise([150, 700], device, random);
+            float[] first = x.Linear(stored.Weight).ToArray();
+            for (int i = 0; i < 5; i++)
+                Assert.Equal(first, x.Linear(stored.Weight).ToArray());
+        }
+    }
+
+    [Fact]
+    public void Reordered_weights_go_with_their_file_or_tensor()
+    {
+        using var device = Library(Precision.Float32);
+        using var scope = new TensorScope();
+        var random = new Random(26);
+        var x = Noise([20, 64], device, random);
+        using (var stored = new StoredWeight([48, 64], DataType.Float32, 0, () => random.NextSingle()))
+        {
+            x.Linear(stored.Weight);
+            x.Linear(stored.Weight.Rows(16, 32));
+            Assert.True(device.WeightBytes >= 80 * 64 * sizeof(float));
+        }
+        Assert.Equal(0, device.WeightBytes);
+
+        // A tensor that takes the place of another in memory is another weight.
+        for (int i = 0; i < 3; i++)
+        {
+            using var memory = TensorScope.Detach(Tensor.Full([48, 64], i));
+            Assert.Equal(Device.Managed.Run(x, new Weight("w", memory)), x.Linear(new Weight("w", memory)).ToArray(), (a, b) => MathF.Abs(a - b) <= 1e-4f);
+            Assert.InRange(device.WeightBytes, 1, 2 * 48 * 64 * sizeof(float));
+        }
+    }
+
+    [Fact]
+    public void Threads_may_call_at_once()
+    {
+        using var device = Library(Precision.Float32);
+        var random = new Random(27);
+        using var stored = new StoredWeight([100, 90], DataType.Float16, 0, () => random.NextSingle() - 0.5f);
+        using var x = Noise([70, 90], device, random);
+        float[] expected = Device.Managed.Run(x, stored.Weight);
+        Parallel.For(0, 50, _ =>
+        {
+            using var y = Tensor.Empty([70, 100], device);
+            x.Linear(stored.Weight, into: y);
+            Assert.Equal(expected, y.ToArray(), (a, b) => MathF.Abs(a - b) <= 1e-5f);
+        });
+    }
+
+    [Fact]
+    public void A_device_is_chosen_by_name()
+    {
+        Assert.Equal(DeviceKind.OneDnn, Device.ParseKind("onednn", "--device"));
+        Assert.Equal(Precision.BFloat16, Device.ParsePrecision("bf16", "--precision"));
+        Assert.Equal("--device is 'gpu', expected auto, managed or onednn.", Assert.Throws<ArgumentException>(() => Device.ParseKind("gpu", "--device")).Message);
+        Assert.Equal("--precision is 'f16', expected f32 or bf16.", Assert.Throws<ArgumentException>(() => Device.ParsePrecision("f16", "--precision")).Message);
+        Assert.Same(Device.Managed, Device.Create(DeviceKind.Managed));
+        Assert.Contains("needs oneDNN", Assert.Throws<NotSupportedException>(() => Device.Create(DeviceKind.Managed, Precision.BFloat16)).Message, StringComparison.Ordinal);
+    }
+
+    private static OneDnnDevice Library(Precision precision, long? weightBytes = null)
+    {
+        var library = OneDnnLibrary.TryLoad(out string problem);
+        if (library == null)
+            Assert.Skip(problem);
+        return new OneDnnDevice(Device.Managed, library, precision, everything: true, weightBytes);
+    }
+
+    private static void Product(Device device, int rows, int inputs, int outputs, DataType type, Activation activation, double tolerance, Random random)
+    {
+        using var scope = new TensorScope();
+        using var stored = new StoredWeight([outputs, inputs], type, random.Next(70), () => random.NextSingle() - 0.4f);
+        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], Types[random.Next(3)], random.Next(5), () => random.NextSingle()) : null;
+        // Evenly strided rows, unevenly strided ones, and contiguous ones.
+        int pad = random.Next(3) == 0 ? random.Next(1, 40) : 0;
+        int outer = random.Next(2) == 0 && rows % 2 == 0 ? 2 : 1;
+        Tensor Part(int columns) => Noise([outer, rows / outer + (pad > 0 ? 1 : 0), columns + pad], device, random).Slice(1, 0, rows / outer).Slice(2, pad / 2, columns);
+        var (x, y, expected) = (Part(inputs), Part(outputs), Part(outputs));
+        x.Linear(stored.Weight, bias?.Weight, activation, y);
+        Device.Managed.Linear(x, stored.Weight, bias?.Weight, activation, expected);
+        Compare(expected, y, tolerance, $"[{rows}, {inputs}] x {type} [{outputs}, {inputs}], {activation}, pad {pad}, outer {outer}");
+    }
+
+    private static void Convolution(Device device, int batch, int height, int width, int inputs, int outputs, int kernel, Conv2dGeometry geometry, DataType type, double tolerance, Random random)
+    {
+        using var scope = new TensorScope();
+        using var stored = new StoredWeight([outputs, inputs, kernel, kernel], type, random.Next(70), () => random.NextSingle() - 0.4f);
+        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], type, random.Next(5), () => random.NextSingle()) : null;
+        int pad = random.Next(4) == 0 ? random.Next(1, 20) : 0;
+        var x = Noise([batch, height, width, inputs + pad], device, random).Slice(3, pad / 2, inputs);
+        var y = x.Conv2d(stored.Weight, bias?.Weight, geometry);
+        var expected = Tensor.Empty(y.Shape);
+        Device.Managed.Conv2d(x, stored.Weight, bias?.Weight, geometry, expected);
+        Compare(expected, y, tolerance, $"{x.Shape} {type} {stored.Weight.Shape} {geometry} pad {pad}");
+    }
+
+    private static void Compare(Tensor expected, Tensor actual, double tolerance, string what)
+    {
+        float[] right = expected.ToArray();
+        double largest = right.Max(MathF.Abs);
+        double error = right.Zip(actual.ToArray(), (e, a) => Math.Abs((double)e - a)).Max();
+        Assert.True(error <= tolerance * Math.Max(largest, 0.1), $"{what}: {error / largest:e2} of the largest");
+    }
+
+    private static Tensor Noise(Shape shape, Device device, Random random)
+    {
+        var tensor = Tensor.Empty(shape, device);
+        foreach (ref float value in tensor.Span)
+            value = random.NextSingle() - 0.5f;
+        return tensor;
+    }
+}
+
+file static class Products
+{
+    public static float[] Run(this Device device, Tensor x, Weight weight)
+    {
+        using var y = TensorScope.Detach(Tensor.Empty(x.Shape.With(^1, weight.Shape[0])));
+        device.Linear(x, weight, null, Activation.None, y);
+        return y.ToArray();
+    }
+}
