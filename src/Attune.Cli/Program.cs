@@ -6,4 +6,5 @@ var root = new RootCommand("Attune generates images with diffusion models and st
 {
     GenerateCommand.Create(), TraceCommand.Create(), VerifyCommand.Create(), BenchCommand.Create(), InspectCommand.Create(), PresetsCommand.Create(),
 };
+DeviceOptions.AddTo(root);
 return await Application.RunAsync(root, args).ConfigureAwait(false);

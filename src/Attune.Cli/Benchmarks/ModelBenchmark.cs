@@ -1,63 +1,281 @@
 using System.Diagnostics;
+using System.Text.Json;
 using Attune.Attention;
-using Attune.Guidance;
+using Attune.Autoencoders;
 using Attune.Models;
+using Attune.Models.Flux;
 using Attune.Models.Unet;
 using Attune.Tensors;
+using Attune.Weights;
 
 namespace Attune.Cli.Benchmarks;
 
-/// <summary>A whole denoiser of real size with random bfloat16 weights: the time of one evaluation, as a step without classifier-free guidance has it, and its memory.</summary>
+/// <summary>Whole forward passes of models of real size with random bfloat16 weights, and where their time goes.</summary>
 internal static class ModelBenchmark
 {
-    /// <summary>Measures and prints; the last line states the seconds of a step, unguided and with NAG, and the peak of activations.</summary>
-    /// <param name="shape">sdxl or sd15.</param>
-    /// <param name="size">The side of the image in pixels; null is what the model was trained for.</param>
-    /// <param name="rounds">How often each is run, interleaved, of which medians are taken; one more run before them warms up.</param>
-    /// <param name="output">Where the lines go.</param>
-    public static int Run(string shape, int? size, int rounds, TextWriter output)
+    public static readonly string[] Shapes = ["sd15", "sdxl", "flux-block", "vae-512"];
+
+    /// <summary>Measures and prints a table, or one line of JSON.</summary>
+    /// <param name="shape">One of <see cref="Shapes"/>.</param>
+    /// <param name="latents">The side of the latents, for flux-block the number of latent tokens; null is the shape's own.</param>
+    /// <param name="text">Tokens of the prompt; null is the shape's own number.</param>
+    /// <param name="rounds">Forward passes after the first.</param>
+    /// <param name="json">Print JSON.</param>
+    /// <param name="output">Where to print.</param>
+    public static int Run(string shape, int? latents, int? text, int rounds, bool json, TextWriter output)
     {
-        var config = shape switch
+        var counting = new CountingDevice(Device.Default);
+        var device = Device.Default;
+        Device.Select(counting);
+        try
         {
-            "sdxl" => UnetConfig.StableDiffusionXL,
-            "sd15" => UnetConfig.StableDiffusion15,
-            _ => throw new ArgumentException($"--shape is '{shape}', expected sdxl or sd15."),
-        };
-        int side = size is { } pixels ? pixels % 8 == 0 ? pixels / 8 : throw new ArgumentException($"--size is {pixels}, expected a multiple of 8.") : config.SampleSize!.Value;
-        using var scope = new TensorScope();
-        using var model = new Unet2DConditionModel(RandomWeights.Checkpoint(seed: 1), config);
-        var random = new TorchRandom(2);
-        Tensor Noise(Shape axes)
+            using var scope = new TensorScope();
+            using Subject subject = shape switch
+            {
+                "sd15" => new Unet("UNet of Stable Diffusion 1.5", UnetConfig.StableDiffusion15, latents ?? 64, text ?? 77),
+                "sdxl" => new Unet("UNet of SDXL", UnetConfig.StableDiffusionXL, latents ?? 64, text ?? 77),
+                "flux-block" => new FluxBlocks(latents ?? 1024, text ?? 256),
+                "vae-512" => new Decoder(latents ?? 64),
+                _ => throw new ArgumentException($"--shape is '{shape}', expected {string.Join(", ", Shapes)}."),
+            };
+            var report = Measure(subject, shape, device, counting, rounds);
+            output.WriteLine(json ? report.ToJson() : report.ToText());
+            return 0;
+        }
+        finally
         {
-            var tensor = Tensor.Empty(axes);
-            random.Normal(tensor.Span);
-            return tensor;
+            Device.Select(device);
+        }
+    }
+
+    private static Report Measure(Subject subject, string shape, Device device, CountingDevice counting, int rounds)
+    {
+        double peak = PeakProbe.Best();
+        long weights = TensorMemory.LiveBytes;
+        subject.Forward();          // warm-up: the JIT, every buffer's first touch, weights that a library reorders
+        subject.Forward();
+        TensorMemory.ResetPeak();
+        var samples = new List<(double Seconds, double Probe)>();
+        var counts = new List<IReadOnlyDictionary<string, CountingDevice.Entry>>();
+        counting.Take();
+        double before = PeakProbe.Sample(20);
+        for (int round = 0; round < rounds; round++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            subject.Forward();
+            double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            double after = PeakProbe.Sample(20);
+            samples.Add((seconds, Math.Min(before, after)));
+            counts.Add(counting.Take());
+            before = after;
+        }
+        long activations = TensorMemory.PeakBytes - weights;
+        peak = Math.Max(peak, samples.Max(sample => sample.Probe));
+        var result = Timing.Evaluate(samples, peak);
+        // The breakdown is that of the pass whose time is nearest to the one that is reported.
+        int typical = Enumerable.Range(0, rounds).MinBy(i => Math.Abs(samples[i].Seconds - result.Seconds));
+        return new Report(shape, subject.Description, device, result, counts[typical], samples[typical].Seconds, peak, PeakProbe.CopyBandwidth(256 << 20), activations);
+    }
+
+    /// <summary>What is measured.</summary>
+    private abstract class Subject : IDisposable
+    {
+        private readonly TorchRandom _random = new(2);
+
+        public abstract string Description { get; }
+
+        public abstract void Forward();
+
+        public virtual void Dispose()
+        {
         }
 
-        Conditioning Prompt() => new(
-            Noise([1, 77, config.CrossAttentionDim]), config.HasTextTime ? Noise([1, config.ProjectionClassEmbeddingsInputDim - 6 * config.AdditionTimeEmbedDim]) : null);
-        using var positive = Prompt();
-        using var negative = Prompt();
-        var ids = config.HasTextTime ? Tensor.From([8 * side, 8 * side, 0, 0, 8 * side, 8 * side], [1, 6]) : null;
-        var plain = new UnetInput(Noise([1, side, side, config.InChannels]), [500], positive, TimeIds: ids);
-        var nag = new GuidanceSchedule(new NormalizedAttentionGuidance()).At(0, 1).Steering;
-        (UnetInput Input, Steering Steering)[] passes = [(plain, Steering.Plain), (plain with { Negative = negative }, nag)];
-        var seconds = passes.Select(_ => new List<double>()).ToArray();
-        long before = TensorMemory.LiveBytes;
-        TensorMemory.ResetPeak();
-        for (int round = -1; round < rounds; round++)
+        protected Tensor Noise(Shape shape)
         {
-            for (int i = 0; i < passes.Length; i++)
-            {
-                long start = Stopwatch.GetTimestamp();
-                model.Predict(passes[i].Input, passes[i].Steering).Dispose();
-                if (round >= 0)
-                    seconds[i].Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
-            }
+            var tensor = Tensor.Empty(shape);
+            _random.Normal(tensor.Span);
+            return tensor;
         }
-        double[] medians = [.. seconds.Select(list => list.Order().ElementAt(list.Count / 2))];
-        output.WriteLine(FormattableString.Invariant($"{shape} UNet, {8 * side} x {8 * side} pixels, 77 text tokens, bf16 weights, {Workers.MaxThreads} threads, medians of {rounds} rounds"));
-        output.WriteLine(FormattableString.Invariant($"step {medians[0]:0.000} s nag {medians[1]:0.000} s peak of activations {(TensorMemory.PeakBytes - before) / 1048576.0:0} MiB"));
-        return 0;
+    }
+
+    /// <summary>One pass of a UNet without guidance, batch 1. The prompt's keys and values are computed each time, as in the first step of a run.</summary>
+    private sealed class Unet : Subject
+    {
+        private readonly Unet2DConditionModel _model;
+        private readonly string _name;
+        private readonly Tensor _latents;
+        private readonly Tensor _text;
+        private readonly Tensor? _pooled;
+        private readonly Tensor? _timeIds;
+
+        public Unet(string name, UnetConfig config, int side, int text)
+        {
+            _name = name;
+            _model = new Unet2DConditionModel(RandomWeights.Checkpoint(seed: 1), config);
+            _latents = Noise([1, side, side, config.InChannels]);
+            _text = Noise([1, text, config.CrossAttentionDim]);
+            if (!config.HasTextTime)
+                return;
+            _timeIds = Tensor.From([8 * side, 8 * side, 0, 0, 8 * side, 8 * side], [1, 6]);
+            _pooled = Noise([1, config.ProjectionClassEmbeddingsInputDim - 6 * config.AdditionTimeEmbedDim]);
+        }
+
+        public override string Description => FormattableString.Invariant($"{_name}, latents {_latents.Shape[1]}x{_latents.Shape[2]}, {_text.Shape[1]} text tokens");
+
+        public override void Forward()
+        {
+            using var inner = new TensorScope();
+            using var prompt = new Conditioning(TensorScope.Detach(_text.View()), _pooled == null ? null : TensorScope.Detach(_pooled.View()));
+            _model.Predict(new UnetInput(_latents, [500], prompt, TimeIds: _timeIds), Steering.Plain);
+        }
+
+        public override void Dispose()
+        {
+            _model.Dispose();
+            base.Dispose();
+        }
+    }
+
+    /// <summary>One double-stream and two single-stream FLUX.1 blocks (24 heads of 128 channels). No block is the last: all rows are computed.</summary>
+    private sealed class FluxBlocks : Subject
+    {
+        private readonly FluxConfig _config = FluxConfig.Real;
+        private readonly int _latents;
+        private readonly int _text;
+        private readonly DoubleStreamBlock _double;
+        private readonly SingleStreamBlock[] _singles;
+        private readonly Tensor _embedding;
+        private readonly Tensor _hidden;
+        private readonly Tensor _ids;
+
+        public FluxBlocks(int latents, int text)
+        {
+            (_latents, _text) = (latents, text);
+            var weights = RandomWeights.Checkpoint(seed: 1);
+            _double = new DoubleStreamBlock(weights.Root.At("transformer_blocks.0"), _config);
+            _singles = [.. Enumerable.Range(0, 2).Select(i => new SingleStreamBlock(weights.Root.At("single_transformer_blocks", i), _config))];
+            _embedding = Noise([1, _config.Width]);
+            _hidden = Noise([1, text + latents, _config.Width]);
+            _ids = Tensor.Zeros([latents, 3]);
+            for (int i = 0, columns = (int)Math.Sqrt(latents); i < latents; i++)
+                (_ids.Row(i)[1], _ids.Row(i)[2]) = (i / columns, i % columns);
+        }
+
+        public override string Description => FormattableString.Invariant($"FLUX.1 blocks (1 double, 2 single), {_latents} latents, {_text} text tokens");
+
+        public override void Forward()
+        {
+            using var inner = new TensorScope();
+            var sequence = new FluxTransformer.Sequence(_hidden.Clone(), 0, _text, _latents, _config, _ids);
+            _double.Apply(sequence, _embedding, _embedding, PlainAttention.Instance, keepNegative: true);
+            foreach (var block in _singles)
+                block.Apply(sequence, _embedding, _embedding, PlainAttention.Instance, keepNegative: true, keepText: true);
+        }
+    }
+
+    /// <summary>The decoder of the autoencoder of Stable Diffusion.</summary>
+    private sealed class Decoder : Subject
+    {
+        private const string Config = """
+            { "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "latent_channels": 4, "norm_num_groups": 32,
+              "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+              "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"] }
+            """;
+
+        private readonly KlCoders _coders;
+        private readonly Tensor _latents;
+
+        public Decoder(int side)
+        {
+            var config = KlConfig.Read(ModelConfig.Parse("the autoencoder of Stable Diffusion", System.Text.Encoding.UTF8.GetBytes(Config)), blockOutChannels: [64], layersPerBlock: 1, latentChannels: 4);
+            _coders = new KlCoders(RandomWeights.Checkpoint(seed: 1).Root, config);
+            _latents = Noise([1, side, side, config.LatentChannels]);
+        }
+
+        public override string Description => FormattableString.Invariant($"decoder of Stable Diffusion's autoencoder, {8 * _latents.Shape[1]}x{8 * _latents.Shape[2]} pixels");
+
+        public override void Forward()
+        {
+            using var inner = new TensorScope();
+            _coders.Decode(_latents, CancellationToken.None);
+        }
+    }
+
+    private sealed record Report(
+        string Shape, string Description, Device Device, Timing.Result Time, IReadOnlyDictionary<string, CountingDevice.Entry> Counts, double CountedSeconds, double Peak, double Bandwidth, long Activations)
+    {
+        private double Operations => Counts.Values.Sum(entry => entry.Operations);
+
+        private double Rate => Operations / Time.Seconds / 1e9;
+
+        private IEnumerable<KeyValuePair<string, CountingDevice.Entry>> Sorted => Counts.OrderByDescending(pair => pair.Value.Seconds);
+
+        public string ToText()
+        {
+            var text = new System.Text.StringBuilder();
+            text.AppendLine(FormattableString.Invariant($"{Description}, batch 1, bf16 weights, {Workers.MaxThreads} threads, device: {Device.Description}"));
+            text.AppendLine(FormattableString.Invariant($"measured: {Peak:0} GFLOP/s (fp32 multiply-adds), {Bandwidth:0.0} GB/s (copy)"));
+            text.AppendLine(FormattableString.Invariant($"{Time.Seconds:0.000} s per forward pass, median of {Math.Max(Time.Counted, 1)} of {Time.Taken}{(Time.Counted == 0 ? " (the machine ran below its peak around all of them)" : "")}"));
+            text.AppendLine(FormattableString.Invariant($"{Operations / 1e9:0.0} GFLOP, {Rate:0} effective GFLOP/s, {Rate / Peak:0.00} of the peak; peak of activations {Activations / 1048576.0:0} MiB"));
+            text.AppendLine();
+            text.AppendLine("primitive                 calls   time ms   share     GFLOP   GFLOP/s   of peak      GB/s");
+            foreach (var (name, entry) in Sorted)
+            {
+                double rate = entry.Operations / entry.Seconds / 1e9;
+                string arithmetic = entry.Operations == 0 ? new string(' ', 29) : FormattableString.Invariant($"{entry.Operations / 1e9,9:0.0} {rate,9:0} {rate / Peak,9:0.00}");
+                text.AppendLine(FormattableString.Invariant($"{name,-24} {entry.Calls,6} {1e3 * entry.Seconds,9:0.0} {100 * entry.Seconds / CountedSeconds,6:0.0}% {arithmetic} {entry.Bytes / entry.Seconds / 1e9,9:0.0}"));
+            }
+            double rest = CountedSeconds - Counts.Values.Sum(entry => entry.Seconds);
+            text.Append(FormattableString.Invariant($"{"between primitives",-24} {"",6} {1e3 * rest,9:0.0} {100 * rest / CountedSeconds,6:0.0}%"));
+            return text.ToString();
+        }
+
+        public string ToJson() => Json.Line(json =>
+        {
+            json.WriteNumber("gflops", Math.Round(Rate, 1));
+            json.WriteString("shape", Shape);
+            json.WriteString("description", Description);
+            json.WriteString("device", Device.Name);
+            json.WriteString("device_description", Device.Description);
+            json.WriteNumber("threads", Workers.MaxThreads);
+            json.WriteNumber("seconds", Math.Round(Time.Seconds, 5));
+            json.WriteNumber("passes", Time.Taken);
+            json.WriteNumber("passes_counted", Time.Counted);
+            json.WriteNumber("gflop", Math.Round(Operations / 1e9, 2));
+            json.WriteNumber("peak_gflops", Math.Round(Peak, 1));
+            json.WriteNumber("share_of_peak", Math.Round(Rate / Peak, 3));
+            json.WriteNumber("copy_gbytes_per_s", Math.Round(Bandwidth, 1));
+            json.WriteNumber("activation_bytes", Activations);
+            json.WriteStartArray("primitives");
+            foreach (var (name, entry) in Sorted)
+            {
+                json.WriteStartObject();
+                json.WriteString("name", name);
+                json.WriteNumber("calls", entry.Calls);
+                json.WriteNumber("seconds", Math.Round(entry.Seconds, 6));
+                json.WriteNumber("share", Math.Round(entry.Seconds / CountedSeconds, 4));
+                json.WriteNumber("gflop", Math.Round(entry.Operations / 1e9, 3));
+                json.WriteNumber("gflops", Math.Round(entry.Operations / entry.Seconds / 1e9, 1));
+                json.WriteNumber("gbytes_per_s", Math.Round(entry.Bytes / entry.Seconds / 1e9, 1));
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+        });
+    }
+}
+
+/// <summary>JSON on one line.</summary>
+internal static class Json
+{
+    public static string Line(Action<Utf8JsonWriter> members)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            json.WriteStartObject();
+            members(json);
+            json.WriteEndObject();
+        }
+        return System.Text.Encoding.UTF8.GetString(stream.ToArray());
     }
 }

@@ -15,15 +15,30 @@ internal static class BenchCommand
         var nag = new Command("nag", "The cost of NAG, GAG and PLADIS on blocks of real size, against no guidance and CFG.") { shape, latents, text, rounds };
         nag.SetAction(result => NagBenchmark.Run(
             result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
-        var modelShape = new Option<string>("--shape") { Description = "sdxl or sd15.", DefaultValueFactory = _ => "sdxl" };
-        var size = new Option<int?>("--size") { Description = "The side of the image in pixels. Default: the model's, 1024 or 512." };
-        var modelRounds = new Option<int>("--rounds") { Description = "Interleaved rounds; the medians count.", DefaultValueFactory = _ => 1 };
-        var model = new Command("model", "The time of a step and its memory for a whole denoiser of real size, unguided and with NAG.") { modelShape, size, modelRounds };
-        model.SetAction(result => ModelBenchmark.Run(
-            result.GetRequiredValue(modelShape), Positive("--size", result.GetValue(size)), Positive("--rounds", result.GetValue(modelRounds))!.Value, Console.Out));
-        var kernels = new Command("kernels", "The speed of the kernels beside a native library's, in the same run.");
-        kernels.SetAction(_ => KernelBenchmark.Run(Console.Out));
-        return new Command("bench", "Measure on this machine.") { nag, model, kernels };
+        return new Command("bench", "Measure on this machine.") { Model(), Kernels(), nag };
+    }
+
+    private static Command Model()
+    {
+        var shape = new Option<string>("--shape") { Description = $"{string.Join(", ", ModelBenchmark.Shapes)}.", DefaultValueFactory = _ => "sd15" };
+        var latents = new Option<int?>("--latents") { Description = "Side of the latents (default 64; SDXL's own is 128); for flux-block the number of latent tokens (default 1024)." };
+        var text = new Option<int?>("--text") { Description = "Text tokens. Default: 77, for flux-block 256." };
+        var rounds = new Option<int>("--rounds") { Description = "Forward passes; the median of those at full speed counts.", DefaultValueFactory = _ => 5 };
+        var json = new Option<bool>("--json") { Description = "Print one line of JSON." };
+        var command = new Command("model", "Forward passes of a model of real size with random weights: speed, a breakdown by primitive, memory.") { shape, latents, text, rounds, json };
+        command.SetAction(result => ModelBenchmark.Run(
+            result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
+        return command;
+    }
+
+    private static Command Kernels()
+    {
+        var only = new Option<string[]>("--only") { Description = $"Only some groups: {string.Join(", ", KernelBenchmark.Groups)}. May be given several times.", DefaultValueFactory = _ => [] };
+        var rounds = new Option<int>("--rounds") { Description = "Samples of each kernel; the median of those at full speed counts.", DefaultValueFactory = _ => 7 };
+        var json = new Option<bool>("--json") { Description = "Print one line of JSON." };
+        var command = new Command("kernels", "Each primitive beside what the machine can do and beside native libraries, in the same run.") { only, rounds, json };
+        command.SetAction(result => KernelBenchmark.Run(result.GetRequiredValue(only), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
+        return command;
     }
 
     private static int? Positive(string name, int? value) => value is null or > 0 ? value : throw new ArgumentException($"{name} is {value}, expected 1 or more.");

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Runtime.Intrinsics;
 using Attune.Pipelines;
 using Attune.Tensors;
+using Attune.Tensors.OneDnn;
 using Attune.Weights;
 using Spectre.Console;
 
@@ -31,9 +32,15 @@ internal static class InspectCommand
         bool supported = DiffusionPipeline.SupportedClasses.Contains(name);
         console.WriteLine($"{name} in {path}: {(supported ? "supported" : "not supported by this version")}");
         console.Write(Table(index.Keys().Where(key => !key.StartsWith('_')).Select(key => Component(index, path, key)).OfType<Row>()));
-        console.WriteLine($"{Workers.MaxThreads} threads, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors, device {Device.Default.Name}");
+        console.WriteLine($"{Workers.MaxThreads} threads, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors, device: {Device.Default.Description}");
+        console.WriteLine(OneDnn());
         return 0;
     }
+
+    /// <summary>Whether the optional library is there, and how to turn it off.</summary>
+    private static string OneDnn() => OneDnnLibrary.TryLoad(out string problem) is { } library
+        ? $"oneDNN {library.Version} is present ({(library.HasBFloat16 ? "" : "no ")}bfloat16 instructions); --device managed or {OneDnnLibrary.Variable}=off keeps it out"
+        : problem;
 
     private static Row? Component(ModelConfig index, string path, string key) => index.Find(key) switch
     {

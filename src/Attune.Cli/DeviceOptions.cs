@@ -1,0 +1,46 @@
+using System.CommandLine;
+using Attune.Tensors;
+
+namespace Attune.Cli;
+
+/// <summary>The options of every command that say what computes.</summary>
+internal static class DeviceOptions
+{
+    private static readonly Option<string?> Kind = new("--device")
+    {
+        Description = $"What computes: auto (oneDNN where it is present and faster), managed or onednn. Default: {Device.KindVariable}, else auto.",
+        Recursive = true,
+    };
+
+    private static readonly Option<string?> Precision = new("--precision")
+    {
+        Description = $"What products multiply: f32, or bf16 (needs oneDNN; less exact). Default: {Device.PrecisionVariable}, else f32.",
+        Recursive = true,
+    };
+
+    public static void AddTo(RootCommand root)
+    {
+        root.Options.Add(Kind);
+        root.Options.Add(Precision);
+    }
+
+    /// <summary>Chooses the device of all tensors.</summary>
+    /// <exception cref="ArgumentException">An option or environment variable has a value that is not understood.</exception>
+    /// <exception cref="NotSupportedException">oneDNN is asked for and cannot be used.</exception>
+    public static void Apply(ParseResult result)
+    {
+        if (result.Errors.Count > 0 || result.Action is System.CommandLine.Help.HelpAction)
+            return;
+        var (kind, kindSource) = Read(result, Kind, Device.KindVariable, "auto");
+        var (precision, precisionSource) = Read(result, Precision, Device.PrecisionVariable, "f32");
+        Device.Select(Device.Create(Device.ParseKind(kind, kindSource), Device.ParsePrecision(precision, precisionSource)));
+    }
+
+    /// <summary>The value of an option or, without it, of a variable, and where it is from.</summary>
+    private static (string Value, string Source) Read(ParseResult result, Option<string?> option, string variable, string otherwise)
+    {
+        if (result.GetValue(option) is { } given)
+            return (given, option.Name);
+        return (Environment.GetEnvironmentVariable(variable) is { Length: > 0 } value ? value : otherwise, variable);
+    }
+}
