@@ -81,17 +81,19 @@ internal static unsafe class KernelBenchmark
     /// <param name="Name">Shape and origin.</param>
     /// <param name="Work">GFLOP, or GB that must be read and written.</param>
     /// <param name="Unit">GFLOP/s or GB/s.</param>
-    /// <param name="Roof">What the machine can do, in that unit.</param>
+    /// <param name="Bandwidth">GB/s of a copy, for a kernel that memory bounds; else null.</param>
     /// <param name="Times">Who computed it, and in what time; the managed device first.</param>
-    private sealed record Row(string Name, double Work, string Unit, double Roof, IReadOnlyList<(string Who, Timing.Result Time)> Times)
+    private sealed record Row(string Name, double Work, string Unit, double? Bandwidth, IReadOnlyList<(string Who, Timing.Result Time)> Times)
     {
+        /// <summary>What the machine can do, in that unit.</summary>
+        public double Roof => Bandwidth ?? PeakProbe.Highest;
+
         public double Rate(string who) => Times.FirstOrDefault(time => time.Who == who).Time is { Seconds: > 0 } time ? Work / time.Seconds : double.NaN;
     }
 
     private sealed class Bench
     {
         private readonly int _rounds;
-        private readonly double _peak = PeakProbe.Best();
         private readonly double _bandwidth = PeakProbe.CopyBandwidth(256 << 20);
         private readonly Dictionary<string, List<Row>> _done = [];
         private readonly nint _sgemm;
@@ -101,13 +103,14 @@ internal static unsafe class KernelBenchmark
         public Bench(int rounds)
         {
             _rounds = rounds;
+            PeakProbe.WarmUp();
             if (NativeLibrary.TryLoad("libopenblas.so.0", out nint library))
                 NativeLibrary.TryGetExport(library, "cblas_sgemm", out _sgemm);
             _oneDnn = OneDnnLibrary.TryLoad(out string problem);
             _peers = (_sgemm != 0 ? "OpenBLAS" : "no OpenBLAS (Debian: libopenblas0-pthread)") + "; " + (_oneDnn != null ? $"oneDNN {_oneDnn.Version}" : problem);
         }
 
-        public string Heading => FormattableString.Invariant($"{Workers.MaxThreads} threads; measured: {_peak:0} GFLOP/s (fp32 multiply-adds), {_bandwidth:0.0} GB/s (copy of 256 MiB, read and written); peers: {_peers}");
+        public string Heading => FormattableString.Invariant($"{Workers.MaxThreads} threads; measured: {PeakProbe.Highest:0} GFLOP/s (fp32 multiply-adds), {_bandwidth:0.0} GB/s (copy of 256 MiB, read and written); peers: {_peers}");
 
         public IEnumerable<Row> Rows(string group) => group switch
         {
@@ -145,7 +148,7 @@ internal static unsafe class KernelBenchmark
 
         public string ToJson() => Json.Line(json =>
         {
-            json.WriteNumber("peak_gflops", Math.Round(_peak, 1));
+            json.WriteNumber("peak_gflops", Math.Round(PeakProbe.Highest, 1));
             json.WriteNumber("copy_gbytes_per_s", Math.Round(_bandwidth, 1));
             json.WriteNumber("threads", Workers.MaxThreads);
             json.WriteString("peers", _peers);
@@ -198,10 +201,10 @@ internal static unsafe class KernelBenchmark
             return Math.Exp(ratios.Sum(Math.Log) / Math.Max(ratios.Length, 1));
         }
 
-        private Row Measure(string name, double work, string unit, double roof, List<(string Who, Action Run)> methods)
+        private Row Measure(string name, double work, string unit, double? bandwidth, List<(string Who, Action Run)> methods)
         {
-            var times = Timing.Interleave([.. methods.Select(method => method.Run)], _rounds, _peak);
-            return new Row(name, work, unit, roof, [.. methods.Select((method, i) => (method.Who, times[i]))]);
+            var times = Timing.Interleave([.. methods.Select(method => method.Run)], _rounds);
+            return new Row(name, work, unit, bandwidth, [.. methods.Select((method, i) => (method.Who, times[i]))]);
         }
 
         private Row Product(int m, int n, int k, string where)
@@ -220,7 +223,7 @@ internal static unsafe class KernelBenchmark
             }
             using var peers = new Peers(_oneDnn, methods);
             peers.Add(type => Operation.Product(_oneDnn!, m, k, n, type, k, n, blocked: true, bias: false, Activation.None), x, y, device => device.Linear(x, weight, null, Activation.None, y));
-            return Measure(FormattableString.Invariant($"product {m}x{n}x{k} {where}"), 2e-9 * m * n * k, "GFLOP/s", _peak, methods);
+            return Measure(FormattableString.Invariant($"product {m}x{n}x{k} {where}"), 2e-9 * m * n * k, "GFLOP/s", null, methods);
         }
 
         private Row Convolution(int inputs, int outputs, int side, int kernel, int stride, string where)
@@ -234,7 +237,7 @@ internal static unsafe class KernelBenchmark
             using var peers = new Peers(_oneDnn, methods);
             peers.Add(type => Operation.Convolution(_oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, type, bias: false), x, y, device => device.Conv2d(x, weight, null, geometry, y));
             string strided = stride == 1 ? "" : FormattableString.Invariant($"/{stride}");
-            return Measure(FormattableString.Invariant($"convolution {kernel}x{kernel}{strided} {inputs}>{outputs}@{side} {where}"), 2e-9 * y.Count * inputs * kernel * kernel, "GFLOP/s", _peak, methods);
+            return Measure(FormattableString.Invariant($"convolution {kernel}x{kernel}{strided} {inputs}>{outputs}@{side} {where}"), 2e-9 * y.Count * inputs * kernel * kernel, "GFLOP/s", null, methods);
         }
 
         private Row Attention(int batch, int heads, int queries, int keys, int channels, string where)
@@ -243,7 +246,7 @@ internal static unsafe class KernelBenchmark
             var (q, k, v) = (Noise([batch, queries, heads, channels], 1), Noise([batch, keys, heads, channels], 2), Noise([batch, keys, heads, channels], 3));
             var (result, logSumExp) = (Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]));
             var arguments = new AttentionArguments(q, k, v, 1 / MathF.Sqrt(channels), result, logSumExp);
-            return Measure(FormattableString.Invariant($"attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"), 4e-9 * q.Count * keys, "GFLOP/s", _peak, [("managed", () => Device.Managed.Attention(arguments))]);
+            return Measure(FormattableString.Invariant($"attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"), 4e-9 * q.Count * keys, "GFLOP/s", null, [("managed", () => Device.Managed.Attention(arguments))]);
         }
 
         /// <summary>Sparse and dense attention over text at once, as PLADIS and GAG need them: one product for the logits, two with the values.</summary>
@@ -254,7 +257,7 @@ internal static unsafe class KernelBenchmark
             var (result, dense, logSumExp, support) = (Tensor.Empty(q.Shape), Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]), Tensor.Empty([batch, queries, heads]));
             var arguments = new AttentionArguments(q, k, v, 1 / MathF.Sqrt(channels), result, logSumExp);
             return Measure(
-                FormattableString.Invariant($"entmax attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"), 6e-9 * q.Count * keys, "GFLOP/s", _peak,
+                FormattableString.Invariant($"entmax attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"), 6e-9 * q.Count * keys, "GFLOP/s", null,
                 [("managed", () => Device.Managed.EntmaxAttention(arguments, 1.5f, dense, support))]);
         }
 

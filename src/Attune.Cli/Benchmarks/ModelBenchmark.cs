@@ -50,7 +50,7 @@ internal static class ModelBenchmark
 
     private static Report Measure(Subject subject, string shape, Device device, CountingDevice counting, int rounds)
     {
-        double peak = PeakProbe.Best();
+        PeakProbe.WarmUp();
         long weights = TensorMemory.LiveBytes;
         subject.Forward();          // warm-up: the JIT, every buffer's first touch, weights that a library reorders
         subject.Forward();
@@ -70,11 +70,10 @@ internal static class ModelBenchmark
             before = after;
         }
         long activations = TensorMemory.PeakBytes - weights;
-        peak = Math.Max(peak, samples.Max(sample => sample.Probe));
-        var result = Timing.Evaluate(samples, peak);
+        var result = Timing.Evaluate(samples);
         // The breakdown is that of the pass whose time is nearest to the one that is reported.
         int typical = Enumerable.Range(0, rounds).MinBy(i => Math.Abs(samples[i].Seconds - result.Seconds));
-        return new Report(shape, subject.Description, device, result, counts[typical], samples[typical].Seconds, peak, PeakProbe.CopyBandwidth(256 << 20), activations);
+        return new Report(shape, subject.Description, device, result, counts[typical], samples[typical].Seconds, PeakProbe.Highest, PeakProbe.CopyBandwidth(256 << 20), activations);
     }
 
     /// <summary>What is measured.</summary>

@@ -13,22 +13,25 @@ internal static unsafe class PeakProbe
     private const int Rounds = 1 << 16;
     private static readonly float[] Sink = new float[Environment.ProcessorCount];
 
-    /// <summary>GFLOP/s of one sample of about a millisecond for each unit of length.</summary>
+    /// <summary>GFLOP/s of the best sample so far: the machine's peak.</summary>
+    public static double Highest { get; private set; }
+
+    /// <summary>GFLOP/s of one sample, which takes about a quarter of a millisecond for each unit of length.</summary>
     public static double Sample(int length = 4)
     {
         int threads = Workers.MaxThreads;
         long start = Stopwatch.GetTimestamp();
         Workers.For(threads, i => Sink[i] = Spin(Rounds * length));
-        return 2.0 * Lanes * 12 * Rounds * length * threads / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
+        double rate = 2.0 * Lanes * 12 * Rounds * length * threads / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
+        Highest = Math.Max(Highest, rate);
+        return rate;
     }
 
-    /// <summary>The best of many samples.</summary>
-    public static double Best()
+    /// <summary>Takes many samples, for a first value of <see cref="Highest"/>.</summary>
+    public static void WarmUp()
     {
-        double best = 0;
-        for (int i = 0; i < 30; i++)
-            best = Math.Max(best, Sample(8));
-        return best;
+        for (int i = 0; i < 100; i++)
+            Sample(2 + i / 4);
     }
 
     /// <summary>GB/s of copying so many bytes, reads and writes counted: the best of many samples.</summary>

@@ -11,14 +11,19 @@ internal static class Timing
     /// <summary>The shortest sample: quicker actions are repeated within it.</summary>
     private const double ShortestSample = 4e-3;
 
+    /// <summary>When too few samples count, more are taken: up to so many times as were asked for.</summary>
+    private const int MostTries = 4;
+
     /// <summary>Samples of one action.</summary>
-    /// <param name="Seconds">The median of those that count; of the faster half when none does.</param>
+    /// <param name="Seconds">The median of those that count; the shortest when none does.</param>
     /// <param name="Counted">How many count.</param>
     /// <param name="Taken">How many there were.</param>
     public readonly record struct Result(double Seconds, int Counted, int Taken);
 
-    /// <summary>Runs each action once to warm up, then all of them in turn.</summary>
-    public static Result[] Interleave(IReadOnlyList<Action> actions, int rounds, double peak)
+    /// <summary>Runs each action once to warm up, then all of them in turn until each has enough samples that count.</summary>
+    /// <param name="actions">What is compared.</param>
+    /// <param name="rounds">How many samples of each should count.</param>
+    public static Result[] Interleave(IReadOnlyList<Action> actions, int rounds)
     {
         int[] repeats = new int[actions.Count];
         for (int i = 0; i < repeats.Length; i++)
@@ -28,7 +33,7 @@ internal static class Timing
         }
         var samples = actions.Select(_ => new List<(double Seconds, double Probe)>()).ToArray();
         double before = PeakProbe.Sample();
-        for (int round = 0; round < rounds; round++)
+        for (int round = 0; round < MostTries * rounds; round++)
         {
             for (int i = 0; i < repeats.Length; i++)
             {
@@ -37,21 +42,21 @@ internal static class Timing
                 samples[i].Add((seconds, Math.Min(before, after)));
                 before = after;
             }
+            if (round + 1 >= rounds && samples.All(list => Evaluate(list).Counted >= rounds))
+                break;
         }
-        return [.. samples.Select(list => Evaluate(list, peak))];
+        return [.. samples.Select(Evaluate)];
     }
 
     /// <summary>The median of the samples that count.</summary>
-    public static Result Evaluate(IReadOnlyList<(double Seconds, double Probe)> samples, double peak)
+    public static Result Evaluate(IReadOnlyList<(double Seconds, double Probe)> samples)
     {
-        double[] good = [.. samples.Where(sample => sample.Probe >= Good * peak).Select(sample => sample.Seconds).Order()];
-        if (good.Length > 0)
-            return new Result(Median(good), good.Length, samples.Count);
-        double[] all = [.. samples.Select(sample => sample.Seconds).Order()];
-        return new Result(Median(all[..((all.Length + 1) / 2)]), 0, samples.Count);
+        double[] good = [.. samples.Where(sample => sample.Probe >= Good * PeakProbe.Highest).Select(sample => sample.Seconds).Order()];
+        return good.Length > 0 ? new Result(Median(good), good.Length, samples.Count) : new Result(samples.Min(sample => sample.Seconds), 0, samples.Count);
     }
 
-    private static double Median(double[] sorted) => sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
+    /// <summary>The median of values in ascending order.</summary>
+    public static double Median(double[] sorted) => sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
 
     private static double Time(Action action, int repeats)
     {

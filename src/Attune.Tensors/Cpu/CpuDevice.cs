@@ -6,7 +6,7 @@ internal sealed partial class CpuDevice : Device
     /// <summary>About as many elements as make a piece of work worth handing to a thread.</summary>
     private const int Grain = 1 << 14;
 
-    public override string Name => "cpu";
+    public override string Name => "managed";
 
     /// <summary>Calls <paramref name="body"/> for ranges of rows that hold about <see cref="Grain"/> elements each.</summary>
     private static void ForRows(long rows, int columns, Action<long, long> body)

@@ -9,6 +9,9 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
     /// <summary>Compiled primitives that are kept: a model needs some dozens for each size of image.</summary>
     private const int MaxOperations = 512;
 
+    /// <summary>One thread converts so many elements to bfloat16, about 40 microseconds' worth, before another could wake up.</summary>
+    private const long SerialConversion = 1 << 20;
+
     private readonly OneDnnLibrary _library;
     private readonly Precision _precision;
     private readonly bool _everything;
@@ -101,19 +104,27 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
             var operation = Find(key, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: true, k.Bias, k.Activation));
             if (operation == null)
                 return false;
-            using var source = new Converted(_library, from.At(0), from.Count, from.Columns, Spacing(from), Type);
-            using var offsets = new Offsets(bias);
             nint memory = _weights.Find(weight, operation.Weights);
-            if (memory == 0 && weight.Type == WeightType && !_weights.HasRoom(Native.SizeOf(operation.Weights))
-                && Find(key with { Blocked = false }, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: false, k.Bias, k.Activation)) is { } plain)
+            bool roomless = memory == 0 && !_weights.HasRoom(Native.SizeOf(operation.Weights));
+            if (roomless && !_everything && from.Count < Choice.FewestRows)
+                return false;
+            using var source = Convert(from.At(0), from.Count, from.Columns, Spacing(from));
+            using var offsets = Widen(bias);
+            if (roomless && weight.Type == WeightType && Find(key with { Blocked = false }, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: false, k.Bias, k.Activation)) is { } plain)
             {
                 // No room for a copy in the library's order: it reads the weight where it lies, and reorders what it needs for each block.
                 memory = Operation.Memory(_library, plain.Weights, weight.Pointer);
-                plain.Run(source.Pointer, memory, offsets.Pointer, to.At(0));
-                _ = Native.MemoryDestroy(memory);
+                try
+                {
+                    plain.Run(source.Pointer, memory, (float*)offsets.Pointer, to.At(0));
+                }
+                finally
+                {
+                    _ = Native.MemoryDestroy(memory);
+                }
                 return true;
             }
-            Run(operation, source.Pointer, memory, weight, [inputs, outputs], [1, inputs], offsets.Pointer, to.At(0));
+            Run(operation, source.Pointer, memory, weight, [inputs, outputs], [1, inputs], (float*)offsets.Pointer, to.At(0));
             return true;
         }
     }
@@ -127,11 +138,11 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
             var operation = Find(key, k => Operation.Convolution(_library, k.Input, k.Weight, k.Output, k.Geometry, Type, k.Bias));
             if (operation == null)
                 return false;
-            using var source = new Converted(_library, x.Pointer, x.Count / x.Shape[3], x.Shape[3], x.Shape[3], Type);
-            using var offsets = new Offsets(bias);
+            using var source = Convert(x.Pointer, x.Count / x.Shape[3], x.Shape[3], x.Shape[3]);
+            using var offsets = Widen(bias);
             var s = weight.Shape;
             long kernel = (long)s[2] * s[3];
-            Run(operation, source.Pointer, _weights.Find(weight, operation.Weights), weight, [s[0], s[1], s[2], s[3]], [s[1] * kernel, kernel, s[3], 1], offsets.Pointer, output.Pointer);
+            Run(operation, source.Pointer, _weights.Find(weight, operation.Weights), weight, [s[0], s[1], s[2], s[3]], [s[1] * kernel, kernel, s[3], 1], (float*)offsets.Pointer, output.Pointer);
             return true;
         }
     }
@@ -152,12 +163,17 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
             operation.Run(source, memory, bias, destination);
             return;
         }
-        void* room = TensorMemory.Rent(bytes, out nuint rented);
-        memory = Operation.Memory(_library, operation.Weights, room);
-        Reorder(weight, extents, strides, operation.Weights, room);
-        operation.Run(source, memory, bias, destination);
-        _ = Native.MemoryDestroy(memory);
-        TensorMemory.Return(room, rented);
+        using var room = new Borrowed(TensorMemory.Rent(bytes, out nuint rented), rented);
+        memory = Operation.Memory(_library, operation.Weights, room.Pointer);
+        try
+        {
+            Reorder(weight, extents, strides, operation.Weights, room.Pointer);
+            operation.Run(source, memory, bias, destination);
+        }
+        finally
+        {
+            _ = Native.MemoryDestroy(memory);
+        }
     }
 
     private void Reorder(Weight weight, ReadOnlySpan<long> extents, ReadOnlySpan<long> strides, byte* order, void* target)
@@ -168,6 +184,38 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
         Operation.Describe(descriptor, weight.Type == DataType.BFloat16 ? Native.BFloat16 : Native.Float32, extents, strides);
         using var reorder = Operation.Reorder(_library, descriptor, order);
         reorder.Run(wide != null ? wide.Pointer : weight.Pointer, 0, null, target);
+    }
+
+    /// <summary>A bias as float32; null for none.</summary>
+    private static Borrowed Widen(Weight? bias)
+    {
+        if (bias == null || bias.Type == DataType.Float32)
+            return new Borrowed(bias == null ? null : bias.Pointer, 0);
+        void* wide = TensorMemory.Rent((nuint)(bias.Count * sizeof(float)), out nuint rented);
+        bias.Widen(0, (float*)wide, bias.Count);
+        return new Borrowed(wide, rented);
+    }
+
+    /// <summary>Rows in the type that is multiplied, one after the other: where they are, or a copy.</summary>
+    private Borrowed Convert(float* rows, long count, int columns, long stride)
+    {
+        if (_precision == Precision.Float32)
+            return new Borrowed(rows, 0);
+        int threads = count * columns < SerialConversion ? 1 : Workers.MaxThreads;
+        _library.UseThreads(threads);
+        var key = new Key([columns], [], [], default, count, stride, columns, false, Activation.None, Blocked: false, threads);
+        var reorder = Find(key, k =>
+        {
+            byte* from = stackalloc byte[Native.MemoryDescriptorBytes];
+            byte* to = stackalloc byte[Native.MemoryDescriptorBytes];
+            Operation.Describe(from, Native.Float32, [k.Rows, k.DestinationStride], [k.SourceStride, 1]);
+            Operation.Describe(to, Native.BFloat16, [k.Rows, k.DestinationStride], [k.DestinationStride, 1]);
+            return Operation.Reorder(_library, from, to);
+        })!;
+        void* copy = TensorMemory.Rent(checked((nuint)(count * columns * sizeof(ushort))), out nuint rented);
+        reorder.Run(rows, 0, null, copy);
+        _library.UseThreads(Workers.MaxThreads);
+        return new Borrowed(copy, rented);
     }
 
     /// <summary>The operation of a key; null when the library has none.</summary>
@@ -195,58 +243,15 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
     private readonly record struct Key(
         Shape Weight, Shape Input, Shape Output, Conv2dGeometry Geometry, long Rows, long SourceStride, long DestinationStride, bool Bias, Activation Activation, bool Blocked, int Threads);
 
-    /// <summary>Rows in the type that is multiplied, one after the other: the same memory, or a copy.</summary>
-    private readonly ref struct Converted
+    /// <summary>Memory from the pool for the length of a call, or memory of someone else.</summary>
+    private readonly ref struct Borrowed(void* pointer, nuint rented)
     {
-        private readonly nuint _rented;
-
-        public Converted(OneDnnLibrary library, float* rows, long count, int columns, long stride, int type)
-        {
-            Pointer = rows;
-            if (type == Native.Float32)
-                return;
-            Pointer = TensorMemory.Rent(checked((nuint)(count * columns * 2)), out _rented);
-            byte* from = stackalloc byte[Native.MemoryDescriptorBytes];
-            byte* to = stackalloc byte[Native.MemoryDescriptorBytes];
-            Operation.Describe(from, Native.Float32, [count, columns], [stride, 1]);
-            Operation.Describe(to, type, [count, columns], [columns, 1]);
-            using var reorder = Operation.Reorder(library, from, to);
-            reorder.Run(rows, 0, null, Pointer);
-        }
-
-        public void* Pointer { get; }
+        public void* Pointer => pointer;
 
         public void Dispose()
         {
-            if (_rented != 0)
-                TensorMemory.Return(Pointer, _rented);
-        }
-    }
-
-    /// <summary>A bias as float32, or null.</summary>
-    private readonly ref struct Offsets
-    {
-        private readonly nuint _rented;
-
-        public Offsets(Weight? bias)
-        {
-            if (bias == null)
-                return;
-            if (bias.Type == DataType.Float32)
-            {
-                Pointer = (float*)bias.Pointer;
-                return;
-            }
-            Pointer = (float*)TensorMemory.Rent((nuint)(bias.Count * sizeof(float)), out _rented);
-            bias.Widen(0, Pointer, bias.Count);
-        }
-
-        public float* Pointer { get; }
-
-        public void Dispose()
-        {
-            if (_rented != 0)
-                TensorMemory.Return(Pointer, _rented);
+            if (rented != 0)
+                TensorMemory.Return(pointer, rented);
         }
     }
 }

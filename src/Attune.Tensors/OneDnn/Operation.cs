@@ -159,20 +159,15 @@ internal sealed unsafe class Operation : IDisposable
                 arguments[count++] = new(Native.ArgumentBias, Memory(_library, Bias, bias));
             if (scratchpad != null)
                 arguments[count++] = new(Native.ArgumentScratchpad, Memory(_library, Scratchpad, scratchpad));
-            int own = count;
-            if (weights != 0)
-                arguments[count++] = new(Native.ArgumentWeights, weights);
-            OneDnnLibrary.Check(Native.Execute(_primitive, _library.Stream, count, arguments), "a primitive");
+            // The last, since it is not destroyed here.
+            arguments[count] = new(Native.ArgumentWeights, weights);
+            OneDnnLibrary.Check(Native.Execute(_primitive, _library.Stream, weights == 0 ? count : count + 1, arguments), "a primitive");
             OneDnnLibrary.Check(Native.StreamWait(_library.Stream), "a primitive");
-            count = own;
         }
         finally
         {
             for (int i = 0; i < count; i++)
-            {
-                if (arguments[i].Kind != Native.ArgumentWeights)
-                    _ = Native.MemoryDestroy(arguments[i].Memory);
-            }
+                _ = Native.MemoryDestroy(arguments[i].Memory);
             if (scratchpad != null)
                 TensorMemory.Return(scratchpad, rented);
         }

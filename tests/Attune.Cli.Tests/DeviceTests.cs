@@ -1,0 +1,158 @@
+using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
+using Attune.Cli.Verification;
+using Attune.Tensors;
+using Attune.Tensors.OneDnn;
+
+namespace Attune.Cli.Tests;
+
+/// <summary>Which device computes, how it is chosen and reported, and what <c>attune bench</c> says about it.</summary>
+public class DeviceTests
+{
+    private static readonly string Root = Path.Combine(Repository.Root, "tests", "golden");
+
+    public static TheoryData<string> Cases() =>
+        [.. GoldenCase.List(Root).Select(pair => pair.Name).Where(name => name.Split('/')[0] is "flux" or "autoencoders" || name.StartsWith("unet/denoiser", StringComparison.Ordinal))];
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Golden_case_holds_with_oneDNN_in_float32(string name)
+    {
+        if (OneDnnLibrary.TryLoad(out string problem) == null)
+            Assert.Skip(problem);
+        var before = Device.Default;
+        Device.Select(Device.Create(DeviceKind.OneDnn));
+        try
+        {
+            var results = CaseRunner.Run(GoldenCase.Read(Root, Path.Combine(Root, "cases", name + ".json")));
+            Assert.True(results.WorstRatio <= 1, $"{results.Worst}: {results.WorstRatio} of the tolerance");
+        }
+        finally
+        {
+            Device.Select(before);
+        }
+    }
+
+    [Fact]
+    public async Task An_absent_library_is_an_error_when_it_is_asked_for_and_silence_otherwise()
+    {
+        string model = Path.Combine(Repository.Root, "models", "flux-tiny-random");
+        var absent = ("ATTUNE_ONEDNN", "libno-such-library.so.2");
+        foreach (string[] options in new[] { new[] { "--device", "onednn" }, ["--precision", "bf16"] })
+        {
+            var (code, _, error) = await Run([absent], ["inspect", model, .. options]);
+            Assert.Equal(1, code);
+            Assert.Equal("attune: oneDNN was not found: 'libno-such-library.so.2' cannot be loaded (Debian: apt-get install libdnnl2; ATTUNE_ONEDNN names another file).", error.Trim());
+        }
+        var (forced, _, message) = await Run([absent, ("ATTUNE_DEVICE", "onednn")], "inspect", model);
+        Assert.Equal(1, forced);
+        Assert.Contains("was not found", message, StringComparison.Ordinal);
+
+        var (quiet, output, none) = await Run([absent], "inspect", model);
+        Assert.True(quiet == 0, none);
+        Assert.Contains("device: managed", output, StringComparison.Ordinal);
+        Assert.Empty(none);
+    }
+
+    [Fact]
+    public async Task The_library_can_be_switched_off()
+    {
+        string model = Path.Combine(Repository.Root, "models", "flux-tiny-random");
+        foreach (string off in new[] { "0", "off" })
+        {
+            var (code, output, error) = await Run([("ATTUNE_ONEDNN", off)], "inspect", model);
+            Assert.True(code == 0, error);
+            Assert.Contains("device: managed", output, StringComparison.Ordinal);
+            Assert.Contains("turned off", output, StringComparison.Ordinal);
+        }
+        var (managed, report, problem) = await Run([], "inspect", model, "--device", "managed");
+        Assert.True(managed == 0, problem);
+        Assert.Contains("device: managed", report, StringComparison.Ordinal);
+        if (OneDnnLibrary.TryLoad(out _) is { } library)
+        {
+            Assert.Contains($"oneDNN {library.Version} is present", report, StringComparison.Ordinal);
+            Assert.Contains($"device: oneDNN {library.Version}, bf16", (await Run([], "inspect", model, "--precision", "bf16")).Output, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("--device is 'gpu', expected auto, managed or onednn.", "--device", "gpu")]
+    [InlineData("--precision is 'f16', expected f32 or bf16.", "--precision", "f16")]
+    [InlineData("The managed device computes in float32; bfloat16 arithmetic needs oneDNN.", "--device", "managed", "--precision", "bf16")]
+    public async Task An_option_that_cannot_be_met_is_one_clear_line(string message, params string[] options)
+    {
+        var (code, _, error) = await Run([], ["inspect", Path.Combine(Repository.Root, "models", "flux-tiny-random"), .. options]);
+        Assert.Equal(1, code);
+        Assert.Equal("attune: " + message, error.Trim());
+    }
+
+    [Fact]
+    public async Task A_variable_that_is_wrong_is_named()
+    {
+        var (code, _, error) = await Run([("ATTUNE_DEVICE", "gpu")], "inspect", Path.Combine(Repository.Root, "models", "flux-tiny-random"));
+        Assert.Equal(1, code);
+        Assert.Equal("attune: ATTUNE_DEVICE is 'gpu', expected auto, managed or onednn.", error.Trim());
+    }
+
+    [Fact]
+    public async Task Bench_model_prints_one_line_of_JSON_that_begins_with_its_speed()
+    {
+        var (code, output, error) = await Run([], "bench", "model", "--shape", "vae-512", "--latents", "8", "--rounds", "1", "--json");
+        Assert.True(code == 0, error);
+        string line = Assert.Single(output.Trim().Split('\n'));
+        Assert.Matches("^\\{\"gflops\":[0-9]", line);
+        using var json = JsonDocument.Parse(line);
+        // An 8 x 8 latent has a 64th of the pixels of a 64 x 64 one, which takes 2514 GFLOP, and a 4096th of the pairs of its attention.
+        Assert.InRange(json.RootElement.GetProperty("gflop").GetDouble(), 37, 39.3);
+        Assert.True(json.RootElement.GetProperty("seconds").GetDouble() > 0);
+        Assert.True(json.RootElement.GetProperty("peak_gflops").GetDouble() > 0);
+        Assert.True(json.RootElement.GetProperty("activation_bytes").GetInt64() > 64 * 64 * 128 * sizeof(float));
+        var convolution = json.RootElement.GetProperty("primitives").EnumerateArray().Single(item => item.GetProperty("name").GetString() == "convolution 3x3");
+        foreach (string number in new[] { "calls", "seconds", "share", "gflop", "gflops", "gbytes_per_s" })
+            Assert.True(convolution.GetProperty(number).GetDouble() > 0, number);
+    }
+
+    [Fact]
+    public async Task Bench_kernels_prints_one_line_of_JSON()
+    {
+        var (code, output, error) = await Run([], "bench", "kernels", "--only", "elementwise", "--rounds", "1", "--json");
+        Assert.True(code == 0, error);
+        using var json = JsonDocument.Parse(Assert.Single(output.Trim().Split('\n')));
+        Assert.True(json.RootElement.GetProperty("copy_gbytes_per_s").GetDouble() > 0);
+        foreach (var kernel in json.RootElement.GetProperty("kernels").EnumerateArray())
+        {
+            Assert.Equal("elementwise", kernel.GetProperty("group").GetString());
+            Assert.True(kernel.GetProperty("rates").GetProperty("managed").GetDouble() > 0);
+            Assert.True(kernel.GetProperty("share_of_roof").GetDouble() > 0);
+        }
+    }
+
+    [Theory]
+    [InlineData("--shape is 'sd9', expected sd15, sdxl, flux-block, vae-512.", "model", "--shape", "sd9")]
+    [InlineData("--rounds is 0, expected 1 or more.", "model", "--rounds", "0")]
+    [InlineData("--only is 'gemm', expected products, convolutions, attention, norms, elementwise.", "kernels", "--only", "gemm")]
+    public async Task A_wrong_benchmark_is_one_clear_line(string message, params string[] arguments)
+    {
+        var (code, _, error) = await Run([], ["bench", .. arguments]);
+        Assert.Equal(1, code);
+        Assert.Equal("attune: " + message, error.Trim());
+    }
+
+    private static async Task<(int Code, string Output, string Error)> Run((string Name, string Value)[] environment, params string[] arguments)
+    {
+        string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) { RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
+        foreach (string argument in arguments)
+            start.ArgumentList.Add(argument);
+        foreach (string variable in new[] { "ATTUNE_DEVICE", "ATTUNE_PRECISION", "ATTUNE_ONEDNN" })
+            start.Environment.Remove(variable);
+        foreach (var (variable, value) in environment)
+            start.Environment[variable] = value;
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return (process.ExitCode, await output, await error);
+    }
+}
