@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Attune.Attention;
 using Attune.Autoencoders;
+using Attune.Guidance;
 using Attune.Models;
 using Attune.Models.Flux;
 using Attune.Models.Unet;
@@ -19,10 +20,11 @@ internal static class ModelBenchmark
     /// <param name="shape">One of <see cref="Shapes"/>.</param>
     /// <param name="latents">The side of the latents, for flux-block the number of latent tokens; null is the shape's own.</param>
     /// <param name="text">Tokens of the prompt; null is the shape's own number.</param>
-    /// <param name="rounds">Forward passes after the first.</param>
+    /// <param name="guidance">Rules that act in attention, as <c>nag</c>, for the UNets.</param>
+    /// <param name="rounds">Forward passes that are measured.</param>
     /// <param name="json">Print JSON.</param>
     /// <param name="output">Where to print.</param>
-    public static int Run(string shape, int? latents, int? text, int rounds, bool json, TextWriter output)
+    public static int Run(string shape, int? latents, int? text, string guidance, int rounds, bool json, TextWriter output)
     {
         var counting = new CountingDevice(Device.Default);
         var device = Device.Default;
@@ -32,8 +34,8 @@ internal static class ModelBenchmark
             using var scope = new TensorScope();
             using Subject subject = shape switch
             {
-                "sd15" => new Unet("UNet of Stable Diffusion 1.5", UnetConfig.StableDiffusion15, latents ?? 64, text ?? 77),
-                "sdxl" => new Unet("UNet of SDXL", UnetConfig.StableDiffusionXL, latents ?? 64, text ?? 77),
+                "sd15" => new Unet("UNet of Stable Diffusion 1.5", UnetConfig.StableDiffusion15, latents ?? 64, text ?? 77, guidance),
+                "sdxl" => new Unet("UNet of SDXL", UnetConfig.StableDiffusionXL, latents ?? 64, text ?? 77, guidance),
                 "flux-block" => new FluxBlocks(latents ?? 1024, text ?? 256),
                 "vae-512" => new Decoder(latents ?? 64),
                 _ => throw new ArgumentException($"--shape is '{shape}', expected {string.Join(", ", Shapes)}."),
@@ -56,14 +58,17 @@ internal static class ModelBenchmark
         subject.Forward();
         TensorMemory.ResetPeak();
         var samples = new List<(double Seconds, double Probe)>();
+        var processors = new List<double>();
         var counts = new List<IReadOnlyDictionary<string, CountingDevice.Entry>>();
         counting.Take();
         double before = PeakProbe.Sample(20);
         for (int round = 0; round < rounds; round++)
         {
+            var processor = Environment.CpuUsage.TotalTime;
             long start = Stopwatch.GetTimestamp();
             subject.Forward();
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            processors.Add((Environment.CpuUsage.TotalTime - processor).TotalSeconds);
             double after = PeakProbe.Sample(20);
             samples.Add((seconds, Math.Min(before, after)));
             counts.Add(counting.Take());
@@ -73,7 +78,7 @@ internal static class ModelBenchmark
         var result = Timing.Evaluate(samples);
         // The breakdown is that of the pass whose time is nearest to the one that is reported.
         int typical = Enumerable.Range(0, rounds).MinBy(i => Math.Abs(samples[i].Seconds - result.Seconds));
-        return new Report(shape, subject.Description, device, result, counts[typical], samples[typical].Seconds, PeakProbe.Highest, PeakProbe.CopyBandwidth(256 << 20), activations);
+        return new Report(shape, subject.Description, device, result, counts[typical], samples[typical].Seconds, processors[typical], PeakProbe.Highest, PeakProbe.CopyBandwidth(256 << 20), activations);
     }
 
     /// <summary>What is measured.</summary>
@@ -106,27 +111,34 @@ internal static class ModelBenchmark
         private readonly Tensor _text;
         private readonly Tensor? _pooled;
         private readonly Tensor? _timeIds;
+        private readonly GuidanceSchedule _guidance;
+        private readonly Tensor? _negative;
 
-        public Unet(string name, UnetConfig config, int side, int text)
+        public Unet(string name, UnetConfig config, int side, int text, string guidance)
         {
             _name = name;
+            _guidance = new GuidanceSchedule(RuleCatalog.Parse(guidance));
             _model = new Unet2DConditionModel(RandomWeights.Checkpoint(seed: 1), config);
             _latents = Noise([1, side, side, config.InChannels]);
             _text = Noise([1, text, config.CrossAttentionDim]);
+            _negative = _guidance.Rules.Any(rule => rule.ReadsNegativeText) ? Noise(_text.Shape) : null;
             if (!config.HasTextTime)
                 return;
             _timeIds = Tensor.From([8 * side, 8 * side, 0, 0, 8 * side, 8 * side], [1, 6]);
             _pooled = Noise([1, config.ProjectionClassEmbeddingsInputDim - 6 * config.AdditionTimeEmbedDim]);
         }
 
-        public override string Description => FormattableString.Invariant($"{_name}, latents {_latents.Shape[1]}x{_latents.Shape[2]}, {_text.Shape[1]} text tokens");
+        public override string Description => FormattableString.Invariant($"{_name}, latents {_latents.Shape[1]}x{_latents.Shape[2]}, {_text.Shape[1]} text tokens{string.Concat(_guidance.Rules.Select(rule => ", " + RuleCatalog.Format(rule)))}");
 
         public override void Forward()
         {
             using var inner = new TensorScope();
-            using var prompt = new Conditioning(TensorScope.Detach(_text.View()), _pooled == null ? null : TensorScope.Detach(_pooled.View()));
-            _model.Predict(new UnetInput(_latents, [500], prompt, TimeIds: _timeIds), Steering.Plain);
+            using var prompt = Prompt(_text);
+            using var negative = _negative == null ? null : Prompt(_negative);
+            _model.Predict(new UnetInput(_latents, [500], prompt, negative, TimeIds: _timeIds), _guidance.At(0, 1).Steering);
         }
+
+        private Conditioning Prompt(Tensor text) => new(TensorScope.Detach(text.View()), _pooled == null ? null : TensorScope.Detach(_pooled.View()));
 
         public override void Dispose()
         {
@@ -201,7 +213,7 @@ internal static class ModelBenchmark
     }
 
     private sealed record Report(
-        string Shape, string Description, Device Device, Timing.Result Time, IReadOnlyDictionary<string, CountingDevice.Entry> Counts, double CountedSeconds, double Peak, double Bandwidth, long Activations)
+        string Shape, string Description, Device Device, Timing.Result Time, IReadOnlyDictionary<string, CountingDevice.Entry> Counts, double CountedSeconds, double ProcessorSeconds, double Peak, double Bandwidth, long Activations)
     {
         private double Operations => Counts.Values.Sum(entry => entry.Operations);
 
@@ -209,12 +221,15 @@ internal static class ModelBenchmark
 
         private IEnumerable<KeyValuePair<string, CountingDevice.Entry>> Sorted => Counts.OrderByDescending(pair => pair.Value.Seconds);
 
+        /// <summary>How much of the processors' time this process had; far below 1, others had the rest.</summary>
+        private double Busy => ProcessorSeconds / CountedSeconds / Workers.MaxThreads;
+
         public string ToText()
         {
             var text = new System.Text.StringBuilder();
             text.AppendLine(FormattableString.Invariant($"{Description}, batch 1, bf16 weights, {Workers.MaxThreads} threads, device: {Device.Description}"));
             text.AppendLine(FormattableString.Invariant($"measured: {Peak:0} GFLOP/s (fp32 multiply-adds), {Bandwidth:0.0} GB/s (copy)"));
-            text.AppendLine(FormattableString.Invariant($"{Time.Seconds:0.000} s per forward pass, median of {Math.Max(Time.Counted, 1)} of {Time.Taken}{(Time.Counted == 0 ? " (the machine ran below its peak around all of them)" : "")}"));
+            text.AppendLine(FormattableString.Invariant($"{Time.Seconds:0.000} s per forward pass, median of {Math.Max(Time.Counted, 1)} of {Time.Taken}{(Time.Counted == 0 ? " (the machine ran below its peak around all of them)" : "")}; {ProcessorSeconds:0.000} s of processor time, {100 * Busy:0} % of {Workers.MaxThreads} threads"));
             text.AppendLine(FormattableString.Invariant($"{Operations / 1e9:0.0} GFLOP, {Rate:0} effective GFLOP/s, {Rate / Peak:0.00} of the peak; peak of activations {Activations / 1048576.0:0} MiB"));
             text.AppendLine();
             text.AppendLine("primitive                 calls   time ms   share     GFLOP   GFLOP/s   of peak      GB/s");
@@ -238,6 +253,7 @@ internal static class ModelBenchmark
             json.WriteString("device_description", Device.Description);
             json.WriteNumber("threads", Workers.MaxThreads);
             json.WriteNumber("seconds", Math.Round(Time.Seconds, 5));
+            json.WriteNumber("processor_seconds", Math.Round(ProcessorSeconds, 5));
             json.WriteNumber("passes", Time.Taken);
             json.WriteNumber("passes_counted", Time.Counted);
             json.WriteNumber("gflop", Math.Round(Operations / 1e9, 2));

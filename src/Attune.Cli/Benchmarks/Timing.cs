@@ -6,7 +6,7 @@ namespace Attune.Cli.Benchmarks;
 internal static class Timing
 {
     /// <summary>A sample counts when the probes before and after it reach so much of the best.</summary>
-    private const double Good = 0.85;
+    private const double Good = 0.8;
 
     /// <summary>The shortest sample: quicker actions are repeated within it.</summary>
     private const double ShortestSample = 4e-3;

@@ -23,11 +23,12 @@ internal static class BenchCommand
         var shape = new Option<string>("--shape") { Description = $"{string.Join(", ", ModelBenchmark.Shapes)}.", DefaultValueFactory = _ => "sd15" };
         var latents = new Option<int?>("--latents") { Description = "Side of the latents (default 64; SDXL's own is 128); for flux-block the number of latent tokens (default 1024)." };
         var text = new Option<int?>("--text") { Description = "Text tokens. Default: 77, for flux-block 256." };
+        var guidance = new Option<string>("--guidance", "-g") { Description = "For the UNets: rules that act in attention, as nag.", DefaultValueFactory = _ => "none" };
         var rounds = new Option<int>("--rounds") { Description = "Forward passes; the median of those at full speed counts.", DefaultValueFactory = _ => 5 };
         var json = new Option<bool>("--json") { Description = "Print one line of JSON." };
-        var command = new Command("model", "Forward passes of a model of real size with random weights: speed, a breakdown by primitive, memory.") { shape, latents, text, rounds, json };
+        var command = new Command("model", "Forward passes of a model of real size with random weights: speed, a breakdown by primitive, memory.") { shape, latents, text, guidance, rounds, json };
         command.SetAction(result => ModelBenchmark.Run(
-            result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
+            result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)), result.GetRequiredValue(guidance), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
         return command;
     }
 
