@@ -6,7 +6,10 @@ namespace Attune.Tensors;
 /// <summary>Which devices may compute.</summary>
 public enum DeviceKind
 {
-    /// <summary>oneDNN, when it is present, for the products and convolutions at which it is the faster; managed kernels for everything else.</summary>
+    /// <summary>
+    /// Whatever is the faster, as measured (docs/performance.md): managed kernels in float32, where oneDNN gains a few percent of a model's time at most and would cost exact repeatability
+    /// over numbers of threads and a second copy of the weights; in bfloat16 oneDNN.
+    /// </summary>
     Auto,
 
     /// <summary>Managed kernels alone: no native library, and results that do not depend on the number of threads.</summary>
@@ -69,12 +72,12 @@ public abstract partial class Device
     /// <exception cref="NotSupportedException">oneDNN is asked for, or needed for the precision, and cannot be used: the message says why.</exception>
     public static Device Create(DeviceKind kind, Precision precision = Precision.Float32)
     {
-        bool needed = kind == DeviceKind.OneDnn || precision == Precision.BFloat16;
-        if (kind == DeviceKind.Managed)
-            return precision == Precision.Float32 ? Managed : throw new NotSupportedException("The managed device computes in float32; bfloat16 arithmetic needs oneDNN.");
-        if (OneDnnLibrary.TryLoad(out string problem) is { } library)
-            return new OneDnnDevice(Managed, library, precision, everything: kind == DeviceKind.OneDnn);
-        return needed ? throw new NotSupportedException(problem) : Managed;
+        if (kind == DeviceKind.Managed && precision != Precision.Float32)
+            throw new NotSupportedException("The managed device computes in float32; bfloat16 arithmetic needs oneDNN.");
+        if (kind == DeviceKind.Managed || (kind == DeviceKind.Auto && precision == Precision.Float32))
+            return Managed;
+        var library = OneDnnLibrary.TryLoad(out string problem) ?? throw new NotSupportedException(problem);
+        return new OneDnnDevice(Managed, library, precision, everything: kind == DeviceKind.OneDnn);
     }
 
     /// <summary>The device that the environment asks for.</summary>

@@ -39,7 +39,7 @@ internal static class InspectCommand
 
     /// <summary>Whether the optional library is there, and how to turn it off.</summary>
     private static string OneDnn() => OneDnnLibrary.TryLoad(out string problem) is { } library
-        ? $"oneDNN {library.Version} is present ({(library.HasBFloat16 ? "" : "no ")}bfloat16 instructions); --device managed or {OneDnnLibrary.Variable}=off keeps it out"
+        ? $"oneDNN {library.Version} is present{(library.HasBFloat16 ? ", with bfloat16 instructions" : "")}: --precision bf16 or --device onednn use it, {OneDnnLibrary.Variable}=off keeps it out"
         : problem;
 
     private static Row? Component(ModelConfig index, string path, string key) => index.Find(key) switch

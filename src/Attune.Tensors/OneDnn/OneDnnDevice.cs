@@ -36,7 +36,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
 
     public override string Description =>
         $"oneDNN {_library.Version}, {(_precision == Precision.BFloat16 ? "bf16" : "f32")}{(_precision == Precision.BFloat16 && !_library.HasBFloat16 ? " (emulated: this processor has no bfloat16 instructions)" : "")}"
-        + (_everything ? " for all products and convolutions" : " where it is the faster, else managed");
+        + (_everything ? " for all products and convolutions" : ", managed where that is faster");
 
     /// <summary>Bytes of reordered weights.</summary>
     internal long WeightBytes => _weights.Bytes;
@@ -47,7 +47,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
 
     public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output)
     {
-        if (x.Count == 0 || output.Count == 0 || !(_everything || Choice.Product(_precision, x.Count / weight.Shape[1], weight.Shape[1], weight.Shape[0])))
+        if (x.Count == 0 || output.Count == 0)
         {
             Inner.Linear(x, weight, bias, activation, output);
             return;
@@ -75,7 +75,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
 
     public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
     {
-        bool taken = x.IsContiguous && output.IsContiguous && x.Count > 0 && output.Count > 0 && (_everything || Choice.Convolution(_precision, weight.Shape, geometry, output.Shape));
+        bool taken = x.IsContiguous && output.IsContiguous && x.Count > 0 && output.Count > 0;
         if (!taken || !TryConvolution(x, weight, bias, geometry, output))
             Inner.Conv2d(x, weight, bias, geometry, output);
     }
@@ -106,7 +106,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
                 return false;
             nint memory = _weights.Find(weight, operation.Weights);
             bool roomless = memory == 0 && !_weights.HasRoom(Native.SizeOf(operation.Weights));
-            if (roomless && !_everything && from.Count < Choice.FewestRows)
+            if (!_everything && Choice.Product(from.Count, kept: !roomless))
                 return false;
             using var source = Convert(from.At(0), from.Count, from.Columns, Spacing(from));
             using var offsets = Widen(bias);
