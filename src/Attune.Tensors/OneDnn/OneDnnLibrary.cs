@@ -19,9 +19,9 @@ internal sealed unsafe class OneDnnLibrary
     private const int IsaAvx512BFloat16 = 0xE7;
 
     /// <summary>
-    /// OpenMP's threads wait awake for the next product only for some tens of microseconds, as <see cref="Workers"/> do: by default they would take a processor from managed kernels for milliseconds.
+    /// OpenMP's threads wait awake for the next product only for about as long as <see cref="Workers"/> do: by default they would take a processor from managed kernels for milliseconds.
     /// </summary>
-    private const string SpinCount = "2000";
+    private const string SpinCount = "10000";
 
     private static readonly Lazy<(OneDnnLibrary? Library, string Problem)> Instance = new(Load);
 
