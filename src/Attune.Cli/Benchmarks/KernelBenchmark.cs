@@ -301,7 +301,7 @@ internal static unsafe class KernelBenchmark
         private Weight Vector(int channels)
         {
             if (!_vectors.TryGetValue(channels, out var weight))
-                _vectors[channels] = weight = new Weight("w", Row(channels).Reshape(channels));
+                _vectors[channels] = weight = new Weight("w", TensorScope.Detach(Row(channels).Reshape(channels)));
             return weight;
         }
 

@@ -20,7 +20,7 @@ internal static class Timing
     /// <param name="Taken">How many there were.</param>
     public readonly record struct Result(double Seconds, int Counted, int Taken);
 
-    /// <summary>Runs each action once to warm up, then all of them in turn until each has enough samples that count.</summary>
+    /// <summary>Runs each action to warm up, then all of them in turn until each has enough samples that count.</summary>
     /// <param name="actions">What is compared.</param>
     /// <param name="rounds">How many samples of each should count.</param>
     public static Result[] Interleave(IReadOnlyList<Action> actions, int rounds)
@@ -28,7 +28,7 @@ internal static class Timing
         int[] repeats = new int[actions.Count];
         for (int i = 0; i < repeats.Length; i++)
         {
-            actions[i]();
+            WarmUp(actions[i]);
             repeats[i] = (int)Math.Clamp(ShortestSample / Time(actions[i], 1), 1, 1000);
         }
         var samples = actions.Select(_ => new List<(double Seconds, double Probe)>()).ToArray();
@@ -57,6 +57,14 @@ internal static class Timing
 
     /// <summary>The median of values in ascending order.</summary>
     public static double Median(double[] sorted) => sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
+
+    /// <summary>The runtime compiles a method for speed once it has been called some thirty times, and a tenth of a second after it last compiled anything quickly.</summary>
+    private static void WarmUp(Action action)
+    {
+        long start = Stopwatch.GetTimestamp();
+        for (int calls = 0; calls < 2 || Stopwatch.GetElapsedTime(start).TotalSeconds < 0.25; calls++)
+            action();
+    }
 
     private static double Time(Action action, int repeats)
     {
