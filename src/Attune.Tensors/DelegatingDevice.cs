@@ -11,12 +11,18 @@ internal abstract class DelegatingDevice(Device inner) : Device
 
     public override string Description => inner.Description;
 
+    public override ConvolutionOptions Convolution => inner.Convolution;
+
     /// <summary>The device that computes.</summary>
     protected Device Inner => inner;
 
     public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output) => inner.Linear(x, weight, bias, activation, output);
 
     public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) => inner.Conv2d(x, weight, bias, geometry, output);
+
+    public override void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output) => inner.AddLinear(residual, x, weight, bias, output);
+
+    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) => inner.AddConv2d(residual, x, weight, bias, geometry, output);
 
     public override void Attention(in AttentionArguments arguments) => inner.Attention(in arguments);
 

@@ -154,6 +154,16 @@ public class OneDnnTests
         var (x, y, expected) = (Part(inputs), Part(outputs), Part(outputs));
         x.Linear(stored.Weight, bias?.Weight, activation, y);
         Device.Managed.Linear(x, stored.Weight, bias?.Weight, activation, expected);
+        if (activation == Activation.None)
+        {
+            // The output may be the residual, or not.
+            var residual = Part(outputs);
+            Device.Managed.AddLinear(residual, x, stored.Weight, bias?.Weight, expected);
+            bool inPlace = random.Next(2) == 0;
+            if (inPlace)
+                residual.CopyTo(y);
+            (inPlace ? y : residual).AddLinear(x, stored.Weight, bias?.Weight, y);
+        }
         Compare(expected, y, tolerance, $"[{rows}, {inputs}] x {type} [{outputs}, {inputs}], {activation}, pad {pad}, outer {outer}");
     }
 
@@ -168,6 +178,10 @@ public class OneDnnTests
         var expected = Tensor.Empty(y.Shape);
         Device.Managed.Conv2d(x, stored.Weight, bias?.Weight, geometry, expected);
         Compare(expected, y, tolerance, $"{x.Shape} {type} {stored.Weight.Shape} {geometry} pad {pad}");
+
+        var residual = Noise(y.Shape, device, random);
+        Device.Managed.AddConv2d(residual, x, stored.Weight, bias?.Weight, geometry, expected);
+        Compare(expected, residual.AddConv2d(x, stored.Weight, bias?.Weight, geometry, random.Next(2) == 0 ? residual : y), tolerance, $"residual + {x.Shape} {type} {stored.Weight.Shape} {geometry} pad {pad}");
     }
 
     private static void Compare(Tensor expected, Tensor actual, double tolerance, string what)

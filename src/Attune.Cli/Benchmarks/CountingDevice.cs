@@ -33,6 +33,20 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
         Count(ConvolutionName(weight, geometry), start, 2.0 * output.Count * weight.Shape[1] * weight.Shape[2] * weight.Shape[3], Bytes(x, output) + Bytes(weight));
     }
 
+    public override void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output)
+    {
+        long start = Stopwatch.GetTimestamp();
+        Inner.AddLinear(residual, x, weight, bias, output);
+        Count("linear", start, 2.0 * x.Count * weight.Shape[0], Bytes(x, output, residual) + Bytes(weight));
+    }
+
+    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    {
+        long start = Stopwatch.GetTimestamp();
+        Inner.AddConv2d(residual, x, weight, bias, geometry, output);
+        Count(ConvolutionName(weight, geometry), start, 2.0 * output.Count * weight.Shape[1] * weight.Shape[2] * weight.Shape[3], Bytes(x, output, residual) + Bytes(weight));
+    }
+
     public override void Attention(in AttentionArguments arguments)
     {
         long start = Stopwatch.GetTimestamp();

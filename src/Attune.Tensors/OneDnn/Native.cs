@@ -128,6 +128,9 @@ internal static unsafe partial class Native
     [LibraryImport(Library, EntryPoint = "dnnl_post_ops_destroy")]
     public static partial int PostOperationsDestroy(nint operations);
 
+    [LibraryImport(Library, EntryPoint = "dnnl_post_ops_append_sum")]
+    public static partial int AppendSum(nint operations, float scale);
+
     [LibraryImport(Library, EntryPoint = "dnnl_post_ops_append_eltwise")]
     public static partial int AppendElementwise(nint operations, float scale, int algorithm, float alpha, float beta);
 

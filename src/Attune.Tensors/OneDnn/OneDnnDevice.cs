@@ -47,37 +47,33 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
 
     public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output)
     {
-        if (x.Count == 0 || output.Count == 0)
-        {
+        if (!TryLinear(x, weight, bias, activation, output, add: false))
             Inner.Linear(x, weight, bias, activation, output);
-            return;
-        }
-        var (from, to) = (Rows.Of(x), Rows.Of(output));
-        if (from.Even && to.Even && from.Stride >= from.Columns && to.Stride >= to.Columns)
-        {
-            if (!TryProduct(from, weight, bias, activation, to))
-                Inner.Linear(x, weight, bias, activation, output);
-        }
-        else if (x.Shape.Rank > 2)
-        {
-            for (int i = 0; i < x.Shape[0]; i++)
-            {
-                using var part = x.Slice(0, i, 1);
-                using var result = output.Slice(0, i, 1);
-                Linear(part, weight, bias, activation, result);
-            }
-        }
-        else
-        {
-            Inner.Linear(x, weight, bias, activation, output);
-        }
+    }
+
+    public override void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output)
+    {
+        Place(residual, output);
+        if (!TryLinear(x, weight, bias, Activation.None, output, add: true))
+            Inner.AddLinear(output, x, weight, bias, output);
     }
 
     public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
     {
-        bool taken = x.IsContiguous && output.IsContiguous && x.Count > 0 && output.Count > 0;
-        if (!taken || !TryConvolution(x, weight, bias, geometry, output))
+        if (!Suits(x, weight, geometry, output) || !TryConvolution(x, weight, bias, geometry, output, add: false))
             Inner.Conv2d(x, weight, bias, geometry, output);
+    }
+
+    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    {
+        if (!Suits(x, weight, geometry, output))
+        {
+            Inner.AddConv2d(residual, x, weight, bias, geometry, output);
+            return;
+        }
+        Place(residual, output);
+        if (!TryConvolution(x, weight, bias, geometry, output, add: true))
+            Inner.AddConv2d(output, x, weight, bias, geometry, output);
     }
 
     /// <summary>Frees primitives and reordered weights. The device must not be in use.</summary>
@@ -92,7 +88,44 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
         }
     }
 
-    private bool TryProduct(Rows from, Weight weight, Weight? bias, Activation activation, Rows to)
+    /// <summary>The library adds to what the output holds.</summary>
+    private void Place(Tensor residual, Tensor output)
+    {
+        if (residual.Pointer != output.Pointer)
+            Inner.Copy(residual, output);
+    }
+
+    /// <summary>Version 2.6 adds wrongly where a window lies in the padding as a whole, which no model has.</summary>
+    private bool Suits(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output) =>
+        x.IsContiguous && output.IsContiguous && x.Count > 0 && output.Count > 0
+        && Math.Max(geometry.Top, geometry.Bottom) < weight.Shape[2] && Math.Max(geometry.Left, geometry.Right) < weight.Shape[3]
+        && (_everything || !Choice.Convolution(weight.Shape, geometry, output.Shape, Inner.Convolution));
+
+    /// <summary>False when nothing was computed.</summary>
+    private bool TryLinear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output, bool add)
+    {
+        if (x.Count == 0 || output.Count == 0)
+            return false;
+        var (from, to) = (Rows.Of(x), Rows.Of(output));
+        if (from.Even && to.Even && from.Stride >= from.Columns && to.Stride >= to.Columns)
+            return TryProduct(from, weight, bias, activation, to, add);
+        if (x.Shape.Rank <= 2)
+            return false;
+        for (int i = 0; i < x.Shape[0]; i++)
+        {
+            using var part = x.Slice(0, i, 1);
+            using var result = output.Slice(0, i, 1);
+            if (TryLinear(part, weight, bias, activation, result, add))
+                continue;
+            if (add)
+                Inner.AddLinear(result, part, weight, bias, result);
+            else
+                Inner.Linear(part, weight, bias, activation, result);
+        }
+        return true;
+    }
+
+    private bool TryProduct(Rows from, Weight weight, Weight? bias, Activation activation, Rows to, bool add)
     {
         int inputs = weight.Shape[1];
         int outputs = weight.Shape[0];
@@ -100,8 +133,8 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
         {
             _library.UseThreads(Workers.MaxThreads);
             long stride = Type == Native.Float32 ? Spacing(from) : inputs;
-            var key = new Key(weight.Shape, [], [], default, from.Count, stride, Spacing(to), bias != null, activation, Blocked: true, Workers.MaxThreads);
-            var operation = Find(key, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: true, k.Bias, k.Activation));
+            var key = new Key(weight.Shape, [], [], default, from.Count, stride, Spacing(to), bias != null, activation, add, Blocked: true, Workers.MaxThreads);
+            var operation = Find(key, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: true, k.Bias, k.Activation, k.Add));
             if (operation == null)
                 return false;
             nint memory = _weights.Find(weight, operation.Weights);
@@ -110,7 +143,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
                 return false;
             using var source = Convert(from.At(0), from.Count, from.Columns, Spacing(from));
             using var offsets = Widen(bias);
-            if (roomless && weight.Type == WeightType && Find(key with { Blocked = false }, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: false, k.Bias, k.Activation)) is { } plain)
+            if (roomless && weight.Type == WeightType && Find(key with { Blocked = false }, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: false, k.Bias, k.Activation, k.Add)) is { } plain)
             {
                 // No room for a copy in the library's order: it reads the weight where it lies, and reorders what it needs for each block.
                 memory = Operation.Memory(_library, plain.Weights, weight.Pointer);
@@ -129,13 +162,13 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
         }
     }
 
-    private bool TryConvolution(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    private bool TryConvolution(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, bool add)
     {
         lock (_gate)
         {
             _library.UseThreads(Workers.MaxThreads);
-            var key = new Key(weight.Shape, x.Shape, output.Shape, geometry, 0, 0, 0, bias != null, Activation.None, Blocked: true, Workers.MaxThreads);
-            var operation = Find(key, k => Operation.Convolution(_library, k.Input, k.Weight, k.Output, k.Geometry, Type, k.Bias));
+            var key = new Key(weight.Shape, x.Shape, output.Shape, geometry, 0, 0, 0, bias != null, Activation.None, add, Blocked: true, Workers.MaxThreads);
+            var operation = Find(key, k => Operation.Convolution(_library, k.Input, k.Weight, k.Output, k.Geometry, Type, k.Bias, k.Add));
             if (operation == null)
                 return false;
             using var source = Convert(x.Pointer, x.Count / x.Shape[3], x.Shape[3], x.Shape[3]);
@@ -203,7 +236,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
             return new Borrowed(rows, 0);
         int threads = count * columns < SerialConversion ? 1 : Workers.MaxThreads;
         _library.UseThreads(threads);
-        var key = new Key([columns], [], [], default, count, stride, columns, false, Activation.None, Blocked: false, threads);
+        var key = new Key([columns], [], [], default, count, stride, columns, false, Activation.None, Add: false, Blocked: false, threads);
         var reorder = Find(key, k =>
         {
             byte* from = stackalloc byte[Native.MemoryDescriptorBytes];
@@ -241,7 +274,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
 
     /// <summary>What an operation depends on.</summary>
     private readonly record struct Key(
-        Shape Weight, Shape Input, Shape Output, Conv2dGeometry Geometry, long Rows, long SourceStride, long DestinationStride, bool Bias, Activation Activation, bool Blocked, int Threads);
+        Shape Weight, Shape Input, Shape Output, Conv2dGeometry Geometry, long Rows, long SourceStride, long DestinationStride, bool Bias, Activation Activation, bool Add, bool Blocked, int Threads);
 
     /// <summary>Memory from the pool for the length of a call, or memory of someone else.</summary>
     private readonly ref struct Borrowed(void* pointer, nuint rented)

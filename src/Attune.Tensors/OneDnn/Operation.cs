@@ -62,9 +62,10 @@ internal sealed unsafe class Operation : IDisposable
     /// <param name="blocked">Whether the library may choose how the weights lie; else they are [outputs, inputs], row-major.</param>
     /// <param name="bias">Whether there is a bias, float32.</param>
     /// <param name="activation">Applied to each element of the result.</param>
+    /// <param name="add">Whether the result is added to what the destination holds, instead of replacing it.</param>
     /// <returns>Null when the library has no implementation.</returns>
     public static Operation? Product(
-        OneDnnLibrary library, long rows, int inputs, int outputs, int type, long sourceStride, long destinationStride, bool blocked, bool bias, Activation activation)
+        OneDnnLibrary library, long rows, int inputs, int outputs, int type, long sourceStride, long destinationStride, bool blocked, bool bias, Activation activation, bool add = false)
     {
         byte* room = stackalloc byte[4 * Native.MemoryDescriptorBytes];
         byte* source = room;
@@ -78,11 +79,11 @@ internal sealed unsafe class Operation : IDisposable
             Describe(offsets, Native.Float32, [1, outputs], [outputs, 1]);
         byte* operation = stackalloc byte[Native.OperationDescriptorBytes];
         OneDnnLibrary.Check(Native.DescribeProduct(operation, source, weights, bias ? offsets : null, destination), "the description of a product");
-        return Create(library, operation, activation);
+        return Create(library, operation, activation, add);
     }
 
     /// <summary>A convolution of images with channels last; the library chooses how the weights lie. Direct, not Winograd.</summary>
-    public static Operation? Convolution(OneDnnLibrary library, Shape input, Shape weight, Shape output, Conv2dGeometry geometry, int type, bool bias)
+    public static Operation? Convolution(OneDnnLibrary library, Shape input, Shape weight, Shape output, Conv2dGeometry geometry, int type, bool bias, bool add = false)
     {
         byte* room = stackalloc byte[4 * Native.MemoryDescriptorBytes];
         byte* source = room;
@@ -106,13 +107,13 @@ internal sealed unsafe class Operation : IDisposable
         // The library refuses geometries that it finds strange, as windows that do not reach the image's end by more than a stride.
         if (Native.DescribeConvolution(operation, Native.ForwardInference, Native.ConvolutionDirect, source, weights, bias ? offsets : null, destination, strides, before, after) != 0)
             return null;
-        return Create(library, operation, Activation.None);
+        return Create(library, operation, Activation.None, add);
     }
 
     /// <summary>Copies elements into another type or order.</summary>
     public static Operation Reorder(OneDnnLibrary library, byte* from, byte* to)
     {
-        nint attributes = Attributes(Activation.None);
+        nint attributes = Attributes(Activation.None, add: false);
         nint description;
         int status = Native.ReorderDescriptionCreate(&description, from, library.Engine, to, library.Engine, attributes);
         _ = Native.AttributesDestroy(attributes);
@@ -185,36 +186,41 @@ internal sealed unsafe class Operation : IDisposable
         Describe(descriptor, type, [shape[0], shape[3], shape[1], shape[2]], [shape[1] * line, 1, line, shape[3]]);
     }
 
-    private static Operation? Create(OneDnnLibrary library, byte* operation, Activation activation)
+    private static Operation? Create(OneDnnLibrary library, byte* operation, Activation activation, bool add)
     {
-        nint attributes = Attributes(activation);
+        nint attributes = Attributes(activation, add);
         nint description;
         int status = Native.PrimitiveDescriptionCreate(&description, operation, attributes, library.Engine, 0);
         _ = Native.AttributesDestroy(attributes);
         return status == 0 ? new Operation(library, description) : null;
     }
 
-    private static nint Attributes(Activation activation)
+    private static nint Attributes(Activation activation, bool add)
     {
         nint attributes;
         OneDnnLibrary.Check(Native.AttributesCreate(&attributes), "attributes");
         OneDnnLibrary.Check(Native.SetScratchpadMode(attributes, Native.ScratchpadUser), "attributes");
-        if (activation == Activation.None)
+        if (activation == Activation.None && !add)
             return attributes;
-        var (algorithm, alpha) = activation switch
-        {
-            Activation.Silu => (Native.Swish, 1f),
-            Activation.Gelu => (Native.GeluErf, 0f),
-            Activation.GeluTanh => (Native.GeluTanh, 0f),
-            Activation.QuickGelu => (Native.Swish, 1.702f),
-            Activation.Relu => (Native.Relu, 0f),
-            Activation.Tanh => (Native.Tanh, 0f),
-            Activation.Sigmoid => (Native.Logistic, 0f),
-            _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, "An unknown activation."),
-        };
         nint operations;
         OneDnnLibrary.Check(Native.PostOperationsCreate(&operations), "attributes");
-        OneDnnLibrary.Check(Native.AppendElementwise(operations, 1, algorithm, alpha, 0), "attributes");
+        if (add)
+            OneDnnLibrary.Check(Native.AppendSum(operations, 1), "attributes");
+        if (activation != Activation.None)
+        {
+            var (algorithm, alpha) = activation switch
+            {
+                Activation.Silu => (Native.Swish, 1f),
+                Activation.Gelu => (Native.GeluErf, 0f),
+                Activation.GeluTanh => (Native.GeluTanh, 0f),
+                Activation.QuickGelu => (Native.Swish, 1.702f),
+                Activation.Relu => (Native.Relu, 0f),
+                Activation.Tanh => (Native.Tanh, 0f),
+                Activation.Sigmoid => (Native.Logistic, 0f),
+                _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, "An unknown activation."),
+            };
+            OneDnnLibrary.Check(Native.AppendElementwise(operations, 1, algorithm, alpha, 0), "attributes");
+        }
         OneDnnLibrary.Check(Native.SetPostOperations(attributes, operations), "attributes");
         _ = Native.PostOperationsDestroy(operations);
         return attributes;
