@@ -44,7 +44,7 @@ public class OneDnnTests
         }
     }
 
-    /// <summary>Two factors rounded to 8 bits: errors of 2^-9 at most each, which add up at random. What 4 standard deviations of their sum are is the bound.</summary>
+    /// <summary>Two factors rounded to 8 bits each: a root mean square of 0.24 %, whose largest of some thousand values stays below 1 % of the largest output.</summary>
     [Fact]
     public void Bfloat16_deviates_as_much_as_is_stated()
     {
