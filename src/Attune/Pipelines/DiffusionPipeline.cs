@@ -61,6 +61,7 @@ public abstract class DiffusionPipeline : IDisposable
     /// <param name="path">The folder that holds model_index.json, or a single file of Stable Diffusion 1.x, 2.x or XL with the names of the original code.</param>
     /// <param name="options">LoRA files and other changes; null for the model as it is.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed or does not fit the model, or the pipeline's class is not supported.</exception>
+    /// <exception cref="ArgumentException">An option for single files is given with a folder.</exception>
     public static DiffusionPipeline Load(string path, LoadOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -226,11 +227,6 @@ public abstract class DiffusionPipeline : IDisposable
 
     private void Check(GenerationRequest request)
     {
-        foreach (var (name, value) in new[] { ("Width", request.Width), ("Height", request.Height) })
-        {
-            if (value is { } size && (size <= 0 || size % SizeMultiple != 0))
-                throw new ArgumentException($"{name} is {size} pixels, expected a positive multiple of {SizeMultiple}.", nameof(request));
-        }
         foreach (var (name, value) in new[] { ("Steps", request.Steps), ("Count", request.Count), ("MaxSequenceLength", request.MaxSequenceLength), ("NegativeMaxSequenceLength", request.NegativeMaxSequenceLength) })
         {
             if (value is <= 0)
@@ -268,6 +264,12 @@ public abstract class DiffusionPipeline : IDisposable
             throw new ArgumentException($"Steps is {steps}, but there are {timesteps.Count} Timesteps.", nameof(request));
         if (request.ClipSkip < 0)
             throw new ArgumentException($"ClipSkip is {request.ClipSkip}, expected 0 or more.", nameof(request));
+        var resolved = Resolve(request);
+        foreach (var (name, value) in new[] { ("Width", resolved.Width), ("Height", resolved.Height) })
+        {
+            if (value is { } size && (size <= 0 || size % SizeMultiple != 0))
+                throw new ArgumentException($"{name} is {size} pixels, expected a positive multiple of {SizeMultiple}.", nameof(request));
+        }
     }
 
     /// <summary>The largest size that fits into an image.</summary>

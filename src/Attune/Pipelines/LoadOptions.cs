@@ -45,10 +45,15 @@ public sealed record LoadOptions
 
     /// <summary>A diffusers folder, or a single file.</summary>
     /// <exception cref="CheckpointException">It is neither, or malformed.</exception>
+    /// <exception cref="ArgumentException">An option for single files is given with a folder.</exception>
     internal ModelSource Open(string path)
     {
         if (Directory.Exists(path))
+        {
+            if ((ConfigFolder != null ? nameof(ConfigFolder) : PredictionType != null ? nameof(PredictionType) : null) is { } option)
+                throw new ArgumentException($"{option} is for a model in a single file; '{path}' is a folder, which has configurations of its own.");
             return Apply(new ModelFolder(path));
+        }
         return File.Exists(path) ? Apply(new SingleFileSource(path, new SingleFileSettings(ConfigFolder, PredictionType))) : throw new CheckpointException($"The folder or file '{path}' does not exist.");
     }
 

@@ -130,6 +130,10 @@ public class StableDiffusionPipelineTests
         var starts = await First(pipeline, request with { Count = 2, Strength = 0.5f }, step => step.StartLatents.ToArray());
         Assert.NotEqual(starts[..(starts.Length / 2)], starts[(starts.Length / 2)..]);
 
+        // The size of a tensor counts as one that is asked for.
+        using var odd = Tensor.Zeros([1, 64, 60, 3]);
+        Assert.Contains("Width is 60", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { InitialImage = null, InitialImageTensor = odd }))).Message, StringComparison.Ordinal);
+
         // 0.7f and 0.9f are a little less than 0.7 and 0.9, of which ten steps are seven and nine.
         foreach (var (strength, steps) in new[] { (0.7f, 7), (0.9f, 9), (0.35f, 3) })
             Assert.Equal(steps, await First(pipeline, request with { Strength = strength, Scheduler = SchedulerChoice.Change("DDIMScheduler") }, step => step.Count));

@@ -165,6 +165,14 @@ public class SingleFileTests
         Assert.Equal("trailing", source.Scheduler.String("timestep_spacing", ""));
     }
 
+    [Fact]
+    public void Options_for_single_files_are_refused_for_folders()
+    {
+        string golden = Repository.Golden("checkpoints", "sd15");
+        foreach (var (name, options) in new[] { ("ConfigFolder", new LoadOptions { ConfigFolder = golden }), ("PredictionType", new LoadOptions { PredictionType = "epsilon" }) })
+            Assert.StartsWith($"{name} is for a model in a single file", Assert.Throws<ArgumentException>(() => DiffusionPipeline.Load(golden, options)).Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("sd15")]
     [InlineData("sd21")]
@@ -229,7 +237,7 @@ public class SingleFileTests
         var request = new GenerationRequest { Prompt = "a panda", Width = 64, Height = 64, Steps = 2, Seed = 5 };
         async Task<byte[]> Generate(string path, bool merge, params LoraWeights[] loras)
         {
-            using var pipeline = DiffusionPipeline.Load(path, new LoadOptions { ConfigFolder = golden, Loras = loras, MergeLora = merge });
+            using var pipeline = DiffusionPipeline.Load(path, new LoadOptions { ConfigFolder = path == golden ? null : golden, Loras = loras, MergeLora = merge });
             return (await pipeline.GenerateAsync(request, cancellation: TestContext.Current.CancellationToken))[0].Pixels.ToArray();
         }
 
