@@ -190,7 +190,7 @@ internal static unsafe class KernelBenchmark
         /// <summary>The ratios that are worth a mean: each of ours to each library that computes with the same precision.</summary>
         private static IEnumerable<(string Who, string Peer)> Pairs(List<Row> rows)
         {
-            var pairs = new[] { ("managed", "OpenBLAS"), ("managed", "oneDNN"), ("device bf16", "oneDNN bf16") };
+            var pairs = new[] { ("managed", "OpenBLAS"), ("managed", "oneDNN"), ("winograd4", "oneDNN winograd"), ("device bf16", "oneDNN bf16") };
             return pairs.Where(pair => rows.Any(row => !double.IsNaN(row.Rate(pair.Item1) / row.Rate(pair.Item2))));
         }
 
@@ -236,8 +236,31 @@ internal static unsafe class KernelBenchmark
             var methods = new List<(string, Action)> { ("managed", () => Device.Managed.Conv2d(x, weight, null, geometry, y)) };
             using var peers = new Peers(_oneDnn, methods);
             peers.Add(type => Operation.Convolution(_oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, type, bias: false), x, y, device => device.Conv2d(x, weight, null, geometry, y));
+            if (kernel == 3 && stride == 1)
+            {
+                // Each algorithm forced, whatever Auto takes.
+                foreach (var algorithm in new[] { ConvolutionAlgorithm.Direct, ConvolutionAlgorithm.Winograd2, ConvolutionAlgorithm.Winograd4 })
+                    methods.Add((algorithm.ToString().ToLowerInvariant(), () => Forced(algorithm, () => Device.Managed.Conv2d(x, weight, null, geometry, y))));
+                if (inputs % 16 == 0 && outputs % 16 == 0)
+                    peers.AddBare("oneDNN winograd", () => Operation.Convolution(_oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, Native.Float32, bias: false, winograd: true), x, y);
+            }
             string strided = stride == 1 ? "" : FormattableString.Invariant($"/{stride}");
             return Measure(FormattableString.Invariant($"convolution {kernel}x{kernel}{strided} {inputs}>{outputs}@{side} {where}"), 2e-9 * y.Count * inputs * kernel * kernel, "GFLOP/s", null, methods);
+        }
+
+        private static void Forced(ConvolutionAlgorithm algorithm, Action run)
+        {
+            var options = Device.Managed.Convolution;
+            var before = options.Algorithm;
+            options.Algorithm = algorithm;
+            try
+            {
+                run();
+            }
+            finally
+            {
+                options.Algorithm = before;
+            }
         }
 
         private Row Attention(int batch, int heads, int queries, int keys, int channels, string where)
@@ -335,19 +358,7 @@ internal static unsafe class KernelBenchmark
             library.UseThreads(Workers.MaxThreads);
             foreach (var (name, type) in new[] { ("oneDNN", Native.Float32), ("oneDNN bf16", Native.BFloat16) })
             {
-                if (make(type) is not { } operation)
-                    continue;
-                // About 0.01, as a float32 and as two bfloat16.
-                float small = BitConverter.Int32BitsToSingle(0x3C233C23);
-                var weights = Tensor.Full([checked((int)(Native.SizeOf(operation.Weights) / sizeof(float) + 1))], small);
-                var source = Tensor.Full(x.Shape, small);
-                nint memory = Operation.Memory(library, operation.Weights, weights.Pointer);
-                methods.Add((name, () => operation.Run(source.Pointer, memory, null, y.Pointer)));
-                _free.Add(() =>
-                {
-                    _ = Native.MemoryDestroy(memory);
-                    operation.Dispose();
-                });
+                AddBare(name, () => make(type), x, y);
             }
             foreach (var (name, precision) in new[] { ("device f32", Precision.Float32), ("device bf16", Precision.BFloat16) })
             {
@@ -355,6 +366,24 @@ internal static unsafe class KernelBenchmark
                 methods.Add((name, () => run(device)));
                 _free.Add(device.Dispose);
             }
+        }
+
+        /// <summary>One bare call, where the library does it.</summary>
+        public void AddBare(string name, Func<Operation?> make, Tensor x, Tensor y)
+        {
+            if (library == null || make() is not { } operation)
+                return;
+            // About 0.01, as a float32 and as two bfloat16.
+            float small = BitConverter.Int32BitsToSingle(0x3C233C23);
+            var weights = Tensor.Full([checked((int)(Native.SizeOf(operation.Weights) / sizeof(float) + 1))], small);
+            var source = Tensor.Full(x.Shape, small);
+            nint memory = Operation.Memory(library, operation.Weights, weights.Pointer);
+            methods.Add((name, () => operation.Run(source.Pointer, memory, null, y.Pointer)));
+            _free.Add(() =>
+            {
+                _ = Native.MemoryDestroy(memory);
+                operation.Dispose();
+            });
         }
 
         public void Dispose() => _free.ForEach(free => free());

@@ -22,6 +22,7 @@ internal static unsafe partial class Native
     public const int ScratchpadUser = 1;
     public const int ForwardInference = 96;
     public const int ConvolutionDirect = 1;
+    public const int ConvolutionWinograd = 2;
 
     public const int TagAny = 1;
     public const int TagVector = 2;

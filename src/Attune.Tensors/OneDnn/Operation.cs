@@ -82,16 +82,20 @@ internal sealed unsafe class Operation : IDisposable
         return Create(library, operation, activation, add);
     }
 
-    /// <summary>A convolution of images with channels last; the library chooses how the weights lie. Direct, not Winograd.</summary>
-    public static Operation? Convolution(OneDnnLibrary library, Shape input, Shape weight, Shape output, Conv2dGeometry geometry, int type, bool bias, bool add = false)
+    /// <summary>
+    /// A convolution of images with channels last; the library chooses how the weights lie. Direct, unless its Winograd algorithm is asked for as a peer in benchmarks: that wants images in blocks of 16
+    /// channels, of which the channels must then be multiples.
+    /// </summary>
+    /// <returns>Null where the library does not do it.</returns>
+    public static Operation? Convolution(OneDnnLibrary library, Shape input, Shape weight, Shape output, Conv2dGeometry geometry, int type, bool bias, bool add = false, bool winograd = false)
     {
         byte* room = stackalloc byte[4 * Native.MemoryDescriptorBytes];
         byte* source = room;
         byte* weights = room + Native.MemoryDescriptorBytes;
         byte* offsets = room + 2 * Native.MemoryDescriptorBytes;
         byte* destination = room + 3 * Native.MemoryDescriptorBytes;
-        DescribeImages(source, type, input);
-        DescribeImages(destination, Native.Float32, output);
+        DescribeImages(source, type, input, winograd);
+        DescribeImages(destination, Native.Float32, output, winograd);
         Describe(weights, type, [weight[0], weight[1], weight[2], weight[3]], []);
         if (bias)
             Describe(offsets, Native.Float32, [weight[0]], [1]);
@@ -105,7 +109,7 @@ internal sealed unsafe class Operation : IDisposable
             (output[2] - 1) * geometry.Stride + weight[3] - input[2] - geometry.Left,
         };
         // The library refuses geometries that it finds strange, as windows that do not reach the image's end by more than a stride.
-        if (Native.DescribeConvolution(operation, Native.ForwardInference, Native.ConvolutionDirect, source, weights, bias ? offsets : null, destination, strides, before, after) != 0)
+        if (Native.DescribeConvolution(operation, Native.ForwardInference, winograd ? Native.ConvolutionWinograd : Native.ConvolutionDirect, source, weights, bias ? offsets : null, destination, strides, before, after) != 0)
             return null;
         return Create(library, operation, Activation.None, add);
     }
@@ -180,10 +184,10 @@ internal sealed unsafe class Operation : IDisposable
         _ = Native.PrimitiveDescriptionDestroy(_description);
     }
 
-    private static void DescribeImages(byte* descriptor, int type, Shape shape)
+    private static void DescribeImages(byte* descriptor, int type, Shape shape, bool anyOrder)
     {
         long line = (long)shape[2] * shape[3];
-        Describe(descriptor, type, [shape[0], shape[3], shape[1], shape[2]], [shape[1] * line, 1, line, shape[3]]);
+        Describe(descriptor, type, [shape[0], shape[3], shape[1], shape[2]], anyOrder ? [] : [shape[1] * line, 1, line, shape[3]]);
     }
 
     private static Operation? Create(OneDnnLibrary library, byte* operation, Activation activation, bool add)
