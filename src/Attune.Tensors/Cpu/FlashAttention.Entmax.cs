@@ -1,145 +1,140 @@
-using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Cpu;
 
-/// <summary>Attention with alpha-entmax weights, which need all logits of a row at once: a tile of queries against every key, and with the same logits softmax too.</summary>
+/// <summary>Attention with alpha-entmax weights, which need all logits of a query at once: a tile of queries against every key, and with the same logits softmax too.</summary>
 internal unsafe partial struct FlashAttention
 {
     public static void RunEntmax(in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support)
     {
-        var (query, key, value, scale, output, logSumExp, mask) = arguments;
-        int keys = key.Shape[1];
-        ForQueryBlocks(query, key, value, (item, head, first, width, packedKeys, packedValues) =>
-            AttendEntmax(query, scale, alpha, output, dense, logSumExp, support, mask, item, head, first, keys, width, packedKeys, packedValues));
+        var given = arguments;
+        ForQueryRanges(given, (item, head, first, end, packedKeys, packedValues) => AttendEntmax(given, alpha, dense, support, item, head, first, end, packedKeys, packedValues));
     }
 
-    /// <summary>One block of queries of one head over all keys.</summary>
+    /// <summary>Some queries of one head over all keys.</summary>
     private static void AttendEntmax(
-        Tensor query, float scale, float alpha, Tensor output, Tensor? dense, Tensor? logSumExp, Tensor? support, AttentionMask? mask,
-        int item, int head, int first, int keys, int width, float* packedKeys, float* packedValues)
+        in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support, int item, int head, int first, int end, float* packedKeys, float* packedValues)
     {
+        int channels = arguments.Query.Shape[3];
+        int keys = arguments.Key.Shape[1];
+        int padded = (keys + TileRows - 1) / TileRows * TileRows;
+        using var scratch = new Scratch((nuint)((2L * channels * TileWidth + 2L * padded * TileWidth + padded + Lanes) * sizeof(float)));
+        var room = new EntmaxRoom(
+            scratch.Take<float>((long)channels * TileWidth), scratch.Take<float>((long)channels * TileWidth), scratch.Take<float>((long)padded * TileWidth), scratch.Take<float>((long)padded * TileWidth), scratch.Take<float>(padded + Lanes));
+        for (int at = first; at < end; at += TileWidth)
+        {
+            int rows = Math.Min(TileWidth, end - at);
+            switch ((rows + Lanes - 1) / Lanes)
+            {
+                case 1: AttendEntmax<OneVector>(arguments, alpha, dense, support, item, head, at, rows, packedKeys, packedValues, room); break;
+                case 2: AttendEntmax<TwoVectors>(arguments, alpha, dense, support, item, head, at, rows, packedKeys, packedValues, room); break;
+                default: AttendEntmax<ThreeVectors>(arguments, alpha, dense, support, item, head, at, rows, packedKeys, packedValues, room); break;
+            }
+        }
+    }
+
+    /// <summary>Memory for one tile at a time.</summary>
+    /// <param name="queries">[channels, width].</param>
+    /// <param name="sums">[channels, width].</param>
+    /// <param name="sparse">[keys, width].</param>
+    /// <param name="dense">[keys, width].</param>
+    /// <param name="column">[keys].</param>
+    private readonly struct EntmaxRoom(float* queries, float* sums, float* sparse, float* dense, float* column)
+    {
+        public float* Queries { get; } = queries;
+
+        public float* Sums { get; } = sums;
+
+        public float* Sparse { get; } = sparse;
+
+        public float* Dense { get; } = dense;
+
+        public float* Column { get; } = column;
+    }
+
+    private static void AttendEntmax<TWidth>(
+        in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support, int item, int head, int first, int rows, float* packedKeys, float* packedValues, EntmaxRoom room)
+        where TWidth : IWidth
+    {
+        var (query, key, _, scale, output, logSumExp, mask) = arguments;
+        int width = TWidth.Vectors * Lanes;
         int channels = query.Shape[3];
-        int end = Math.Min(first + QueryBlock, query.Shape[1]);
-        int panels = (keys + TileColumns - 1) / TileColumns;
-        int padded = panels * TileColumns;
-        int blocks = (keys + KeyBlock - 1) / KeyBlock;
-        int weightCount = blocks * TileRows * KeyBlock;
-        void* memory = TensorMemory.Rent((nuint)((TileRows * (channels + width + padded) + 2 * weightCount) * sizeof(float)), out nuint size);
-        float* sparseWeights = (float*)memory;
-        float* denseWeights = sparseWeights + weightCount;
-        float* sums = denseWeights + weightCount;
-        float* logits = sums + TileRows * width;
-        float* queries = logits + TileRows * padded;
-        float* totals = stackalloc float[TileRows];
-        bool softmax = dense != null || logSumExp != null;
-        try
+        int keys = key.Shape[1];
+        float* maxima = stackalloc float[TileWidth];
+        float* totals = stackalloc float[TileWidth];
+        float* factors = stackalloc float[TileWidth];
+        new Span<float>(maxima, width).Fill(float.NegativeInfinity);
+        PackQueries(query, scale, item, head, first, width, room.Queries);
+        for (int i = 0; i < keys; i += TileRows)
+            Scores<TWidth>(packedKeys + (long)i * channels, room.Queries, channels, room.Sparse + (long)i * width, null);
+        if (mask != null)
+            ApplyMask(mask, room.Sparse, width, 1, item, head, first, query.Shape[1], 0, keys, keys);
+        for (int j = 0; j < width; j += Lanes)
         {
-            for (int start = first; start < end; start += TileRows)
-            {
-                int rows = Math.Min(TileRows, end - start);
-                for (int i = 0; i < TileRows; i++)
-                {
-                    float* source = query.Pointer + item * query.Stride(0) + (start + i) * query.Stride(1) + head * query.Stride(2);
-                    for (int c = 0; c < channels; c++)
-                        queries[c * TileRows + i] = i < rows ? source[c] * scale : 0;
-                }
-                for (int panel = 0; panel < panels; panel++)
-                    Scores(queries, packedKeys + (long)panel * TileColumns * channels, channels, logits + panel * TileColumns, padded);
-                for (int i = 0; i < rows; i++)
-                {
-                    float* z = logits + i * padded;
-                    if (mask != null)
-                        ApplyMask(mask, z, item, head, start + i, query.Shape[1], 0, keys, keys);
-                    new Span<float>(z + keys, padded - keys).Fill(float.NegativeInfinity);
-                    float maximum = Centre(z, padded);
-                    bool any = !float.IsNegativeInfinity(maximum);
-                    totals[i] = 0;
-                    int positive = 0;
-                    if (any)
-                    {
-                        if (softmax)
-                            totals[i] = Exponentials(z, padded, denseWeights + i * KeyBlock);
-                        positive = EntmaxRow.Apply(z, padded, alpha);
-                    }
-                    else
-                    {
-                        new Span<float>(z, padded).Clear();
-                        for (int block = 0; block < blocks; block++)
-                            new Span<float>(denseWeights + (block * TileRows + i) * KeyBlock, KeyBlock).Clear();
-                    }
-                    if (logSumExp != null)
-                        logSumExp.Row(item, start + i)[head] = any ? maximum + MathF.Log(totals[i]) : maximum;
-                    if (support != null)
-                        support.Row(item, start + i)[head] = positive;
-                    for (int block = 0; block < blocks; block++)
-                    {
-                        int at = block * KeyBlock;
-                        new ReadOnlySpan<float>(z + at, Math.Min(KeyBlock, padded - at)).CopyTo(new Span<float>(sparseWeights + (block * TileRows + i) * KeyBlock, KeyBlock));
-                    }
-                }
-                Weigh(sparseWeights, packedValues, keys, width, sums);
-                for (int i = 0; i < rows; i++)
-                    new ReadOnlySpan<float>(sums + i * width, channels).CopyTo(Row(output, item, start + i, head, channels));
-                if (dense == null)
-                    continue;
-                Weigh(denseWeights, packedValues, keys, width, sums);
-                for (int i = 0; i < rows; i++)
-                    TensorPrimitives.Multiply(new ReadOnlySpan<float>(sums + i * width, channels), totals[i] > 0 ? 1 / totals[i] : 0, Row(dense, item, start + i, head, channels));
-            }
+            Maximum(room.Sparse + j, keys, width, maxima + j);
+            Split(room.Sparse + j, dense == null && logSumExp == null ? null : room.Dense + j, keys, width, Centre(Vector512.Load(maxima + j)), totals + j);
         }
-        finally
+        EntmaxColumns.Apply(room.Sparse, keys, width, alpha, factors, room.Column);
+        if (support != null)
+            WriteColumn(support, item, head, first, rows, factors);
+        new Span<float>(factors, width).Fill(1);
+        Weighted<TWidth>(packedValues, room.Sparse, keys, channels, factors, room.Sums);
+        Write(output, item, head, first, rows, width, room.Sums, factors);
+        if (dense != null)
         {
-            TensorMemory.Return(memory, size);
+            Weighted<TWidth>(packedValues, room.Dense, keys, channels, factors, room.Sums);
+            Inverse(totals, factors, width);
+            Write(dense, item, head, first, rows, width, room.Sums, factors);
         }
+        if (logSumExp == null)
+            return;
+        for (int j = 0; j < width; j += Lanes)
+        {
+            var total = Vector512.Load(totals + j);
+            Vector512.ConditionalSelect(Vector512.Equals(total, Vector512<float>.Zero), Vector512.Create(float.NegativeInfinity), Vector512.Load(maxima + j) + Vector512.Log(total)).Store(maxima + j);
+        }
+        WriteColumn(logSumExp, item, head, first, rows, maxima);
     }
 
-    private static Span<float> Row(Tensor tensor, int item, int row, int head, int channels) =>
-        new(tensor.Pointer + item * tensor.Stride(0) + row * tensor.Stride(1) + head * tensor.Stride(2), channels);
-
-    /// <summary>Subtracts the row's maximum, unless it is minus infinity, and returns it.</summary>
-    private static float Centre(float* z, int count)
+    /// <summary>Centres 16 columns of logits, and puts their exponentials beside them if wanted.</summary>
+    private static void Split(float* logits, float* weights, int count, int width, Vector512<float> centre, float* totals)
     {
-        var largest = Vector512.Create(float.NegativeInfinity);
-        for (int j = 0; j < count; j += Lanes)
-            largest = Vector512.Max(largest, Vector512.Load(z + j));
-        float maximum = float.NegativeInfinity;
-        for (int lane = 0; lane < Lanes; lane++)
-            maximum = MathF.Max(maximum, largest[lane]);
-        if (float.IsNegativeInfinity(maximum))
-            return maximum;
-        var centre = Vector512.Create(maximum);
-        for (int j = 0; j < count; j += Lanes)
-            (Vector512.Load(z + j) - centre).Store(z + j);
-        return maximum;
+        var unit = Vector512.Create(Exponential.Log2E);
+        var total = Vector512<float>.Zero;
+        for (int i = 0; i < count; i++, logits += width)
+        {
+            var z = Vector512.Load(logits) - centre;
+            z.Store(logits);
+            if (weights == null)
+                continue;
+            var weight = Exponential.PowerOfTwo(z * unit);
+            weight.Store(weights);
+            total += weight;
+            weights += width;
+        }
+        total.Store(totals);
     }
 
-    /// <summary>exp of a centred row, in the order that <see cref="Values"/> reads: blocks of keys, each with all rows of the tile.</summary>
-    /// <returns>Their sum.</returns>
-    private static float Exponentials(float* z, int count, float* weights)
+    private static void Inverse(float* totals, float* factors, int width)
     {
-        var sum = Vector512<float>.Zero;
-        for (int start = 0; start < count; start += KeyBlock, weights += TileRows * KeyBlock)
+        for (int j = 0; j < width; j += Lanes)
         {
-            int size = Math.Min(KeyBlock, count - start);
-            for (int j = 0; j < size; j += Lanes)
-            {
-                var weight = ExpOfNegative(Vector512.Load(z + start + j));
-                weight.Store(weights + j);
-                sum += weight;
-            }
+            var total = Vector512.Load(totals + j);
+            Vector512.ConditionalSelect(Vector512.Equals(total, Vector512<float>.Zero), Vector512<float>.Zero, Vector512<float>.One / total).Store(factors + j);
         }
-        return Vector512.Sum(sum);
     }
 
     /// <summary>A tile's weights times all values.</summary>
-    private static void Weigh(float* weights, float* values, int keys, int width, float* sums)
+    private static void Weighted<TWidth>(float* values, float* weights, int keys, int channels, float* ones, float* sums)
+        where TWidth : IWidth
     {
-        new Span<float>(sums, TileRows * width).Clear();
-        for (int start = 0; start < keys; start += KeyBlock, weights += TileRows * KeyBlock, values += (long)KeyBlock * width)
+        int width = TWidth.Vectors * Lanes;
+        new Span<float>(sums, channels * width).Clear();
+        for (int start = 0; start < keys; start += KeyBlock, weights += KeyBlock * width)
         {
-            for (int c = 0; c < width; c += TileColumns)
-                Values(weights, values + c, width, Math.Min(KeyBlock, keys - start), sums + c, width);
+            int count = Math.Min(KeyBlock, keys - start);
+            for (int c = 0; c < channels; c += TileRows, values += count * TileRows)
+                Values<TWidth>(values, weights, count, ones, sums + c * width);
         }
     }
 }

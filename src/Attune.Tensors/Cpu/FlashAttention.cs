@@ -1,250 +1,381 @@
-using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Cpu;
 
 /// <summary>
-/// Attention without the matrix of weights (Dao et al., arXiv 2205.14135): keys are taken block by block, and each row keeps a running maximum, sum
-/// and output. Keys and values are packed once for each head; a piece of work is a block of queries of one head, so the
-/// results do not depend on the number of threads.
+/// Attention without the matrix of weights (Dao et al., arXiv 2205.14135): keys are taken block by block, and each query keeps a running maximum, sum
+/// and output. Everything is transposed: a tile of 48 queries lies with its queries side by side, logits are [keys, queries] and sums [channels, queries], and is
+/// turned back when it is written. Keys and values are packed once for each head; a piece of work is some tiles of one head, and what a query becomes does not
+/// depend on the others of its tile, so the results do not depend on the number of threads. Logits are kept in units of ln 2, so that weights are powers of two.
 /// </summary>
 internal unsafe partial struct FlashAttention
 {
-    private const int TileRows = 12;
-    private const int QueryBlock = 8 * TileRows;
-    private const int KeyBlock = 256;
     private const int Lanes = 16;
-    private const int TileColumns = 2 * Lanes;
+    private const int TileRows = 8;
+    private const int TileWidth = 3 * Lanes;
+    private const int KeyBlock = 128;
 
-    /// <summary>What is done with a block of queries of one head, given the head's packed keys and values.</summary>
-    private delegate void QueryBlockBody(int item, int head, int first, int width, float* packedKeys, float* packedValues);
+    /// <summary>Queries and sums of a piece of work stay in the second-level cache, beside a block of keys and values.</summary>
+    private const int PieceFloats = 96 << 10;
+
+    /// <summary>What is done with the queries [first, end) of one head, given the head's packed keys and values.</summary>
+    private delegate void QueryRangeBody(int item, int head, int first, int end, float* packedKeys, float* packedValues);
 
     public static void Run(in AttentionArguments arguments)
     {
-        var (query, key, value, scale, output, logSumExp, mask) = arguments;
-        int keys = key.Shape[1];
-        ForQueryBlocks(query, key, value, (item, head, first, width, packedKeys, packedValues) =>
-            Attend(query, scale, output, logSumExp, mask, item, head, first, keys, width, packedKeys, packedValues));
+        var given = arguments;
+        ForQueryRanges(given, (item, head, first, end, packedKeys, packedValues) => Attend(given, item, head, first, end, packedKeys, packedValues));
     }
 
-    private static void ForQueryBlocks(Tensor query, Tensor key, Tensor value, QueryBlockBody body)
+    private static void ForQueryRanges(in AttentionArguments arguments, QueryRangeBody body)
     {
-        var (batch, queries, heads, channels) = (query.Shape[0], query.Shape[1], query.Shape[2], query.Shape[3]);
+        var (key, value) = (arguments.Key, arguments.Value);
+        var shape = arguments.Query.Shape;
+        var (batch, queries, heads, channels) = (shape[0], shape[1], shape[2], shape[3]);
         var (keyBatch, keys, keyHeads) = (key.Shape[0], key.Shape[1], key.Shape[2]);
         if (batch * heads == 0 || queries == 0)
             return;
 
-        int width = (channels + TileColumns - 1) / TileColumns * TileColumns;
         int blocks = (keys + KeyBlock - 1) / KeyBlock;
-        long headKeys = (long)blocks * KeyBlock * channels;
-        long headValues = (long)blocks * KeyBlock * width;
-        void* keyMemory = TensorMemory.Rent((nuint)(Math.Max(headKeys, 1) * keyBatch * keyHeads * sizeof(float)), out nuint keySize);
-        void* valueMemory = TensorMemory.Rent((nuint)(Math.Max(headValues, 1) * keyBatch * keyHeads * sizeof(float)), out nuint valueSize);
-        try
+        long headSize = (long)(keys + TileRows - 1) / TileRows * TileRows * channels;
+        using var scratch = new Scratch((nuint)(2 * headSize * keyBatch * keyHeads * sizeof(float)));
+        float* packedKeys = scratch.Take<float>(headSize * keyBatch * keyHeads);
+        float* packedValues = scratch.Take<float>(headSize * keyBatch * keyHeads);
+        Workers.For(keyBatch * keyHeads * blocks, piece =>
         {
-            nint packedKeys = (nint)keyMemory;
-            nint packedValues = (nint)valueMemory;
-            Workers.For(keyBatch * keyHeads * blocks, piece =>
-            {
-                int head = piece / blocks;
-                int block = piece % blocks;
-                Pack(key, value, head / keyHeads, head % keyHeads, block * KeyBlock, width,
-                    (float*)packedKeys + head * headKeys + (long)block * KeyBlock * channels, (float*)packedValues + head * headValues + (long)block * KeyBlock * width);
-            });
-            int queryBlocks = (queries + QueryBlock - 1) / QueryBlock;
-            Workers.For(batch * heads * queryBlocks, piece =>
-            {
-                int item = piece / queryBlocks / heads;
-                int head = piece / queryBlocks % heads;
-                int keyHead = (keyBatch == 1 ? 0 : item) * keyHeads + head / (heads / keyHeads);
-                body(item, head, piece % queryBlocks * QueryBlock, width, (float*)packedKeys + keyHead * headKeys, (float*)packedValues + keyHead * headValues);
-            });
-        }
-        finally
+            var (head, start) = (piece / blocks, piece % blocks * KeyBlock);
+            long at = head * headSize + (long)start * channels;
+            Pack(key, value, head / keyHeads, head % keyHeads, start, packedKeys + at, packedValues + at);
+        });
+
+        // The number of tiles of a piece depends on the shape alone; not fewer than 16 pieces, if there are as many tiles.
+        int tiles = (queries + TileWidth - 1) / TileWidth;
+        int size = Math.Clamp(PieceFloats / (2 * TileWidth * Math.Max(channels, 1)), 1, 8);
+        size = Math.Max(1, Math.Min(size, (int)((long)tiles * batch * heads / 16)));
+        int pieces = (tiles + size - 1) / size;
+        Workers.For(batch * heads * pieces, piece =>
         {
-            TensorMemory.Return(keyMemory, keySize);
-            TensorMemory.Return(valueMemory, valueSize);
-        }
+            var (item, head) = (piece / pieces / heads, piece / pieces % heads);
+            int first = piece % pieces * size * TileWidth;
+            long at = ((keyBatch == 1 ? 0 : item) * keyHeads + head / (heads / keyHeads)) * headSize;
+            body(item, head, first, Math.Min(first + size * TileWidth, queries), packedKeys + at, packedValues + at);
+        });
     }
 
     /// <summary>
-    /// A block of keys as panels of 32, channel by channel, and of values as rows of a whole number of tiles; what is beyond the last key of a panel or the
-    /// last channel is zero. Panels and rows of values beyond the last key are never read, and stay as they are.
+    /// A block of keys as rows, up to a whole number of tiles with rows of zeros, and of values as panels of 8 channels, [channels / 8, keys of the block, 8].
     /// </summary>
-    private static void Pack(Tensor key, Tensor value, int item, int head, int start, int width, float* keys, float* values)
+    private static void Pack(Tensor key, Tensor value, int item, int head, int start, float* keys, float* values)
     {
         int count = Math.Min(KeyBlock, key.Shape[1] - start);
         int channels = key.Shape[3];
         float* k = key.Pointer + item * key.Stride(0) + start * key.Stride(1) + head * key.Stride(2);
         float* v = value.Pointer + item * value.Stride(0) + start * value.Stride(1) + head * value.Stride(2);
-        for (int panel = 0; panel < (count + TileColumns - 1) / TileColumns; panel++)
+        for (int row = 0; row < count; row++, k += key.Stride(1), v += value.Stride(1))
         {
-            float* target = keys + (long)panel * TileColumns * channels;
-            for (int j = 0; j < TileColumns; j++)
+            float* target = values + row * TileRows;
+            for (int c = 0; c < channels; c += TileRows, target += count * TileRows)
             {
-                int row = panel * TileColumns + j;
-                float* source = k + row * key.Stride(1);
-                for (int c = 0; c < channels; c++)
-                    target[c * TileColumns + j] = row < count ? source[c] : 0;
+                Vector256.Load(k + c).Store(keys + c);
+                Vector256.Load(v + c).Store(target);
             }
+            keys += channels;
         }
-        for (int row = 0; row < count; row++)
-        {
-            var target = new Span<float>(values + (long)row * width, width);
-            new ReadOnlySpan<float>(v + row * value.Stride(1), channels).CopyTo(target);
-            target[channels..].Clear();
-        }
+        new Span<float>(keys, (TileRows - count % TileRows) % TileRows * channels).Clear();
     }
 
-    /// <summary>One block of queries of one head over all keys.</summary>
-    private static void Attend(
-        Tensor query, float scale, Tensor output, Tensor? logSumExp, AttentionMask? mask, int item, int head, int first, int keys, int width, float* packedKeys, float* packedValues)
+    /// <summary>Some queries of one head over all keys.</summary>
+    private static void Attend(in AttentionArguments arguments, int item, int head, int first, int end, float* packedKeys, float* packedValues)
     {
+        var (query, key, _, scale, _, _, mask) = arguments;
         int channels = query.Shape[3];
-        int rows = Math.Min(QueryBlock, query.Shape[1] - first);
-        int tiles = (rows + TileRows - 1) / TileRows;
-        int padded = tiles * TileRows;
-        void* memory = TensorMemory.Rent((nuint)((padded * (channels + width + 2) + TileRows * KeyBlock) * sizeof(float)), out nuint size);
-        float* queries = (float*)memory;
-        float* sums = queries + padded * channels;
-        float* weights = sums + padded * width;
-        float* maxima = weights + TileRows * KeyBlock;
-        float* totals = maxima + padded;
-        try
-        {
-            for (int i = 0; i < padded; i++)
-            {
-                float* source = query.Pointer + item * query.Stride(0) + (first + i) * query.Stride(1) + head * query.Stride(2);
-                float* target = queries + i / TileRows * (TileRows * channels) + i % TileRows;
-                for (int c = 0; c < channels; c++)
-                    target[c * TileRows] = i < rows ? source[c] * scale : 0;
-            }
-            new Span<float>(sums, padded * width).Clear();
-            new Span<float>(maxima, padded).Fill(float.NegativeInfinity);
-            new Span<float>(totals, padded).Clear();
+        int keys = key.Shape[1];
+        int tiles = (end - first + TileWidth - 1) / TileWidth;
+        int tileSize = TileWidth * channels;
+        using var scratch = new Scratch((nuint)((tiles * (2 * tileSize + 2 * TileWidth) + KeyBlock * TileWidth) * sizeof(float)));
+        float* queries = scratch.Take<float>(tiles * tileSize);
+        float* sums = scratch.Take<float>(tiles * tileSize);
+        float* weights = scratch.Take<float>(KeyBlock * TileWidth);
+        float* maxima = scratch.Take<float>(tiles * TileWidth);
+        float* totals = scratch.Take<float>(tiles * TileWidth);
+        for (int tile = 0; tile < tiles; tile++)
+            PackQueries(query, scale * Exponential.Log2E, item, head, first + tile * TileWidth, WidthOf(tile), queries + tile * tileSize);
+        new Span<float>(sums, tiles * tileSize).Clear();
+        new Span<float>(maxima, tiles * TileWidth).Fill(float.NegativeInfinity);
+        new Span<float>(totals, tiles * TileWidth).Clear();
 
-            for (int start = 0; start < keys; start += KeyBlock)
+        for (int start = 0; start < keys; start += KeyBlock)
+        {
+            int count = Math.Min(KeyBlock, keys - start);
+            float* keyBlock = packedKeys + (long)start * channels;
+            float* valueBlock = packedValues + (long)start * channels;
+            if (mask?.Keys is { } counted && !counted.Row(counted.Shape[0] == 1 ? 0 : item).Slice(start, count).ContainsAnyExcept(0f))
+                continue;
+            for (int tile = 0; tile < tiles; tile++)
             {
-                int count = Math.Min(KeyBlock, keys - start);
-                int panels = (count + TileColumns - 1) / TileColumns;
-                float* keyBlock = packedKeys + (long)start * channels;
-                float* valueBlock = packedValues + (long)start * width;
-                for (int tile = 0; tile < tiles; tile++)
+                int at = first + tile * TileWidth;
+                if (mask is { Causal: true } && !Seen(mask, at, Math.Min(at + TileWidth, end), query.Shape[1], start, count, keys))
+                    continue;
+                var state = new TileState(queries + tile * tileSize, sums + tile * tileSize, maxima + tile * TileWidth, totals + tile * TileWidth);
+                var block = new PackedBlock(keyBlock, valueBlock, start, count);
+                switch (WidthOf(tile) / Lanes)
                 {
-                    for (int panel = 0; panel < panels; panel++)
-                        Scores(queries + tile * TileRows * channels, keyBlock + (long)panel * TileColumns * channels, channels, weights + panel * TileColumns, KeyBlock);
-                    float* tileSums = sums + (long)tile * TileRows * width;
-                    for (int i = 0; i < TileRows; i++)
-                    {
-                        int row = tile * TileRows + i;
-                        float* z = weights + i * KeyBlock;
-                        if (mask != null && row < rows)
-                            ApplyMask(mask, z, item, head, first + row, query.Shape[1], start, count, keys);
-                        new Span<float>(z + count, panels * TileColumns - count).Fill(float.NegativeInfinity);
-                        Normalise(z, panels * TileColumns, maxima + row, totals + row, tileSums + (long)i * width, width);
-                    }
-                    for (int c = 0; c < width; c += TileColumns)
-                        Values(weights, valueBlock + c, width, count, tileSums + c, width);
+                    case 1: AddBlock<OneVector>(arguments, item, head, at, state, block, weights); break;
+                    case 2: AddBlock<TwoVectors>(arguments, item, head, at, state, block, weights); break;
+                    default: AddBlock<ThreeVectors>(arguments, item, head, at, state, block, weights); break;
                 }
             }
+        }
 
-            for (int i = 0; i < rows; i++)
+        for (int tile = 0; tile < tiles; tile++)
+        {
+            int at = first + tile * TileWidth;
+            Finish(arguments, item, head, at, Math.Min(TileWidth, end - at), WidthOf(tile), sums + tile * tileSize, maxima + tile * TileWidth, totals + tile * TileWidth);
+        }
+
+        int WidthOf(int tile) => Math.Min(TileWidth, (end - first - tile * TileWidth + Lanes - 1) / Lanes * Lanes);
+    }
+
+    /// <summary>What a tile of queries keeps from block to block.</summary>
+    /// <param name="queries">[channels, width].</param>
+    /// <param name="sums">[channels, width].</param>
+    /// <param name="maxima">[width].</param>
+    /// <param name="totals">[width].</param>
+    private readonly struct TileState(float* queries, float* sums, float* maxima, float* totals)
+    {
+        public float* Queries { get; } = queries;
+
+        public float* Sums { get; } = sums;
+
+        public float* Maxima { get; } = maxima;
+
+        public float* Totals { get; } = totals;
+    }
+
+    /// <summary>A block of packed keys and values.</summary>
+    private readonly struct PackedBlock(float* keys, float* values, int start, int count)
+    {
+        public float* Keys { get; } = keys;
+
+        public float* Values { get; } = values;
+
+        public int Start { get; } = start;
+
+        public int Count { get; } = count;
+    }
+
+    /// <summary>A tile of queries over one block of keys.</summary>
+    private static void AddBlock<TWidth>(in AttentionArguments arguments, int item, int head, int first, TileState state, PackedBlock block, float* weights)
+        where TWidth : IWidth
+    {
+        int width = TWidth.Vectors * Lanes;
+        int channels = arguments.Query.Shape[3];
+        float* maxima = state.Maxima;
+        int count = block.Count;
+        float* before = stackalloc float[TileWidth];
+        float* factors = stackalloc float[TileWidth];
+        for (int j = 0; j < width; j += Lanes)
+            Vector512.Load(maxima + j).Store(before + j);
+
+        // Maxima are taken in the product where all its rows count and no mask changes them.
+        int whole = arguments.Mask == null ? count / TileRows * TileRows : 0;
+        float* keys = block.Keys;
+        for (int i = 0; i < count; i += TileRows, keys += TileRows * channels)
+            Scores<TWidth>(keys, state.Queries, channels, weights + i * width, i < whole ? maxima : null);
+        if (arguments.Mask is { } mask)
+            ApplyMask(mask, weights, width, Exponential.Log2E, item, head, first, arguments.Query.Shape[1], block.Start, count, arguments.Key.Shape[1]);
+        if (whole < count)
+        {
+            for (int j = 0; j < width; j += Lanes)
+                Maximum(weights + whole * width + j, count - whole, width, maxima + j);
+        }
+        Weigh<TWidth>(weights, count, before, maxima, factors, state.Totals);
+        float* values = block.Values;
+        for (int c = 0; c < channels; c += TileRows, values += count * TileRows)
+            Values<TWidth>(values, weights, count, factors, state.Sums + c * width);
+    }
+
+    /// <summary>Turns logits into powers of two below their maxima, adds them to the totals, and tells by which factors earlier totals and sums go down: 1 unless the maximum has grown.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Weigh<TWidth>(float* logits, int count, float* before, float* maxima, float* factors, float* totals)
+        where TWidth : IWidth
+    {
+        var m0 = Centre(Vector512.Load(maxima));
+        var m1 = TWidth.Vectors > 1 ? Centre(Vector512.Load(maxima + Lanes)) : default;
+        var m2 = TWidth.Vectors > 2 ? Centre(Vector512.Load(maxima + 2 * Lanes)) : default;
+        Vector512<float> s0 = Vector512<float>.Zero, s1 = Vector512<float>.Zero, s2 = Vector512<float>.Zero;
+        for (; count > 0; count--, logits += TWidth.Vectors * Lanes)
+        {
+            var w0 = Exponential.PowerOfTwo(Vector512.Load(logits) - m0);
+            w0.Store(logits);
+            s0 += w0;
+            if (TWidth.Vectors > 1)
             {
-                var result = new Span<float>(output.Pointer + item * output.Stride(0) + (first + i) * output.Stride(1) + head * output.Stride(2), channels);
-                bool any = totals[i] > 0;
-                if (any)
-                    TensorPrimitives.Multiply(new ReadOnlySpan<float>(sums + (long)i * width, channels), 1 / totals[i], result);
-                else
-                    result.Clear();
-                if (logSumExp != null)
-                    logSumExp.Row(item, first + i)[head] = any ? maxima[i] + MathF.Log(totals[i]) : float.NegativeInfinity;
+                var w1 = Exponential.PowerOfTwo(Vector512.Load(logits + Lanes) - m1);
+                w1.Store(logits + Lanes);
+                s1 += w1;
+            }
+            if (TWidth.Vectors > 2)
+            {
+                var w2 = Exponential.PowerOfTwo(Vector512.Load(logits + 2 * Lanes) - m2);
+                w2.Store(logits + 2 * Lanes);
+                s2 += w2;
             }
         }
-        finally
+        Finish(m0, s0, 0);
+        if (TWidth.Vectors > 1)
+            Finish(m1, s1, Lanes);
+        if (TWidth.Vectors > 2)
+            Finish(m2, s2, 2 * Lanes);
+
+        void Finish(Vector512<float> centre, Vector512<float> sum, int at)
         {
-            TensorMemory.Return(memory, size);
+            var factor = Exponential.PowerOfTwo(Vector512.Load(before + at) - centre);
+            factor.Store(factors + at);
+            Vector512.FusedMultiplyAdd(Vector512.Load(totals + at), factor, sum).Store(totals + at);
         }
     }
 
-    /// <summary>Turns a row of logits into exp(z - maximum); when the maximum grows, what was summed before is scaled down.</summary>
-    private static void Normalise(float* z, int count, float* maximum, float* total, float* sums, int width)
+    /// <summary>The maxima, and 0 where no key has counted yet, so that logits of minus infinity stay so.</summary>
+    private static Vector512<float> Centre(Vector512<float> maxima) =>
+        Vector512.ConditionalSelect(Vector512.Equals(maxima, Vector512.Create(float.NegativeInfinity)), Vector512<float>.Zero, maxima);
+
+    /// <summary>Queries of one head as [channels, width], times the scale; those after the last are that one again.</summary>
+    private static void PackQueries(Tensor query, float scale, int item, int head, int first, int width, float* target)
     {
-        var largest = Vector512.Load(z);
-        for (int j = Lanes; j < count; j += Lanes)
-            largest = Vector512.Max(largest, Vector512.Load(z + j));
-        float before = *maximum;
-        float now = before;
-        for (int lane = 0; lane < Lanes; lane++)
-            now = MathF.Max(now, largest[lane]);
-        if (float.IsNegativeInfinity(now))
+        int channels = query.Shape[3];
+        int rows = Math.Min(width, query.Shape[1] - first);
+        long stride = query.Stride(1);
+        float* source = query.Pointer + item * query.Stride(0) + first * stride + head * query.Stride(2);
+        int whole = rows / TileRows * TileRows;
+        var factors = Vector256.Create(scale);
+        for (int i = 0; i < whole; i += TileRows)
         {
-            new Span<float>(z, count).Clear();
-            return;
+            for (int c = 0; c < channels; c += TileRows)
+                Transposition.Tile(source + i * stride + c, stride, factors, target + c * width + i, width);
         }
-        if (now > before)
+        for (int i = whole; i < width; i++)
         {
-            *maximum = now;
-            float factor = MathF.Exp(before - now);
-            *total *= factor;
-            if (factor != 1)
-                TensorPrimitives.Multiply(new ReadOnlySpan<float>(sums, width), factor, new Span<float>(sums, width));
+            float* row = source + Math.Min(i, rows - 1) * stride;
+            for (int c = 0; c < channels; c++)
+                target[c * width + i] = row[c] * scale;
         }
-        var centre = Vector512.Create(now);
-        var sum = Vector512<float>.Zero;
-        for (int j = 0; j < count; j += Lanes)
-        {
-            var weight = ExpOfNegative(Vector512.Load(z + j) - centre);
-            weight.Store(z + j);
-            sum += weight;
-        }
-        *total += Vector512.Sum(sum);
     }
 
-    /// <summary>
-    /// exp(x) for x of at most 0, within 2 units in the last place: x = n ln 2 + r, a polynomial in r (Cephes' expf), and n put into the exponent. Below -87 the result is 0.
-    /// </summary>
-    private static Vector512<float> ExpOfNegative(Vector512<float> x)
+    /// <summary>Writes the outputs and log-sum-exps of a tile.</summary>
+    private static void Finish(in AttentionArguments arguments, int item, int head, int first, int rows, int width, float* sums, float* maxima, float* totals)
     {
-        var small = Vector512.LessThan(x, Vector512.Create(-87f));
-        x = Vector512.ConditionalSelect(small, Vector512<float>.Zero, x);
-        var n = Vector512.Round(x * Vector512.Create(1.44269504f));
-        var r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-0.693359375f), x);
-        r = Vector512.FusedMultiplyAdd(n, Vector512.Create(2.12194440e-4f), r);
-        var p = Vector512.FusedMultiplyAdd(Vector512.Create(1.9875691500e-4f), r, Vector512.Create(1.3981999507e-3f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(8.3334519073e-3f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(4.1665795894e-2f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(1.6666665459e-1f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(5.0000001201e-1f));
-        p = Vector512.FusedMultiplyAdd(p, r * r, r + Vector512<float>.One);
-        var exponent = (Vector512.ConvertToInt32Native(n) + Vector512.Create(127)) << 23;
-        return Vector512.ConditionalSelect(small, Vector512<float>.Zero, p * exponent.AsSingle());
+        for (int j = 0; j < width; j += Lanes)
+        {
+            // NaN is not hidden: only a total of 0 says that no key counts.
+            var total = Vector512.Load(totals + j);
+            var none = Vector512.Equals(total, Vector512<float>.Zero);
+            if (arguments.LogSumExp != null)
+            {
+                var logarithm = Vector512.FusedMultiplyAdd(Vector512.Load(maxima + j), Vector512.Create(0.693147181f), Vector512.Log(total));
+                Vector512.ConditionalSelect(none, Vector512.Create(float.NegativeInfinity), logarithm).Store(maxima + j);
+            }
+            Vector512.ConditionalSelect(none, Vector512<float>.Zero, Vector512<float>.One / total).Store(totals + j);
+        }
+        Write(arguments.Output, item, head, first, rows, width, sums, totals);
+        if (arguments.LogSumExp is { } logSumExp)
+            WriteColumn(logSumExp, item, head, first, rows, maxima);
     }
 
-    private static void ApplyMask(AttentionMask mask, float* z, int item, int head, int query, int queries, int start, int count, int keys)
+    /// <summary>Turns sums [channels, width] back to rows, times a factor for each.</summary>
+    private static void Write(Tensor output, int item, int head, int first, int rows, int width, float* sums, float* factors)
     {
-        var row = new Span<float>(z, count);
+        int channels = output.Shape[3];
+        long stride = output.Stride(1);
+        float* target = output.Pointer + item * output.Stride(0) + first * stride + head * output.Stride(2);
+        int whole = rows / TileRows * TileRows;
+        for (int i = 0; i < whole; i += TileRows)
+        {
+            var factor = Vector256.Load(factors + i);
+            for (int c = 0; c < channels; c += TileRows)
+                Transposition.Tile(sums + c * width + i, width, factor, target + i * stride + c, stride);
+        }
+        for (int i = whole; i < rows; i++)
+        {
+            for (int c = 0; c < channels; c++)
+                target[i * stride + c] = sums[c * width + i] * factors[i];
+        }
+    }
+
+    private static void WriteColumn(Tensor target, int item, int head, int first, int rows, float* numbers)
+    {
+        float* at = target.Pointer + item * target.Stride(0) + first * target.Stride(1) + head * target.Stride(2);
+        for (int i = 0; i < rows; i++, at += target.Stride(1))
+            *at = numbers[i];
+    }
+
+    /// <summary>Whether any of the queries [first, end) sees a key of a block under a causal mask.</summary>
+    private static bool Seen(AttentionMask mask, int first, int end, int queries, int start, int count, int keys)
+    {
+        int offset = keys - queries;
+        return start <= end - 1 + offset && (mask.Window <= 0 || start + count - 1 > first + offset - mask.Window);
+    }
+
+    /// <summary>Applies a mask to logits [count, width] that are multiplied by <paramref name="unit"/>.</summary>
+    private static void ApplyMask(AttentionMask mask, float* logits, int width, float unit, int item, int head, int first, int queries, int start, int count, int keys)
+    {
+        int rows = Math.Min(width, queries - first);
         if (mask.SoftCap > 0)
         {
-            for (int j = 0; j < count; j++)
-                row[j] = mask.SoftCap * MathF.Tanh(row[j] / mask.SoftCap);
+            float cap = mask.SoftCap * unit;
+            for (int j = 0; j < count * width; j++)
+                logits[j] = cap * MathF.Tanh(logits[j] / cap);
         }
         if (mask.Bias is { } bias)
-            TensorPrimitives.Add(row, bias.Row(bias.Shape[0] == 1 ? 0 : item, bias.Shape[1] == 1 ? 0 : head, query).Slice(start, count), row);
+            AddBias(bias, logits, width, unit, bias.Shape[0] == 1 ? 0 : item, bias.Shape[1] == 1 ? 0 : head, first, rows, start, count);
         if (mask.Keys is { } counted)
         {
             var keep = counted.Row(counted.Shape[0] == 1 ? 0 : item).Slice(start, count);
             for (int j = 0; j < count; j++)
             {
                 if (keep[j] == 0)
-                    row[j] = float.NegativeInfinity;
+                    new Span<float>(logits + j * width, width).Fill(float.NegativeInfinity);
             }
         }
         if (!mask.Causal)
             return;
-        int last = query + keys - queries - start;          // the last key that is seen, within this block
-        if (last + 1 < count)
-            row[Math.Max(last + 1, 0)..].Fill(float.NegativeInfinity);
-        if (mask.Window > 0 && last - mask.Window + 1 > 0)
-            row[..Math.Min(last - mask.Window + 1, count)].Fill(float.NegativeInfinity);
+        for (int j = 0; j < count; j++)
+        {
+            // Queries from `own` on see this key, and with a window those before `last` only.
+            int own = start + j - (keys - queries) - first;
+            var row = new Span<float>(logits + j * width, rows);
+            row[..Math.Clamp(own, 0, rows)].Fill(float.NegativeInfinity);
+            if (mask.Window > 0)
+                row[Math.Clamp(own + mask.Window, 0, rows)..].Fill(float.NegativeInfinity);
+        }
+    }
+
+    /// <summary>Adds rows of a bias to columns of logits.</summary>
+    private static void AddBias(Tensor bias, float* logits, int width, float unit, int item, int head, int first, int rows, int start, int count)
+    {
+        float* tile = stackalloc float[TileRows * TileRows];
+        long stride = bias.Stride(2);
+        float* source = bias.Pointer + item * bias.Stride(0) + head * bias.Stride(1) + first * stride + start;
+        var factor = Vector256.Create(unit);
+        int wholeRows = rows / TileRows * TileRows;
+        int wholeKeys = count / TileRows * TileRows;
+        for (int i = 0; i < wholeRows; i += TileRows)
+        {
+            for (int j = 0; j < wholeKeys; j += TileRows)
+            {
+                Transposition.Tile(source + i * stride + j, stride, factor, tile, TileRows);
+                for (int k = 0; k < TileRows; k++)
+                {
+                    float* at = logits + (j + k) * width + i;
+                    (Vector256.Load(at) + Vector256.Load(tile + k * TileRows)).Store(at);
+                }
+            }
+        }
+        for (int i = 0; i < rows; i++)
+        {
+            for (int j = i < wholeRows ? wholeKeys : 0; j < count; j++)
+                logits[j * width + i] += source[i * stride + j] * unit;
+        }
     }
 }
