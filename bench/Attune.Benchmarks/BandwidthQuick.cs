@@ -75,8 +75,11 @@ internal static class BandwidthQuick
                 {
                     Workers.MaxThreads = threads;
                     var (ours, copies) = (new List<double>(), new List<double>());
-                    run();
+                    // Calls and time enough for the JIT to replace its first code.
                     long begin = Stopwatch.GetTimestamp();
+                    for (int i = 0; i < 40 || Stopwatch.GetElapsedTime(begin).TotalSeconds < 0.15; i++)
+                        run();
+                    begin = Stopwatch.GetTimestamp();
                     while (ours.Count < 5 || Stopwatch.GetElapsedTime(begin).TotalSeconds < seconds)
                     {
                         ours.Add(Time(run));

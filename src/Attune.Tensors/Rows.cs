@@ -45,19 +45,22 @@ internal readonly unsafe struct Rows
 
     public long Stride => _stride;
 
+    /// <summary>Whether the rows follow one another without gaps.</summary>
+    public bool Contiguous => _even && (_stride == Columns || Count <= 1);
+
     public static Rows Of(Tensor tensor) => new(tensor);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public float* At(long row) => _even ? _pointer + row * _stride : AtUneven(row);
+    public float* At(long row) => _even ? _pointer + row * _stride : Find(row);
 
-    private float* AtUneven(long row)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private float* Find(long row)
     {
         float* at = _pointer;
         for (int axis = _tensor.Shape.Rank - 2; axis >= 0; axis--)
         {
-            int extent = _tensor.Shape[axis];
-            at += row % extent * _tensor.Stride(axis);
-            row /= extent;
+            (row, long place) = Math.DivRem(row, _tensor.Shape[axis]);
+            at += place * _tensor.Stride(axis);
         }
         return at;
     }

@@ -77,6 +77,49 @@ public class AttentionTests
     }
 
     [Fact]
+    public void Infinite_biases_soft_caps_and_numbers_that_are_none()
+    {
+        using var scope = new TensorScope();
+        const int queries = 53, keys = 141, channels = 24;
+        var (q, k, v) = (Noise([1, queries, 1, channels]), Noise([1, keys, 1, channels]), Noise([1, keys, 1, channels]));
+        var bias = Noise([1, 1, queries, keys]);
+        for (int i = 0; i < queries; i++)
+        {
+            for (int j = 0; j < keys; j++)
+            {
+                // Some queries see nothing, some nothing of the first block of keys, some one key in two.
+                if (i % 5 == 0 || (i % 5 == 1 && j < 130) || (i % 5 == 2 && j % 2 == 0))
+                    bias.Row(0, 0, i)[j] = float.NegativeInfinity;
+            }
+        }
+        var mask = new AttentionMask { Bias = bias, SoftCap = 2 };
+        var (sums, sparseSums, dense) = (Tensor.Empty([1, queries, 1]), Tensor.Empty([1, queries, 1]), Tensor.Empty(q.Shape));
+        var output = q.Attention(k, v, 0.7f, mask, null, sums);
+        var sparse = q.EntmaxAttention(k, v, 0.7f, 1.5f, mask, null, dense, sparseSums);
+        var (expected, expectedSums) = (new double[queries * channels], new double[queries]);
+        for (int i = 0; i < queries; i++)
+        {
+            double[] z = [.. Enumerable.Range(0, keys).Select(j =>
+                2 * Math.Tanh(Enumerable.Range(0, channels).Sum(c => (double)q.Row(0, i, 0)[c] * k.Row(0, j, 0)[c]) * 0.7f / 2) + bias.Row(0, 0, i)[j])];
+            double total = z.Sum(Math.Exp);
+            expectedSums[i] = Math.Log(total);
+            for (int c = 0; c < channels && total > 0; c++)
+                expected[i * channels + c] = Enumerable.Range(0, keys).Sum(j => Math.Exp(z[j]) / total * v.Row(0, j, 0)[c]);
+        }
+        Close(expected, output);
+        Close(expected, dense);
+        Close(expectedSums, sums);
+        Close(expectedSums, sparseSums);
+        Assert.True(sparse.ToArray().Chunk(channels).Where((_, i) => i % 5 == 0).All(row => row.All(value => value == 0)));
+
+        q.Row(0, 3, 0)[1] = float.NaN;
+        q.Attention(k, v, 0.7f, null, output, sums);
+        Assert.Equal([.. Enumerable.Range(0, queries).Select(i => i == 3)], sums.ToArray().Select(float.IsNaN));
+        Assert.Equal([.. Enumerable.Range(0, queries).Select(i => i == 3)], output.ToArray().Chunk(channels).Select(row => row.All(float.IsNaN)));
+        Assert.Equal(queries - 1, output.ToArray().Chunk(channels).Count(row => row.All(float.IsFinite)));
+    }
+
+    [Fact]
     public void Partials_over_a_split_of_the_keys_merge_to_the_whole()
     {
         using var scope = new TensorScope();

@@ -31,8 +31,8 @@ public class GroupNormTests
             }
         }
 
-        // float32 cannot hold a mean of 1000 better than to 3e-5.
-        double tolerance = 1e-5 + 2e-7 * Math.Abs(offset);
+        // The largest are about 2, wherever the mean is.
+        const double tolerance = 1e-6;
         var result = x.GroupNorm(groups, null, null, 1e-5f);
         for (int i = 0; i < expected.Length; i++)
             Assert.InRange(result.Span[i] - expected[i], -tolerance * 4, tolerance * 4);

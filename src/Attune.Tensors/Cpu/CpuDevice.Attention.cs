@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
 namespace Attune.Tensors.Cpu;
 
 internal sealed unsafe partial class CpuDevice
@@ -14,26 +17,58 @@ internal sealed unsafe partial class CpuDevice
         var weights2 = Rows.Of(logSumExp2);
         var weights = logSumExp == null ? default : Rows.Of(logSumExp);
         bool wanted = logSumExp != null;
-        ForRows(target.Count, target.Columns, (start, end) =>
+        bool flat = weights1.Contiguous && weights2.Contiguous && (!wanted || weights.Contiguous);
+        long groups = (target.Count + MergeLanes - 1) / MergeLanes;
+        ForRows(groups, target.Columns * MergeLanes, (start, end) =>
         {
-            for (long i = start; i < end; i++)
+            float* room = stackalloc float[4 * MergeLanes];
+            float* a = room, b = a + MergeLanes, l1 = b + MergeLanes, l2 = l1 + MergeLanes;
+            for (long group = start; group < end; group++)
             {
-                float l1 = weights1.At(i / heads)[i % heads];
-                float l2 = weights2.At(i / heads)[i % heads];
-                float maximum = MathF.Max(l1, l2);
-                float e1 = float.IsNegativeInfinity(l1) ? 0 : MathF.Exp(l1 - maximum);
-                float e2 = float.IsNegativeInfinity(l2) ? 0 : MathF.Exp(l2 - maximum);
-                float inverse = e1 + e2 > 0 ? 1 / (e1 + e2) : 0;
-                float a = e1 * inverse;
-                float b = e2 * inverse;
-                float* p = first.At(i);
-                float* q = second.At(i);
-                float* r = target.At(i);
-                for (int c = 0; c < target.Columns; c++)
-                    r[c] = a * p[c] + b * q[c];
-                if (wanted)
-                    weights.At(i / heads)[i % heads] = e1 + e2 > 0 ? maximum + MathF.Log(e1 + e2) : float.NegativeInfinity;
+                long at = group * MergeLanes;
+                int count = (int)Math.Min(MergeLanes, target.Count - at);
+                if (flat && count == MergeLanes)
+                {
+                    Shares(weights1.At(0) + at, weights2.At(0) + at, a, b, wanted ? weights.At(0) + at : null);
+                }
+                else
+                {
+                    new Span<float>(room, 4 * MergeLanes).Clear();
+                    for (int i = 0; i < count; i++)
+                    {
+                        var (token, head) = Math.DivRem(at + i, heads);
+                        l1[i] = weights1.At(token)[head];
+                        l2[i] = weights2.At(token)[head];
+                    }
+                    Shares(l1, l2, a, b, l1);
+                    for (int i = 0; wanted && i < count; i++)
+                    {
+                        var (token, head) = Math.DivRem(at + i, heads);
+                        weights.At(token)[head] = l1[i];
+                    }
+                }
+                for (int i = 0; i < count; i++)
+                    RowKernels.Map(new Combination(a[i], b[i]), first.At(at + i), second.At(at + i), target.At(at + i), target.Columns);
             }
         });
+    }
+
+    private const int MergeLanes = 16;
+
+    /// <summary>The shares of 16 pairs of partials, and the logarithm of their sum where it is wanted; zeros and minus infinity where no key counts.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Shares(float* logSumExp1, float* logSumExp2, float* a, float* b, float* logSumExp)
+    {
+        var (l1, l2) = (Vector512.Load(logSumExp1), Vector512.Load(logSumExp2));
+        var maximum = Vector512.Max(l1, l2);
+        var none = Vector512.Equals(maximum, Vector512.Create(float.NegativeInfinity));
+        var centre = Vector512.ConditionalSelect(none, Vector512<float>.Zero, maximum);
+        var (e1, e2) = (Exponential.Of(l1 - centre), Exponential.Of(l2 - centre));
+        var sum = e1 + e2;
+        var inverse = Vector512.ConditionalSelect(none, Vector512<float>.Zero, Vector512<float>.One / sum);
+        (e1 * inverse).Store(a);
+        (e2 * inverse).Store(b);
+        if (logSumExp != null)
+            Vector512.ConditionalSelect(none, maximum, maximum + Exponential.Log(sum)).Store(logSumExp);
     }
 }

@@ -1,52 +1,27 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Cpu;
 
 internal sealed unsafe partial class CpuDevice
 {
-    public override void Activate(Tensor x, Activation activation, Tensor output)
-    {
-        var source = Rows.Of(x);
-        var target = Rows.Of(output);
-        ForRows(source.Count, source.Columns, (first, end) =>
-        {
-            for (long i = first; i < end; i++)
-                Activations.Apply(activation, new ReadOnlySpan<float>(source.At(i), source.Columns), new Span<float>(target.At(i), source.Columns));
-        });
-    }
+    public override void Activate(Tensor x, Activation activation, Tensor output) =>
+        ForRuns(Rows.Of(x), Rows.Of(output), (p, r, count) => Activations.Apply(activation, new ReadOnlySpan<float>(p, count), new Span<float>(r, count)));
 
     public override void Affine(Tensor x, float multiplier, float addend, Tensor output)
     {
-        var source = Rows.Of(x);
-        var target = Rows.Of(output);
-        ForRows(source.Count, source.Columns, (first, end) =>
-        {
-            for (long i = first; i < end; i++)
-            {
-                var result = new Span<float>(target.At(i), source.Columns);
-                TensorPrimitives.Multiply(new ReadOnlySpan<float>(source.At(i), source.Columns), multiplier, result);
-                if (addend != 0)
-                    TensorPrimitives.Add(result, addend, result);
-            }
-        });
+        var f = new AffineMap(multiplier, addend);
+        if (addend == 0)
+            ForRuns(Rows.Of(x), Rows.Of(output), (p, r, count) => RowKernels.Map(new Multiple(multiplier), p, r, count));
+        else
+            ForRuns(Rows.Of(x), Rows.Of(output), (p, r, count) => RowKernels.Map(f, p, r, count));
     }
 
     public override void Combine(float a, Tensor x, float b, Tensor y, Tensor output)
     {
-        var left = Rows.Of(x);
-        var right = Rows.Of(y);
-        var target = Rows.Of(output);
-        ForRows(left.Count, left.Columns, (first, end) =>
-        {
-            for (long i = first; i < end; i++)
-            {
-                float* p = left.At(i);
-                float* q = right.At(i);
-                float* r = target.At(i);
-                for (int c = 0; c < left.Columns; c++)
-                    r[c] = a * p[c] + b * q[c];
-            }
-        });
+        var f = new Combination(a, b);
+        ForRuns(Rows.Of(x), Rows.Of(y), Rows.Of(output), (p, q, r, count) => RowKernels.Map(f, p, q, r, count));
     }
 
     public override void Modulate(Tensor x, Tensor scale, Tensor shift, Tensor output)
@@ -59,15 +34,7 @@ internal sealed unsafe partial class CpuDevice
         ForRows(source.Count, source.Columns, (first, end) =>
         {
             for (long i = first; i < end; i++)
-            {
-                long item = i / tokens;
-                float* p = source.At(i);
-                float* a = scales.At(scales.Count == 1 ? 0 : item);
-                float* b = shifts.At(shifts.Count == 1 ? 0 : item);
-                float* r = target.At(i);
-                for (int c = 0; c < source.Columns; c++)
-                    r[c] = p[c] * (1 + a[c]) + b[c];
-            }
+                RowKernels.Map(default(ModulateMap), source.At(i), scales.At(scales.Count == 1 ? 0 : i / tokens), shifts.At(shifts.Count == 1 ? 0 : i / tokens), target.At(i), source.Columns);
         });
     }
 
@@ -81,15 +48,67 @@ internal sealed unsafe partial class CpuDevice
         ForRows(source.Count, source.Columns, (first, end) =>
         {
             for (long i = first; i < end; i++)
-            {
-                float* p = source.At(i);
-                float* g = gates.At(gates.Count == 1 ? 0 : i / tokens);
-                float* u = added.At(i);
-                float* r = target.At(i);
-                for (int c = 0; c < source.Columns; c++)
-                    r[c] = p[c] + g[c] * u[c];
-            }
+                RowKernels.Map(default(GatedSum), source.At(i), gates.At(gates.Count == 1 ? 0 : i / tokens), added.At(i), target.At(i), source.Columns);
         });
+    }
+
+    private readonly struct AffineMap(float multiplier, float addend) : IMap
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x) => x * Vector512.Create(multiplier) + Vector512.Create(addend);
+    }
+
+    private readonly struct Combination(float a, float b) : IMap2
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> y) => Vector512.Create(a) * x + Vector512.Create(b) * y;
+    }
+
+    private readonly struct ModulateMap : IMap3
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> scale, Vector512<float> shift) => x * (Vector512<float>.One + scale) + shift;
+    }
+
+    private readonly struct GatedSum : IMap3
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> gate, Vector512<float> update) => x + gate * update;
+    }
+
+    /// <summary>What is done with contiguous runs of an operand and the result.</summary>
+    private delegate void Run1(float* x, float* result, int count);
+
+    /// <summary>What is done with contiguous runs of two operands and the result.</summary>
+    private delegate void Run2(float* x, float* y, float* result, int count);
+
+    /// <summary>Calls <paramref name="body"/> for runs that are as long as the tensors are contiguous, but about <see cref="Grain"/> elements at most if there are several rows.</summary>
+    private static void ForRuns(Rows x, Rows result, Run1 body)
+    {
+        if (x.Contiguous && result.Contiguous)
+            ForRows(x.Count * x.Columns, 1, (first, end) => body(x.At(0) + first, result.At(0) + first, (int)(end - first)));
+        else
+        {
+            ForRows(x.Count, x.Columns, (first, end) =>
+            {
+                for (long i = first; i < end; i++)
+                    body(x.At(i), result.At(i), x.Columns);
+            });
+        }
+    }
+
+    private static void ForRuns(Rows x, Rows y, Rows result, Run2 body)
+    {
+        if (x.Contiguous && y.Contiguous && result.Contiguous)
+            ForRows(x.Count * x.Columns, 1, (first, end) => body(x.At(0) + first, y.At(0) + first, result.At(0) + first, (int)(end - first)));
+        else
+        {
+            ForRows(x.Count, x.Columns, (first, end) =>
+            {
+                for (long i = first; i < end; i++)
+                    body(x.At(i), y.At(i), result.At(i), x.Columns);
+            });
+        }
     }
 
     public override void Binary(BinaryOperation operation, Tensor a, Tensor b, Tensor output)
@@ -100,6 +119,11 @@ internal sealed unsafe partial class CpuDevice
         var target = Rows.Of(output);
         var left = new BroadcastRows(a, shape);
         var right = new BroadcastRows(b, shape);
+        if (a.Shape == b.Shape && a.IsContiguous && b.IsContiguous && target.Contiguous)
+        {
+            ForRuns(Rows.Of(a), Rows.Of(b), target, (p, q, r, count) => Apply(operation, new ReadOnlySpan<float>(p, count), new ReadOnlySpan<float>(q, count), new Span<float>(r, count)));
+            return;
+        }
         ForRows(rows, columns, (first, end) =>
         {
             for (long i = first; i < end; i++)
@@ -141,53 +165,119 @@ internal sealed unsafe partial class CpuDevice
                 }
                 else
                 {
-                    switch (operation)
-                    {
-                        case BinaryOperation.Add: TensorPrimitives.Add(x, y, result); break;
-                        case BinaryOperation.Subtract: TensorPrimitives.Subtract(x, y, result); break;
-                        case BinaryOperation.Multiply: TensorPrimitives.Multiply(x, y, result); break;
-                        default: TensorPrimitives.Divide(x, y, result); break;
-                    }
+                    Apply(operation, x, y, result);
                 }
             }
         });
     }
 
-    public override void Copy(Tensor source, Tensor destination)
+    private static void Apply(BinaryOperation operation, ReadOnlySpan<float> x, ReadOnlySpan<float> y, Span<float> result)
     {
-        var from = Rows.Of(source);
-        var to = Rows.Of(destination);
-        ForRows(from.Count, from.Columns, (first, end) =>
+        switch (operation)
         {
-            for (long i = first; i < end; i++)
-                Buffer.MemoryCopy(from.At(i), to.At(i), (long)from.Columns * 4, (long)from.Columns * 4);
-        });
+            case BinaryOperation.Add: TensorPrimitives.Add(x, y, result); break;
+            case BinaryOperation.Subtract: TensorPrimitives.Subtract(x, y, result); break;
+            case BinaryOperation.Multiply: TensorPrimitives.Multiply(x, y, result); break;
+            default: TensorPrimitives.Divide(x, y, result); break;
+        }
     }
+
+    public override void Copy(Tensor source, Tensor destination) =>
+        ForRuns(Rows.Of(source), Rows.Of(destination), (p, r, count) => Buffer.MemoryCopy(p, r, (long)count * sizeof(float), (long)count * sizeof(float)));
 
     public override void Permute(Tensor x, ReadOnlySpan<int> axes, Tensor output)
     {
         int rank = axes.Length;
+        if (rank == 0)
+        {
+            Copy(x, output);
+            return;
+        }
         var strides = new long[rank];
         for (int i = 0; i < rank; i++)
             strides[i] = x.Stride(axes[i]);
         var shape = output.Shape;
+        int contiguous = Array.FindLastIndex(strides, stride => stride == 1);
+        if (strides[^1] != 1 && contiguous >= 0 && shape[contiguous] >= Transposition.Size && shape[^1] >= Transposition.Size)
+        {
+            Transpose(x.Pointer, strides, contiguous, output);
+            return;
+        }
         var target = Rows.Of(output);
         float* source = x.Pointer;
-        long inner = rank == 0 ? 0 : strides[^1];
+        long inner = strides[^1];
         ForRows(target.Count, target.Columns, (first, end) =>
         {
             for (long i = first; i < end; i++)
             {
-                long rest = i;
                 float* p = source;
+                long rest = i;
                 for (int axis = rank - 2; axis >= 0; axis--)
                 {
-                    p += rest % shape[axis] * strides[axis];
-                    rest /= shape[axis];
+                    (rest, long at) = Math.DivRem(rest, shape[axis]);
+                    p += at * strides[axis];
                 }
                 float* r = target.At(i);
+                if (inner == 1)
+                {
+                    new ReadOnlySpan<float>(p, target.Columns).CopyTo(new Span<float>(r, target.Columns));
+                    continue;
+                }
                 for (int c = 0; c < target.Columns; c++)
                     r[c] = p[c * inner];
+            }
+        });
+    }
+
+    /// <summary>Turns the last axis of the output with the one along which the source is contiguous, in tiles that are gathered to runs, as rows that lie a power of two apart share few places of the cache.</summary>
+    private static void Transpose(float* source, long[] strides, int turned, Tensor output)
+    {
+        const int size = Transposition.Size;
+        const int group = 4 * size;         // two lines of the cache
+        const int run = 8 * size;
+        var shape = output.Shape;
+        int rank = shape.Rank;
+        var (rows, columns) = (shape[turned], shape[^1]);
+        long outer = 1;
+        for (int axis = 0; axis < rank - 1; axis++)
+            outer *= axis == turned ? 1 : shape[axis];
+        int groups = (rows + group - 1) / group;
+        long step = strides[^1];
+        long down = output.Stride(turned);
+        float* target = output.Pointer;
+        Workers.For(checked((int)(outer * groups)), piece =>
+        {
+            float* p = source;
+            float* r = target;
+            long rest = piece / groups;
+            for (int axis = rank - 2; axis >= 0; axis--)
+            {
+                if (axis == turned)
+                    continue;
+                (rest, long at) = Math.DivRem(rest, shape[axis]);
+                p += at * strides[axis];
+                r += at * output.Stride(axis);
+            }
+            int first = piece % groups * group;
+            int end = Math.Min(first + group, rows);
+            int wholeRows = first + (end - first) / size * size;
+            int wholeColumns = columns / size * size;
+            float* block = stackalloc float[group * run];
+            for (int c = 0; c < wholeColumns; c += run)
+            {
+                int width = Math.Min(run, wholeColumns - c);
+                for (int at = 0; at < width; at += size)
+                {
+                    for (int i = first; i < wholeRows; i += size)
+                        Transposition.Tile(p + (c + at) * step + i, step, block + (i - first) * run + at, run);
+                }
+                for (int i = first; i < wholeRows; i++)
+                    new ReadOnlySpan<float>(block + (i - first) * run, width).CopyTo(new Span<float>(r + i * down + c, width));
+            }
+            for (int i = first; i < end; i++)
+            {
+                for (int c = i < wholeRows ? wholeColumns : 0; c < columns; c++)
+                    r[i * down + c] = p[c * step + i];
             }
         });
     }
@@ -225,31 +315,80 @@ internal sealed unsafe partial class CpuDevice
     public override void Rotate(Tensor x, RotaryEmbedding rotary, Tensor output)
     {
         var (tokens, heads, channels) = (x.Shape[1], x.Shape[2], x.Shape[3]);
-        int half = channels / 2;
-        var source = Rows.Of(x);
-        var target = Rows.Of(output);
         var cosines = Rows.Of(rotary.Cosine);
         var sines = Rows.Of(rotary.Sine);
         bool adjacent = rotary.Pairing == RotaryPairing.Adjacent;
-        ForRows(source.Count, channels, (first, end) =>
+        var (from, to) = (x.Stride(2), output.Stride(2));
+        ForRows((long)x.Shape[0] * tokens, heads * channels, (first, end) =>
         {
             for (long i = first; i < end; i++)
             {
-                float* p = source.At(i);
-                float* r = target.At(i);
-                float* cos = cosines.At(i / heads % tokens);
-                float* sin = sines.At(i / heads % tokens);
-                for (int c = 0; c < half; c++)
+                var (item, token) = Math.DivRem(i, tokens);
+                float* p = x.Pointer + item * x.Stride(0) + token * x.Stride(1);
+                float* r = output.Pointer + item * output.Stride(0) + token * output.Stride(1);
+                float* cosine = cosines.At(token);
+                float* sine = sines.At(token);
+                for (int head = 0; head < heads; head++, p += from, r += to)
                 {
-                    int at = adjacent ? 2 * c : c;
-                    int beside = adjacent ? at + 1 : c + half;
-                    float even = p[at];
-                    float odd = p[beside];
-                    r[at] = even * cos[c] - odd * sin[c];
-                    r[beside] = odd * cos[c] + even * sin[c];
+                    if (adjacent)
+                        RotateNeighbours(p, cosine, sine, r, channels);
+                    else
+                        RotateHalves(p, cosine, sine, r, channels / 2);
                 }
             }
         });
+    }
+
+    /// <summary>Four pairs at a time, and the rest one by one.</summary>
+    private static void RotateNeighbours(float* p, float* cos, float* sin, float* r, int channels)
+    {
+        var signs = Vector256.Create(-1f, 1, -1, 1, -1, 1, -1, 1);
+        int c = 0;
+        for (; c <= channels - 8; c += 8)
+        {
+            var x = Vector256.Load(p + c);
+            var turned = Vector256.Shuffle(x, Vector256.Create(1, 0, 3, 2, 5, 4, 7, 6));
+            (x * Doubled(cos + c / 2) + turned * (Doubled(sin + c / 2) * signs)).Store(r + c);
+        }
+        for (; c < channels; c += 2)
+        {
+            float even = p[c];
+            float odd = p[c + 1];
+            r[c] = even * cos[c / 2] - odd * sin[c / 2];
+            r[c + 1] = odd * cos[c / 2] + even * sin[c / 2];
+        }
+    }
+
+    /// <summary>Four numbers, each twice.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Doubled(float* numbers)
+    {
+        var four = Vector128.Load(numbers);
+        return Vector256.Shuffle(Vector256.Create(four, four), Vector256.Create(0, 0, 1, 1, 6, 6, 7, 7));
+    }
+
+    private static void RotateHalves(float* p, float* cos, float* sin, float* r, int half)
+    {
+        int c = 0;
+        for (; c <= half - 8; c += 8)
+        {
+            var (even, odd, cosine, sine) = (Vector256.Load(p + c), Vector256.Load(p + half + c), Vector256.Load(cos + c), Vector256.Load(sin + c));
+            (even * cosine - odd * sine).Store(r + c);
+            (odd * cosine + even * sine).Store(r + half + c);
+        }
+        for (; c <= half - 4; c += 4)
+        {
+            var (even, odd, cosine, sine) = (Vector128.Load(p + c), Vector128.Load(p + half + c), Vector128.Load(cos + c), Vector128.Load(sin + c));
+            (even * cosine - odd * sine).Store(r + c);
+            (odd * cosine + even * sine).Store(r + half + c);
+        }
+        for (; c < half; c++)
+        {
+            float even = p[c];
+            float odd = p[c + half];
+            r[c] = even * cos[c] - odd * sin[c];
+            r[c + half] = odd * cos[c] + even * sin[c];
+        }
     }
 
     /// <summary>Rows of a tensor as broadcasting to a larger shape repeats them.</summary>

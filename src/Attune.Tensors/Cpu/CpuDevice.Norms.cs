@@ -1,6 +1,5 @@
-using System.Numerics;
-using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Cpu;
 
@@ -10,41 +9,138 @@ internal sealed unsafe partial class CpuDevice
     {
         using var gamma = Widened(weight);
         using var beta = Widened(bias);
-        NormaliseRows(x, output, epsilon, centred: true, (_, result) =>
+        float* a = gamma == null ? null : gamma.Pointer;
+        float* b = beta == null ? null : beta.Pointer;
+        var source = Rows.Of(x);
+        var target = Rows.Of(output);
+        ForRows(source.Count, source.Columns, (first, end) =>
         {
-            if (gamma != null)
-                TensorPrimitives.Multiply(result, gamma.Span, result);
-            if (beta != null)
-                TensorPrimitives.Add(result, beta.Span, result);
+            for (long i = first; i < end; i++)
+            {
+                var normal = Standardise(source.At(i), source.Columns, epsilon);
+                if (a != null && b != null)
+                    RowKernels.Map(new ScaledAndShifted(normal), source.At(i), a, b, target.At(i), source.Columns);
+                else if (a != null)
+                    RowKernels.Map(new Scaled(normal), source.At(i), a, target.At(i), source.Columns);
+                else if (b != null)
+                    RowKernels.Map(new Shifted(normal), source.At(i), b, target.At(i), source.Columns);
+                else
+                    RowKernels.Map(normal, source.At(i), target.At(i), source.Columns);
+            }
         });
     }
 
     public override void ModulatedLayerNorm(Tensor x, Tensor scale, Tensor shift, float epsilon, Tensor output)
     {
         int tokens = x.Shape[1];
+        var source = Rows.Of(x);
+        var target = Rows.Of(output);
         var scales = Rows.Of(scale);
         var shifts = Rows.Of(shift);
-        NormaliseRows(x, output, epsilon, centred: true, (row, result) =>
+        ForRows(source.Count, source.Columns, (first, end) =>
         {
-            float* a = scales.At(scales.Count == 1 ? 0 : row / tokens);
-            float* b = shifts.At(shifts.Count == 1 ? 0 : row / tokens);
-            for (int c = 0; c < result.Length; c++)
-                result[c] = result[c] * (1 + a[c]) + b[c];
+            for (long i = first; i < end; i++)
+            {
+                var normal = Standardise(source.At(i), source.Columns, epsilon);
+                RowKernels.Map(new Modulated(normal), source.At(i), scales.At(scales.Count == 1 ? 0 : i / tokens), shifts.At(shifts.Count == 1 ? 0 : i / tokens), target.At(i), source.Columns);
+            }
         });
     }
 
     public override void RmsNorm(Tensor x, Weight? weight, float epsilon, Tensor output)
     {
         using var gamma = Widened(weight);
-        NormaliseRows(x, output, epsilon, centred: false, (_, result) =>
+        float* a = gamma == null ? null : gamma.Pointer;
+        var source = Rows.Of(x);
+        var target = Rows.Of(output);
+        int columns = source.Columns;
+        ForRows(source.Count, columns, (first, end) =>
         {
-            if (gamma != null)
-                TensorPrimitives.Multiply(result, gamma.Span, result);
+            for (long i = first; i < end; i++)
+            {
+                float* row = source.At(i);
+                float inverse = 1 / MathF.Sqrt(RowKernels.SumOfSquares(row, columns) / columns + epsilon);
+                if (a == null)
+                    RowKernels.Map(new Multiple(inverse), row, target.At(i), columns);
+                else
+                    RowKernels.Map(new MultipleOfProduct(inverse), row, a, target.At(i), columns);
+            }
         });
     }
 
     /// <summary>
-    /// Pixels are walked in memory order, all channels at once, in blocks whose number depends on the shape alone; each channel's sums are kept in double precision and added up in one order.
+    /// A row's mean and deviation in one pass: sums are taken over differences from the mean of the first elements, and once more should that lie further from the mean than the deviation, so that a
+    /// mean far larger than the deviation costs no precision.
+    /// </summary>
+    private static Standardised Standardise(float* row, int columns, float epsilon)
+    {
+        int first = Math.Min(columns, Vector512<float>.Count);
+        float centre = RowKernels.Sum(row, first) / first;
+        double rest, variance;
+        for (int attempt = 0; ; attempt++)
+        {
+            var (sum, squares) = RowKernels.CentredSums(row, columns, centre);
+            rest = sum / columns;
+            variance = Math.Max(squares / columns - rest * rest, 0);
+            if (!(rest * rest > variance) || attempt == 2)
+                break;
+            centre += (float)rest;
+        }
+        return new Standardised(centre, (float)rest, (float)(1 / Math.Sqrt(variance + epsilon)));
+    }
+
+    /// <summary>((x - centre) - rest) inverse.</summary>
+    private readonly struct Standardised(float centre, float rest, float inverse) : IMap
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x) => (x - Vector512.Create(centre) - Vector512.Create(rest)) * Vector512.Create(inverse);
+    }
+
+    private readonly struct Scaled(Standardised normal) : IMap2
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> weight) => normal.Of(x) * weight;
+    }
+
+    private readonly struct Shifted(Standardised normal) : IMap2
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> bias) => normal.Of(x) + bias;
+    }
+
+    private readonly struct ScaledAndShifted(Standardised normal) : IMap3
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> weight, Vector512<float> bias) => normal.Of(x) * weight + bias;
+    }
+
+    private readonly struct Modulated(Standardised normal) : IMap3
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> scale, Vector512<float> shift) => normal.Of(x) * (Vector512<float>.One + scale) + shift;
+    }
+
+    private readonly struct Multiple(float factor) : IMap
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x) => x * Vector512.Create(factor);
+    }
+
+    private readonly struct MultipleOfProduct(float factor) : IMap2
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> y) => x * Vector512.Create(factor) * y;
+    }
+
+    private readonly struct Centred : IMap4
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> centre, Vector512<float> factor, Vector512<float> shift) => Vector512.FusedMultiplyAdd(x - centre, factor, shift);
+    }
+
+    /// <summary>
+    /// One pass over the image for its statistics and one for the result. Blocks of pixels, whose number depends on the shape alone, have means of their own, and sums of squares around these, taken
+    /// while the block is in the cache; both are put together in double precision in one order (Chan et al., Updating formulae and a pairwise algorithm for computing sample variances, 1979).
     /// </summary>
     public override void GroupNorm(Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output)
     {
@@ -52,60 +148,63 @@ internal sealed unsafe partial class CpuDevice
         using var beta = Widened(bias);
         int batch = x.Shape[0];
         int channels = x.Shape[^1];
+        int size = channels / groups;
         var source = Rows.Of(x);
         var target = Rows.Of(output);
         long pixels = source.Count / Math.Max(batch, 1);
         if (pixels == 0)
             return;
-        long block = Math.Max(32, (pixels + 255) / 256);
+        long block = Math.Max(1, Math.Clamp(pixels * channels / 256, BlockFloats, 8 * BlockFloats) / channels);
         int blocks = (int)((pixels + block - 1) / block);
 
-        using var scratch = new Scratch((nuint)((long)batch * channels * (blocks * sizeof(double) + 2 * sizeof(float))));
-        double* sums = scratch.Take<double>((long)batch * blocks * channels);
+        using var scratch = new Scratch((nuint)(2L * batch * blocks * groups * sizeof(double) + 3L * batch * channels * sizeof(float)));
+        double* sums = scratch.Take<double>((long)batch * blocks * groups);
+        double* squares = scratch.Take<double>((long)batch * blocks * groups);
         float* centres = scratch.Take<float>((long)batch * channels);
         float* factors = scratch.Take<float>((long)batch * channels);
-        float* gammas = gamma == null ? null : gamma.Pointer;
-        float* betas = beta == null ? null : beta.Pointer;
+        float* shifts = scratch.Take<float>((long)batch * channels);
 
         Workers.For(batch * blocks, index =>
         {
-            var total = new Span<double>(sums + (long)index * channels, channels);
-            total.Clear();
             var (first, end) = RowsOf(index);
-            for (long i = first; i < end; i++)
-                AddTo(total, new ReadOnlySpan<float>(source.At(i), channels));
+            BlockSums(source, first, end, groups, sums + (long)index * groups, squares + (long)index * groups);
         });
-        ForGroups((item, at, size, total) => new Span<float>(centres + (long)item * channels + at, size).Fill((float)(total / (pixels * size))));
+        for (int group = 0; group < batch * groups; group++)
+        {
+            var (item, at) = (group / groups, group % groups);
+            double* sum = sums + (long)item * blocks * groups + at;
+            double* square = squares + (long)item * blocks * groups + at;
+            double total = 0;
+            for (int i = 0; i < blocks; i++)
+                total += sum[(long)i * groups];
+            double mean = total / (pixels * size);
+            double deviation = 0;
+            for (int i = 0; i < blocks; i++)
+            {
+                double members = (double)(Math.Min((i + 1) * block, pixels) - i * block) * size;
+                double difference = sum[(long)i * groups] / members - mean;
+                deviation += square[(long)i * groups] + members * difference * difference;
+            }
+            double inverse = 1 / Math.Sqrt(deviation / (pixels * size) + epsilon);
+            for (int c = at * size; c < (at + 1) * size; c++)
+            {
+                // The mean's rounding goes into the shift.
+                float factor = (float)(gamma == null ? inverse : inverse * gamma.Pointer[c]);
+                centres[(long)item * channels + c] = (float)mean;
+                factors[(long)item * channels + c] = factor;
+                shifts[(long)item * channels + c] = (float)((beta == null ? 0 : beta.Pointer[c]) - (mean - (float)mean) * factor);
+            }
+        }
         Workers.For(batch * blocks, index =>
         {
-            var total = new Span<double>(sums + (long)index * channels, channels);
-            total.Clear();
-            var centre = new ReadOnlySpan<float>(centres + (long)(index / blocks) * channels, channels);
-            var (first, end) = RowsOf(index);
-            for (long i = first; i < end; i++)
-                AddSquaresTo(total, new ReadOnlySpan<float>(source.At(i), channels), centre);
-        });
-        ForGroups((item, at, size, total) =>
-        {
-            float inverse = (float)(1 / Math.Sqrt(total / (pixels * size) + epsilon));
-            for (int c = at; c < at + size; c++)
-                factors[(long)item * channels + c] = gammas == null ? inverse : inverse * gammas[c];
-        });
-        Workers.For(batch * blocks, index =>
-        {
-            var centre = new ReadOnlySpan<float>(centres + (long)(index / blocks) * channels, channels);
-            var factor = new ReadOnlySpan<float>(factors + (long)(index / blocks) * channels, channels);
+            long at = (long)(index / blocks) * channels;
             var (first, end) = RowsOf(index);
             for (long i = first; i < end; i++)
             {
-                var row = new Span<float>(target.At(i), channels);
-                TensorPrimitives.Subtract(new ReadOnlySpan<float>(source.At(i), channels), centre, row);
-                if (betas == null)
-                    TensorPrimitives.Multiply(row, factor, row);
-                else
-                    TensorPrimitives.MultiplyAdd(row, factor, new ReadOnlySpan<float>(betas, channels), row);
+                float* row = target.At(i);
+                RowKernels.Map(default(Centred), source.At(i), centres + at, factors + at, shifts + at, row, channels);
                 if (activation != Activation.None)
-                    Activations.Apply(activation, row, row);
+                    Activations.Apply(activation, new ReadOnlySpan<float>(row, channels), new Span<float>(row, channels));
             }
         });
 
@@ -114,57 +213,72 @@ internal sealed unsafe partial class CpuDevice
             long first = index / blocks * pixels + index % blocks * block;
             return (first, Math.Min(first + block, (index / blocks + 1) * pixels));
         }
+    }
 
-        void ForGroups(GroupTotal use)
+    /// <summary>A block of pixels stays in the second-level cache, and is large enough to be worth handing to a thread.</summary>
+    private const long BlockFloats = 1 << 14;
+
+    /// <summary>
+    /// For each group the sum over the rows of a block, and the sum of squares around the block's own mean: from differences to the mean of the first rows, and once more should that lie further from the
+    /// mean than the deviation in any group, so that a mean far larger than the deviation costs no precision.
+    /// </summary>
+    private static void BlockSums(Rows source, long first, long end, int groups, double* sums, double* squares)
+    {
+        int channels = source.Columns;
+        int size = channels / groups;
+        double members = (double)(end - first) * size;
+        using var scratch = new Scratch((nuint)(channels * (3 * sizeof(float) + 2 * sizeof(double))));
+        float* centres = scratch.Take<float>(channels);
+        float* partSums = scratch.Take<float>(channels);
+        float* partSquares = scratch.Take<float>(channels);
+        double* totals = scratch.Take<double>(channels);
+        double* totalSquares = scratch.Take<double>(channels);
+        new Span<float>(centres, channels).Clear();
+        for (int attempt = 0; attempt < 3; attempt++)
         {
-            int size = channels / groups;
-            for (int group = 0; group < batch * groups; group++)
+            Totals(attempt == 0 ? Math.Min(first + 4, end) : end);
+            bool far = attempt == 0;
+            double count = attempt == 0 ? (double)(Math.Min(first + 4, end) - first) * size : members;
+            for (int group = 0; group < groups; group++)
             {
-                var (item, at) = (group / groups, group % groups * size);
-                double total = 0;
-                for (int i = 0; i < blocks; i++)
+                var (sum, square) = (0.0, 0.0);
+                for (int c = group * size; c < (group + 1) * size; c++)
                 {
-                    double* part = sums + ((long)item * blocks + i) * channels + at;
-                    for (int c = 0; c < size; c++)
-                        total += part[c];
+                    sum += totals[c];
+                    square += totalSquares[c];
                 }
-                use(item, at, size, total);
+                double rest = sum / count;
+                float centre = centres[group * size];
+                squares[group] = Math.Max(square - count * rest * rest, 0);
+                sums[group] = members * (centre + rest);
+                far |= count * rest * rest > squares[group];
+                new Span<float>(centres + group * size, size).Fill((float)(centre + rest));
             }
+            if (!far)
+                break;
         }
-    }
 
-    /// <summary>Told the sum over all pixels of the channels [at, at + size) of an item.</summary>
-    private delegate void GroupTotal(int item, int at, int size, double total);
-
-    private static void AddTo(Span<double> totals, ReadOnlySpan<float> row)
-    {
-        var values = MemoryMarshal.Cast<float, Vector<float>>(row);
-        var sums = MemoryMarshal.Cast<double, Vector<double>>(totals);
-        for (int i = 0; i < values.Length; i++)
+        // Float32 for 32 rows at a time, then float64.
+        void Totals(long stop)
         {
-            Vector.Widen(values[i], out var low, out var high);
-            sums[2 * i] += low;
-            sums[2 * i + 1] += high;
-        }
-        for (int c = values.Length * Vector<float>.Count; c < row.Length; c++)
-            totals[c] += row[c];
-    }
-
-    private static void AddSquaresTo(Span<double> totals, ReadOnlySpan<float> row, ReadOnlySpan<float> centre)
-    {
-        var values = MemoryMarshal.Cast<float, Vector<float>>(row);
-        var centres = MemoryMarshal.Cast<float, Vector<float>>(centre);
-        var sums = MemoryMarshal.Cast<double, Vector<double>>(totals);
-        for (int i = 0; i < values.Length; i++)
-        {
-            Vector.Widen(values[i] - centres[i], out var low, out var high);
-            sums[2 * i] += low * low;
-            sums[2 * i + 1] += high * high;
-        }
-        for (int c = values.Length * Vector<float>.Count; c < row.Length; c++)
-        {
-            double difference = row[c] - centre[c];
-            totals[c] += difference * difference;
+            new Span<double>(totals, channels).Clear();
+            new Span<double>(totalSquares, channels).Clear();
+            for (long start = first; start < stop; start += 32)
+            {
+                new Span<float>(partSums, channels).Clear();
+                new Span<float>(partSquares, channels).Clear();
+                long last = Math.Min(start + 32, stop);
+                for (long i = start; i < last; i += 4)
+                {
+                    // Where rows are missing, the centres stand in, whose differences are 0.
+                    float* b = i + 1 < last ? source.At(i + 1) : centres;
+                    float* c = i + 2 < last ? source.At(i + 2) : centres;
+                    float* d = i + 3 < last ? source.At(i + 3) : centres;
+                    RowKernels.AddDifferences(partSums, partSquares, source.At(i), b, c, d, centres, channels);
+                }
+                RowKernels.AddTo(totals, partSums, channels);
+                RowKernels.AddTo(totalSquares, partSquares, channels);
+            }
         }
     }
 
@@ -176,42 +290,16 @@ internal sealed unsafe partial class CpuDevice
         {
             for (long i = first; i < end; i++)
             {
-                var row = new ReadOnlySpan<float>(source.At(i), source.Columns);
-                var result = new Span<float>(target.At(i), source.Columns);
-                float maximum = TensorPrimitives.Max(row);
+                float* row = source.At(i);
+                float* result = target.At(i);
+                float maximum = RowKernels.Maximum(row, source.Columns);
                 if (float.IsNegativeInfinity(maximum))
                 {
-                    result.Clear();
+                    new Span<float>(result, source.Columns).Clear();
                     continue;
                 }
-                TensorPrimitives.Subtract(row, maximum, result);
-                TensorPrimitives.Exp(result, result);
-                TensorPrimitives.Multiply(result, 1 / TensorPrimitives.Sum<float>(result), result);
-            }
-        });
-    }
-
-    private delegate void FinishRow(long row, Span<float> result);
-
-    private static void NormaliseRows(Tensor x, Tensor output, float epsilon, bool centred, FinishRow finish)
-    {
-        var source = Rows.Of(x);
-        var target = Rows.Of(output);
-        int columns = source.Columns;
-        ForRows(source.Count, columns, (first, end) =>
-        {
-            for (long i = first; i < end; i++)
-            {
-                var row = new ReadOnlySpan<float>(source.At(i), columns);
-                var result = new Span<float>(target.At(i), columns);
-                if (centred)
-                {
-                    TensorPrimitives.Subtract(row, TensorPrimitives.Sum(row) / columns, result);
-                    row = result;
-                }
-                float inverse = 1 / MathF.Sqrt(TensorPrimitives.SumOfSquares(row) / columns + epsilon);
-                TensorPrimitives.Multiply(row, inverse, result);
-                finish(i, result);
+                float total = RowKernels.Exponentials(row, maximum, result, source.Columns);
+                RowKernels.Map(new Multiple(1 / total), result, result, source.Columns);
             }
         });
     }

@@ -91,7 +91,7 @@ internal unsafe partial struct FlashAttention
         for (int j = 0; j < width; j += Lanes)
         {
             var total = Vector512.Load(totals + j);
-            Vector512.ConditionalSelect(Vector512.Equals(total, Vector512<float>.Zero), Vector512.Create(float.NegativeInfinity), Vector512.Load(maxima + j) + Vector512.Log(total)).Store(maxima + j);
+            Vector512.ConditionalSelect(Vector512.Equals(total, Vector512<float>.Zero), Vector512.Create(float.NegativeInfinity), Vector512.Load(maxima + j) + Exponential.Log(total)).Store(maxima + j);
         }
         WriteColumn(logSumExp, item, head, first, rows, maxima);
     }

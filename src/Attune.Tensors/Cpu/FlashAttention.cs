@@ -273,7 +273,7 @@ internal unsafe partial struct FlashAttention
             var none = Vector512.Equals(total, Vector512<float>.Zero);
             if (arguments.LogSumExp != null)
             {
-                var logarithm = Vector512.FusedMultiplyAdd(Vector512.Load(maxima + j), Vector512.Create(0.693147181f), Vector512.Log(total));
+                var logarithm = Vector512.FusedMultiplyAdd(Vector512.Load(maxima + j), Vector512.Create(0.693147181f), Exponential.Log(total));
                 Vector512.ConditionalSelect(none, Vector512.Create(float.NegativeInfinity), logarithm).Store(maxima + j);
             }
             Vector512.ConditionalSelect(none, Vector512<float>.Zero, Vector512<float>.One / total).Store(totals + j);
