@@ -119,7 +119,7 @@ internal sealed unsafe partial class CpuDevice
         var target = Rows.Of(output);
         var left = new BroadcastRows(a, shape);
         var right = new BroadcastRows(b, shape);
-        if (a.Shape == b.Shape && a.IsContiguous && b.IsContiguous && target.Contiguous)
+        if (a.Shape == b.Shape)
         {
             ForRuns(Rows.Of(a), Rows.Of(b), target, (p, q, r, count) => Apply(operation, new ReadOnlySpan<float>(p, count), new ReadOnlySpan<float>(q, count), new Span<float>(r, count)));
             return;
@@ -208,23 +208,35 @@ internal sealed unsafe partial class CpuDevice
         long inner = strides[^1];
         ForRows(target.Count, target.Columns, (first, end) =>
         {
+            Span<int> index = stackalloc int[rank];
+            float* p = source;
+            long rest = first;
+            for (int axis = rank - 2; axis >= 0; axis--)
+            {
+                (rest, long at) = Math.DivRem(rest, shape[axis]);
+                index[axis] = (int)at;
+                p += at * strides[axis];
+            }
             for (long i = first; i < end; i++)
             {
-                float* p = source;
-                long rest = i;
-                for (int axis = rank - 2; axis >= 0; axis--)
-                {
-                    (rest, long at) = Math.DivRem(rest, shape[axis]);
-                    p += at * strides[axis];
-                }
                 float* r = target.At(i);
                 if (inner == 1)
                 {
-                    new ReadOnlySpan<float>(p, target.Columns).CopyTo(new Span<float>(r, target.Columns));
-                    continue;
+                    RowKernels.Copy(p, r, target.Columns);
                 }
-                for (int c = 0; c < target.Columns; c++)
-                    r[c] = p[c * inner];
+                else
+                {
+                    for (int c = 0; c < target.Columns; c++)
+                        r[c] = p[c * inner];
+                }
+                for (int axis = rank - 2; axis >= 0; axis--)
+                {
+                    p += strides[axis];
+                    if (++index[axis] < shape[axis])
+                        break;
+                    p -= shape[axis] * strides[axis];
+                    index[axis] = 0;
+                }
             }
         });
     }

@@ -127,6 +127,14 @@ internal static unsafe class RowKernels
     private static void MapShort<T>(T f, float* x, float* y, float* z, float* w, float* r, long count)
         where T : struct, IMap4 => PutShort(f.Of(Short(x, count), Short(y, count), Short(z, count), Short(w, count)), r, count);
 
+    /// <summary>r = x.</summary>
+    public static void Copy(float* x, float* r, long count) => Map(default(Identity), x, r, count);
+
+    private readonly struct Identity : IMap
+    {
+        public Vector512<float> Of(Vector512<float> x) => x;
+    }
+
     /// <summary>The sum over x - centre, and over its square.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static (double Sum, double Squares) CentredSums(float* x, int count, float centre)
