@@ -2,7 +2,8 @@ namespace Attune.Tensors;
 
 /// <summary>
 /// A device that hands every primitive to another one: the base of devices that take over some of them, or watch. All of them work on the same memory, so that
-/// tensors of one can be given to another.
+/// tensors of one can be given to another. A causal convolution alone is not handed on: it is made of this device's own convolutions, so that a device which takes
+/// those over, or watches them, does so for videos too.
 /// </summary>
 /// <param name="inner">The device that computes.</param>
 internal abstract class DelegatingDevice(Device inner) : Device

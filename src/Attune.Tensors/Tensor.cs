@@ -149,6 +149,18 @@ public sealed unsafe class Tensor : IDisposable
         return new Tensor(_block!, pointer, Shape.With(a, length), _strides, Device);
     }
 
+    /// <summary>A view of <paramref name="count"/> places of an outer axis, <paramref name="step"/> apart.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The places do not lie within the axis.</exception>
+    internal Tensor Slice(Index axis, int start, int count, int step)
+    {
+        int a = axis.GetOffset(Shape.Rank);
+        if (start < 0 || count < 1 || step < 1 || a == Shape.Rank - 1 || start + (count - 1L) * step >= Shape[a])
+            throw new ArgumentOutOfRangeException(nameof(start), $"{count} places from {start}, {step} apart, on axis {a} of {Shape}.");
+        var strides = _strides;
+        strides[a] *= step;
+        return new Tensor(Alive(), _pointer + start * _strides[a], Shape.With(a, count), strides, Device);
+    }
+
     /// <summary>A view with another shape over the same elements in the same order. One extent may be -1: it is computed.</summary>
     /// <exception cref="ArgumentException">The number of elements differs, or the strides do not allow a view: then copy first (<see cref="TensorOperations.Contiguous"/>).</exception>
     public Tensor Reshape(params ReadOnlySpan<int> axes)

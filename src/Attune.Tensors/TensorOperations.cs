@@ -58,6 +58,32 @@ public static class TensorOperations
         return output;
     }
 
+    /// <summary>
+    /// A convolution of [batch, frames, height, width, in] with [out, in, kernel frames, kernel height, kernel width] that looks back in time only; the result is
+    /// [batch, (frames - 1) / stride + 1, height', width', out]. See <see cref="Device.CausalConv3d"/>.
+    /// </summary>
+    /// <param name="x">[batch, frames, height, width, in].</param>
+    /// <param name="weight">[out, in, kernel frames, kernel height, kernel width].</param>
+    /// <param name="bias">[out], or null.</param>
+    /// <param name="geometry">Stride and zero padding in space.</param>
+    /// <param name="frameStride">The distance in frames between neighbouring outputs, from 1.</param>
+    /// <param name="earlier">[batch, any frames, height, width, in]: what precedes x, of which the last frames count; or null. Before it are zeros.</param>
+    /// <param name="into">Where the result goes, or null.</param>
+    /// <exception cref="ArgumentException">The shapes do not fit, or the stride is below 1.</exception>
+    public static Tensor CausalConv3d(this Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, int frameStride = 1, Tensor? earlier = null, Tensor? into = null)
+    {
+        Require(x.Shape.Rank == 5 && weight.Shape.Rank == 5 && x.Shape[4] == weight.Shape[1] && weight.Shape[2] > 0, $"{weight.Name}: a causal convolution {weight.Shape} cannot take {x.Shape} (channels last).");
+        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        Require(frameStride >= 1, $"{weight.Name}: the stride in frames is {frameStride}, expected at least 1.");
+        Require(x.Shape[1] > 0, $"{weight.Name}: a video of {x.Shape} has no frames.");
+        Require(earlier == null || (earlier.Shape.Rank == 5 && earlier.Shape.With(1, x.Shape[1]) == x.Shape), $"{weight.Name}: frames {earlier?.Shape} cannot precede {x.Shape}.");
+        var (height, width) = geometry.OutputSize(x.Shape[2], x.Shape[3], weight.Shape[3], weight.Shape[4]);
+        Require(height > 0 && width > 0, $"{weight.Name}: frames of {x.Shape} are smaller than the kernel {weight.Shape}.");
+        var output = Target(into, [x.Shape[0], (x.Shape[1] - 1) / frameStride + 1, height, width, weight.Shape[0]], x);
+        x.Device.CausalConv3d(x, weight, bias, geometry, frameStride, earlier, output);
+        return output;
+    }
+
     /// <summary>Attention of queries over one span of keys; see <see cref="AttentionArguments"/>.</summary>
     /// <returns>[batch, queries, heads, channels].</returns>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 
 namespace Attune.Tensors;
 
@@ -12,6 +13,7 @@ public sealed unsafe class Weight
     private readonly MappedFile? _file;
     private readonly Tensor? _tensor;
     private readonly long _offset;
+    private readonly Weight? _slices;
 
     /// <summary>A weight in a mapped file.</summary>
     /// <param name="name">The full name in the checkpoint, for messages.</param>
@@ -39,6 +41,10 @@ public sealed unsafe class Weight
 
     private Weight(string name, Tensor tensor, Shape shape, DataType type, long offset) =>
         (Name, Shape, Type, _tensor, _offset) = (name, shape, type, tensor, offset);
+
+    /// <summary>The same elements, with time slices of them beside.</summary>
+    private Weight(Weight weight, Weight slices) =>
+        (Name, Shape, Type, _file, _tensor, _offset, _slices) = (weight.Name, weight.Shape, weight.Type, weight._file, weight._tensor, weight._offset, slices);
 
     /// <summary>
     /// A weight of a 16-bit type whose elements lie in the memory of a tensor (half as many floats, at least): for weights that are made
@@ -89,6 +95,68 @@ public sealed unsafe class Weight
         if (shape.Count != Shape.Count)
             throw new ArgumentException($"{Name} {Shape} cannot be seen as {shape}.", nameof(shape));
         return _file != null ? new Weight(Name, shape, Type, _file, _offset) : new Weight(Name, _tensor!, shape, Type, _offset);
+    }
+
+    /// <summary>
+    /// This weight of a <see cref="Device.CausalConv3d"/> with copies of its time slices, each of which is scattered in PyTorch's order, so that they are not copied in every call and that
+    /// devices can keep what they make of them. It costs as much memory as the weight, in the stored type.
+    /// </summary>
+    /// <param name="memory">What the slices lie in. It is in no scope: the caller disposes it after the last use.</param>
+    /// <exception cref="InvalidOperationException">The weight is not [out, in, kernel frames, kernel height, kernel width].</exception>
+    /// <exception cref="ObjectDisposedException">The file or tensor was disposed.</exception>
+    public Weight WithTimeSlices(out Tensor memory)
+    {
+        RequireFrames();
+        _ = Pointer;        // throws before anything is allocated
+        var s = Shape;
+        memory = TensorScope.Detach(Tensor.Empty([s[2], RoomForSlice()]));
+        var slices = new Weight(Name, memory, [s[2], s[0], s[1], s[3], s[4]], Type, 0);
+        for (int k = 0; k < s[2]; k++)
+            CopySlice(k, (byte*)memory.Pointer + k * (s.Count / s[2]) * Type.Size());
+        return new Weight(this, slices);
+    }
+
+    /// <summary>weight[:, :, index] of [out, in, kernel frames, kernel height, kernel width]: [out, in, kernel height, kernel width], contiguous.</summary>
+    /// <param name="index">The kernel's frame.</param>
+    /// <param name="copy">What the slice lies in, where it had to be copied: the caller disposes it. Else null.</param>
+    internal Weight TimeSlice(int index, out Tensor? copy)
+    {
+        RequireFrames();
+        copy = null;
+        Shape slice = [Shape[0], Shape[1], Shape[3], Shape[4]];
+        if (_slices != null)
+            return _slices.Rows(index, 1).Reshape(slice);
+        if (Shape[2] == 1)
+            return Reshape(slice);
+        _ = Pointer;        // throws before anything is allocated
+        copy = TensorScope.Detach(Tensor.Empty([RoomForSlice()]));
+        CopySlice(index, (byte*)copy.Pointer);
+        return new Weight(Name, copy, slice, Type, 0);
+    }
+
+    /// <summary>Floats that a slice fits into.</summary>
+    private int RoomForSlice() => checked((int)((Shape.Count / Shape[2] * Type.Size() + sizeof(float) - 1) / sizeof(float)));
+
+    private void RequireFrames()
+    {
+        if (Shape.Rank != 5 || Shape[2] == 0)
+            throw new InvalidOperationException($"{Name} {Shape} has no time slices, expected [out, in, kernel frames, kernel height, kernel width].");
+    }
+
+    /// <summary>Gathers a slice: a run of the kernel's height and width for each pair of an output and an input.</summary>
+    private void CopySlice(int index, byte* target)
+    {
+        int inputs = Shape[1];
+        long run = (long)Shape[3] * Shape[4] * Type.Size();
+        long step = Shape[2] * run;
+        byte* source = (byte*)Pointer + index * run;
+        Workers.For(Shape[0], output =>
+        {
+            byte* from = source + output * inputs * step;
+            byte* to = target + output * inputs * run;
+            for (int i = 0; i < inputs; i++, from += step, to += run)
+                Unsafe.CopyBlockUnaligned(to, from, (uint)run);
+        });
     }
 
     /// <summary>Widens elements [start, start + count) to float32.</summary>
