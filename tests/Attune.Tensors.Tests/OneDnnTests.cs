@@ -107,6 +107,32 @@ public class OneDnnTests
         }
     }
 
+    /// <summary>A causal convolution is made of the library's; what it makes of time slices stays as long as they do.</summary>
+    [Fact]
+    public void Causal_convolutions_agree_with_managed_ones()
+    {
+        using var device = Library(Precision.Float32);
+        using var scope = new TensorScope();
+        var random = new Random(28);
+        using var stored = new StoredWeight([34, 20, 3, 3, 3], DataType.BFloat16, 0, () => random.NextSingle() - 0.4f);
+        var x = Noise([2, 5, 9, 8, 20], device, random);
+        var earlier = Noise([2, 2, 9, 8, 20], device, random);
+        var expected = Tensor.Empty([2, 5, 9, 8, 34]);
+        Device.Managed.CausalConv3d(x, stored.Weight, null, Conv2dGeometry.Same(1), 1, earlier, expected);
+        Compare(expected, x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1), 1, earlier), 1e-5, "copied slices");
+        long one = device.WeightBytes;
+
+        var sliced = stored.Weight.WithTimeSlices(out var memory);
+        using (memory)
+        {
+            Compare(expected, x.CausalConv3d(sliced, null, Conv2dGeometry.Same(1), 1, earlier), 1e-5, "kept slices");
+            long kept = device.WeightBytes;
+            Assert.InRange(one, 1, kept / 3);
+            x.CausalConv3d(sliced, null, Conv2dGeometry.Same(1), 1, earlier);
+            Assert.Equal(kept, device.WeightBytes);
+        }
+    }
+
     [Fact]
     public void Threads_may_call_at_once()
     {
