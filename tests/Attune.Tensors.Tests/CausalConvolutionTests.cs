@@ -21,7 +21,7 @@ public class CausalConvolutionTests
             Check(random, Types[trial % 3], ConvolutionOptions.ErrorBound(algorithm));
     }
 
-    /// <summary>With direct convolutions each element is the same sum in the same order, however the video is cut.</summary>
+    /// <summary>With direct convolutions of more than a few pixels each element is the same sum in the same order, however the video is cut.</summary>
     [Theory]
     [InlineData(1, ConvolutionAlgorithm.Direct)]
     [InlineData(2, ConvolutionAlgorithm.Direct)]
