@@ -3,63 +3,21 @@ using Attune.Tensors;
 namespace Attune.Tests.Guidance;
 
 /// <summary>Hands everything on to another device and counts the products of attention.</summary>
-internal sealed class CountingDevice(Device inner) : Device
+internal sealed class CountingDevice(Device inner) : DelegatingDevice(inner)
 {
     public int Attentions { get; set; }
 
-    public override string Name => $"counting {inner.Name}";
-
-    public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output) => inner.Linear(x, weight, bias, activation, output);
-
-    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) => inner.Conv2d(x, weight, bias, geometry, output);
+    public override string Name => $"counting {Inner.Name}";
 
     public override void Attention(in AttentionArguments arguments)
     {
         Attentions++;
-        inner.Attention(in arguments);
+        base.Attention(in arguments);
     }
 
     public override void EntmaxAttention(in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support)
     {
         Attentions++;
-        inner.EntmaxAttention(in arguments, alpha, dense, support);
+        base.EntmaxAttention(in arguments, alpha, dense, support);
     }
-
-    public override void MergeAttention(Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp) => inner.MergeAttention(output1, logSumExp1, output2, logSumExp2, output, logSumExp);
-
-    public override void GroupNorm(Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output) => inner.GroupNorm(x, groups, weight, bias, epsilon, activation, output);
-
-    public override void LayerNorm(Tensor x, Weight? weight, Weight? bias, float epsilon, Tensor output) => inner.LayerNorm(x, weight, bias, epsilon, output);
-
-    public override void ModulatedLayerNorm(Tensor x, Tensor scale, Tensor shift, float epsilon, Tensor output) => inner.ModulatedLayerNorm(x, scale, shift, epsilon, output);
-
-    public override void RmsNorm(Tensor x, Weight? weight, float epsilon, Tensor output) => inner.RmsNorm(x, weight, epsilon, output);
-
-    public override void Activate(Tensor x, Activation activation, Tensor output) => inner.Activate(x, activation, output);
-
-    public override void Softmax(Tensor x, Tensor output) => inner.Softmax(x, output);
-
-    public override void Entmax(Tensor x, float alpha, Tensor output) => inner.Entmax(x, alpha, output);
-
-    public override void Rotate(Tensor x, RotaryEmbedding rotary, Tensor output) => inner.Rotate(x, rotary, output);
-
-    public override void ResizeNearest(Tensor x, Tensor output) => inner.ResizeNearest(x, output);
-
-    public override void Embed(Weight table, ReadOnlySpan<int> ids, Tensor output) => inner.Embed(table, ids, output);
-
-    public override void Binary(BinaryOperation operation, Tensor a, Tensor b, Tensor output) => inner.Binary(operation, a, b, output);
-
-    public override void Affine(Tensor x, float multiplier, float addend, Tensor output) => inner.Affine(x, multiplier, addend, output);
-
-    public override void Clamp(Tensor x, float minimum, float maximum, Tensor output) => inner.Clamp(x, minimum, maximum, output);
-
-    public override void Combine(float a, Tensor x, float b, Tensor y, Tensor output) => inner.Combine(a, x, b, y, output);
-
-    public override void Modulate(Tensor x, Tensor scale, Tensor shift, Tensor output) => inner.Modulate(x, scale, shift, output);
-
-    public override void AddGated(Tensor residual, Tensor gate, Tensor update, Tensor output) => inner.AddGated(residual, gate, update, output);
-
-    public override void Copy(Tensor source, Tensor destination) => inner.Copy(source, destination);
-
-    public override void Permute(Tensor x, ReadOnlySpan<int> axes, Tensor output) => inner.Permute(x, axes, output);
 }
