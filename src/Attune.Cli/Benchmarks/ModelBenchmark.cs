@@ -4,7 +4,6 @@ using Attune.Attention;
 using Attune.Autoencoders;
 using Attune.Guidance;
 using Attune.Models;
-using Attune.Models.Flux;
 using Attune.Models.Unet;
 using Attune.Tensors;
 using Attune.Weights;
@@ -36,7 +35,7 @@ internal static class ModelBenchmark
             {
                 "sd15" => new Unet("UNet of Stable Diffusion 1.5", UnetConfig.StableDiffusion15, latents ?? 64, text ?? 77, guidance),
                 "sdxl" => new Unet("UNet of SDXL", UnetConfig.StableDiffusionXL, latents ?? 64, text ?? 77, guidance),
-                "flux-block" => new FluxBlocks(latents ?? 1024, text ?? 256),
+                "flux-block" => new Flux(latents ?? 1024, text ?? 256),
                 "vae-512" => new Decoder(latents ?? 64),
                 _ => throw new ArgumentException($"--shape is '{shape}', expected {string.Join(", ", Shapes)}."),
             };
@@ -147,41 +146,16 @@ internal static class ModelBenchmark
         }
     }
 
-    /// <summary>One double-stream and two single-stream FLUX.1 blocks (24 heads of 128 channels). No block is the last: all rows are computed.</summary>
-    private sealed class FluxBlocks : Subject
+    /// <summary>Blocks of FLUX.1, unguided.</summary>
+    private sealed class Flux : Subject
     {
-        private readonly FluxConfig _config = FluxConfig.Real;
-        private readonly int _latents;
-        private readonly int _text;
-        private readonly DoubleStreamBlock _double;
-        private readonly SingleStreamBlock[] _singles;
-        private readonly Tensor _embedding;
-        private readonly Tensor _hidden;
-        private readonly Tensor _ids;
+        private readonly FluxBlocks _blocks;
 
-        public FluxBlocks(int latents, int text)
-        {
-            (_latents, _text) = (latents, text);
-            var weights = RandomWeights.Checkpoint(seed: 1);
-            _double = new DoubleStreamBlock(weights.Root.At("transformer_blocks.0"), _config);
-            _singles = [.. Enumerable.Range(0, 2).Select(i => new SingleStreamBlock(weights.Root.At("single_transformer_blocks", i), _config))];
-            _embedding = Noise([1, _config.Width]);
-            _hidden = Noise([1, text + latents, _config.Width]);
-            _ids = Tensor.Zeros([latents, 3]);
-            for (int i = 0, columns = (int)Math.Sqrt(latents); i < latents; i++)
-                (_ids.Row(i)[1], _ids.Row(i)[2]) = (i / columns, i % columns);
-        }
+        public Flux(int latents, int text) => _blocks = new FluxBlocks(latents, text, negativeText: 0, Noise);
 
-        public override string Description => FormattableString.Invariant($"FLUX.1 blocks (1 double, 2 single), {_latents} latents, {_text} text tokens");
+        public override string Description => FormattableString.Invariant($"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} text tokens");
 
-        public override void Forward()
-        {
-            using var inner = new TensorScope();
-            var sequence = new FluxTransformer.Sequence(_hidden.Clone(), 0, _text, _latents, _config, _ids);
-            _double.Apply(sequence, _embedding, _embedding, PlainAttention.Instance, keepNegative: true);
-            foreach (var block in _singles)
-                block.Apply(sequence, _embedding, _embedding, PlainAttention.Instance, keepNegative: true, keepText: true);
-        }
+        public override void Forward() => _blocks.Pass(PlainAttention.Instance, negative: false);
     }
 
     /// <summary>The decoder of the autoencoder of Stable Diffusion.</summary>

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Attune.Attention;
 using Attune.Guidance;
 using Attune.Models;
-using Attune.Models.Flux;
 using Attune.Models.Unet;
 using Attune.Tensors;
 
@@ -29,7 +28,7 @@ internal static class NagBenchmark
         using var scope = new TensorScope();
         using Blocks blocks = shape switch
         {
-            "flux" => new FluxBlocks(latents ?? 1024, text ?? 256),
+            "flux" => new Flux(latents ?? 1024, text ?? 256),
             "sdxl" => new UnetBlocks("SDXL", UnetConfig.StableDiffusionXL, [(1, 1), (2, 3)], latents ?? 4096, text ?? 77),
             "sd15" => new UnetBlocks("SD1.5", UnetConfig.StableDiffusion15, [(0, 1)], latents ?? 4096, text ?? 77),
             _ => throw new ArgumentException($"--shape is '{shape}', expected flux, sdxl or sd15."),
@@ -77,8 +76,7 @@ internal static class NagBenchmark
     private static double Median(List<double> values)
     {
         double fastest = values.Min();
-        double[] sorted = [.. values.Where(value => value < 1.6 * fastest).Order()];
-        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
+        return Timing.Median([.. values.Where(value => value < 1.6 * fastest).Order()]);
     }
 
     /// <summary>Blocks of a model, and the arithmetic of a pass through them.</summary>
@@ -110,58 +108,34 @@ internal static class NagBenchmark
         }
     }
 
-    /// <summary>One double-stream and two single-stream FLUX.1 blocks (24 heads of 128 channels). No block is the last: all rows are computed.</summary>
-    private sealed class FluxBlocks : Blocks
+    /// <summary>Blocks of FLUX.1 whose negative prompt is as long as the prompt.</summary>
+    private sealed class Flux : Blocks
     {
-        private readonly FluxConfig _config = FluxConfig.Real;
-        private readonly int _latents;
-        private readonly int _text;
-        private readonly DoubleStreamBlock _double;
-        private readonly SingleStreamBlock[] _singles;
-        private readonly Tensor _positive;
-        private readonly Tensor _negative;
-        private readonly Tensor _hidden;
-        private readonly Tensor _ids;
+        private readonly FluxBlocks _blocks;
 
-        public FluxBlocks(int latents, int text)
-        {
-            (_latents, _text) = (latents, text);
-            var weights = RandomWeights.Checkpoint(seed: 1);
-            _double = new DoubleStreamBlock(weights.Root.At("transformer_blocks.0"), _config);
-            _singles = [.. Enumerable.Range(0, 2).Select(i => new SingleStreamBlock(weights.Root.At("single_transformer_blocks", i), _config))];
-            (_positive, _negative) = (Noise([1, _config.Width]), Noise([1, _config.Width]));
-            _hidden = Noise([1, 2 * text + latents, _config.Width]);
-            _ids = Tensor.Zeros([latents, 3]);
-            for (int i = 0, columns = (int)Math.Sqrt(latents); i < latents; i++)
-                (_ids.Row(i)[1], _ids.Row(i)[2]) = (i / columns, i % columns);
-        }
+        public Flux(int latents, int text) => _blocks = new FluxBlocks(latents, text, negativeText: text, Noise);
 
-        public override string Description => $"FLUX.1 blocks (1 double, 2 single), {_latents} latents, {_text} + {_text} text tokens";
+        public override string Description => $"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} + {_blocks.NegativeText} text tokens";
 
         // 24 d^2 for each token of a block's linear layers, 4 d for each pair of query and key.
-        public override double Operations => 3 * (Linear * (_latents + _text) + Pair * (_latents + _text) * ((double)_latents + _text));
+        public override double Operations => 3 * (Linear * (Latents + Text) + Pair * (Latents + Text) * (Latents + Text));
 
-        public override double NegativeOperations => 3 * (Linear * _text + Pair * (_text * ((double)_text + _latents) + (double)_latents * _text));
+        public override double NegativeOperations => 3 * (Linear * Text + Pair * (Text * (Text + Latents) + Latents * Text));
 
-        public override double SparseOperations => 3 * Pair / 2 * _latents * _text;
+        public override double SparseOperations => 3 * Pair / 2 * Latents * Text;
+
+        private static double Linear => 24.0 * FluxBlocks.Config.Width * FluxBlocks.Config.Width;
+
+        private static double Pair => 4.0 * FluxBlocks.Config.Width;
+
+        private double Latents => _blocks.Latents;
+
+        private double Text => _blocks.Text;
+
+        public override void Pass(IAttention attention, bool negative) => _blocks.Pass(attention, negative);
 
         public override void Dispose()
         {
-        }
-
-        private double Linear => 24.0 * _config.Width * _config.Width;
-
-        private double Pair => 4.0 * _config.Width;
-
-        public override void Pass(IAttention attention, bool negative)
-        {
-            using var inner = new TensorScope();
-            int negativeText = negative ? _text : 0;
-            var rows = _hidden.Slice(1, _text - negativeText, negativeText + _text + _latents).Clone();
-            var sequence = new FluxTransformer.Sequence(rows, negativeText, _text, _latents, _config, _ids);
-            _double.Apply(sequence, _positive, _negative, attention, keepNegative: true);
-            foreach (var block in _singles)
-                block.Apply(sequence, _positive, _negative, attention, keepNegative: true, keepText: true);
         }
     }
 
