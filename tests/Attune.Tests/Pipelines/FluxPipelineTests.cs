@@ -5,6 +5,7 @@ using Attune.Pipelines;
 using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.Weights;
+using static Attune.Tests.Pipelines.Pictures;
 
 namespace Attune.Tests.Pipelines;
 
@@ -24,9 +25,6 @@ public class FluxPipelineTests
         MaxSequenceLength = 16,
         Guidance = new GuidanceSchedule(rules),
     };
-
-    private static async Task<byte[]> Pixels(DiffusionPipeline pipeline, GenerationRequest request) =>
-        [.. (await pipeline.GenerateAsync(request)).SelectMany(image => image.Rgb)];
 
     [Fact]
     public async Task The_same_seed_gives_the_same_bits_with_one_thread_and_two()

@@ -7,6 +7,7 @@ using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.TextEncoders.Clip;
 using Attune.Weights;
+using static Attune.Tests.Pipelines.Pictures;
 
 namespace Attune.Tests.Pipelines;
 
@@ -30,9 +31,6 @@ public class StableDiffusionPipelineTests
         Seed = 5,
         Guidance = new GuidanceSchedule(rules),
     };
-
-    private static async Task<byte[]> Pixels(DiffusionPipeline pipeline, GenerationRequest request) =>
-        [.. (await pipeline.GenerateAsync(request)).SelectMany(image => image.Rgb)];
 
     /// <summary>What <paramref name="read"/> gives after the first step.</summary>
     private static async Task<T> First<T>(DiffusionPipeline pipeline, GenerationRequest request, Func<DenoisingStep, T> read)

@@ -3,6 +3,7 @@ using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
 using Attune.Pipelines;
 using Attune.Tensors;
+using static Attune.Tests.Pipelines.Pictures;
 
 namespace Attune.Tests.Pipelines;
 
@@ -21,9 +22,6 @@ public class TraceTests
         MaxSequenceLength = 16,
         Guidance = new GuidanceSchedule(rules),
     };
-
-    private static async Task<byte[]> Pixels(DiffusionPipeline pipeline, GenerationRequest request) =>
-        [.. (await pipeline.GenerateAsync(request)).SelectMany(image => image.Rgb)];
 
     [Theory]
     [InlineData("flux-schnell", "none")]

@@ -1,0 +1,11 @@
+using Attune.Pipelines;
+
+namespace Attune.Tests.Pipelines;
+
+/// <summary>What tests compare of generated images.</summary>
+internal static class Pictures
+{
+    /// <summary>The bytes of all images of a request.</summary>
+    public static async Task<byte[]> Pixels(DiffusionPipeline pipeline, GenerationRequest request) =>
+        [.. (await pipeline.GenerateAsync(request)).SelectMany(image => image.Rgb)];
+}
