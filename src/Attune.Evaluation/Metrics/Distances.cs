@@ -1,0 +1,162 @@
+using System.Numerics.Tensors;
+using MathNet.Numerics.LinearAlgebra;
+
+namespace Attune.Evaluation.Metrics;
+
+/// <summary>Distances between distributions of features. Both are 0 for equal distributions; their scale is that of the features, so that only values of one judge can be compared.</summary>
+public static class Distances
+{
+    /// <summary>
+    /// The Frechet distance of the two normal distributions with the given moments: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), a square (Heusel et al., "GANs Trained by a Two Time-Scale
+    /// Update Rule Converge to a Local Nash Equilibrium", 2017). Few samples make it too large, by an amount that depends on their number: compare sets of one size.
+    /// </summary>
+    /// <returns>0 or more.</returns>
+    /// <exception cref="ArgumentException">The numbers of features differ, or one of the moments is of fewer than two samples.</exception>
+    public static double Frechet(FeatureMoments a, FeatureMoments b)
+    {
+        ArgumentNullException.ThrowIfNull(a);
+        ArgumentNullException.ThrowIfNull(b);
+        if (a.Features != b.Features)
+            throw new ArgumentException($"The samples have {a.Features} and {b.Features} features, expected the same number.", nameof(b));
+        if (a.Count < 2 || b.Count < 2)
+            throw new ArgumentException($"The Frechet distance needs 2 samples of each at least, not {a.Count} and {b.Count}.", a.Count < 2 ? nameof(a) : nameof(b));
+        double[] mean1 = a.Mean(), mean2 = b.Mean();
+        double[,] covariance1 = a.Covariance(), covariance2 = b.Covariance();
+        double distance = 0;
+        for (int i = 0; i < mean1.Length; i++)
+            distance += (mean1[i] - mean2[i]) * (mean1[i] - mean2[i]) + covariance1[i, i] + covariance2[i, i];
+        return Math.Max(0, distance - 2 * TraceOfRootOfProduct(covariance1, covariance2));
+    }
+
+    /// <summary>
+    /// The kernel distance of two sets: the unbiased estimate of the squared maximum mean discrepancy with the kernel (x y / features + 1)^3, over all pairs (Binkowski et al.,
+    /// "Demystifying MMD GANs", 2018). It does not depend on the number of samples but for its scatter, and may be a little below 0.
+    /// </summary>
+    /// <param name="a">Feature vectors, two at least; time grows with the square of their number: see <see cref="KernelOfSubsets"/>.</param>
+    /// <param name="b">Feature vectors, two at least.</param>
+    /// <exception cref="ArgumentException">There are fewer than two vectors in a set, or the numbers of features differ.</exception>
+    public static double Kernel(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b)
+    {
+        var (x, y) = Widen(a, b);
+        return Kernel(x, y);
+    }
+
+    /// <summary>The kernel distance as the mean over subsets, for sets whose pairs are too many; see <see cref="Kernel(IReadOnlyList{float[]}, IReadOnlyList{float[]})"/>.</summary>
+    /// <param name="a">Feature vectors.</param>
+    /// <param name="b">Feature vectors.</param>
+    /// <param name="subsets">How many subsets, from 1.</param>
+    /// <param name="size">Vectors of each set in each subset, from 2, drawn without replacement; no more than the smaller set has.</param>
+    /// <param name="seed">Of the draws: the same seed gives the same subsets, on any machine.</param>
+    /// <exception cref="ArgumentException">A set has fewer vectors than a subset, or the numbers of features differ.</exception>
+    public static KernelEstimate KernelOfSubsets(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets = 100, int size = 1000, long seed = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(subsets, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(size, 2);
+        var (x, y) = Widen(a, b);
+        if (x.Length < size || y.Length < size)
+            throw new ArgumentException($"Subsets of {size} cannot be drawn from {x.Length} and {y.Length} vectors.", nameof(size));
+        var draws = new Draws(seed);
+        var values = new double[subsets];
+        for (int i = 0; i < subsets; i++)
+        {
+            draws.Choose(x, size);
+            draws.Choose(y, size);
+            values[i] = Kernel(x.AsSpan(0, size).ToArray(), y.AsSpan(0, size).ToArray());
+        }
+        double mean = values.Average();
+        return new KernelEstimate(mean, Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / subsets));
+    }
+
+    private static double Kernel(double[][] x, double[][] y)
+    {
+        double within1 = Sum(x, x, distinct: true) / ((double)x.Length * (x.Length - 1));
+        double within2 = Sum(y, y, distinct: true) / ((double)y.Length * (y.Length - 1));
+        return within1 + within2 - 2 * Sum(x, y, distinct: false) / ((double)x.Length * y.Length);
+    }
+
+    /// <summary>The sum of the kernel over all pairs, those of one vector with itself left out where the pairs must be distinct. The order of summation is fixed.</summary>
+    private static double Sum(double[][] x, double[][] y, bool distinct)
+    {
+        var rows = new double[x.Length];
+        Parallel.For(0, x.Length, i =>
+        {
+            double sum = 0;
+            for (int j = 0; j < y.Length; j++)
+            {
+                double value = TensorPrimitives.Dot<double>(x[i], y[j]) / x[i].Length + 1;
+                if (!distinct || i != j)
+                    sum += value * value * value;
+            }
+            rows[i] = sum;
+        });
+        double total = 0;
+        foreach (double row in rows)
+            total += row;
+        return total;
+    }
+
+    private static (double[][] X, double[][] Y) Widen(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b)
+    {
+        ArgumentNullException.ThrowIfNull(a);
+        ArgumentNullException.ThrowIfNull(b);
+        if (a.Count < 2 || b.Count < 2)
+            throw new ArgumentException($"The kernel distance needs 2 samples of each at least, not {a.Count} and {b.Count}.", a.Count < 2 ? nameof(a) : nameof(b));
+        int features = a[0].Length;
+        double[][] Convert(IReadOnlyList<float[]> samples, string name)
+        {
+            var result = new double[samples.Count][];
+            for (int i = 0; i < result.Length; i++)
+            {
+                if (samples[i].Length != features || features == 0)
+                    throw new ArgumentException($"Vector {i} of {name} has {samples[i].Length} features, expected {Math.Max(features, 1)}.", name);
+                result[i] = new double[features];
+                TensorPrimitives.ConvertTruncating<float, double>(samples[i], result[i]);
+            }
+            return result;
+        }
+        return (Convert(a, nameof(a)), Convert(b, nameof(b)));
+    }
+
+    /// <summary>
+    /// tr (C1 C2)^(1/2). The product is not symmetric, but has the eigenvalues of C1^(1/2) C2 C1^(1/2), which is, and whose eigenvalues are those of W' C2 W with
+    /// C1 = V diag(l) V', W = V diag(l)^(1/2).
+    /// </summary>
+    private static double TraceOfRootOfProduct(double[,] covariance1, double[,] covariance2)
+    {
+        int n = covariance1.GetLength(0);
+        var eigen = Matrix<double>.Build.DenseOfArray(covariance1).Evd(Symmetricity.Symmetric);
+        // Rows: the eigenvectors of C1 by the roots of their eigenvalues; rounding may leave some a little below 0.
+        var roots = new double[n][];
+        for (int i = 0; i < n; i++)
+        {
+            double root = Math.Sqrt(Math.Max(0, eigen.EigenValues[i].Real));
+            roots[i] = [.. eigen.EigenVectors.Column(i).Select(value => value * root)];
+        }
+        // MathNet's own products may be divided among threads: these have one order.
+        var product = new double[n][];
+        for (int i = 0; i < n; i++)
+        {
+            product[i] = new double[n];
+            for (int k = 0; k < n; k++)
+                TensorPrimitives.MultiplyAdd(Row(covariance2, k), roots[i][k], product[i], product[i]);
+        }
+        var symmetric = Matrix<double>.Build.Dense(n, n);
+        for (int i = 0; i < n; i++)
+        {
+            for (int j = 0; j <= i; j++)
+                symmetric[i, j] = symmetric[j, i] = TensorPrimitives.Dot<double>(product[i], roots[j]);
+        }
+        double trace = 0;
+        foreach (var value in symmetric.Evd(Symmetricity.Symmetric).EigenValues)
+            trace += Math.Sqrt(Math.Max(0, value.Real));
+        return trace;
+    }
+
+    private static ReadOnlySpan<double> Row(double[,] matrix, int row) =>
+        System.Runtime.InteropServices.MemoryMarshal.CreateReadOnlySpan(ref matrix[row, 0], matrix.GetLength(1));
+}
+
+/// <summary>A kernel distance over subsets.</summary>
+/// <param name="Mean">The mean over the subsets.</param>
+/// <param name="Deviation">The standard deviation among the subsets (of which two may share vectors).</param>
+public readonly record struct KernelEstimate(double Mean, double Deviation);
