@@ -34,7 +34,7 @@ public static class Distances
     /// </summary>
     /// <param name="a">Feature vectors, two at least; time grows with the square of their number: see <see cref="KernelOfSubsets"/>.</param>
     /// <param name="b">Feature vectors, two at least.</param>
-    /// <exception cref="ArgumentException">There are fewer than two vectors in a set, or the numbers of features differ.</exception>
+    /// <exception cref="ArgumentException">There are fewer than two vectors in a set, the numbers of features differ, or one is NaN or infinite.</exception>
     public static double Kernel(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b)
     {
         var (x, y) = Widen(a, b);
@@ -46,8 +46,8 @@ public static class Distances
     /// <param name="b">Feature vectors.</param>
     /// <param name="subsets">How many subsets, from 1.</param>
     /// <param name="size">Vectors of each set in each subset, from 2, drawn without replacement; no more than the smaller set has.</param>
-    /// <param name="seed">Of the draws: the same seed gives the same subsets, on any machine.</param>
-    /// <exception cref="ArgumentException">A set has fewer vectors than a subset, or the numbers of features differ.</exception>
+    /// <param name="seed">Of the draws; its low 32 bits count. The same seed gives the same subsets, on any machine.</param>
+    /// <exception cref="ArgumentException">A set has fewer vectors than a subset, the numbers of features differ, or one is NaN or infinite.</exception>
     public static KernelEstimate KernelOfSubsets(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets = 100, int size = 1000, long seed = 0)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(subsets, 1);
@@ -109,6 +109,8 @@ public static class Distances
             {
                 if (samples[i].Length != features || features == 0)
                     throw new ArgumentException($"Vector {i} of {name} has {samples[i].Length} features, expected {Math.Max(features, 1)}.", name);
+                if (Array.FindIndex(samples[i], value => !float.IsFinite(value)) is >= 0 and var wrong)
+                    throw new ArgumentException($"Feature {wrong} of vector {i} of {name} is {samples[i][wrong]}, expected a finite number.", name);
                 result[i] = new double[features];
                 TensorPrimitives.ConvertTruncating<float, double>(samples[i], result[i]);
             }

@@ -89,7 +89,7 @@ public sealed class DualEncoder : IDisposable
     /// <summary>How well a picture fits a text, or two of either fit each other: the cosine of the angle between their embeddings.</summary>
     /// <returns>-1 to 1.</returns>
     /// <exception cref="ArgumentException">The embeddings differ in size, or are empty.</exception>
-    public static float Score(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => TensorPrimitives.CosineSimilarity(a, b);
+    public static float Score(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => Math.Clamp(TensorPrimitives.CosineSimilarity(a, b), -1, 1);
 
     /// <inheritdoc/>
     public void Dispose()

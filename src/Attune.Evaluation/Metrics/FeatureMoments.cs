@@ -10,7 +10,7 @@ public sealed class FeatureMoments
 {
     private readonly double[] _mean;
 
-    /// <summary>Sums of products of deviations from the mean; the lower triangle of row i begins at i features.</summary>
+    /// <summary>Sums of products of deviations from the mean, [features, features], of which the lower triangle is kept.</summary>
     private readonly double[] _scatter;
     private readonly double[] _deviation;
 

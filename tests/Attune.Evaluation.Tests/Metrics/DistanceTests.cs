@@ -122,6 +122,32 @@ public class DistanceTests
     }
 
     [Fact]
+    public void Frechet_distances_of_many_features_do_not_depend_on_threads()
+    {
+        // As many features as a judge has. A shift alone is at the distance of its square.
+        const int Features = 160;
+        var values = new float[300 * Features];
+        new TorchRandom(1).Normal(values);
+        float[][] samples = [.. values.Chunk(Features)];
+        float[][] shifted = [.. samples.Select(sample => sample.Select((value, i) => value + i % 2).ToArray())];
+        double Distance(int threads)
+        {
+            MathNet.Numerics.Control.MaxDegreeOfParallelism = threads;
+            return Distances.Frechet(FeatureMoments.Of(samples[..200]), FeatureMoments.Of(samples[200..]));
+        }
+        Assert.Equal(Features / 2, Distances.Frechet(FeatureMoments.Of(samples), FeatureMoments.Of(shifted)), 1e-4);
+        int before = MathNet.Numerics.Control.MaxDegreeOfParallelism;
+        try
+        {
+            Assert.Equal(Distance(1), Distance(4));
+        }
+        finally
+        {
+            MathNet.Numerics.Control.MaxDegreeOfParallelism = before;
+        }
+    }
+
+    [Fact]
     public void Distances_refuse_too_few_samples()
     {
         var many = FeatureMoments.Of(X);
@@ -130,6 +156,7 @@ public class DistanceTests
         Assert.StartsWith("The samples have 7 and 3 features", Assert.Throws<ArgumentException>(() => Distances.Frechet(many, new FeatureMoments(3))).Message, StringComparison.Ordinal);
         Assert.StartsWith("The kernel distance needs 2 samples of each at least, not 1 and 30.", Assert.Throws<ArgumentException>(() => Distances.Kernel(X[..1], Y)).Message, StringComparison.Ordinal);
         Assert.StartsWith("Vector 1 of b has 2 features, expected 7.", Assert.Throws<ArgumentException>(() => Distances.Kernel(X, [Y[0], [1, 2]])).Message, StringComparison.Ordinal);
+        Assert.StartsWith("Feature 1 of vector 0 of a is NaN", Assert.Throws<ArgumentException>(() => Distances.Kernel([[1, float.NaN], [1, 2]], [[1, 2], [3, 4]])).Message, StringComparison.Ordinal);
         Assert.StartsWith("Subsets of 31 cannot be drawn from 40 and 30 vectors.", Assert.Throws<ArgumentException>(() => Distances.KernelOfSubsets(X, Y, size: 31)).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => Distances.KernelOfSubsets(X, Y, size: 1));
     }
