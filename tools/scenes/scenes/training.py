@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -83,6 +84,62 @@ class Halves:
         for parameter, gradient in zip(self.parameters, gradients):
             parameter.grad = gradient
         return [(a + b) / 2 for a, b in zip(first[1], second[1])]
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update of a weight matrix is made orthogonal by five Newton-Schulz steps (Jordan et al. 2024), with the size of an AdamW
+    update, 0.2 sqrt(longer side) (Liu et al. 2025, arXiv 2502.16982, section 2.2). For the matrices inside of blocks; the rest stays with AdamW.
+
+    Matrices of one shape are worked on together, in bfloat16, half of them on each of two threads.
+    """
+
+    def __init__(self, matrices: list[torch.nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+        super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.pool = concurrent.futures.ThreadPoolExecutor(2)
+
+    @staticmethod
+    def orthogonal(stack: torch.Tensor) -> torch.Tensor:
+        """[matrices, rows <= columns, columns] -> about U V^T of each, singular values within .7 to 1.2."""
+        x = (stack / (stack.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
+        for _ in range(5):
+            a = torch.bmm(x, x.transpose(1, 2))
+            x = 3.4445 * x + torch.bmm(-4.7750 * a + 2.0315 * torch.bmm(a, a), x)
+        return x.float()
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            shapes: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
+            for p in group["params"]:
+                shapes.setdefault(tuple(sorted(p.shape)), []).append(p)
+            halves = [part for same in shapes.values() for part in (same[:(len(same) + 1) // 2], same[(len(same) + 1) // 2:]) if part]
+            list(self.pool.map(lambda parameters: self._update(parameters, group), halves))
+
+    @torch.no_grad()
+    def _update(self, parameters: list[torch.nn.Parameter], group: dict):
+        directions = []
+        for p in parameters:
+            if "momentum" not in self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+            m = self.state[p]["momentum"].mul_(group["momentum"]).add_(p.grad)
+            direction = p.grad.add(m, alpha=group["momentum"])
+            directions.append(direction if p.shape[0] <= p.shape[1] else direction.t())
+        for p, update in zip(parameters, self.orthogonal(torch.stack(directions))):
+            p.mul_(1 - group["lr"] * group["weight_decay"])
+            p.add_(update if p.shape[0] <= p.shape[1] else update.t(), alpha=-group["lr"] * 0.2 * max(p.shape) ** 0.5)
+
+
+def optimizers(module: torch.nn.Module, kind: str, rate: float, matrix_rate: float) -> list[torch.optim.Optimizer]:
+    """AdamW for everything ("adamw"), or Muon at `matrix_rate` for the linear layers inside of lists of blocks and AdamW for the rest ("muon")."""
+    if kind not in ("adamw", "muon"):
+        raise SystemExit(f"optimizer '{kind}': adamw and muon are known")
+    matrices = [m.weight for name, m in module.named_modules() if isinstance(m, torch.nn.Linear) and re.search(r"(blocks?|layers)\.\d+(\.|$)", name)] if kind == "muon" else []
+    chosen = {id(p) for p in matrices}
+    adam = torch.optim.AdamW([p for p in module.parameters() if id(p) not in chosen], lr=rate, betas=(0.9, 0.99), weight_decay=1e-3, foreach=True)
+    for o, peak in zip(made := [adam, *([Muon(matrices, matrix_rate, weight_decay=1e-3)] if matrices else [])], (rate, matrix_rate)):
+        for group in o.param_groups:
+            group["peak"] = peak
+    return made
 
 
 def save_atomically(value, path: pathlib.Path):
