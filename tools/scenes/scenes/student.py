@@ -225,4 +225,4 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, teacher: pathlib.Path
     best = run_folder / "best.pt"
     values = torch.load(best)["values"] if best.exists() else torch.load(run_folder / "state.pt")["average"]["values"]
     pipe.transformer.load_state_dict(values)
-    pipe.save(folder, teacher / "vae")
+    pipe.save(folder, teacher / "vae", "scenes-flux-schnell")

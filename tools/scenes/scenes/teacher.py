@@ -19,12 +19,13 @@ from .tokenizers import ClipTokenizer, T5Tokenizer
 @dataclasses.dataclass(frozen=True)
 class Options:
     seed: int = 0
-    steps: int = 30000
-    batch: int = 32
+    steps: int = 10000                  # may be changed before the learning rate falls, without changing what was done
+    batch: int = 64
     optimizer: str = "muon"
     rate: float = 2e-3
     matrix_rate: float = 4e-3           # of Muon
     warmup: int = 200
+    decay: float = 0.3                  # last part of the steps, in which the learning rate falls
     average: float = 0.999
     drop: float = 0.1                   # captions replaced by the empty one: the null prompt of CFG
     drop_pooled: float = 0.46           # as in SD3 (Esser et al. 2024) each encoder's text is also dropped alone: attention must be able to tell everything
@@ -117,8 +118,8 @@ def obedience(pipe: Pipeline, decider: judge.Judge | None, steps: int, scale: fl
 
 
 def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, held_out: pathlib.Path, autoencoder: pathlib.Path, tokenizers: pathlib.Path, judge_folder: pathlib.Path | None = None,
-          log_every: int = 200, evaluate_every: int = 2000):
-    run = training.Run(folder, {**dataclasses.asdict(o), "latents": str(latents), "autoencoder": str(autoencoder)})
+          log_every: int = 200, evaluate_every: int = 1000):
+    run = training.Run(folder, {**dataclasses.asdict(o), "latents": str(latents), "autoencoder": str(autoencoder)}, changeable=("steps",))
     torch.manual_seed(o.seed)
     pipe = Pipeline.untrained(ClipTokenizer.load(tokenizers / "tokenizer"), T5Tokenizer.load(tokenizers / "tokenizer_2"), autoencoder)
     model = Trained(pipe)
@@ -144,7 +145,7 @@ def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, held_out: pat
     total, count, begun = 0.0, 0, time.monotonic()
     while step < o.steps and not run.stopping:
         for group in (g for optimizer in optimizers for g in optimizer.param_groups):
-            group["lr"] = group["peak"] * training.cosine(step, o.steps, o.warmup)
+            group["lr"] = group["peak"] * training.trapezoid(step, o.steps, o.warmup, o.decay)
         total += float(halves.backward(model.loss, *draw(step))[0])
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
@@ -179,4 +180,4 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, autoencoder: pathlib.
     best = run_folder / "best.pt"
     values = torch.load(best)["values"] if best.exists() else torch.load(run_folder / "state.pt")["average"]["values"]
     Trained(pipe).load_state_dict(values)
-    pipe.save(folder, autoencoder)
+    pipe.save(folder, autoencoder, "scenes-flux")

@@ -21,6 +21,15 @@ def cosine(step: int, total: int, warmup: int, floor: float = 0.02) -> float:
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
 
 
+def trapezoid(step: int, total: int, warmup: int, decay: float, floor: float = 0.02) -> float:
+    """Factor of the learning rate: linear warm-up, constant, and linear down to `floor` over the last part `decay` of the steps: how long a run will be
+    may be decided while it runs."""
+    begin = total - int(decay * total)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 1.0 if step < begin else floor + (1 - floor) * (total - step) / max(1, total - begin)
+
+
 class Average:
     """Exponential moving average of a module's parameters; starts quickly: the decay is at most (1 + n) / (10 + n)."""
 
@@ -154,14 +163,15 @@ def save_atomically(value, path: pathlib.Path):
 class Run:
     """The folder of one training run: `state.pt`, `log.csv`, `loss.svg`, `run.json` (its options).
 
-    `stopping` becomes true on SIGTERM and SIGINT; the loop then saves and leaves. A run that was started with other options is refused.
+    `stopping` becomes true on SIGTERM and SIGINT; the loop then saves and leaves. A run that was started with other options is refused, but for those
+    named as `changeable`.
     """
 
-    def __init__(self, folder: pathlib.Path, options: dict, save_every: float = 240.0):
+    def __init__(self, folder: pathlib.Path, options: dict, save_every: float = 240.0, changeable: tuple[str, ...] = ()):
         self.folder, self.save_every, self.stopping = folder, save_every, False
         folder.mkdir(parents=True, exist_ok=True)
         facts = folder / "run.json"
-        if facts.exists() and json.loads(facts.read_text()) != options:
+        if facts.exists() and {**json.loads(facts.read_text()), **{name: options[name] for name in changeable}} != options:
             raise SystemExit(f"{facts}: this run was started with {facts.read_text().strip()}, not with {json.dumps(options)}; name another folder")
         facts.write_text(json.dumps(options) + "\n")
         self.state_file, self.log_file = folder / "state.pt", folder / "log.csv"
