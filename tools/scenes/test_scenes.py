@@ -1,5 +1,7 @@
 """python3 -m unittest, in this folder. A minute; needs the sprites (python3 -m scenes sprites)."""
 import collections
+import dataclasses
+import json
 import pathlib
 import re
 import tempfile
@@ -8,7 +10,8 @@ import unittest
 import numpy as np
 import torch
 
-from scenes import captions, data, fast, flux, judge, render, safetensors, text_encoders, tokenizers, training, vae, world
+from scenes import (captions, data, experiments, fast, flux, judge, render, safetensors, student, text_encoders, tokenizers,
+                    training, vae, world)
 
 
 class World(unittest.TestCase):
@@ -154,6 +157,60 @@ class Training(unittest.TestCase):
             (ga,), (gb,) = torch.autograd.grad(quick(a).sum(), a), torch.autograd.grad(slow(b).sum(), b)
             torch.testing.assert_close(quick(x).float(), slow(x.float()), rtol=0.01, atol=0.01)
             torch.testing.assert_close(ga.float(), gb, rtol=0.02, atol=0.02)
+
+    def test_muon_updates_are_orthogonal_and_of_the_size_of_adamw(self):
+        torch.manual_seed(0)
+        for shape in ((2, 48, 96), (1, 64, 64)):
+            values = torch.linalg.svdvals(training.Muon.orthogonal(torch.randn(shape)))
+            self.assertGreater(float(values.min()), 0.5)
+            self.assertLess(float(values.max()), 1.3)
+        block = torch.nn.ModuleDict({"blocks": torch.nn.ModuleList([torch.nn.Linear(48, 96)]), "out": torch.nn.Linear(96, 2)})
+        adam, muon = training.optimizers(block, "muon", 1e-3, 1e-2)
+        self.assertEqual([p.shape for p in muon.param_groups[0]["params"]], [block["blocks"][0].weight.shape])
+        self.assertEqual(len(adam.param_groups[0]["params"]), 3)
+        before = block["blocks"][0].weight.detach().clone()
+        for p in block.parameters():
+            p.grad = torch.randn(p.shape)
+        muon.step()
+        step = (block["blocks"][0].weight.detach() - before).square().mean().sqrt() / 1e-2
+        self.assertTrue(0.1 < float(step) < 0.3, float(step))          # .2 for an exactly orthogonal one with square shape, .14 here
+
+    def test_the_students_targets_lead_from_state_to_state(self):
+        class Nothing:
+            def __call__(self, names, rng):
+                return torch.zeros(len(names), 1), torch.zeros(len(names), 1), torch.zeros(len(names), 1)
+
+        t = student.TrajectoryOptions(count=64, batch=32)
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            states = torch.randn(64, student.STORED, 64, 64).half()
+            (folder / "states.f16").write_bytes(states.numpy().tobytes())
+            (folder / "trajectories.json").write_text(json.dumps(dataclasses.asdict(t)))
+            for windows in (1, 2, 4):
+                batches = student.Batches(folder, student.Options(windows=windows, starts=0.5), Nothing())
+                seen = set()
+                for step in range(3):
+                    x, sigma, velocity, *_ = batches(step)
+                    window = (windows * (1 - sigma)).clamp(max=windows - 1e-3).floor()
+                    end = x - (sigma - (1 - (window + 1) / windows))[:, None, None] * velocity      # straight on to the window's end: a stored state
+                    rows = states.float()[:, [int((k + 1) * student.STORED / windows) - 1 for k in range(windows)]]
+                    for i in range(32):
+                        close = (rows - end[i]).abs().amax((2, 3)) < 1e-2
+                        self.assertEqual(int(close.sum()), 1)
+                        self.assertEqual(int(close.nonzero()[0, 1]), int(window[i]))
+                        seen.add(int(close.nonzero()[0, 0]))
+                self.assertGreater(len(seen), 32)                      # both batches
+
+    def test_prompt_lists_say_what_they_name(self):
+        lists = experiments.lists()
+        self.assertFalse({p["prompt"] for p in lists["tuning"]} & {p["prompt"] for p in lists["judging"]})
+        self.assertEqual({p["present"]["face"] for p in lists["judging"]}, set(world.HABITS))
+        for p in lists["tuning"] + lists["judging"]:
+            ((attribute, value),) = p["absent"].items()
+            self.assertEqual(world.HABITS[p["present"]["face"]], (attribute, value))
+            self.assertNotIn(attribute, p["present"])
+            self.assertNotIn(p["negative"], p["prompt"])
+            self.assertGreater(world.Conditional(p["present"]).probability(attribute, value), 0.75)
 
     def test_a_stopped_run_goes_on_to_the_same_weights(self):
         options = vae.Options(crop_steps=4, frame_steps=2, crop_batch=2, frame_batch=2, warmup=2)

@@ -2,8 +2,11 @@ using System.Diagnostics;
 using Attune.Attention;
 using Attune.Guidance;
 using Attune.Models;
+using Attune.Models.Flux;
 using Attune.Models.Unet;
+using Attune.Pipelines.Flux;
 using Attune.Tensors;
+using Attune.Weights;
 
 namespace Attune.Cli.Benchmarks;
 
@@ -18,15 +21,18 @@ internal static class NagBenchmark
         [("nag", new NormalizedAttentionGuidance()), ("gag", RuleCatalog.Create("gag", new Dictionary<string, string>())), ("pladis", RuleCatalog.Create("pladis", new Dictionary<string, string>()))];
 
     /// <summary>Measures and prints a table; the last line states the ratios to the unguided pass.</summary>
-    /// <param name="shape">flux, sdxl or sd15.</param>
+    /// <param name="shape">flux, sdxl or sd15; of no account where there is a model.</param>
+    /// <param name="model">A folder of FLUX whose own denoiser runs, or null for blocks with random weights.</param>
     /// <param name="latents">Latent tokens; null is the shape's own number. A UNet's deeper levels have a quarter of the tokens each.</param>
     /// <param name="text">Text tokens of each prompt; null is the shape's own number.</param>
     /// <param name="rounds">Interleaved rounds, of which medians are taken.</param>
     /// <param name="output">Where the table goes.</param>
-    public static int Run(string shape, int? latents, int? text, int rounds, TextWriter output)
+    /// <exception cref="ArgumentException">There is no such shape, or the text or latents do not fit.</exception>
+    /// <exception cref="CheckpointException">The folder holds no denoiser of FLUX.</exception>
+    public static int Run(string shape, string? model, int? latents, int? text, int rounds, TextWriter output)
     {
         using var scope = new TensorScope();
-        using Blocks blocks = shape switch
+        using Blocks blocks = model != null ? new FluxModel(model, latents ?? 64, text ?? 32) : shape switch
         {
             "flux" => new Flux(latents ?? 1024, text ?? 256),
             "sdxl" => new UnetBlocks("SDXL", UnetConfig.StableDiffusionXL, [(1, 1), (2, 3)], latents ?? 4096, text ?? 77),
@@ -60,7 +66,7 @@ internal static class NagBenchmark
         }
 
         double[] medians = [.. seconds.Select(Median)];
-        output.WriteLine(FormattableString.Invariant($"{blocks.Description}, bf16 weights, {Workers.MaxThreads} threads, medians of {rounds} rounds without those at half speed"));
+        output.WriteLine(FormattableString.Invariant($"{blocks.Description}, {Workers.MaxThreads} threads, medians of {rounds} rounds without those at half speed"));
         for (int i = 0; i < medians.Length; i++)
         {
             var (name, operations, _) = methods[i];
@@ -115,7 +121,7 @@ internal static class NagBenchmark
 
         public Flux(int latents, int text) => _blocks = new FluxBlocks(latents, text, negativeText: text, Noise);
 
-        public override string Description => $"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} + {_blocks.NegativeText} text tokens";
+        public override string Description => $"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} + {_blocks.NegativeText} text tokens, bf16 weights";
 
         // 24 d^2 for each token of a block's linear layers, 4 d for each pair of query and key.
         public override double Operations => 3 * (Linear * (Latents + Text) + Pair * (Latents + Text) * (Latents + Text));
@@ -136,6 +142,68 @@ internal static class NagBenchmark
 
         public override void Dispose()
         {
+        }
+    }
+
+    /// <summary>The whole denoiser of a FLUX checkpoint with its own weights; the negative prompt is as long as the prompt. Its last layer needs of both texts their keys and values alone.</summary>
+    private sealed class FluxModel : Blocks
+    {
+        private readonly FluxTransformer _transformer;
+        private readonly FluxInput _input;
+        private readonly string _name;
+        private readonly double _latents;
+        private readonly double _text;
+
+        public FluxModel(string folder, int latents, int text)
+        {
+            int side = (int)Math.Sqrt(latents);
+            if (side * side != latents)
+                throw new ArgumentException($"--latents is {latents}, expected the square of a whole number for a model.");
+            _transformer = FluxTransformer.Load(Path.Combine(folder, "transformer"));
+            (_latents, _text, _name) = (latents, text, Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)));
+            Conditioning Prompt() => new(TensorScope.Detach(Noise([1, text, Config.JointAttentionDim])), TensorScope.Detach(Noise([1, Config.PooledProjectionDim])));
+            _input = new FluxInput(Noise([1, latents, Config.InChannels]), Packing.Ids(side, side), [0.5f], Prompt(), Prompt(), Config.GuidanceEmbeds ? 3.5f : null);
+        }
+
+        public override string Description => FormattableString.Invariant($"{_name}, {_latents} latents, {_text} + {_text} text tokens");
+
+        public override double Operations =>
+            (Layers - 1) * (Token * (_latents + _text) + Pair * (_latents + _text) * (_latents + _text)) + Token * _latents + KeysAndValues * _text + Pair * _latents * (_latents + _text)
+            + 2 * Width * ((Config.InChannels + Config.OutChannels) * _latents + Config.JointAttentionDim * _text)
+            + Width * Width * (24 * Config.NumLayers + 6 * Config.NumSingleLayers);
+
+        // A negative text has rows, keys and values in all layers but the last, and modulations of its own.
+        public override double NegativeOperations =>
+            (Layers - 1) * (Token * _text + Pair * (_text * (_text + _latents) + _latents * _text)) + KeysAndValues * _text + Pair * _latents * _text
+            + 2 * Width * Config.JointAttentionDim * _text
+            + Width * Width * (12 * Config.NumLayers + 6 * Config.NumSingleLayers);
+
+        public override double SparseOperations => Layers * Pair / 2 * _latents * _text;
+
+        private FluxConfig Config => _transformer.Config;
+
+        private double Layers => Config.NumLayers + Config.NumSingleLayers;
+
+        private double Width => Config.Width;
+
+        // The linear layers of one token; those of keys and values alone; the two products of a query and a key.
+        private double Token => 24 * Width * Width;
+
+        private double KeysAndValues => 4 * Width * Width;
+
+        private double Pair => 4 * Width;
+
+        public override void Pass(IAttention attention, bool negative)
+        {
+            using var inner = new TensorScope();
+            _transformer.Predict(negative ? _input : _input with { Negative = null }, new Steering(attention));
+        }
+
+        public override void Dispose()
+        {
+            _input.Positive.Dispose();
+            _input.Negative!.Dispose();
+            _transformer.Dispose();
         }
     }
 
@@ -168,7 +236,7 @@ internal static class NagBenchmark
             _input = new UnetInput(_embedding, [500], Prompt(), Prompt());
         }
 
-        public override string Description => $"{_name} transformer blocks ({string.Join(", ", _blocks.Select(block => FormattableString.Invariant($"{block.Level.Channels}@{block.Layout.Length}")))}), {_text} + {_text} text tokens";
+        public override string Description => $"{_name} transformer blocks ({string.Join(", ", _blocks.Select(block => FormattableString.Invariant($"{block.Level.Channels}@{block.Layout.Length}")))}), {_text} + {_text} text tokens, bf16 weights";
 
         // Linear layers: 8 C^2 of self-attention, 4 C^2 of cross-attention's queries and output, 24 C^2 of the feed-forward network, for each token.
         public override double Operations => _blocks.Sum(block => Tokens(block) * (36.0 * block.Level.Channels * block.Level.Channels + 4.0 * block.Level.Channels * (Tokens(block) + _text)));

@@ -9,12 +9,13 @@ internal static class BenchCommand
     public static Command Create()
     {
         var shape = new Option<string>("--shape") { Description = "flux, sdxl or sd15.", DefaultValueFactory = _ => "flux" };
-        var latents = new Option<int?>("--latents") { Description = "Latent tokens. Default: 1024 for flux, else 4096." };
-        var text = new Option<int?>("--text") { Description = "Text tokens of each prompt. Default: 256 for flux, else 77." };
+        var model = new Option<string?>("--model") { Description = "A folder of FLUX, whose own denoiser runs instead of a shape." };
+        var latents = new Option<int?>("--latents") { Description = "Latent tokens. Default: 1024 for flux, 64 for a model, else 4096." };
+        var text = new Option<int?>("--text") { Description = "Text tokens of each prompt. Default: 256 for flux, 32 for a model, else 77." };
         var rounds = new Option<int>("--rounds") { Description = "Interleaved rounds; the medians count.", DefaultValueFactory = _ => 5 };
-        var nag = new Command("nag", "The cost of NAG, GAG and PLADIS on blocks of real size, against no guidance and CFG.") { shape, latents, text, rounds };
+        var nag = new Command("nag", "The cost of NAG, GAG and PLADIS on blocks of real size or a model, against no guidance and CFG.") { shape, model, latents, text, rounds };
         nag.SetAction(result => NagBenchmark.Run(
-            result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
+            result.GetRequiredValue(shape), result.GetValue(model), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
         return new Command("bench", "Measure on this machine.") { Model(), Kernels(), nag };
     }
 

@@ -20,6 +20,10 @@ public abstract class DiffusionPipeline : IDisposable
     private int _running;
     private bool _disposed;
     private AutoencoderTiny? _previewVae;
+    private ModelPreset? _stated;
+
+    /// <summary>What a model_index.json may say beyond diffusers' keys; diffusers itself ignores keys that begin with an underscore.</summary>
+    private const string FamilyKey = "_attune_family";
 
     /// <summary>The pipelines by the <c>_class_name</c> of model_index.json.</summary>
     private static readonly Dictionary<string, Func<ModelSource, DiffusionPipeline>> Pipelines = new(StringComparer.Ordinal)
@@ -37,10 +41,10 @@ public abstract class DiffusionPipeline : IDisposable
     public abstract string ClassName { get; }
 
     /// <summary>
-    /// The family of models whose published parameters suit the checkpoint (<see cref="GuidancePresets"/>), or null when none is known. Decided from the class and the configuration alone: a form
-    /// that was distilled to few steps counts as the model that it comes from, where its folder does not tell.
+    /// The family of models whose published parameters suit the checkpoint (<see cref="GuidancePresets"/>), or null when none is known. A folder may name it as <c>_attune_family</c> in
+    /// model_index.json; then its sampling counts for requests too. Otherwise class and configuration decide alone: a form that was distilled to few steps counts as the model that it comes from.
     /// </summary>
-    public virtual string? Family => null;
+    public string? Family => _stated?.Family ?? ClassFamily;
 
     /// <summary>What is known of <see cref="Family"/>, or null.</summary>
     public ModelPreset? Preset => Family == null ? null : GuidancePresets.For(Family);
@@ -51,7 +55,7 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The size, in pixels, of images when the request does not say.</summary>
     public abstract int DefaultSize { get; }
 
-    /// <summary>The number of steps when the request does not say.</summary>
+    /// <summary>The number of steps when neither the request nor the sampling of a family that the folder names says it.</summary>
     public abstract int DefaultSteps { get; }
 
     /// <summary>The class names of the pipelines that can be loaded.</summary>
@@ -86,7 +90,12 @@ public abstract class DiffusionPipeline : IDisposable
         string name = index.ClassName ?? throw new CheckpointException($"'{index.Path}' has no _class_name.");
         if (!Pipelines.TryGetValue(name, out var open))
             throw new CheckpointException($"'{index.Path}': the pipeline {name} is not supported; supported are {string.Join(", ", Pipelines.Keys.Order(StringComparer.Ordinal))}.");
-        return open(source);
+        string? family = index.Has(FamilyKey) ? index.String(FamilyKey, "") : null;
+        if (family != null && !GuidancePresets.Families.Contains(family))
+            throw new CheckpointException($"'{index.Path}': {FamilyKey} is '{family}', which is no family that has presets; there are: {string.Join(", ", GuidancePresets.Families)}.");
+        var pipeline = open(source);
+        pipeline._stated = family == null ? null : GuidancePresets.For(family);
+        return pipeline;
     }
 
     /// <summary>
@@ -139,6 +148,7 @@ public abstract class DiffusionPipeline : IDisposable
     public virtual GenerationRequest Resolve(GenerationRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
+        request = request.With(_stated?.Sampling) with { GuidanceScale = request.GuidanceScale ?? (EmbedsGuidanceScale ? _stated?.Sampling?.GuidanceScale : null) };
         return request with
         {
             Width = request.Width ?? request.InitialImageTensor?.Shape[2] ?? Fitting(request.InitialImage?.Width) ?? DefaultSize,
@@ -181,6 +191,9 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>Whether the model embeds a guidance scale (<see cref="GenerationRequest.GuidanceScale"/>).</summary>
     internal bool EmbedsGuidanceScale => Takes.HasFlag(RequestOptions.GuidanceScale);
+
+    /// <summary>The family that class and configuration tell.</summary>
+    private protected virtual string? ClassFamily => null;
 
     /// <summary>The options of a request that are not for all pipelines and that this one takes.</summary>
     private protected virtual RequestOptions Takes => RequestOptions.None;

@@ -44,6 +44,69 @@ public class FluxPipelineTests
         Assert.NotEqual(many, await Pixels(pipeline, Request(new NormalizedAttentionGuidance()) with { Seed = 6 }));
     }
 
+    /// <summary>A copy of the model in which files have been changed.</summary>
+    private static TemporaryModel Changed(params (string File, string Old, string New)[] changes)
+    {
+        string folder = Directory.CreateTempSubdirectory("attune-").FullName;
+        foreach (string file in Directory.GetFiles(Model, "*", SearchOption.AllDirectories))
+        {
+            string copy = Path.Combine(folder, Path.GetRelativePath(Model, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(file, copy);
+        }
+        foreach (var (file, old, replacement) in changes)
+        {
+            string path = Path.Combine(folder, file), text = File.ReadAllText(path);
+            Assert.Contains(old, text, StringComparison.Ordinal);
+            File.WriteAllText(path, text.Replace(old, replacement, StringComparison.Ordinal));
+        }
+        return new TemporaryModel(folder);
+    }
+
+    private sealed record TemporaryModel(string Folder) : IDisposable
+    {
+        public void Dispose() => Directory.Delete(Folder, recursive: true);
+    }
+
+    [Fact]
+    public void A_folder_can_name_its_family_whose_sampling_then_counts()
+    {
+        const string Class = "\"_class_name\": \"FluxPipeline\",";
+        using (var model = Changed(("model_index.json", Class, Class + "\"_attune_family\": \"scenes-flux\",")))
+        using (var pipeline = DiffusionPipeline.Load(model.Folder))
+        {
+            Assert.Equal("scenes-flux", pipeline.Family);
+            Assert.Equal(GuidancePresets.For("scenes-flux").Sampling!.Steps, pipeline.Resolve(new GenerationRequest { Prompt = "a panda" }).Steps);
+            Assert.Equal(3, pipeline.Resolve(new GenerationRequest { Prompt = "a panda", Steps = 3 }).Steps);
+        }
+        // A guidance scale of the family is for models that embed one.
+        using (var model = Changed(("model_index.json", Class, Class + "\"_attune_family\": \"flux-dev\",")))
+        using (var pipeline = DiffusionPipeline.Load(model.Folder))
+        {
+            var resolved = pipeline.Resolve(new GenerationRequest { Prompt = "a panda" });
+            Assert.Equal((28, (float?)null), (resolved.Steps, resolved.GuidanceScale));
+        }
+        foreach (string wrong in new[] { "\"flux-huge\"", "3" })
+        {
+            using var model = Changed(("model_index.json", Class, Class + $"\"_attune_family\": {wrong},"));
+            string message = Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(model.Folder)).Message;
+            Assert.Contains("model_index.json", message, StringComparison.Ordinal);
+            Assert.Contains("_attune_family", message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task Prompts_are_as_long_as_the_tokenizer_says_where_the_request_does_not()
+    {
+        using var model = Changed(("tokenizer_2/tokenizer_config.json", "\"model_max_length\": 512", "\"model_max_length\": 16"));
+        using var given = DiffusionPipeline.Load(Model);
+        using var stated = DiffusionPipeline.Load(model.Folder);
+        var request = Request(new NormalizedAttentionGuidance());
+        byte[] expected = await Pixels(given, request);
+        Assert.Equal(expected, await Pixels(stated, request with { MaxSequenceLength = null }));
+        Assert.NotEqual(expected, await Pixels(given, request with { MaxSequenceLength = 17 }));
+    }
+
     [Fact]
     public async Task Requests_that_fail_leave_nothing_behind()
     {

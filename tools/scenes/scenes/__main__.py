@@ -39,7 +39,45 @@ def main():
     encode.add_argument("--count", type=int, default=200000)
     encode.add_argument("--held-out", action="store_true", help="scenes that training never draws")
 
-    from . import judge, teacher, vae
+    lists = stages.add_parser("prompts", help="write the prompt lists of the experiments")
+    lists.add_argument("folder", type=pathlib.Path)
+    truth = stages.add_parser("references", help="write what the judge sees in true pictures of a prompt list")
+    truth.add_argument("prompts", type=pathlib.Path)
+    truth.add_argument("output", type=pathlib.Path)
+    truth.add_argument("--judge", type=pathlib.Path, required=True)
+    truth.add_argument("--autoencoder", type=pathlib.Path, required=True)
+
+    from . import dual_encoder, judge, student, teacher, vae
+    paths = stages.add_parser("trajectories", help="sample the teacher with CFG and keep its states")
+    paths.add_argument("folder", type=pathlib.Path)
+    paths.add_argument("--teacher", type=pathlib.Path, required=True, help="exported scenes-flux")
+    _with_options(paths, student.TrajectoryOptions)
+
+    dual = stages.add_parser("dual-encoder", help=dual_encoder.__doc__)
+    actions = dual.add_subparsers(dest="action", required=True)
+    for action in ("train", "export"):
+        part = actions.add_parser(action)
+        part.add_argument("--run", type=pathlib.Path, default=sprites.WORK / "dual-encoder")
+        part.add_argument("--tokenizers", type=pathlib.Path, required=True)
+        if action == "train":
+            part.add_argument("--judge", type=pathlib.Path, required=True, help="exported judge: its trunk is where the image tower starts")
+            _with_options(part, dual_encoder.Options)
+        else:
+            part.add_argument("folder", type=pathlib.Path)
+
+    few = stages.add_parser("student", help=student.__doc__)
+    actions = few.add_subparsers(dest="action", required=True)
+    for action in ("train", "export"):
+        part = actions.add_parser(action)
+        part.add_argument("--run", type=pathlib.Path, default=sprites.WORK / "student")
+        part.add_argument("--teacher", type=pathlib.Path, required=True, help="exported scenes-flux")
+        if action == "train":
+            part.add_argument("--trajectories", type=pathlib.Path, required=True)
+            part.add_argument("--judge", type=pathlib.Path, help="exported judge: measures obedience and picks the best weights")
+            _with_options(part, student.Options)
+        else:
+            part.add_argument("folder", type=pathlib.Path)
+
     for module in (vae, judge, teacher):
         name, options = module.__name__.split(".")[-1], module.Options
         stage = stages.add_parser(name, help=module.__doc__)
@@ -83,6 +121,24 @@ def main():
     elif a.stage == "latents":
         from . import data, latents
         latents.build(a.folder, a.autoencoder, a.count, stream=data.HELD_OUT if a.held_out else data.TRAIN)
+    elif a.stage == "prompts":
+        from . import experiments
+        experiments.write(a.folder)
+    elif a.stage == "references":
+        from . import experiments
+        experiments.references(a.prompts, a.output, a.judge, a.autoencoder)
+    elif a.stage == "trajectories":
+        student.trajectories(a.folder, a.teacher, _options(a, student.TrajectoryOptions))
+    elif a.stage == "student":
+        if a.action == "train":
+            student.train(a.run, _options(a, student.Options), a.teacher, a.trajectories, a.judge)
+        else:
+            student.export(a.run, a.folder, a.teacher)
+    elif a.stage == "dual-encoder":
+        if a.action == "train":
+            dual_encoder.train(a.run, _options(a, dual_encoder.Options), a.tokenizers, a.judge)
+        else:
+            dual_encoder.export(a.run, a.folder, a.tokenizers)
     elif a.stage == "teacher":
         if a.action == "train":
             teacher.train(a.run, _options(a, teacher.Options), a.latents, a.held_out, a.autoencoder, a.tokenizers, a.judge)

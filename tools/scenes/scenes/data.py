@@ -75,8 +75,8 @@ class _Consecutive:
         return self.end - self.start
 
 
-def batches(dataset: Dataset, batch: int, start: int, end: int, workers: int = 1) -> DataLoader:
-    return DataLoader(dataset, batch_sampler=_Consecutive(start, end, batch), num_workers=workers, prefetch_factor=8 if workers else 2, worker_init_fn=_single_thread)
+def batches(dataset: Dataset, batch: int, start: int, end: int, workers: int = 1, collate=None) -> DataLoader:
+    return DataLoader(dataset, collate_fn=collate, batch_sampler=_Consecutive(start, end, batch), num_workers=workers, prefetch_factor=8 if workers else 2, worker_init_fn=_single_thread)
 
 
 def _single_thread(_worker: int):

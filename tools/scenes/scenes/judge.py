@@ -135,7 +135,7 @@ def load(folder: pathlib.Path) -> Judge:
 @dataclasses.dataclass(frozen=True)
 class Options:
     seed: int = 0
-    steps: int = 5000
+    steps: int = 2400
     batch: int = 32
     rate: float = 2e-3
     warmup: int = 200

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from . import flux, safetensors, text_encoders, training, vae
-from .tokenizers import ClipTokenizer, T5Tokenizer
+from .tokenizers import MAX_LENGTH, ClipTokenizer, T5Tokenizer
 
 CLIP_LENGTH = 77                    # FLUX pads the prompt of CLIP to its full length
-T5_LENGTH = 32                      # default of training and figures; any length works
+T5_LENGTH = MAX_LENGTH              # default of training and figures; any length works
 
 
 @dataclasses.dataclass
@@ -60,8 +60,8 @@ class Pipeline:
         out["image"] = (self.vae.decode(flux.unpack(x, height, width) / self.scaling_factor + self.shift_factor) / 2 + 0.5).clamp(0, 1)
         return out
 
-    def save(self, folder: pathlib.Path, autoencoder: pathlib.Path):
-        """Writes the folder in float16; the autoencoder's files are copied from its own export."""
+    def save(self, folder: pathlib.Path, autoencoder: pathlib.Path, family: str | None = None):
+        """Writes the folder in float16; the autoencoder's files are copied from its own export. `family` is what Attune takes presets from; diffusers skips keys with an underscore."""
         self.tokenizer.save(folder / "tokenizer")
         self.tokenizer_2.save(folder / "tokenizer_2")
         for name, module, file in (("text_encoder", self.text_encoder, "model"), ("text_encoder_2", self.text_encoder_2, "model"), ("transformer", self.transformer, "diffusion_pytorch_model")):
@@ -74,7 +74,7 @@ class Pipeline:
             "_class_name": "FlowMatchEulerDiscreteScheduler", "_diffusers_version": "0.30.0", "base_image_seq_len": 256, "base_shift": 0.5, "max_image_seq_len": 4096, "max_shift": 1.15,
             "num_train_timesteps": 1000, "shift": 1.0, "use_dynamic_shifting": False})
         training.save_json(folder / "model_index.json", {
-            "_class_name": "FluxPipeline", "_diffusers_version": "0.30.0", "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"], "text_encoder": ["transformers", "CLIPTextModel"],
+            "_class_name": "FluxPipeline", **({"_attune_family": family} if family else {}), "_diffusers_version": "0.30.0", "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"], "text_encoder": ["transformers", "CLIPTextModel"],
             "text_encoder_2": ["transformers", "T5EncoderModel"], "tokenizer": ["transformers", "CLIPTokenizer"], "tokenizer_2": ["transformers", "T5TokenizerFast"],
             "transformer": ["diffusers", "FluxTransformer2DModel"], "vae": ["diffusers", "AutoencoderKL"]})
 

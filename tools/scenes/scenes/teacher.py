@@ -19,12 +19,16 @@ from .tokenizers import ClipTokenizer, T5Tokenizer
 @dataclasses.dataclass(frozen=True)
 class Options:
     seed: int = 0
-    steps: int = 30000
-    batch: int = 32
+    steps: int = 10000                  # may be changed before the learning rate falls, without changing what was done
+    batch: int = 64
+    optimizer: str = "muon"
     rate: float = 2e-3
+    matrix_rate: float = 4e-3           # of Muon
     warmup: int = 200
+    decay: float = 0.3                  # last part of the steps, in which the learning rate falls
     average: float = 0.999
     drop: float = 0.1                   # captions replaced by the empty one: the null prompt of CFG
+    drop_pooled: float = 0.46           # as in SD3 (Esser et al. 2024) each encoder's text is also dropped alone: attention must be able to tell everything
     uniform: float = 0.2                # part of the timesteps drawn uniformly; the others are logit-normal
     full: float = 0.3                   # part of the batches in which text may be padded to T5_LENGTH
 
@@ -46,13 +50,14 @@ class Batches:
         indices = self.order[at * o.batch:(at + 1) * o.batch]
         rng = np.random.default_rng([o.seed, 3, step])
         texts = ["" if rng.random() < o.drop else captions.caption(self.latents.scene(i), rng) for i in indices]
+        pooled_texts = ["" if rng.random() < o.drop_pooled else t for t in texts]
         # A pad is a token like any other, so the model must know text of every length: its own, padded a little, padded fully. Keys beyond a
         # text's length are masked, which is the same as not having them.
         ids = [self.t5.encode(t) for t in texts]
         longest = T5_LENGTH if rng.random() < o.full else max(map(len, ids))
         lengths = np.array([longest if rng.random() < 0.5 else len(i) + int(rng.random() * (longest + 1 - len(i))) for i in ids])
         mask = torch.zeros(o.batch, 1, 1, longest).masked_fill_(torch.from_numpy(np.arange(longest)[None] >= lengths[:, None])[:, None, None], float("-inf"))
-        clip_ids = [self.clip.encode(t) for t in texts]
+        clip_ids = [self.clip.encode(t) for t in pooled_texts]
         width = max(map(len, clip_ids))                                 # CLIP is causal and pooled at its end token: what follows does not matter
         x = self.latents.batch(indices)
         generator = torch.Generator().manual_seed(o.seed * 1_000_003 + step)
@@ -113,19 +118,20 @@ def obedience(pipe: Pipeline, decider: judge.Judge | None, steps: int, scale: fl
 
 
 def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, held_out: pathlib.Path, autoencoder: pathlib.Path, tokenizers: pathlib.Path, judge_folder: pathlib.Path | None = None,
-          log_every: int = 200, evaluate_every: int = 2000):
-    run = training.Run(folder, {**dataclasses.asdict(o), "latents": str(latents), "autoencoder": str(autoencoder)})
+          log_every: int = 200, evaluate_every: int = 1000):
+    run = training.Run(folder, {**dataclasses.asdict(o), "latents": str(latents), "autoencoder": str(autoencoder)}, changeable=("steps",))
     torch.manual_seed(o.seed)
     pipe = Pipeline.untrained(ClipTokenizer.load(tokenizers / "tokenizer"), T5Tokenizer.load(tokenizers / "tokenizer_2"), autoencoder)
     model = Trained(pipe)
     decider = judge.load(judge_folder) if judge_folder else None
-    optimizer = torch.optim.AdamW(model.parameters(), lr=o.rate, betas=(0.9, 0.99), weight_decay=1e-3, foreach=True)
+    optimizers = training.optimizers(model, o.optimizer, o.rate, o.matrix_rate)
     average, halves = training.Average(model, o.average), training.Halves([p for p in model.parameters()])
     draw, step, best = Batches(Latents(latents), pipe.tokenizer, pipe.tokenizer_2, o), 0, -1.0
     held = Batches(Latents(held_out), pipe.tokenizer, pipe.tokenizer_2, dataclasses.replace(o, seed=0))
     if state := run.load():
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, values in zip(optimizers, state["optimizers"]):
+            optimizer.load_state_dict(values)
         average.restore(state["average"])
         step, best = state["step"], state["best"]
         print(f"resumed at step {step} of {o.steps}, after {run.seconds():.0f} s", flush=True)
@@ -134,15 +140,16 @@ def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, held_out: pat
               f"{sum(p.numel() for p in pipe.text_encoder_2.parameters()):,} parameters, {o.steps} steps", flush=True)
 
     def save():
-        run.save(step=step, best=best, model=model.state_dict(), optimizer=optimizer.state_dict(), average=average.state())
+        run.save(step=step, best=best, model=model.state_dict(), optimizers=[optimizer.state_dict() for optimizer in optimizers], average=average.state())
 
     total, count, begun = 0.0, 0, time.monotonic()
     while step < o.steps and not run.stopping:
-        for group in optimizer.param_groups:
-            group["lr"] = o.rate * training.cosine(step, o.steps, o.warmup)
+        for group in (g for optimizer in optimizers for g in optimizer.param_groups):
+            group["lr"] = group["peak"] * training.trapezoid(step, o.steps, o.warmup, o.decay)
         total += float(halves.backward(model.loss, *draw(step))[0])
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         average.update()
         step += 1
         count += 1
@@ -173,4 +180,4 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, autoencoder: pathlib.
     best = run_folder / "best.pt"
     values = torch.load(best)["values"] if best.exists() else torch.load(run_folder / "state.pt")["average"]["values"]
     Trained(pipe).load_state_dict(values)
-    pipe.save(folder, autoencoder)
+    pipe.save(folder, autoencoder, "scenes-flux")

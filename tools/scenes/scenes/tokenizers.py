@@ -20,6 +20,7 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = re.compile(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
 MARK = "\u2581"
 EXTRA_IDS = 100
+MAX_LENGTH = 32             # of T5 prompts: captions have at most 25 tokens, and training pads to no more
 
 
 def corpus(count: int = 40000, seed: int = 0) -> list[str]:
@@ -224,7 +225,7 @@ class T5Tokenizer:
         _json(folder / "tokenizer_config.json", {
             "add_prefix_space": True,
             "added_tokens_decoder": {str(i): {"content": name, "lstrip": strip, "normalized": False, "rstrip": strip, "single_word": False, "special": True} for i, name, strip in added},
-            "additional_special_tokens": names, "clean_up_tokenization_spaces": False, "eos_token": "</s>", "extra_ids": EXTRA_IDS, "model_max_length": 512, "pad_token": "<pad>",
+            "additional_special_tokens": names, "clean_up_tokenization_spaces": False, "eos_token": "</s>", "extra_ids": EXTRA_IDS, "model_max_length": MAX_LENGTH, "pad_token": "<pad>",
             "tokenizer_class": "T5Tokenizer", "unk_token": "<unk>"})
 
     @staticmethod

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -18,6 +19,15 @@ def cosine(step: int, total: int, warmup: int, floor: float = 0.02) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+
+
+def trapezoid(step: int, total: int, warmup: int, decay: float, floor: float = 0.02) -> float:
+    """Factor of the learning rate: linear warm-up, constant, and linear down to `floor` over the last part `decay` of the steps: how long a run will be
+    may be decided while it runs."""
+    begin = total - int(decay * total)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 1.0 if step < begin else floor + (1 - floor) * (total - step) / max(1, total - begin)
 
 
 class Average:
@@ -85,6 +95,62 @@ class Halves:
         return [(a + b) / 2 for a, b in zip(first[1], second[1])]
 
 
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update of a weight matrix is made orthogonal by five Newton-Schulz steps (Jordan et al. 2024), with the size of an AdamW
+    update, 0.2 sqrt(longer side) (Liu et al. 2025, arXiv 2502.16982, section 2.2). For the matrices inside of blocks; the rest stays with AdamW.
+
+    Matrices of one shape are worked on together, in bfloat16, half of them on each of two threads.
+    """
+
+    def __init__(self, matrices: list[torch.nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+        super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.pool = concurrent.futures.ThreadPoolExecutor(2)
+
+    @staticmethod
+    def orthogonal(stack: torch.Tensor) -> torch.Tensor:
+        """[matrices, rows <= columns, columns] -> about U V^T of each, singular values within .7 to 1.2."""
+        x = (stack / (stack.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
+        for _ in range(5):
+            a = torch.bmm(x, x.transpose(1, 2))
+            x = 3.4445 * x + torch.bmm(-4.7750 * a + 2.0315 * torch.bmm(a, a), x)
+        return x.float()
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            shapes: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
+            for p in group["params"]:
+                shapes.setdefault(tuple(sorted(p.shape)), []).append(p)
+            halves = [part for same in shapes.values() for part in (same[:(len(same) + 1) // 2], same[(len(same) + 1) // 2:]) if part]
+            list(self.pool.map(lambda parameters: self._update(parameters, group), halves))
+
+    @torch.no_grad()
+    def _update(self, parameters: list[torch.nn.Parameter], group: dict):
+        directions = []
+        for p in parameters:
+            if "momentum" not in self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+            m = self.state[p]["momentum"].mul_(group["momentum"]).add_(p.grad)
+            direction = p.grad.add(m, alpha=group["momentum"])
+            directions.append(direction if p.shape[0] <= p.shape[1] else direction.t())
+        for p, update in zip(parameters, self.orthogonal(torch.stack(directions))):
+            p.mul_(1 - group["lr"] * group["weight_decay"])
+            p.add_(update if p.shape[0] <= p.shape[1] else update.t(), alpha=-group["lr"] * 0.2 * max(p.shape) ** 0.5)
+
+
+def optimizers(module: torch.nn.Module, kind: str, rate: float, matrix_rate: float) -> list[torch.optim.Optimizer]:
+    """AdamW for everything ("adamw"), or Muon at `matrix_rate` for the linear layers inside of lists of blocks and AdamW for the rest ("muon")."""
+    if kind not in ("adamw", "muon"):
+        raise SystemExit(f"optimizer '{kind}': adamw and muon are known")
+    matrices = [m.weight for name, m in module.named_modules() if isinstance(m, torch.nn.Linear) and re.search(r"(blocks?|layers)\.\d+(\.|$)", name)] if kind == "muon" else []
+    chosen = {id(p) for p in matrices}
+    adam = torch.optim.AdamW([p for p in module.parameters() if id(p) not in chosen], lr=rate, betas=(0.9, 0.99), weight_decay=1e-3, foreach=True)
+    for o, peak in zip(made := [adam, *([Muon(matrices, matrix_rate, weight_decay=1e-3)] if matrices else [])], (rate, matrix_rate)):
+        for group in o.param_groups:
+            group["peak"] = peak
+    return made
+
+
 def save_atomically(value, path: pathlib.Path):
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "wb") as file:
@@ -97,14 +163,15 @@ def save_atomically(value, path: pathlib.Path):
 class Run:
     """The folder of one training run: `state.pt`, `log.csv`, `loss.svg`, `run.json` (its options).
 
-    `stopping` becomes true on SIGTERM and SIGINT; the loop then saves and leaves. A run that was started with other options is refused.
+    `stopping` becomes true on SIGTERM and SIGINT; the loop then saves and leaves. A run that was started with other options is refused, but for those
+    named as `changeable`.
     """
 
-    def __init__(self, folder: pathlib.Path, options: dict, save_every: float = 240.0):
+    def __init__(self, folder: pathlib.Path, options: dict, save_every: float = 240.0, changeable: tuple[str, ...] = ()):
         self.folder, self.save_every, self.stopping = folder, save_every, False
         folder.mkdir(parents=True, exist_ok=True)
         facts = folder / "run.json"
-        if facts.exists() and json.loads(facts.read_text()) != options:
+        if facts.exists() and {**json.loads(facts.read_text()), **{name: options[name] for name in changeable}} != options:
             raise SystemExit(f"{facts}: this run was started with {facts.read_text().strip()}, not with {json.dumps(options)}; name another folder")
         facts.write_text(json.dumps(options) + "\n")
         self.state_file, self.log_file = folder / "state.pt", folder / "log.csv"

@@ -211,8 +211,8 @@ def quality(model: AutoencoderKL, pictures: Tensor) -> tuple[float, float]:
 class Options:
     """First crops, which teach the same local structure at a quarter of the cost, then whole frames."""
     seed: int = 0
-    crop_steps: int = 24000
-    frame_steps: int = 6000
+    crop_steps: int = 4000
+    frame_steps: int = 1000
     crop_batch: int = 16
     frame_batch: int = 8
     crop: int = 64

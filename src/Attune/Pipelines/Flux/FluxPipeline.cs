@@ -16,7 +16,8 @@ namespace Attune.Pipelines.Flux;
 /// </summary>
 public sealed class FluxPipeline : DiffusionPipeline
 {
-    private const int DefaultSequenceLength = 512;
+    /// <summary>The length of T5's prompts in diffusers, where the tokenizer states no shorter one.</summary>
+    private const int LongestDefaultSequence = 512;
     private readonly Tokenizer _tokenizer;
     private readonly Tokenizer _tokenizer2;
     private readonly ClipTextModel _textEncoder;
@@ -42,7 +43,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     public override string ClassName => "FluxPipeline";
 
     /// <summary>flux-schnell embeds no guidance scale, flux-dev does.</summary>
-    public override string Family => _transformer.Config.GuidanceEmbeds ? "flux-dev" : "flux-schnell";
+    private protected override string ClassFamily => _transformer.Config.GuidanceEmbeds ? "flux-dev" : "flux-schnell";
 
     /// <inheritdoc/>
     public override int SizeMultiple => 2 * _vae.PixelsPerLatent;
@@ -76,7 +77,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         using var scope = new TensorScope();
         var random = new TorchRandom(request.Seed);
         var noise = DrawNoise(request, random, channels, height, width);
-        int length = request.MaxSequenceLength ?? DefaultSequenceLength;
+        int length = request.MaxSequenceLength ?? Math.Min(LongestDefaultSequence, _tokenizer2.ModelMaxLength);
         var positive = Encode(request.Prompt, length, cancellation);
         var negative = request.Guidance.NeedsNegativePrompt ? Encode(request.NegativePrompt ?? "", request.NegativeMaxSequenceLength ?? length, cancellation) : null;
         var empty = request.Guidance.NeedsEmptyPrompt ? Encode("", length, cancellation) : null;

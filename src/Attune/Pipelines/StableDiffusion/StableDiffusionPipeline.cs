@@ -22,7 +22,7 @@ public sealed class StableDiffusionPipeline : UnetPipeline
     }
 
     /// <summary>sd15-lcm embeds a guidance scale, sd21 reads text of 1024 channels, anything else is sd15.</summary>
-    public override string Family => Unet.TimeCondProjDim != null ? "sd15-lcm" : Unet.CrossAttentionDim == 1024 ? "sd21" : "sd15";
+    private protected override string ClassFamily => Unet.TimeCondProjDim != null ? "sd15-lcm" : Unet.CrossAttentionDim == 1024 ? "sd21" : "sd15";
 
     private protected override float DefaultStrength => 0.8f;
 

@@ -38,7 +38,7 @@ public sealed class StableDiffusionXLPipeline : UnetPipeline
     }
 
     /// <summary>sdxl-lcm embeds a guidance scale; the other few-step forms cannot be told from sdxl.</summary>
-    public override string Family => Unet.TimeCondProjDim != null ? "sdxl-lcm" : "sdxl";
+    private protected override string ClassFamily => Unet.TimeCondProjDim != null ? "sdxl-lcm" : "sdxl";
 
     private protected override RequestOptions Takes => base.Takes | RequestOptions.SizeConditioning;
 

@@ -1,0 +1,228 @@
+"""`scenes-flux-schnell`: the few-step model. The teacher's trajectories under CFG are cut into windows of sigma; the student learns to cross each in one straight step.
+
+Piecewise rectified flow (Yan et al. 2024, arXiv 2405.07510) on stored trajectories: the states are those the sampler itself visits, not noised
+renders, and each serves in many batches. The text encoders stay frozen.
+"""
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import time
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import captions, data, judge, training, world
+from .latents import CHANNELS, TOKENS
+from .pipeline import T5_LENGTH, Pipeline
+from .teacher import obedience
+
+CAPTIONS = 5                                                           # stream of the captions
+STORED = 4                                                             # states per trajectory, at sigma .75, .5, .25, 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrajectoryOptions:
+    seed: int = 0
+    count: int = 20000
+    steps: int = 12
+    scale: float = 2.5
+    empty: float = 0.05                 # part of the prompts that is empty, and sampled without CFG
+    batch: int = 32
+
+
+class Texts:
+    """Prompts of a batch as both encoders take them, T5's padded at random as in the teacher's training."""
+
+    def __init__(self, pipe: Pipeline):
+        self.pipe = pipe
+
+    @torch.no_grad()
+    def __call__(self, texts: list[str], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """T5 states, pooled CLIP state, mask of the T5 tokens."""
+        ids = [self.pipe.tokenizer_2.encode(t) for t in texts]
+        lengths = np.array([T5_LENGTH if rng.random() < 0.5 else len(i) + int(rng.random() * (T5_LENGTH + 1 - len(i))) for i in ids])
+        longest = int(lengths.max())
+        mask = torch.zeros(len(ids), 1, 1, longest).masked_fill_(torch.from_numpy(np.arange(longest)[None] >= lengths[:, None])[:, None, None], float("-inf"))
+        clip = [self.pipe.tokenizer.encode(t) for t in texts]
+        width = max(map(len, clip))
+        _, pooled = self.pipe.text_encoder(torch.tensor([c + [self.pipe.tokenizer.end] * (width - len(c)) for c in clip]))
+        return self.pipe.text_encoder_2(torch.tensor([i + [0] * (longest - len(i)) for i in ids]), mask), pooled, mask
+
+
+def noise(seed: int, batch: int, count: int) -> Tensor:
+    """Packed noise of batch number `batch`: the start of its trajectories."""
+    return torch.randn(count, TOKENS, CHANNELS, generator=torch.Generator().manual_seed(seed * 1_000_003 + batch))
+
+
+def prompts(o: TrajectoryOptions, batch: int) -> tuple[list[str], np.random.Generator]:
+    """The captions of batch number `batch`, and the generator that goes on to choose their lengths."""
+    rng = data.generator(o.seed, CAPTIONS, batch)
+    return ["" if rng.random() < o.empty else captions.caption(world.sample(rng), rng) for _ in range(o.batch)], rng
+
+
+@torch.no_grad()
+def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptions):
+    """Writes `states.f16` [count, 4, 64, 64], the teacher's states at sigma .75, .5, .25 and 0; goes on where a stopped run was."""
+    if o.steps % STORED or o.count % o.batch:
+        raise SystemExit(f"--steps must be a multiple of {STORED} and --count one of the batch, {o.batch}")
+    run = training.Run(folder, {**dataclasses.asdict(o), "teacher": str(teacher)})
+    torch.set_num_threads(1)
+    pipe = Pipeline.load(teacher)
+    texts = Texts(pipe)
+    pool = concurrent.futures.ThreadPoolExecutor(2)
+    size = STORED * TOKENS * CHANNELS * 2
+    path = folder / "states.f16"
+    done = path.stat().st_size // size // o.batch if path.exists() else 0
+    sigmas = torch.linspace(1, 0, o.steps + 1)
+
+    def sample(x: Tensor, text: Tensor, pooled: Tensor, mask: Tensor, empty: Tensor, empty_pooled: Tensor, scale: Tensor) -> Tensor:
+        rotary, other = pipe.transformer.rotary(8, 8, text.shape[1], mask), pipe.transformer.rotary(8, 8, empty.shape[1])
+        kept = []
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            for i in range(o.steps):
+                t = sigmas[i].expand(len(x))
+                without = pipe.transformer(x, empty, empty_pooled, t, other).float()
+                velocity = without + scale * (pipe.transformer(x, text, pooled, t, rotary).float() - without)
+                x = x + (sigmas[i + 1] - sigmas[i]) * velocity
+                if (i + 1) % (o.steps // STORED) == 0:
+                    kept.append(x.half())
+        return torch.stack(kept, 1)
+
+    with open(path, "ab") as file:
+        file.truncate(done * o.batch * size)
+        while done < o.count // o.batch and not run.stopping:
+            names, rng = prompts(o, done)
+            inputs = (noise(o.seed, done, o.batch), *texts(names, rng))
+            # The null prompt keeps its own length in one half of the batch and is padded in the other.
+            nothing = [texts.pipe.encode([""], length) for length in (len(pipe.tokenizer_2.encode("")), T5_LENGTH)]
+            scale = torch.tensor([1.0 if name == "" else o.scale for name in names])[:, None, None]
+            n = o.batch // 2
+            parts = pool.map(lambda a: sample(*a), [(*(t[s] for t in inputs), nothing[k][0].expand(n, -1, -1), nothing[k][1].expand(n, -1), scale[s])
+                                                    for k, s in enumerate((slice(0, n), slice(n, None)))])
+            file.write(torch.cat(list(parts)).numpy().tobytes())
+            done += 1
+            if done % 50 == 0:
+                print(f"{done * o.batch} of {o.count}, {run.seconds():.0f} s", flush=True)
+        file.flush()
+        os.fsync(file.fileno())
+    if done == o.count // o.batch:
+        training.save_json(folder / "trajectories.json", {**dataclasses.asdict(o), "processor_seconds": round(run.processor())})
+        print("finished", flush=True)
+    else:
+        print(f"stopped at {done * o.batch}; the same command goes on", flush=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------- training
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    seed: int = 0
+    steps: int = 4000
+    batch: int = 32
+    windows: int = 4                    # a divisor of 4
+    starts: float = 0.5                 # part of the batch at the beginning of its window; the rest lies anywhere within it
+    optimizer: str = "muon"
+    rate: float = 5e-4
+    matrix_rate: float = 1e-3
+    warmup: int = 100
+    average: float = 0.998
+
+
+class Batches:
+    """Batch `step` is a function of (seed, step): a batch of trajectories, a window and a place within it for each."""
+
+    def __init__(self, folder: pathlib.Path, o: Options, texts: Texts):
+        facts = json.loads((folder / "trajectories.json").read_text())
+        self.t = TrajectoryOptions(**{f.name: facts[f.name] for f in dataclasses.fields(TrajectoryOptions)})
+        self.states = np.memmap(folder / "states.f16", np.float16, "r", shape=(self.t.count, STORED, TOKENS, CHANNELS))
+        self.o, self.texts = o, texts
+        if STORED % o.windows or o.batch != self.t.batch:
+            raise SystemExit(f"--windows must divide {STORED}, and --batch be that of the trajectories, {self.t.batch}")
+
+    def __call__(self, step: int) -> tuple[Tensor, ...]:
+        """Latents, their sigma, the velocity across the window, T5 states, pooled state, mask."""
+        batches = self.t.count // self.t.batch
+        epoch, at = divmod(step, batches)
+        number = int(np.random.default_rng([self.o.seed, 2, epoch]).permutation(batches)[at])
+        names, _ = prompts(self.t, number)
+        rng = np.random.default_rng([self.o.seed, 3, step])
+        first = number * self.t.batch
+        states = torch.cat([noise(self.t.seed, number, self.t.batch)[:, None], torch.from_numpy(self.states[first:first + self.t.batch].astype(np.float32))], 1)
+        stride = STORED // self.o.windows
+        window = torch.from_numpy(rng.integers(0, self.o.windows, self.t.batch))
+        rows = torch.arange(self.t.batch)
+        high, low = states[rows, window * stride], states[rows, (window + 1) * stride]
+        u = torch.from_numpy(np.where(rng.random(self.t.batch) < self.o.starts, 0.0, rng.random(self.t.batch)).astype(np.float32))
+        sigma = 1 - (window + u) / self.o.windows
+        x = high + u[:, None, None] * (low - high)
+        return (x, sigma, (high - low) * self.o.windows, *self.texts(names, rng))
+
+
+def loss(transformer: nn.Module, x: Tensor, sigma: Tensor, velocity: Tensor, text: Tensor, pooled: Tensor, mask: Tensor) -> tuple[Tensor]:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        prediction = transformer(x, text, pooled, sigma, transformer.rotary(8, 8, text.shape[1], mask))
+    return ((prediction.float() - velocity).square().mean(),)
+
+
+def train(folder: pathlib.Path, o: Options, teacher: pathlib.Path, trajectory_folder: pathlib.Path, judge_folder: pathlib.Path | None = None, log_every: int = 200, evaluate_every: int = 1000):
+    run = training.Run(folder, {**dataclasses.asdict(o), "teacher": str(teacher), "trajectories": str(trajectory_folder)})
+    pipe = Pipeline.load(teacher)
+    model = pipe.transformer
+    decider = judge.load(judge_folder) if judge_folder else None
+    optimizers = training.optimizers(model, o.optimizer, o.rate, o.matrix_rate)
+    average, halves = training.Average(model, o.average), training.Halves(list(model.parameters()))
+    draw, step, best = Batches(trajectory_folder, o, Texts(pipe)), 0, -1.0
+    if state := run.load():
+        model.load_state_dict(state["model"])
+        for optimizer, values in zip(optimizers, state["optimizers"]):
+            optimizer.load_state_dict(values)
+        average.restore(state["average"])
+        step, best = state["step"], state["best"]
+        print(f"resumed at step {step} of {o.steps}, after {run.seconds():.0f} s", flush=True)
+
+    def save():
+        run.save(step=step, best=best, model=model.state_dict(), optimizers=[optimizer.state_dict() for optimizer in optimizers], average=average.state())
+
+    total, count, begun = 0.0, 0, time.monotonic()
+    while step < o.steps and not run.stopping:
+        for group in (g for optimizer in optimizers for g in optimizer.param_groups):
+            group["lr"] = group["peak"] * training.cosine(step, o.steps, o.warmup)
+        total += float(halves.backward(lambda *half: loss(model, *half), *draw(step))[0])
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        average.update()
+        step += 1
+        count += 1
+        if step % log_every == 0 or step == o.steps:
+            row = {"step": step, "loss": total / count, "samples_per_second": count * o.batch / (time.monotonic() - begun)}
+            if step % evaluate_every == 0 or step == o.steps:
+                average.swap()
+                for few in (4, 1, 2, 8):
+                    figures = obedience(pipe, decider, few, 1.0, folder / f"step-{step}-in-{few}.png")
+                    row |= {f"{k}_in_{few}": v for k, v in figures.items()}
+                    if few == 4 and figures and (score := sum(figures.values()) / len(figures)) >= best:
+                        best = score
+                        training.save_atomically({"step": step, "figures": figures, "values": model.state_dict()}, folder / "best.pt")
+                average.swap()
+            run.log(**row)
+            run.curve({"loss": "error of the velocity across a window", "face_in_4": "named faces present, 4 steps", "face_in_1": "named faces present, 1 step"})
+            total, count, begun = 0.0, 0, time.monotonic()
+        if run.due():
+            save()
+    save()
+    print("finished" if step == o.steps else f"stopped at step {step}; the same command goes on", flush=True)
+
+
+def export(run_folder: pathlib.Path, folder: pathlib.Path, teacher: pathlib.Path):
+    """Writes the best weights by the judge at four steps, or the latest averaged ones where no judge was given; everything else is the teacher's."""
+    pipe = Pipeline.load(teacher)
+    best = run_folder / "best.pt"
+    values = torch.load(best)["values"] if best.exists() else torch.load(run_folder / "state.pt")["average"]["values"]
+    pipe.transformer.load_state_dict(values)
+    pipe.save(folder, teacher / "vae", "scenes-flux-schnell")
