@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from scenes import data, judge, safetensors, text_encoders, tokenizers, training, world
+from scenes import data, dual_encoder, judge, safetensors, text_encoders, tokenizers, training, world
 
 HERE = pathlib.Path(__file__).parent
 SIZE, WIDTHS, GROUPS, EPS, PROJECTION = 22, (8, 12), 4, 1e-6, 10       # 22 -> 11 -> 6: a stride meets an odd size
 TRUNK = {"sample_size": SIZE, "in_channels": 3, "block_out_channels": list(WIDTHS), "norm_num_groups": GROUPS, "norm_eps": EPS}
-judge.WIDTHS, judge.GROUPS = WIDTHS, GROUPS
+judge.WIDTHS, judge.GROUPS, data.SIZE, dual_encoder.DIMENSION = WIDTHS, GROUPS, SIZE, PROJECTION
 
 
 def randomised(module: nn.Module) -> nn.Module:
@@ -61,25 +61,17 @@ def write_dual_encoder():
 
     config = text_encoders.ClipConfig(vocab_size=len(tokenizer.vocabulary), hidden_size=16, intermediate_size=16, max_position_embeddings=24,
                                       bos_token_id=tokenizer.start, eos_token_id=tokenizer.end)
-    text_model = text_encoders.CLIPTextModel(config)
-    text_model.text_projection = nn.Linear(config.hidden_size, PROJECTION, bias=False)
-    for table in text_model.text_model.embeddings.values():
+    text, image = dual_encoder.TextEncoder(config), dual_encoder.ImageEncoder()
+    for table in text.text_model.embeddings.values():
         table.weight.mul_(40)
-    randomised(text_model)
-    safetensors.save(folder / "text_encoder" / "model.safetensors", text_model.state_dict(), torch.float16)
-    training.save_json(folder / "text_encoder" / "config.json", {**config.json(), "architectures": ["CLIPTextModelWithProjection"], "projection_dim": PROJECTION})
-
-    image_model = judge.Judge()
-    image_model.heads = nn.ModuleDict()
-    image_model.projection = nn.Linear(WIDTHS[-1], PROJECTION, bias=False)
-    randomised(image_model)
-    safetensors.save(folder / "image_encoder" / "model.safetensors", image_model.state_dict(), torch.float16)
-    training.save_json(folder / "image_encoder" / "config.json", {"_class_name": "ScenesImageEncoder", **TRUNK, "projection_dim": PROJECTION})
+    for name, module in (("text_encoder", text), ("image_encoder", image)):
+        randomised(module)
+        safetensors.save(folder / name / "model.safetensors", module.state_dict(), torch.float16)
+        training.save_json(folder / name / "config.json", module.json())
 
     drawn = pictures(2)
-    image_embeds = nn.functional.normalize(image_model.projection(image_model.features(data.to_float(drawn))), dim=1)
-    ids = torch.tensor([tokenizer.encode(text, config.max_position_embeddings) for text in texts])    # padded, which must not matter
-    text_embeds = nn.functional.normalize(text_model.text_projection(text_model(ids)[1]), dim=1)
+    image_embeds = image(data.to_float(drawn))
+    text_embeds = text(torch.tensor([tokenizer.encode(t, config.max_position_embeddings) for t in texts]))    # padded, which must not matter
     safetensors.save(HERE / "dual-encoder.safetensors", {"pictures": drawn, "image_embeds": image_embeds, "text_embeds": text_embeds, "scores": image_embeds @ text_embeds.T})
     training.save_json(HERE / "dual-encoder.texts.json", texts)
 
