@@ -1,5 +1,6 @@
 using System.Xml.Linq;
-using static Attune.Cli.Tracing.Markup;
+using Attune.Evaluation.Reports;
+using static Attune.Evaluation.Reports.Markup;
 
 namespace Attune.Cli.Tracing;
 

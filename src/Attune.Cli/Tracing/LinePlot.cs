@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Xml.Linq;
-using static Attune.Cli.Tracing.Markup;
+using Attune.Evaluation.Reports;
+using static Attune.Evaluation.Reports.Markup;
 
 namespace Attune.Cli.Tracing;
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Attune.Evaluation.Reports;
 
 namespace Attune.Cli.Tracing;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Attune.Guidance.Diagnostics;
 
-namespace Attune.Cli.Tracing;
+namespace Attune.Evaluation.Reports;
 
 /// <summary>Round numbers for axes, and numbers as people write them.</summary>
 internal sealed class Scale

@@ -1,0 +1,104 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Attune.Evaluation.Experiments;
+using Attune.Evaluation.Metrics;
+using Attune.Evaluation.Reports;
+using Attune.Pipelines;
+using Attune.Tensors;
+using Spectre.Console;
+using Markup = Spectre.Console.Markup;
+
+namespace Attune.Cli.Commands;
+
+/// <summary><c>attune evaluate EXPERIMENT</c>: makes and judges the pictures of an experiment, or goes on with it, and reports.</summary>
+internal static class EvaluateCommand
+{
+    /// <summary>How often a line says how far the run is where no bar can be drawn.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(30);
+
+    public static Command Create()
+    {
+        var experiment = new Argument<string>("experiment") { Description = "The JSON file that says what is compared (docs/evaluate.md)." };
+        var output = new Option<string?>("--output", "-o") { Description = "The folder of records, pictures and reports. Default: attune-EXPERIMENT. What is there is gone on with." };
+        var shard = new Option<string?>("--shard") { Description = "Do one part of several, as 3/16; the parts' files may be merged by copying them into one folder." };
+        var model = new Option<string?>("--model", "-m") { Description = "A model instead of the experiment's." };
+        var reportOnly = new Option<bool>("--report-only") { Description = "Compute nothing; report from the records that are there. Model and judge are not needed." };
+        var limit = new Option<int?>("--limit-prompts") { Description = "Only the first prompts, for a quick look; the run can be completed later." };
+        var command = new Command("evaluate", "Compare guidance methods: how well they suppress and keep attributes, how true the pictures are, what they cost.") { experiment, output, shard, model, reportOnly, limit };
+        command.SetAction((result, cancellation) =>
+        {
+            string file = result.GetRequiredValue(experiment);
+            var asked = Experiment.Load(file);
+            if (result.GetValue(model) is { } other)
+                asked = asked with { Model = Path.GetFullPath(other) };
+            if (result.GetValue(limit) is <= 0 and var count)
+                throw new ArgumentException($"--limit-prompts is {count}, expected 1 or more.");
+            string folder = result.GetValue(output) ?? $"attune-{Path.GetFileNameWithoutExtension(file)}";
+            var part = result.GetValue(shard) is { } text ? Shard.Parse(text) : Shard.Whole;
+            return RunAsync(asked, folder, part, result.GetValue(limit), result.GetValue(reportOnly), AnsiConsole.Console, cancellation);
+        });
+        return command;
+    }
+
+    private static async Task<int> RunAsync(Experiment experiment, string folder, Shard shard, int? prompts, bool reportOnly, IAnsiConsole console, CancellationToken cancellation)
+    {
+        if (!reportOnly)
+        {
+            using var pipeline = DiffusionPipeline.Load(experiment.Model);
+            using var judge = Judge.Load(experiment.Judge, Device.Default);
+            using var encoder = experiment.DualEncoder is { } path ? DualEncoder.Load(path, Device.Default) : null;
+            var reader = new JudgeReader(judge, encoder);
+            var runner = new ExperimentRunner(ExperimentPlan.Create(experiment, pipeline, reader), pipeline, reader);
+            await MakeAsync(runner, folder, shard, prompts, console, cancellation).ConfigureAwait(false);
+        }
+        var report = ExperimentReport.Create(experiment, folder, prompts);
+        var files = ReportFiles.Write(report);
+        console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", files)}");
+        foreach (string gap in report.Gaps().Take(4))
+            console.MarkupLineInterpolated($"[yellow]Partial:[/] {gap}");
+        console.Write(Summary(report));
+        return 0;
+    }
+
+    private static async Task MakeAsync(ExperimentRunner runner, string folder, Shard shard, int? prompts, IAnsiConsole console, CancellationToken cancellation)
+    {
+        string part = shard.Count == 1 ? "" : $" (part {shard})";
+        if (console.Profile.Capabilities.Interactive)
+        {
+            await console.Progress().AutoClear(true)
+                .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
+                .StartAsync(async context =>
+                {
+                    var task = context.AddTask($"Pictures{part}", maxValue: 1);
+                    await runner.RunAsync(folder, shard, prompts, state => task.MaxValue(Math.Max(state.Total, 1)).Value(state.Done), cancellation).ConfigureAwait(false);
+                }).ConfigureAwait(false);
+            return;
+        }
+        var watch = Stopwatch.StartNew();
+        var (said, first) = (TimeSpan.Zero, 0);
+        await runner.RunAsync(folder, shard, prompts, state =>
+        {
+            if (state.Record == null)
+                first = state.Done;
+            if (state.Record != null && state.Done < state.Total && watch.Elapsed - said < Pause)
+                return;
+            said = watch.Elapsed;
+            string left = state.Done > first && state.Done < state.Total ? FormattableString.Invariant($", {said.TotalSeconds / (state.Done - first) * (state.Total - state.Done) / 60:0} minutes left") : "";
+            console.WriteLine(FormattableString.Invariant($"{state.Done} of {state.Total} pictures{part}{left}"));
+        }, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>The numbers that matter most.</summary>
+    private static Table Summary(ExperimentReport report)
+    {
+        var columns = ReportTable.Columns(report).Where(column => !report.Heads.Contains(column.Title)).ToList();
+        var table = new Table { Border = TableBorder.Minimal };
+        table.AddColumn("steps");
+        table.AddColumn("method");
+        foreach (var column in columns)
+            table.AddColumn(new TableColumn(Markup.Escape(column.Title)).RightAligned());
+        foreach (var cell in report.Cells)
+            table.AddRow([FormattableString.Invariant($"{cell.Steps}"), Markup.Escape(cell.Variant.Name), .. columns.Select(column => Markup.Escape(column.Write(cell)))]);
+        return table;
+    }
+}

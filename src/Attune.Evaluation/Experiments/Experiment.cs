@@ -1,0 +1,229 @@
+using System.Globalization;
+using System.Text.Json;
+using Attune.Guidance;
+
+namespace Attune.Evaluation.Experiments;
+
+/// <summary>What one picture is asked to show, and what a judge is to look for.</summary>
+/// <param name="Prompt">What the picture shows.</param>
+/// <param name="Negative">What it must not show, or null.</param>
+/// <param name="Present">The attributes that the prompt names, by the judge's heads: they should be there.</param>
+/// <param name="Absent">The attributes that the negative prompt names: they should not be there.</param>
+public sealed record ExperimentPrompt(string Prompt, string? Negative, IReadOnlyDictionary<string, string> Present, IReadOnlyDictionary<string, string> Absent);
+
+/// <summary>A way to make pictures.</summary>
+/// <param name="Name">Its name; <c>{scale}</c> stands for the scale.</param>
+/// <param name="Rules">Guidance rules as <see cref="RuleCatalog.Parse"/> reads them; <c>{scale}</c> stands for the scale.</param>
+/// <param name="Preset">The family whose published parameters count where the rules give none, or null for the model's own.</param>
+/// <param name="Negative">Whether the rules are given the prompt's negative prompt.</param>
+/// <param name="Scales">The scales to try; empty for a method without one.</param>
+/// <param name="Steps">The numbers of steps to try.</param>
+public sealed record ExperimentMethod(string Name, string Rules, string? Preset, bool Negative, IReadOnlyList<double> Scales, IReadOnlyList<int> Steps);
+
+/// <summary>A method at one scale.</summary>
+/// <param name="Method">The method.</param>
+/// <param name="Scale">The scale, or null for a method without one.</param>
+/// <param name="Name">The name for people, unique in the experiment.</param>
+/// <param name="Rules">The rules' text with the scale filled in.</param>
+public sealed record MethodVariant(ExperimentMethod Method, double? Scale, string Name, string Rules);
+
+/// <summary>
+/// A comparison of guidance methods on one model: which methods, at which scales and numbers of steps, over which prompts and seeds, judged how. Read strictly from a JSON file: unknown keys, rules and
+/// presets, names given twice and values out of range are errors that name file, key and value. Paths in the file are relative to it.
+/// </summary>
+public sealed record Experiment
+{
+    private const string ScaleMark = "{scale}";
+
+    /// <summary>The file that it was read from, for messages.</summary>
+    public required string File { get; init; }
+
+    /// <summary>A heading for people.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The diffusers folder or single file of the model.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>The folder of the judge.</summary>
+    public required string Judge { get; init; }
+
+    /// <summary>The folder of the dual encoder, or null for no scores.</summary>
+    public string? DualEncoder { get; init; }
+
+    /// <summary>In pixels; null is the model's.</summary>
+    public int? Width { get; init; }
+
+    /// <summary>In pixels; null is the model's.</summary>
+    public int? Height { get; init; }
+
+    /// <summary>The methods, in the order of the file.</summary>
+    public required IReadOnlyList<ExperimentMethod> Methods { get; init; }
+
+    /// <summary>The name of the method that the others are compared with.</summary>
+    public required string Baseline { get; init; }
+
+    /// <summary>The first seed; each prompt is made with this and the following.</summary>
+    public required long FirstSeed { get; init; }
+
+    /// <summary>The number of seeds.</summary>
+    public required int SeedCount { get; init; }
+
+    /// <summary>The prompts.</summary>
+    public required IReadOnlyList<ExperimentPrompt> Prompts { get; init; }
+
+    /// <summary>A safetensors file with <c>features</c> [pictures, features]: what the judge sees in true pictures; null for no distances.</summary>
+    public string? References { get; init; }
+
+    /// <summary>How many prompts, from the first, get their pictures kept (those of the first seed).</summary>
+    public int Pictures { get; init; } = 8;
+
+    /// <summary>All methods at all their scales: the baseline first, the others in the order of the file.</summary>
+    public IReadOnlyList<MethodVariant> Variants => [.. Methods.OrderBy(method => method.Name != Baseline).SelectMany(VariantsOf)];
+
+    /// <summary>All numbers of steps, ascending.</summary>
+    public IReadOnlyList<int> Steps => [.. Methods.SelectMany(method => method.Steps).Distinct().Order()];
+
+    /// <summary>Reads an experiment.</summary>
+    /// <param name="file">A JSON file.</param>
+    /// <exception cref="FormatException">The file is not as it must be; the message names file, key and value.</exception>
+    /// <exception cref="IOException">The file, or that of the prompts, cannot be read.</exception>
+    public static Experiment Load(string file)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(file);
+        var json = StrictJson.Object(file, "", StrictJson.Parse(file, System.IO.File.ReadAllText(file)));
+        string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
+        string? Resolve(string key) => json.OptionalString(key) is { } path ? Path.GetFullPath(Path.Combine(folder, path)) : null;
+        string name = Named(json, "name");
+        string model = Resolve("model") ?? throw json.Wrong("model", "the path of a model");
+        string judge = Resolve("judge") ?? throw json.Wrong("judge", "the path of a judge");
+        string? dualEncoder = Resolve("dualEncoder");
+        int? width = (int?)json.OptionalInteger("width", 1, 65536);
+        int? height = (int?)json.OptionalInteger("height", 1, 65536);
+        var steps = json.Integers("steps", 1, 1000);
+        var methods = json.List("methods").Select(entry => ReadMethod(StrictJson.Object(file, entry.Path, entry.Value), steps)).ToArray();
+        string baseline = Named(json, "baseline");
+        var seeds = StrictJson.Object(file, "seeds", json.Find("seeds") ?? throw json.Wrong("seeds", "an object with first and count"));
+        long first = seeds.OptionalInteger("first", 0, long.MaxValue / 2) ?? 0;
+        int count = (int)(seeds.OptionalInteger("count", 1, 1_000_000) ?? throw seeds.Wrong("count", "an integer of 1 or more"));
+        seeds.Done();
+        var prompts = ReadPrompts(json, folder);
+        string? references = Resolve("references");
+        int pictures = (int)(json.OptionalInteger("pictures", 0, int.MaxValue) ?? 8);
+        json.Done();
+
+        if (methods.Length == 0)
+            throw json.Wrong("methods", "a list of one or more");
+        var experiment = new Experiment
+        {
+            File = file, Name = name, Model = model, Judge = judge, DualEncoder = dualEncoder, Width = width, Height = height, Methods = methods, Baseline = baseline, FirstSeed = first, SeedCount = count,
+            Prompts = prompts, References = references, Pictures = pictures,
+        };
+        experiment.CheckMethods(json);
+        return experiment;
+    }
+
+    /// <summary>Where a method stands in the file, for messages.</summary>
+    internal string PathOf(ExperimentMethod method) => FormattableString.Invariant($"methods[{Methods.ToList().IndexOf(method)}]");
+
+    /// <summary>A number as names and rules have it.</summary>
+    internal static string Text(double scale) => scale.ToString("R", CultureInfo.InvariantCulture);
+
+    private static ExperimentMethod ReadMethod(StrictJson json, IReadOnlyList<int> allSteps)
+    {
+        string name = Named(json, "name");
+        string rules = json.String("rules");
+        string? preset = json.OptionalString("preset");
+        bool negative = json.Bool("negative", true);
+        var scales = json.Numbers("scales");
+        var steps = json.Integers("steps", 1, 1000);
+        json.Done();
+        if (preset != null && !GuidancePresets.Families.Contains(preset))
+            throw json.Wrong("preset", $"one of {string.Join(", ", GuidancePresets.Families)}");
+        bool marked = rules.Contains(ScaleMark, StringComparison.Ordinal);
+        if (marked && scales.Count == 0)
+            throw json.Wrong("rules", $"no {ScaleMark}, since the method has no scales");
+        if (!marked && scales.Count > 0)
+            throw json.Wrong("rules", $"{ScaleMark} where the scale goes, since the method has scales");
+        if (name.Contains(ScaleMark, StringComparison.Ordinal) && scales.Count == 0)
+            throw json.Wrong("name", $"no {ScaleMark}, since the method has no scales");
+        var method = new ExperimentMethod(name, rules, preset, negative, scales, steps.Count > 0 ? steps : allSteps);
+        if (method.Steps.Count == 0)
+            throw new FormatException($"'{json.File}': {json.At("steps")} is missing, and so is steps of the experiment; expected a list of one or more numbers of steps in one of them.");
+        foreach (var variant in VariantsOf(method))
+        {
+            try
+            {
+                _ = new GuidanceSchedule(RuleCatalog.Parse(variant.Rules, preset == null ? null : GuidancePresets.For(preset)));
+            }
+            catch (Exception exception) when (exception is FormatException or ArgumentException)
+            {
+                throw new FormatException($"'{json.File}': {json.At("rules")} is '{variant.Rules}': {Line(exception)}", exception);
+            }
+        }
+        return method;
+    }
+
+    /// <summary>The message of an exception without the name of the parameter.</summary>
+    internal static string Line(Exception exception) =>
+        exception is ArgumentException { ParamName: { } name } ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : exception.Message;
+
+    private static IEnumerable<MethodVariant> VariantsOf(ExperimentMethod method)
+    {
+        if (method.Scales.Count == 0)
+            return [new MethodVariant(method, null, method.Name, method.Rules)];
+        bool named = method.Name.Contains(ScaleMark, StringComparison.Ordinal);
+        string NameAt(string scale) => named ? method.Name.Replace(ScaleMark, scale, StringComparison.Ordinal) : method.Scales.Count == 1 ? method.Name : $"{method.Name} {scale}";
+        return method.Scales.Select(scale => new MethodVariant(method, scale, NameAt(Text(scale)), method.Rules.Replace(ScaleMark, Text(scale), StringComparison.Ordinal)));
+    }
+
+    private void CheckMethods(StrictJson json)
+    {
+        for (int i = 0; i < Methods.Count; i++)
+        {
+            if (Methods.Take(i).Any(other => other.Name == Methods[i].Name))
+                throw new FormatException($"'{File}': {PathOf(Methods[i])}.name is \"{Methods[i].Name}\", a name that another method has.");
+        }
+        if (Variants.GroupBy(variant => variant.Name).FirstOrDefault(group => group.Count() > 1) is { } twice)
+            throw new FormatException($"'{File}': methods: two methods have the name \"{twice.Key}\" once scales are filled in.");
+        var baseline = Methods.FirstOrDefault(method => method.Name == Baseline) ?? throw json.Wrong("baseline", $"the name of a method: {string.Join(", ", Methods.Select(method => method.Name))}");
+        if (baseline.Scales.Count > 1)
+            throw new FormatException($"'{File}': {PathOf(baseline)}.scales has {baseline.Scales.Count} entries, expected one at most, since {Baseline} is the baseline.");
+        foreach (var method in Methods)
+        {
+            if (method.Steps.FirstOrDefault(steps => !baseline.Steps.Contains(steps)) is > 0 and var missing)
+                throw new FormatException($"'{File}': {PathOf(method)}.steps has {missing}, which the baseline {Baseline} has not: there is nothing to compare it with.");
+        }
+    }
+
+    private static ExperimentPrompt[] ReadPrompts(StrictJson json, string folder)
+    {
+        var value = json.Find("prompts") ?? throw json.Wrong("prompts", "a list of prompts, or the path of a JSON file with one");
+        var (file, path) = (json.File, "prompts");
+        if (value.ValueKind == JsonValueKind.String)
+        {
+            (file, path) = (Path.GetFullPath(Path.Combine(folder, value.GetString()!)), "");
+            value = StrictJson.Parse(file, System.IO.File.ReadAllText(file));
+        }
+        if (value.ValueKind != JsonValueKind.Array)
+            throw StrictJson.Wrong(file, path, value, "a list of prompts");
+        var prompts = new List<ExperimentPrompt>();
+        var known = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (at, entry) in StrictJson.Entries(path, value))
+        {
+            var one = StrictJson.Object(file, at, entry);
+            var prompt = new ExperimentPrompt(one.String("prompt"), one.OptionalString("negative"), one.Texts("present"), one.Texts("absent"));
+            one.Done();
+            foreach (var (head, attribute) in prompt.Absent)
+            {
+                if (prompt.Present.TryGetValue(head, out string? same) && same == attribute)
+                    throw new FormatException($"'{file}': {at}.absent.{head} is \"{attribute}\", which {at}.present asks for.");
+            }
+            if (!known.TryAdd($"{prompt.Prompt}\n{prompt.Negative}", at))
+                throw new FormatException($"'{file}': {at} has the same prompt and negative as {known[$"{prompt.Prompt}\n{prompt.Negative}"]}: \"{prompt.Prompt}\".");
+            prompts.Add(prompt);
+        }
+        return prompts.Count > 0 ? [.. prompts] : throw StrictJson.Wrong(file, path, value, "one prompt or more");
+    }
+
+    private static string Named(StrictJson json, string key) => json.String(key) is var name && !string.IsNullOrWhiteSpace(name) ? name : throw json.Wrong(key, "a text that is not empty");
+}

@@ -1,0 +1,294 @@
+using Attune.Evaluation.Experiments;
+using Attune.Evaluation.Metrics;
+using Attune.Guidance.Diagnostics;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Evaluation.Reports;
+
+/// <summary>What was measured for one method at one scale and number of steps. Numbers that there is no ground for are null.</summary>
+public sealed record ReportCell
+{
+    /// <summary>The method at its scale.</summary>
+    public required MethodVariant Variant { get; init; }
+
+    /// <summary>The number of steps.</summary>
+    public required int Steps { get; init; }
+
+    /// <summary>The pictures that count.</summary>
+    public required int Pictures { get; init; }
+
+    /// <summary>The pictures that there are not yet.</summary>
+    public required int Missing { get; init; }
+
+    /// <summary>How often attributes that a negative prompt names are there, over all pictures and such attributes.</summary>
+    public required Proportion Presence { get; init; }
+
+    /// <summary>The same for each head.</summary>
+    public required IReadOnlyDictionary<string, Proportion> PresenceByHead { get; init; }
+
+    /// <summary><see cref="Presence"/> by the baseline's with the same prompts, seeds and steps; null for the baseline itself.</summary>
+    public required RatioEstimate? PresenceRatio { get; init; }
+
+    /// <summary>How often attributes that a prompt names are there.</summary>
+    public required Proportion Retention { get; init; }
+
+    /// <summary>The same for each head.</summary>
+    public required IReadOnlyDictionary<string, Proportion> RetentionByHead { get; init; }
+
+    /// <summary><see cref="Retention"/> by the baseline's; null for the baseline itself.</summary>
+    public required RatioEstimate? RetentionRatio { get; init; }
+
+    /// <summary>The Frechet distance to the references (<see cref="Distances"/>).</summary>
+    public required double? Frechet { get; init; }
+
+    /// <summary>The kernel distance to the references (<see cref="Distances"/>).</summary>
+    public required double? Kernel { get; init; }
+
+    /// <summary>The mean likeness to the prompt.</summary>
+    public required double? PromptScore { get; init; }
+
+    /// <summary>The mean likeness to the negative prompt.</summary>
+    public required double? NegativeScore { get; init; }
+
+    /// <summary>The median of seconds per step.</summary>
+    public required double? SecondsPerStep { get; init; }
+
+    /// <summary>The median of the ratios of seconds to the baseline's at the same prompt and seed, made by the same process; null for the baseline itself.</summary>
+    public required double? CostRatio { get; init; }
+}
+
+/// <summary>What an experiment found, from all records in a folder.</summary>
+public sealed class ExperimentReport
+{
+    /// <summary>Beyond so many vectors the kernel distance is a mean over subsets.</summary>
+    internal const int MaxKernelPictures = 2500;
+
+    /// <summary>Vectors of a subset.</summary>
+    internal const int KernelSubset = 1000;
+
+    /// <summary>The number of subsets.</summary>
+    internal const int KernelSubsets = 20;
+
+    private ExperimentReport(Experiment experiment, string folder, int prompts, IReadOnlyList<RecordHeader> headers, IReadOnlyList<string> missingFiles, int? references, IReadOnlyList<ReportCell> cells)
+    {
+        (Experiment, Folder, Prompts, Headers, MissingFiles, References, Cells) = (experiment, folder, prompts, headers, missingFiles, references, cells);
+        Heads = [.. experiment.Prompts.SelectMany(prompt => prompt.Present.Keys.Concat(prompt.Absent.Keys)).Distinct().Order(StringComparer.Ordinal)];
+    }
+
+    /// <summary>The experiment.</summary>
+    public Experiment Experiment { get; }
+
+    /// <summary>Where its records are.</summary>
+    public string Folder { get; }
+
+    /// <summary>How many prompts count, from the first.</summary>
+    public int Prompts { get; }
+
+    /// <summary>The headers of the files of records.</summary>
+    public IReadOnlyList<RecordHeader> Headers { get; }
+
+    /// <summary>Files of records that others of the same division say there should be.</summary>
+    public IReadOnlyList<string> MissingFiles { get; }
+
+    /// <summary>The number of references, or null without.</summary>
+    public int? References { get; }
+
+    /// <summary>What was measured: by number of steps, then by method in the experiment's order, the baseline first.</summary>
+    public IReadOnlyList<ReportCell> Cells { get; }
+
+    /// <summary>The heads of which prompts speak, sorted.</summary>
+    public IReadOnlyList<string> Heads { get; }
+
+    /// <summary>The pictures that count.</summary>
+    public int Pictures => Cells.Sum(cell => cell.Pictures);
+
+    /// <summary>The pictures that there are not yet.</summary>
+    public int Missing => Cells.Sum(cell => cell.Missing);
+
+    /// <summary>Whether pictures are missing or only some prompts count.</summary>
+    public bool IsPartial => Missing > 0 || Prompts < Experiment.Prompts.Count;
+
+    /// <summary>What stands for the presence of unwanted attributes in plots and tables.</summary>
+    internal static Quantity PresenceQuantity { get; } = Quantity.Share(
+        "evaluate.presence", "Unwanted attributes present", "The share of attributes named by negative prompts that the judge sees nevertheless; lower is better. Whiskers: Wilson's 95 % interval.", "{0} of the unwanted attributes are present");
+
+    /// <summary>The same for wanted attributes.</summary>
+    internal static Quantity RetentionQuantity { get; } = Quantity.Share(
+        "evaluate.retention", "Wanted attributes present", "The share of attributes named by prompts that the judge sees; higher is better. Whiskers: Wilson's 95 % interval.", "{0} of the wanted attributes are present");
+
+    /// <summary>Measures.</summary>
+    /// <param name="experiment">The experiment; its model and judge need not be there.</param>
+    /// <param name="folder">Where its records are.</param>
+    /// <param name="prompts">The number of prompts that count, from the first; null for all.</param>
+    /// <exception cref="FormatException">The folder holds records of another experiment, or damaged ones.</exception>
+    /// <exception cref="CheckpointException">The references cannot be read or are of another judge.</exception>
+    /// <exception cref="ArgumentException">There are no records.</exception>
+    public static ExperimentReport Create(Experiment experiment, string folder, int? prompts = null)
+    {
+        ArgumentNullException.ThrowIfNull(experiment);
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        var files = RecordFiles.Read(folder);
+        RecordFiles.Check(files, experiment, null);
+        int count = Math.Min(prompts ?? int.MaxValue, experiment.Prompts.Count);
+        var records = RecordFiles.Merge(files).Where(record => record.Prompt < count).ToList();
+        if (records.Count == 0)
+            throw new ArgumentException($"'{folder}' holds no records of '{experiment.File}'.");
+        var builder = new CellBuilder(experiment, count, records, LoadReferences(experiment, records));
+        ReportCell[] cells = [.. experiment.Steps.SelectMany(steps => experiment.Variants.Where(variant => variant.Method.Steps.Contains(steps)).Select(variant => builder.Build(variant, steps)))];
+        return new ExperimentReport(experiment, folder, count, [.. files.Where(file => file.Header != null).Select(file => file.Header!)], FindMissing(files), builder.References?.Count, cells);
+    }
+
+    /// <summary>The cell of a method at a number of steps.</summary>
+    internal ReportCell? Find(MethodVariant variant, int steps) => Cells.FirstOrDefault(cell => cell.Variant.Name == variant.Name && cell.Steps == steps);
+
+    /// <summary>What is missing, in words; empty when nothing is.</summary>
+    internal IEnumerable<string> Gaps()
+    {
+        if (Prompts < Experiment.Prompts.Count)
+            yield return FormattableString.Invariant($"Only the first {Prompts} of {Experiment.Prompts.Count} prompts count.");
+        if (Missing > 0)
+            yield return FormattableString.Invariant($"{Missing} of {Pictures + Missing} pictures are missing.");
+        foreach (string file in MissingFiles)
+            yield return $"There is no {file}.";
+        foreach (var cell in Cells.Where(cell => cell.Missing > 0))
+            yield return FormattableString.Invariant($"{cell.Variant.Name}, {Steps(cell.Steps)}: {cell.Missing} of {cell.Pictures + cell.Missing} missing.");
+    }
+
+    /// <summary>A number of steps in words.</summary>
+    internal static string Steps(int steps) => steps == 1 ? "1 step" : FormattableString.Invariant($"{steps} steps");
+
+    /// <summary>Files of the same division as one that is there.</summary>
+    private static string[] FindMissing(IReadOnlyList<RecordFile> files)
+    {
+        var names = files.Select(file => Path.GetFileName(file.Path)).ToHashSet(StringComparer.Ordinal);
+        var missing = new List<string>();
+        foreach (int parts in names.Select(CountOf).Where(parts => parts > 1).Distinct().Order())
+            missing.AddRange(Enumerable.Range(1, parts).Select(index => Shard.Parse(FormattableString.Invariant($"{index}/{parts}")).FileName).Where(name => !names.Contains(name)));
+        return [.. missing];
+    }
+
+    /// <summary>Of how many parts a file of records is one, by its name; 1 for any other.</summary>
+    private static int CountOf(string name)
+    {
+        string stem = Path.GetFileNameWithoutExtension(name);
+        int at = stem.LastIndexOf("-of-", StringComparison.Ordinal);
+        return at > 0 && int.TryParse(stem.AsSpan(at + 4), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int parts) && parts <= 99999 ? parts : 1;
+    }
+
+    private static List<float[]>? LoadReferences(Experiment experiment, List<ExperimentRecord> records)
+    {
+        if (experiment.References is not { } file)
+            return null;
+        using var checkpoint = Checkpoint.Open(file);
+        int features = records[0].Reading.Features.Count;
+        var stored = checkpoint.StoredTensors.FirstOrDefault(tensor => tensor.Name == "features") ?? throw new CheckpointException($"'{file}' has no tensor features, expected the judge's features of true pictures.");
+        if (stored.Dimensions.Count != 2 || stored.Dimensions[0] < 2 || stored.Dimensions[1] != features)
+            throw new CheckpointException($"'{file}': features is [{string.Join(", ", stored.Dimensions)}], expected [2 or more pictures, {features}] as the judge of the records has.");
+        using var scope = new TensorScope();
+        var tensor = checkpoint.Root.Get("features", [(int)stored.Dimensions[0], features]).ToTensor();
+        return [.. Enumerable.Range(0, (int)stored.Dimensions[0]).Select(row => tensor.Row(row).ToArray())];
+    }
+
+    /// <summary>Measures single cells.</summary>
+    private sealed class CellBuilder
+    {
+        private readonly Experiment _experiment;
+        private readonly int _prompts;
+        private readonly MethodVariant _baseline;
+        private readonly Dictionary<(string Method, double? Scale, int Steps), List<ExperimentRecord>> _records;
+        private readonly FeatureMoments? _moments;
+
+        public CellBuilder(Experiment experiment, int prompts, List<ExperimentRecord> records, List<float[]>? references)
+        {
+            (_experiment, _prompts, References) = (experiment, prompts, references);
+            _baseline = experiment.Variants[0];
+            _records = records.GroupBy(record => (record.Method, record.Scale, record.Steps)).ToDictionary(group => group.Key, group => group.OrderBy(record => record.Prompt).ThenBy(record => record.Seed).ToList());
+            _moments = references == null ? null : FeatureMoments.Of(references);
+        }
+
+        public List<float[]>? References { get; }
+
+        public ReportCell Build(MethodVariant variant, int steps)
+        {
+            var records = Of(variant, steps);
+            var baseline = Of(_baseline, steps).ToDictionary(record => (record.Prompt, record.Seed));
+            bool isBaseline = variant.Name == _baseline.Name;
+            var pairs = isBaseline ? [] : records.Where(record => baseline.ContainsKey((record.Prompt, record.Seed))).Select(record => (Record: record, Baseline: baseline[(record.Prompt, record.Seed)])).ToList();
+            RatioEstimate? Ratio(Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes) => isBaseline || pairs.Count == 0 ? null : Proportion.Ratio(
+                [.. pairs.GroupBy(pair => pair.Record.Prompt).Select(group => new PairedProportions(Count(group.Select(pair => pair.Record), attributes), Count(group.Select(pair => pair.Baseline), attributes)))]);
+            var ratios = pairs.Where(pair => pair.Record.Source == pair.Baseline.Source && pair.Record.Session == pair.Baseline.Session).Select(pair => pair.Record.Seconds / pair.Baseline.Seconds);
+            return new ReportCell
+            {
+                Variant = variant,
+                Steps = steps,
+                Pictures = records.Count,
+                Missing = Math.Max(0, _prompts * _experiment.SeedCount - records.Count),
+                Presence = Count(records, prompt => prompt.Absent),
+                PresenceByHead = ByHead(records, prompt => prompt.Absent),
+                PresenceRatio = Ratio(prompt => prompt.Absent),
+                Retention = Count(records, prompt => prompt.Present),
+                RetentionByHead = ByHead(records, prompt => prompt.Present),
+                RetentionRatio = Ratio(prompt => prompt.Present),
+                Frechet = records.Count < 2 || _moments == null ? null : Distances.Frechet(FeatureMoments.Of(Features(records)), _moments),
+                Kernel = records.Count < 2 || References == null ? null : Kernel(Features(records), References),
+                PromptScore = Mean(records.Select(record => record.Reading.PromptScore)),
+                NegativeScore = Mean(records.Select(record => record.Reading.NegativeScore)),
+                SecondsPerStep = Median(records.Select(record => record.Seconds / steps)),
+                CostRatio = Median(ratios),
+            };
+        }
+
+        private List<ExperimentRecord> Of(MethodVariant variant, int steps) => _records.GetValueOrDefault((variant.Method.Name, variant.Scale, steps)) ?? [];
+
+        private Proportion Count(IEnumerable<ExperimentRecord> records, Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes, string? only = null)
+        {
+            var (seen, asked) = (0, 0);
+            foreach (var record in records)
+            {
+                foreach (var (head, value) in attributes(_experiment.Prompts[record.Prompt]))
+                {
+                    if (only != null && head != only)
+                        continue;
+                    asked++;
+                    if (ValueOf(record, head) == value)
+                        seen++;
+                }
+            }
+            return new Proportion(seen, asked);
+        }
+
+        private SortedDictionary<string, Proportion> ByHead(List<ExperimentRecord> records, Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes)
+        {
+            var counts = new SortedDictionary<string, Proportion>(StringComparer.Ordinal);
+            foreach (string head in _experiment.Prompts.SelectMany(prompt => attributes(prompt).Keys).Distinct())
+                counts.Add(head, Count(records, attributes, head));
+            return counts;
+        }
+
+        private static string ValueOf(ExperimentRecord record, string head) => record.Reading.Heads.TryGetValue(head, out var reading) ? reading.Value
+            : throw new FormatException(FormattableString.Invariant($"'{record.Source}': the record of {record.Method}, prompt {record.Prompt}, seed {record.Seed} has no head {head}."));
+
+        private static List<float[]> Features(List<ExperimentRecord> records) => [.. records.Select(record => record.Reading.Features as float[] ?? [.. record.Reading.Features])];
+
+        private static double Kernel(List<float[]> features, List<float[]> references)
+        {
+            int fewer = Math.Min(features.Count, references.Count);
+            return Math.Max(features.Count, references.Count) <= MaxKernelPictures
+                ? Distances.Kernel(features, references)
+                : Distances.KernelOfSubsets(features, references, KernelSubsets, Math.Min(KernelSubset, fewer)).Mean;
+        }
+
+        private static double? Mean(IEnumerable<float?> values)
+        {
+            double[] known = [.. values.Where(value => value != null).Select(value => (double)value!.Value)];
+            return known.Length == 0 ? null : known.Average();
+        }
+
+        private static double? Median(IEnumerable<double> values)
+        {
+            double[] sorted = [.. values.Where(double.IsFinite).Order()];
+            return sorted.Length == 0 ? null : (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+        }
+    }
+}

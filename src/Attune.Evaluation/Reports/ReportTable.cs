@@ -1,0 +1,63 @@
+using System.Globalization;
+using Attune.Evaluation.Metrics;
+
+namespace Attune.Evaluation.Reports;
+
+/// <summary>A column of the tables of a report.</summary>
+/// <param name="Title">Its heading.</param>
+/// <param name="Definition">What it is, in a sentence.</param>
+/// <param name="Write">A cell's text; a dash where there is nothing.</param>
+internal sealed record ReportColumn(string Title, string Definition, Func<ReportCell, string> Write);
+
+/// <summary>The columns of a report's tables: those that have something in some row.</summary>
+internal static class ReportTable
+{
+    private const string Nothing = "\u2013";
+
+    /// <summary>The columns behind the method's name.</summary>
+    public static IReadOnlyList<ReportColumn> Columns(ExperimentReport report)
+    {
+        var columns = new List<ReportColumn>
+        {
+            new("unwanted", "How often attributes that the negative prompt names are there, with Wilson's 95 % interval; lower is better.", cell => Write(cell.Presence)),
+            new("unwanted \u00d7 baseline", "The same by the baseline's over the same prompts and seeds, with the 95 % interval of a bootstrap over prompts.", cell => Write(cell.PresenceRatio)),
+            new("wanted", "How often attributes that the prompt names are there; higher is better.", cell => Write(cell.Retention)),
+            new("wanted \u00d7 baseline", "The same by the baseline's.", cell => Write(cell.RetentionRatio)),
+        };
+        foreach (string head in report.Heads.Where(head => report.Cells.Any(cell => Trials(cell.RetentionByHead, head) > 0)))
+            columns.Add(new ReportColumn(head, $"How often the {head} that the prompt names is there.", cell => Trials(cell.RetentionByHead, head) == 0 ? Nothing : Percent(cell.RetentionByHead[head].Value)));
+        columns.Add(new ReportColumn("Frechet", FormattableString.Invariant($"Frechet distance of the judge's features to {report.References} true pictures; lower is better, comparable among equal numbers of pictures."), cell => Number(cell.Frechet)));
+        columns.Add(new ReportColumn(
+            "kernel", FormattableString.Invariant($"Kernel distance of the same, {(Math.Max(report.References ?? 0, report.Cells.Max(cell => cell.Pictures)) <= ExperimentReport.MaxKernelPictures ? "over all pairs" : $"the mean of {ExperimentReport.KernelSubsets} subsets of at most {ExperimentReport.KernelSubset} pictures where there are more than {ExperimentReport.MaxKernelPictures}")}; it may be a little below 0."), cell => Number(cell.Kernel)));
+        columns.Add(new ReportColumn("prompt score", "Mean likeness (cosine) to the prompt; higher is better.", cell => Number(cell.PromptScore)));
+        columns.Add(new ReportColumn("negative score", "Mean likeness (cosine) to the negative prompt; lower is better.", cell => Number(cell.NegativeScore)));
+        columns.Add(new ReportColumn("s/step", "Median seconds per step, prompts' encoding included, decoding and judging not.", cell => Number(cell.SecondsPerStep)));
+        columns.Add(new ReportColumn("cost", "Median of the ratios of seconds to the baseline's at the same prompt and seed, made in one run.", cell => Number(cell.CostRatio)));
+        columns.Add(new ReportColumn("pictures", "How many pictures count.", cell => cell.Missing == 0 ? Integer(cell.Pictures) : $"{Integer(cell.Pictures)} of {Integer(cell.Pictures + cell.Missing)}"));
+        return [.. columns.Where(column => report.Cells.Any(cell => column.Write(cell) != Nothing))];
+    }
+
+    /// <summary>A number with three digits, or a dash.</summary>
+    public static string Number(double? value) => value is not { } number || double.IsNaN(number) ? Nothing
+        : double.IsInfinity(number) ? (number > 0 ? "\u221e" : "\u2212\u221e") : Digits(number).Replace('-', '\u2212');
+
+    private static string Digits(double number) => Math.Abs(number) is > 0 and < 1e-3 ? number.ToString("0.#e0", CultureInfo.InvariantCulture)
+        : number.ToString(Math.Abs(number) switch { < 1 => "0.000", < 10 => "0.00", < 100 => "0.0", _ => "0" }, CultureInfo.InvariantCulture);
+
+    private static string Integer(int value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private static int Trials(IReadOnlyDictionary<string, Proportion> heads, string head) => heads.TryGetValue(head, out var share) ? share.Trials : 0;
+
+    private static string Percent(double value) => (100 * value).ToString("0.0", CultureInfo.InvariantCulture) + " %";
+
+    private static string Write(Proportion share)
+    {
+        if (share.Trials == 0)
+            return Nothing;
+        var interval = share.Wilson();
+        return string.Create(CultureInfo.InvariantCulture, $"{Percent(share.Value)} ({100 * interval.Low:0.0}\u2013{100 * interval.High:0.0})");
+    }
+
+    private static string Write(RatioEstimate? ratio) => ratio is not { } known || double.IsNaN(known.Value) ? Nothing
+        : double.IsNaN(known.Interval.Low) ? Number(known.Value) : $"{Number(known.Value)} ({Number(known.Interval.Low)}\u2013{Number(known.Interval.High)})";
+}
