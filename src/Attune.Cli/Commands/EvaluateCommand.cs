@@ -27,6 +27,12 @@ internal static class EvaluateCommand
         var command = new Command("evaluate", "Compare guidance methods: how well they suppress and keep attributes, how true the pictures are, what they cost.") { experiment, output, shard, model, reportOnly, limit };
         command.SetAction((result, cancellation) =>
         {
+            bool computes = !result.GetValue(reportOnly);
+            foreach (var option in new Option[] { shard, model })
+            {
+                if (!computes && result.GetResult(option) != null)
+                    throw new ArgumentException($"{option.Name} is given with --report-only, which takes all records that are there and computes nothing.");
+            }
             string file = result.GetRequiredValue(experiment);
             var asked = Experiment.Load(file);
             if (result.GetValue(model) is { } other)
@@ -35,14 +41,14 @@ internal static class EvaluateCommand
                 throw new ArgumentException($"--limit-prompts is {count}, expected 1 or more.");
             string folder = result.GetValue(output) ?? $"attune-{Path.GetFileNameWithoutExtension(file)}";
             var part = result.GetValue(shard) is { } text ? Shard.Parse(text) : Shard.Whole;
-            return RunAsync(asked, folder, part, result.GetValue(limit), result.GetValue(reportOnly), AnsiConsole.Console, cancellation);
+            return RunAsync(asked, folder, part, result.GetValue(limit), computes, AnsiConsole.Console, cancellation);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(Experiment experiment, string folder, Shard shard, int? prompts, bool reportOnly, IAnsiConsole console, CancellationToken cancellation)
+    private static async Task<int> RunAsync(Experiment experiment, string folder, Shard shard, int? prompts, bool computes, IAnsiConsole console, CancellationToken cancellation)
     {
-        if (!reportOnly)
+        if (computes)
         {
             using var pipeline = DiffusionPipeline.Load(experiment.Model);
             using var judge = Judge.Load(experiment.Judge, Device.Default);

@@ -1,5 +1,6 @@
 using Attune.Guidance;
 using Attune.Pipelines;
+using Attune.Weights;
 
 namespace Attune.Evaluation.Experiments;
 
@@ -33,6 +34,7 @@ public sealed class ExperimentPlan
     /// <param name="pipeline">Its model.</param>
     /// <param name="reader">Its judge.</param>
     /// <exception cref="FormatException">Rules select no layer of the model, its pictures cannot have the size or the judge cannot read them, or a prompt names an attribute that the judge does not know.</exception>
+    /// <exception cref="CheckpointException">The references cannot be read or are of another judge.</exception>
     /// <exception cref="IOException">A file of the model, the judge or the dual encoder cannot be read.</exception>
     public static ExperimentPlan Create(Experiment experiment, DiffusionPipeline pipeline, IPictureReader reader)
     {
@@ -41,6 +43,8 @@ public sealed class ExperimentPlan
         ArgumentNullException.ThrowIfNull(reader);
         CheckSizes(experiment, pipeline, reader);
         CheckAttributes(experiment, reader);
+        if (experiment.References is { } references)
+            ReferenceFeatures.Check(references, reader.FeatureCount);
         MethodVariant[] variants = [.. experiment.Variants];
         GuidanceSchedule[] schedules = [.. variants.Select(variant => Schedule(experiment, variant, pipeline))];
         var rules = schedules.Select(schedule => string.Join('+', schedule.Rules.Select(RuleCatalog.Format)));

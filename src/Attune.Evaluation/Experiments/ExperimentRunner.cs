@@ -49,11 +49,12 @@ public sealed class ExperimentRunner
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         var experiment = _plan.Experiment;
-        var files = RecordFiles.Read(folder);
-        RecordFiles.Check(files, experiment, _plan.FingerprintText);
-        var known = RecordFiles.Merge(files).Select(record => record.Key).ToHashSet();
+        RecordFiles.Check(RecordFiles.Read(folder), experiment, _plan.FingerprintText);        // before anything is written
         Directory.CreateDirectory(Path.Combine(folder, "pictures"));
         string file = Path.Combine(folder, shard.FileName);
+        using var claim = RecordFiles.Claim(file);
+        var files = RecordFiles.Read(folder);
+        var known = RecordFiles.Merge(files).Select(record => record.Key).ToHashSet();
         var header = new RecordHeader(
             _plan.FingerprintText, Fingerprint.Of(experiment), experiment.Name, Path.GetFileName(Path.TrimEndingDirectorySeparator(experiment.Model)), Device.Default.Description);
         using var writer = new RecordWriter(file, files.FirstOrDefault(other => other.Path == file), header);

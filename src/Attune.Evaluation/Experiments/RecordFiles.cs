@@ -50,6 +50,20 @@ internal sealed record RecordFile(string Path, RecordHeader? Header, IReadOnlyLi
 /// <summary>Reads files of records, and goes on with one. A last line without an end, as a stopped process leaves it, does not count.</summary>
 internal static class RecordFiles
 {
+    /// <summary>Claims a file for one process until the result is disposed: a shared folder may be read by others at any time, but two writers would tear each other's lines.</summary>
+    /// <exception cref="IOException">Another process has it.</exception>
+    public static IDisposable Claim(string path)
+    {
+        try
+        {
+            return new FileStream(path + ".lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+        }
+        catch (IOException exception)
+        {
+            throw new IOException($"'{path}' cannot be written to; does another process do the same part of the experiment? {exception.Message}", exception);
+        }
+    }
+
     /// <summary>All files of a folder, sorted by name; a folder that does not exist has none.</summary>
     /// <exception cref="FormatException">A line is damaged; the message names file and line.</exception>
     public static IReadOnlyList<RecordFile> Read(string folder) =>
@@ -111,21 +125,13 @@ internal sealed class RecordWriter : IDisposable
     private readonly FileStream _stream;
 
     /// <summary>Opens a file, or makes it. What stands behind its last complete line is cut off.</summary>
-    /// <param name="path">The file.</param>
+    /// <param name="path">The file, which this process has claimed.</param>
     /// <param name="known">The file as it was read, or null when it is new.</param>
     /// <param name="header">Its first line, if it has none.</param>
-    /// <exception cref="IOException">Another process writes to it.</exception>
     public RecordWriter(string path, RecordFile? known, RecordHeader header)
     {
         Session = 1 + (known?.Records.Select(record => record.Session).DefaultIfEmpty(0).Max() ?? 0);
-        try
-        {
-            _stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
-        }
-        catch (IOException exception)
-        {
-            throw new IOException($"'{path}' cannot be written to; does another process do the same part of the experiment? {exception.Message}", exception);
-        }
+        _stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
         _stream.SetLength(known?.Length ?? 0);
         _stream.Seek(0, SeekOrigin.End);
         if (known?.Header == null)

@@ -1,7 +1,6 @@
 using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Metrics;
 using Attune.Guidance.Diagnostics;
-using Attune.Tensors;
 using Attune.Weights;
 
 namespace Attune.Evaluation.Reports;
@@ -134,7 +133,7 @@ public sealed class ExperimentReport
         var records = RecordFiles.Merge(files).Where(record => record.Prompt < count).ToList();
         if (records.Count == 0)
             throw new ArgumentException($"'{folder}' holds no records of '{experiment.File}'.");
-        var builder = new CellBuilder(experiment, count, records, LoadReferences(experiment, records));
+        var builder = new CellBuilder(experiment, count, records, experiment.References is { } file ? ReferenceFeatures.Load(file, records[0].Reading.Features.Count) : null);
         ReportCell[] cells = [.. experiment.Steps.SelectMany(steps => experiment.Variants.Where(variant => variant.Method.Steps.Contains(steps)).Select(variant => builder.Build(variant, steps)))];
         return new ExperimentReport(experiment, folder, count, [.. files.Where(file => file.Header != null).Select(file => file.Header!)], FindMissing(files), builder.References?.Count, cells);
     }
@@ -174,20 +173,6 @@ public sealed class ExperimentReport
         string stem = Path.GetFileNameWithoutExtension(name);
         int at = stem.LastIndexOf("-of-", StringComparison.Ordinal);
         return at > 0 && int.TryParse(stem.AsSpan(at + 4), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int parts) && parts <= 99999 ? parts : 1;
-    }
-
-    private static List<float[]>? LoadReferences(Experiment experiment, List<ExperimentRecord> records)
-    {
-        if (experiment.References is not { } file)
-            return null;
-        using var checkpoint = Checkpoint.Open(file);
-        int features = records[0].Reading.Features.Count;
-        var stored = checkpoint.StoredTensors.FirstOrDefault(tensor => tensor.Name == "features") ?? throw new CheckpointException($"'{file}' has no tensor features, expected the judge's features of true pictures.");
-        if (stored.Dimensions.Count != 2 || stored.Dimensions[0] < 2 || stored.Dimensions[1] != features)
-            throw new CheckpointException($"'{file}': features is [{string.Join(", ", stored.Dimensions)}], expected [2 or more pictures, {features}] as the judge of the records has.");
-        using var scope = new TensorScope();
-        var tensor = checkpoint.Root.Get("features", [(int)stored.Dimensions[0], features]).ToTensor();
-        return [.. Enumerable.Range(0, (int)stored.Dimensions[0]).Select(row => tensor.Row(row).ToArray())];
     }
 
     /// <summary>Measures single cells.</summary>

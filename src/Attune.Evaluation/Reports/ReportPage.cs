@@ -83,7 +83,7 @@ public static class ReportPage
         foreach (var group in report.Experiment.Variants.GroupBy(variant => variant.Method.Name))
         {
             var points = new List<SeriesPoint>();
-            foreach (var variant in group)
+            foreach (var variant in group.OrderBy(variant => variant.Scale))
             {
                 if (report.Find(variant, steps) is { } cell && Share(cell.Presence) is { } presence && Share(cell.Retention) is { } retention)
                 {

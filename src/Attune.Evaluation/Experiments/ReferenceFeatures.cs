@@ -1,0 +1,34 @@
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Evaluation.Experiments;
+
+/// <summary>What a judge sees in true pictures: a safetensors file with <c>features</c> [pictures, features].</summary>
+internal static class ReferenceFeatures
+{
+    /// <summary>Checks a file without reading its data.</summary>
+    /// <exception cref="CheckpointException">The file is missing, malformed or of another judge.</exception>
+    public static void Check(string file, int features)
+    {
+        using var checkpoint = Checkpoint.Open(file);
+        _ = CountOf(checkpoint, file, features);
+    }
+
+    /// <summary>Reads a file.</summary>
+    /// <exception cref="CheckpointException">The file is missing, malformed or of another judge.</exception>
+    public static List<float[]> Load(string file, int features)
+    {
+        using var checkpoint = Checkpoint.Open(file);
+        int count = CountOf(checkpoint, file, features);
+        using var scope = new TensorScope();
+        var tensor = checkpoint.Root.Get("features", [count, features]).ToTensor();
+        return [.. Enumerable.Range(0, count).Select(row => tensor.Row(row).ToArray())];
+    }
+
+    private static int CountOf(Checkpoint checkpoint, string file, int features)
+    {
+        var stored = checkpoint.StoredTensors.FirstOrDefault(tensor => tensor.Name == "features") ?? throw new CheckpointException($"'{file}' has no tensor features, expected what the judge sees in true pictures.");
+        return stored.Dimensions is [>= 2 and <= int.MaxValue, var width] && width == features ? (int)stored.Dimensions[0]
+            : throw new CheckpointException($"'{file}': features is [{string.Join(", ", stored.Dimensions)}], expected [2 or more pictures, {features}] as the judge has.");
+    }
+}
