@@ -6,6 +6,7 @@ using System.Xml;
 using System.Xml.Linq;
 using Attune.Attention;
 using Attune.Cli.Tracing;
+using Attune.Evaluation.Reports;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
 using Attune.Imaging;

@@ -11,10 +11,11 @@ namespace Attune.Evaluation.Experiments;
 /// <param name="Steps">The number of steps.</param>
 /// <param name="Prompt">The index of the prompt.</param>
 /// <param name="Seed">The seed.</param>
-/// <param name="Seconds">How long it took, from the prompt to the last latents; decoding and judging not counted.</param>
+/// <param name="Seconds">How long the steps took; encoding of prompts, decoding and judging not counted.</param>
+/// <param name="Total">How long it took from the prompt to the last latents, in seconds; decoding and judging not counted.</param>
 /// <param name="Session">Which start of a process made it, from 1 in each file: only times of one session are compared.</param>
 /// <param name="Reading">What was read off the picture.</param>
-public sealed record ExperimentRecord(string Method, double? Scale, int Steps, int Prompt, long Seed, double Seconds, int Session, PictureReading Reading)
+public sealed record ExperimentRecord(string Method, double? Scale, int Steps, int Prompt, long Seed, double Seconds, double Total, int Session, PictureReading Reading)
 {
     private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -38,6 +39,7 @@ public sealed record ExperimentRecord(string Method, double? Scale, int Steps, i
             json.WriteNumber("prompt", Prompt);
             json.WriteNumber("seed", Seed);
             json.WriteNumber("seconds", Math.Round(Seconds, 6));
+            json.WriteNumber("total", Math.Round(Total, 6));
             json.WriteNumber("session", Session);
             json.WriteStartObject("heads");
             foreach (var (head, reading) in Reading.Heads)
@@ -69,6 +71,7 @@ public sealed record ExperimentRecord(string Method, double? Scale, int Steps, i
     {
         var json = StrictJson.Object(file, "", StrictJson.Parse(file, line));
         long Integer(string key, long low, long high) => json.OptionalInteger(key, low, high) ?? throw json.Wrong(key, "an integer");
+        double Number(string key) => json.OptionalNumber(key) ?? throw json.Wrong(key, "a number");
         var heads = new Dictionary<string, HeadReading>(StringComparer.Ordinal);
         foreach (var property in (json.Find("heads") is { ValueKind: JsonValueKind.Object } all ? all : throw json.Wrong("heads", "an object")).EnumerateObject())
         {
@@ -80,7 +83,7 @@ public sealed record ExperimentRecord(string Method, double? Scale, int Steps, i
         var reading = new PictureReading(heads, ToFloats(bytes ?? throw json.Wrong("features", "float32 numbers in base64")), (float?)json.OptionalNumber("promptScore"), (float?)json.OptionalNumber("negativeScore"));
         var record = new ExperimentRecord(
             json.String("method"), json.OptionalNumber("scale"), (int)Integer("steps", 1, 1000), (int)Integer("prompt", 0, int.MaxValue), Integer("seed", 0, long.MaxValue),
-            json.OptionalNumber("seconds") ?? throw json.Wrong("seconds", "a number"), (int)Integer("session", 1, int.MaxValue), reading);
+            Number("seconds"), Number("total"), (int)Integer("session", 1, int.MaxValue), reading);
         json.Done();
         return record;
     }

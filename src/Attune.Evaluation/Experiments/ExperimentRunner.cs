@@ -82,18 +82,18 @@ public sealed class ExperimentRunner
                 if (!warm)
                     await MakeAsync(item, index, cancellation).ConfigureAwait(false);       // the first picture of a process is slow: code is compiled, weights are read from disk
                 warm = true;
-                var (picture, seconds) = await MakeAsync(item, index, cancellation).ConfigureAwait(false);
+                var (picture, seconds, whole) = await MakeAsync(item, index, cancellation).ConfigureAwait(false);
                 var reading = await Task.Run(() => _reader.Read(picture, experiment.Prompts[item.Prompt]), cancellation).ConfigureAwait(false);
                 if (item.Prompt < experiment.Pictures && item.Seed == experiment.FirstSeed)
                     Png.Save(picture, Path.Combine(folder, PictureFile(item.Prompt, item.Steps, index)));
-                var record = new ExperimentRecord(variant.Method.Name, variant.Scale, item.Steps, item.Prompt, item.Seed, seconds, writer.Session, reading);
+                var record = new ExperimentRecord(variant.Method.Name, variant.Scale, item.Steps, item.Prompt, item.Seed, seconds, whole, writer.Session, reading);
                 writer.Add(record);
                 progress?.Invoke(new ExperimentProgress(++done, total, record));
             }
         }
     }
 
-    private async Task<(Image Picture, double Seconds)> MakeAsync(WorkItem item, int index, CancellationToken cancellation)
+    private async Task<(Image Picture, double Seconds, double Total)> MakeAsync(WorkItem item, int index, CancellationToken cancellation)
     {
         var prompt = _plan.Experiment.Prompts[item.Prompt];
         var request = new GenerationRequest
@@ -111,8 +111,8 @@ public sealed class ExperimentRunner
         {
             if (!step.IsLast)
                 continue;
-            double seconds = watch.Elapsed.TotalSeconds;
-            return ((await step.DecodeAsync(cancellation).ConfigureAwait(false))[0], seconds);
+            double total = watch.Elapsed.TotalSeconds;
+            return ((await step.DecodeAsync(cancellation).ConfigureAwait(false))[0], step.Denoising.TotalSeconds, total);
         }
         throw new InvalidOperationException($"{_pipeline.ClassName} ended without a last step.");
     }

@@ -50,11 +50,14 @@ public sealed record ReportCell
     /// <summary>The mean likeness to the negative prompt.</summary>
     public required double? NegativeScore { get; init; }
 
-    /// <summary>The median of seconds per step.</summary>
+    /// <summary>The median of seconds per step, encoding of prompts not counted.</summary>
     public required double? SecondsPerStep { get; init; }
 
-    /// <summary>The median of the ratios of seconds to the baseline's at the same prompt and seed, made by the same process; null for the baseline itself.</summary>
+    /// <summary>The median of the ratios of seconds per step to the baseline's at the same prompt and seed, made by the same process; null for the baseline itself.</summary>
     public required double? CostRatio { get; init; }
+
+    /// <summary>The same with the encoding of prompts counted, of which a method with a negative prompt has two.</summary>
+    public required double? TotalCostRatio { get; init; }
 }
 
 /// <summary>What an experiment found, from all records in a folder.</summary>
@@ -202,7 +205,7 @@ public sealed class ExperimentReport
             var pairs = isBaseline ? [] : records.Where(record => baseline.ContainsKey((record.Prompt, record.Seed))).Select(record => (Record: record, Baseline: baseline[(record.Prompt, record.Seed)])).ToList();
             RatioEstimate? Ratio(Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes) => isBaseline || pairs.Count == 0 ? null : Proportion.Ratio(
                 [.. pairs.GroupBy(pair => pair.Record.Prompt).Select(group => new PairedProportions(Count(group.Select(pair => pair.Record), attributes), Count(group.Select(pair => pair.Baseline), attributes)))]);
-            var ratios = pairs.Where(pair => pair.Record.Source == pair.Baseline.Source && pair.Record.Session == pair.Baseline.Session).Select(pair => pair.Record.Seconds / pair.Baseline.Seconds);
+            var timed = pairs.Where(pair => pair.Record.Source == pair.Baseline.Source && pair.Record.Session == pair.Baseline.Session).ToList();
             return new ReportCell
             {
                 Variant = variant,
@@ -220,7 +223,8 @@ public sealed class ExperimentReport
                 PromptScore = Mean(records.Select(record => record.Reading.PromptScore)),
                 NegativeScore = Mean(records.Select(record => record.Reading.NegativeScore)),
                 SecondsPerStep = Median(records.Select(record => record.Seconds / steps)),
-                CostRatio = Median(ratios),
+                CostRatio = Median(timed.Select(pair => pair.Record.Seconds / pair.Baseline.Seconds)),
+                TotalCostRatio = Median(timed.Select(pair => pair.Record.Total / pair.Baseline.Total)),
             };
         }
 

@@ -55,6 +55,7 @@ public static class ReportJson
         WriteNumber(json, "negative_score", cell.NegativeScore);
         WriteNumber(json, "seconds_per_step", cell.SecondsPerStep);
         WriteNumber(json, "cost_ratio", cell.CostRatio);
+        WriteNumber(json, "total_cost_ratio", cell.TotalCostRatio);
         json.WriteEndObject();
     }
 

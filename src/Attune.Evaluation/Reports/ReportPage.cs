@@ -20,7 +20,7 @@ public static class ReportPage
         (Number with { Name = "evaluate.kernel", Title = "Kernel distance", Definition = "The same by the maximum mean discrepancy; lower is better." }, cell => Plain(cell.Kernel)),
         (Number with { Name = "evaluate.prompt", Title = "Prompt score", Definition = "Mean likeness to the prompt; higher is better." }, cell => Plain(cell.PromptScore)),
         (Number with { Name = "evaluate.negative", Title = "Negative score", Definition = "Mean likeness to the negative prompt; lower is better." }, cell => Plain(cell.NegativeScore)),
-        (Least("cost", "Cost", "Median of the ratios of seconds to the baseline's at the same prompt and seed."), cell => Plain(cell.CostRatio)),
+        (Least("cost", "Cost", "Median of the ratios of seconds per step to the baseline's at the same prompt and seed."), cell => Plain(cell.CostRatio)),
     ];
 
     private static readonly PlotAxis ScaleAxis = new("scale", Number);

@@ -31,8 +31,9 @@ internal static class ReportTable
             "kernel", FormattableString.Invariant($"Kernel distance of the same, {(Math.Max(report.References ?? 0, report.Cells.Max(cell => cell.Pictures)) <= ExperimentReport.MaxKernelPictures ? "over all pairs" : $"the mean of {ExperimentReport.KernelSubsets} subsets of at most {ExperimentReport.KernelSubset} pictures where there are more than {ExperimentReport.MaxKernelPictures}")}; it may be a little below 0."), cell => Number(cell.Kernel)));
         columns.Add(new ReportColumn("prompt score", "Mean likeness (cosine) to the prompt; higher is better.", cell => Number(cell.PromptScore)));
         columns.Add(new ReportColumn("negative score", "Mean likeness (cosine) to the negative prompt; lower is better.", cell => Number(cell.NegativeScore)));
-        columns.Add(new ReportColumn("s/step", "Median seconds per step, prompts' encoding included, decoding and judging not.", cell => Number(cell.SecondsPerStep)));
-        columns.Add(new ReportColumn("cost", "Median of the ratios of seconds to the baseline's at the same prompt and seed, made in one run.", cell => Number(cell.CostRatio)));
+        columns.Add(new ReportColumn("s/step", "Median seconds per step; encoding of prompts, decoding and judging not counted.", cell => Number(cell.SecondsPerStep)));
+        columns.Add(new ReportColumn("cost", "Median of the ratios of seconds per step to the baseline's at the same prompt and seed, made in one run.", cell => Number(cell.CostRatio)));
+        columns.Add(new ReportColumn("cost in all", "The same from the prompt to the last latents, with the encoding of prompts.", cell => Number(cell.TotalCostRatio)));
         columns.Add(new ReportColumn("pictures", "How many pictures count.", cell => cell.Missing == 0 ? Integer(cell.Pictures) : $"{Integer(cell.Pictures)} of {Integer(cell.Pictures + cell.Missing)}"));
         return [.. columns.Where(column => report.Cells.Any(cell => column.Write(cell) != Nothing))];
     }

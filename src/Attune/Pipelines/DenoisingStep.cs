@@ -28,6 +28,9 @@ public sealed class DenoisingStep
     /// <summary>What step ranges of rules are compared with.</summary>
     internal StepPoint Point => _run.PointOf(Index);
 
+    /// <summary>How long this step and those before it took, without the encoding of prompts and what the caller did in between.</summary>
+    internal TimeSpan Denoising => _run.Denoising;
+
     /// <summary>The latents after the step, in the form the denoiser takes.</summary>
     public Tensor Latents => _run.Latents;
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Attune.Attention;
 using Attune.Autoencoders;
 using Attune.Guidance;
@@ -56,6 +57,9 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         init => (_latents, StartLatents) = (value, TensorScope.Detach(value.View()));
     }
 
+    /// <summary>How long the steps took that are done, without the encoding of prompts.</summary>
+    public TimeSpan Denoising { get; private set; }
+
     /// <summary>What the scheduler drew in the last step.</summary>
     public Tensor? StepNoise => _stepNoise;
 
@@ -109,6 +113,7 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
     public void Step(int step, CancellationToken cancellation)
     {
         using var scope = new TensorScope();
+        long begun = Stopwatch.GetTimestamp();
         var point = PointOf(step);
         Request.Trace?.Begin(point);
         var guidance = Request.Guidance.At(point, Request.Trace);
@@ -141,6 +146,7 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         Replace(ref _before, _latents);
         _latents = TensorScope.Detach(next);
         _step = step;
+        Denoising += Stopwatch.GetElapsedTime(begun);
     }
 
     public virtual void Dispose()

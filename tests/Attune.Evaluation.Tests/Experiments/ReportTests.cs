@@ -26,7 +26,7 @@ public class ReportTests
     }
 
     private static ExperimentRecord Record(string method, double? scale, int steps, int prompt, long seed, string tone, string tint, double seconds = 1, int session = 1, float[]? features = null, float? score = null, float? negative = null) =>
-        new(method, scale, steps, prompt, seed, seconds, session, new PictureReading(
+        new(method, scale, steps, prompt, seed, seconds, seconds + 2, session, new PictureReading(
             new Dictionary<string, HeadReading> { ["tone"] = new(tone, [.5f, .5f]), ["tint"] = new(tint, [.4f, .3f, .3f]) }, features ?? [0, 0, 0], score, negative));
 
     private static ReportCell Cell(ExperimentReport report, string name, int steps) => report.Cells.Single(cell => cell.Variant.Name == name && cell.Steps == steps);
@@ -79,6 +79,7 @@ public class ReportTests
         Assert.Equal(1.4, nag.SecondsPerStep!.Value, 12);
         Assert.Null(none.CostRatio);
         Assert.Equal(1.2, nag.CostRatio!.Value, 12);
+        Assert.Equal(6.8 / 6, nag.TotalCostRatio!.Value, 12);      // with two seconds more on both sides: 5/4, 6.8/6, 4.2/4, 4.6/4, 4.4/4
         Assert.Equal(.375, none.PromptScore!.Value, 6);
         Assert.Equal(.3, none.NegativeScore!.Value, 6);
         Assert.Null(nag.PromptScore);

@@ -70,7 +70,7 @@ internal sealed class Trial : IDisposable
 
     /// <summary>The records of a folder in one order, as lines without what may differ from run to run.</summary>
     public IReadOnlyList<string> Lines(string output) =>
-        [.. RecordFiles.Merge(RecordFiles.Read(At(output))).Select(record => (record with { Seconds = 0, Session = 1 }).ToLine()).Order(StringComparer.Ordinal)];
+        [.. RecordFiles.Merge(RecordFiles.Read(At(output))).Select(record => (record with { Seconds = 0, Total = 0, Session = 1 }).ToLine()).Order(StringComparer.Ordinal)];
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 
