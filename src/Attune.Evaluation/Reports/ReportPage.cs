@@ -9,6 +9,8 @@ namespace Attune.Evaluation.Reports;
 /// <summary>A report as a page for people: tables, plots and pictures in one file without scripts that needs no network, well-formed as XML too.</summary>
 public static class ReportPage
 {
+    private const string Cost = "evaluate.cost";
+
     private static readonly Quantity Number = new("evaluate.number", "", "", "{0}");
 
     /// <summary>What plots show: the quantity and its value with the ends of its whisker.</summary>
@@ -16,11 +18,11 @@ public static class ReportPage
     [
         (ExperimentReport.PresenceQuantity, cell => Share(cell.Presence)),
         (ExperimentReport.RetentionQuantity, cell => Share(cell.Retention)),
-        (Least("frechet", "Frechet distance", "How far the judge's features are from those of true pictures; lower is better."), cell => Plain(cell.Frechet)),
+        (Least("evaluate.frechet", "Frechet distance", "How far the judge's features are from those of true pictures; lower is better."), cell => Plain(cell.Frechet)),
         (Number with { Name = "evaluate.kernel", Title = "Kernel distance", Definition = "The same by the maximum mean discrepancy; lower is better." }, cell => Plain(cell.Kernel)),
         (Number with { Name = "evaluate.prompt", Title = "Prompt score", Definition = "Mean likeness to the prompt; higher is better." }, cell => Plain(cell.PromptScore)),
         (Number with { Name = "evaluate.negative", Title = "Negative score", Definition = "Mean likeness to the negative prompt; lower is better." }, cell => Plain(cell.NegativeScore)),
-        (Least("cost", "Cost", "Median of the ratios of seconds per step to the baseline's at the same prompt and seed."), cell => Plain(cell.CostRatio)),
+        (Least(Cost, "Cost", "Median of the ratios of seconds per step to the baseline's at the same prompt and seed."), cell => Plain(cell.CostRatio)),
     ];
 
     private static readonly PlotAxis ScaleAxis = new("scale", Number);
@@ -49,7 +51,7 @@ public static class ReportPage
 
     private static XElement Table(ExperimentReport report, IReadOnlyList<ReportColumn> columns, IGrouping<int, ReportCell> cells) => Classed("section", "panel",
         Element("h2", [], Sentence(ExperimentReport.Steps(cells.Key))),
-        Classed("div", "wide", Element("table", [],
+        Classed("div", "wide", Classed("table", "results",
             Element("thead", [], Element("tr", [], Element("th", [], "method"), columns.Select(column => Element("th", [("title", column.Definition)], column.Title)))),
             Element("tbody", [], cells.Select(cell => Element("tr", [],
                 Element("td", [], Classed("span", "sample", SeriesPlot.Sample(StyleOf(report, cell.Variant))), cell.Variant.Name),
@@ -67,7 +69,7 @@ public static class ReportPage
         if (scaled.Count > 0)
         {
             var legend = Legend(steps.Select((count, index) => (index + 1, ExperimentReport.Steps(count))));
-            yield return Section("By scale", "A line for each number of steps.", legend, [.. scaled.SelectMany(method => Measures.Select(measure => ($"{method.Name}: {measure.Quantity.Title}", ByScale(report, method, measure.Quantity, measure.Of))))]);
+            yield return Section("By scale", "A line for each number of steps. What a method costs does not depend on its scale.", legend, [.. scaled.SelectMany(method => Measures.Where(measure => measure.Quantity.Name != Cost).Select(measure => ($"{LabelOf(method)}: {measure.Quantity.Title}", ByScale(report, method, measure.Quantity, measure.Of))))]);
         }
     }
 
@@ -101,14 +103,14 @@ public static class ReportPage
     {
         var steps = report.Experiment.Steps;
         var series = report.Experiment.Variants.Select(variant => new PlotSeries(StyleOf(report, variant), [.. steps.SelectMany((count, at) => Point(report, variant, count, at, quantity, of))])).ToList();
-        return SeriesPlot.Draw(new PlotAxis("steps", Number, [.. steps.Select(count => count.ToString(System.Globalization.CultureInfo.InvariantCulture))]), new PlotAxis(quantity.Title.ToLowerInvariant(), quantity), series);
+        return SeriesPlot.Draw(new PlotAxis("steps", Number, [.. steps.Select(count => count.ToString(System.Globalization.CultureInfo.InvariantCulture))]), new PlotAxis(quantity.Title, quantity), series);
     }
 
     private static XElement? ByScale(ExperimentReport report, ExperimentMethod method, Quantity quantity, Func<ReportCell, (double Value, double Low, double High)?> of)
     {
         var variants = report.Experiment.Variants.Where(variant => variant.Method.Name == method.Name).OrderBy(variant => variant.Scale).ToList();
         var series = report.Experiment.Steps.Select((count, index) => new PlotSeries(index + 1, [.. variants.SelectMany(variant => Point(report, variant, count, variant.Scale!.Value, quantity, of))])).ToList();
-        return SeriesPlot.Draw(ScaleAxis, new PlotAxis(quantity.Title.ToLowerInvariant(), quantity), series);
+        return SeriesPlot.Draw(ScaleAxis, new PlotAxis(quantity.Title, quantity), series);
     }
 
     private static IEnumerable<SeriesPoint> Point(ExperimentReport report, MethodVariant variant, int steps, double x, Quantity quantity, Func<ReportCell, (double Value, double Low, double High)?> of)
@@ -156,17 +158,20 @@ public static class ReportPage
             Element("td", [], variant.Method.Negative ? "given" : "not given")))))));
 
     private static XElement MethodLegend(ExperimentReport report) => Legend(report.Experiment.Variants.Select(variant => variant.Method).Distinct().Select(method =>
-        (StyleOf(report, method.Name), report.Experiment.Variants.Where(variant => variant.Method.Name == method.Name).ToArray() is [var one] ? one.Name : method.Name)));
+        (StyleOf(report, method.Name), report.Experiment.Variants.Where(variant => variant.Method.Name == method.Name).ToArray() is [var one] ? one.Name : LabelOf(method))));
 
     private static XElement Legend(IEnumerable<(int Style, string Name)> entries) =>
         Classed("ul", "facts legend", entries.Select(entry => Element("li", [], SeriesPlot.Sample(entry.Style), " ", entry.Name)));
+
+    /// <summary>The name of a method at any of its scales.</summary>
+    private static string LabelOf(ExperimentMethod method) => method.Name.Replace("{scale}", "", StringComparison.Ordinal).Trim(' ', ':', '=', '-', ',', '(', ')') is { Length: > 0 } label ? label : method.Name;
 
     private static int StyleOf(ExperimentReport report, MethodVariant variant) => StyleOf(report, variant.Method.Name);
 
     /// <summary>0 for the baseline, then by the order of the file.</summary>
     private static int StyleOf(ExperimentReport report, string method) => report.Experiment.Variants.Select(variant => variant.Method.Name).Distinct().ToList().IndexOf(method);
 
-    private static Quantity Least(string name, string title, string definition) => new($"evaluate.{name}", title, definition, "{0}") { Minimum = 0 };
+    private static Quantity Least(string name, string title, string definition) => new(name, title, definition, "{0}") { Minimum = 0 };
 
     private static (double Value, double Low, double High)? Share(Proportion share)
     {
@@ -191,7 +196,10 @@ public static class ReportPage
         .series.again { stroke-dasharray: 5 3; }
         .mark { fill: var(--c); stroke: var(--panel); stroke-width: 1; }
         .whisker { stroke: var(--c); stroke-width: 1.2; opacity: 0.45; }
-        .sample svg, .legend svg { display: inline-block; vertical-align: -1px; margin-right: 6px; }
+        .sample svg, .legend svg { display: inline-block; vertical-align: -1px; margin-right: 6px; max-width: none; }
+        body { max-width: 1440px; }
+        .results { font-size: 13px; }
+        .results th, .results td { padding-right: 12px; }
         .legend { margin: 0 0 14px; }
         .partial { border-color: var(--c2); }
         .partial ul { margin: 0; padding-left: 20px; }

@@ -27,7 +27,7 @@ internal sealed record PlotAxis(string Title, Quantity Quantity, IReadOnlyList<s
 /// <summary>Several series in one frame.</summary>
 internal static class SeriesPlot
 {
-    private const double Width = 430;
+    private const double Width = 415;
     private const double Height = 290;
     private const double Left = 62;
     private const double Top = 10;

@@ -199,8 +199,8 @@ public class ReportTests
         Assert.Contains(page.Descendants("img"), image => image.Attribute("alt")!.Value == $"nag 2: {Hostile}");
         Assert.DoesNotContain(page.Descendants().Attributes().Where(attribute => attribute.Name.LocalName is "x" or "y" or "cx" or "cy" or "points" or "x1" or "y1"), attribute => attribute.Value.Contains("NaN", StringComparison.Ordinal) || attribute.Value.Contains('\u221e', StringComparison.Ordinal));
         Assert.DoesNotContain('&', page.Descendants("style").Single().Value);
-        // Two trades, and for presence, retention, score and cost one plot by steps and one by scale.
-        Assert.Equal(2 + 4 + 4, page.Descendants("figure").Count());
+        // A trade for each number of steps; presence, retention, score and cost by steps; all but cost by scale.
+        Assert.Equal(2 + 4 + 3, page.Descendants("figure").Count());
         Assert.Contains("]]> \\| \\`x\\`", File.ReadAllText(files[1]), StringComparison.Ordinal);
     }
 

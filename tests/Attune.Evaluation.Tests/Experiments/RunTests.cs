@@ -138,6 +138,25 @@ public class RunTests
         Assert.Equal(lines.Length, (await File.ReadAllLinesAsync(file)).Length);
     }
 
+    [Theory]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(16)]
+    public void Work_is_dealt_so_that_all_parts_get_all_numbers_of_steps(int parts)
+    {
+        using var trial = new Trial();
+        trial.Write(json => json["seeds"]!["count"] = 16);
+        var experiment = trial.Load();
+        var shards = Enumerable.Range(1, parts).Select(index => ExperimentPlan.Items(experiment, Shard.Parse($"{index}/{parts}"))).ToList();
+        static (int, long, int) Key(WorkItem item) => (item.Prompt, item.Seed, item.Steps);
+        Assert.Equal(ExperimentPlan.Items(experiment, Shard.Whole).Select(Key).Order(), shards.SelectMany(items => items.Select(Key)).Order());
+        Assert.All(shards, items => Assert.Equal(items.Count(item => item.Steps == 1), items.Count(item => item.Steps == 2)));
+        Assert.All(shards, items => Assert.Equal(3 * 16 * 2 / parts, items.Count));
+        // A limit of prompts leaves every item in its part.
+        for (int index = 1; index <= parts; index++)
+            Assert.Equal(shards[index - 1].Where(item => item.Prompt < 2).Select(Key), ExperimentPlan.Items(experiment, Shard.Parse($"{index}/{parts}"), 2).Select(Key));
+    }
+
     [Fact]
     public async Task Methods_take_turns_behind_the_baseline()
     {
