@@ -85,7 +85,7 @@ internal static class RecordFiles
         {
             var header = file.Header!;
             if (header.Experiment != digest)
-                throw new FormatException($"'{file.Path}' holds records of another experiment (\"{header.Name}\", {header.Experiment[..Math.Min(12, header.Experiment.Length)]}; '{experiment.File}' is {digest[..12]}): choose another folder.");
+                throw new FormatException($"'{file.Path}' holds records of another experiment (\"{header.Name}\") than '{experiment.File}' is now: choose another folder.");
             if (fingerprint != null && header.Fingerprint != fingerprint)
                 throw new FormatException($"'{file.Path}' holds records of the same experiment with another model, judge or dual encoder (its model: {header.Model}): choose another folder.");
             first ??= file;

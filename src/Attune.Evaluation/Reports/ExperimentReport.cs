@@ -137,8 +137,12 @@ public sealed class ExperimentReport
         if (records.Count == 0)
             throw new ArgumentException($"'{folder}' holds no records of '{experiment.File}'.");
         var builder = new CellBuilder(experiment, count, records, experiment.References is { } file ? ReferenceFeatures.Load(file, records[0].Reading.Features.Count) : null);
-        ReportCell[] cells = [.. experiment.Steps.SelectMany(steps => experiment.Variants.Where(variant => variant.Method.Steps.Contains(steps)).Select(variant => builder.Build(variant, steps)))];
-        return new ExperimentReport(experiment, folder, count, [.. files.Where(file => file.Header != null).Select(file => file.Header!)], FindMissing(files), builder.References?.Count, cells);
+        ReportCell[] cells =
+        [
+            .. experiment.Steps.SelectMany(steps => experiment.Variants.Where(variant => variant.Method.Steps.Contains(steps)).Select(variant => builder.Build(variant, steps))),
+        ];
+        RecordHeader[] headers = [.. files.Where(file => file.Header != null).Select(file => file.Header!)];
+        return new ExperimentReport(experiment, folder, count, headers, FindMissing(files), builder.References?.Count, cells);
     }
 
     /// <summary>The cell of a method at a number of steps.</summary>
@@ -151,7 +155,7 @@ public sealed class ExperimentReport
             yield return FormattableString.Invariant($"Only the first {Prompts} of {Experiment.Prompts.Count} prompts count.");
         if (Missing > 0)
             yield return FormattableString.Invariant($"{Missing} of {Pictures + Missing} pictures are missing.");
-        foreach (string file in MissingFiles)
+        foreach (string file in Missing > 0 ? MissingFiles : [])
             yield return $"There is no {file}.";
         foreach (var cell in Cells.Where(cell => cell.Missing > 0))
             yield return FormattableString.Invariant($"{cell.Variant.Name}, {Steps(cell.Steps)}: {cell.Missing} of {cell.Pictures + cell.Missing} missing.");

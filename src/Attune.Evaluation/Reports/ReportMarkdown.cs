@@ -49,8 +49,10 @@ public static class ReportMarkdown
     internal static string Facts(ExperimentReport report)
     {
         string devices = string.Join("; ", report.Headers.Select(header => header.Device).Distinct());
-        string seeds = report.Experiment.SeedCount == 1 ? FormattableString.Invariant($"seed {report.Experiment.FirstSeed}") : FormattableString.Invariant($"seeds {report.Experiment.FirstSeed} to {report.Experiment.FirstSeed + report.Experiment.SeedCount - 1}");
-        return FormattableString.Invariant($"{report.Headers[0].Model}, {report.Prompts} {(report.Prompts == 1 ? "prompt" : "prompts")}, {seeds}, {report.Pictures} pictures; baseline {report.Experiment.Baseline}; computed by {devices}.");
+        var (first, last) = (report.Experiment.FirstSeed, report.Experiment.FirstSeed + report.Experiment.SeedCount - 1);
+        string seeds = first == last ? FormattableString.Invariant($"seed {first}") : FormattableString.Invariant($"seeds {first} to {last}");
+        string prompts = report.Prompts == 1 ? "1 prompt" : FormattableString.Invariant($"{report.Prompts} prompts");
+        return FormattableString.Invariant($"{report.Headers[0].Model}, {prompts}, {seeds}, {report.Pictures} pictures; baseline {report.Experiment.Baseline}; computed by {devices}.");
     }
 
     private static string Escape(string text)

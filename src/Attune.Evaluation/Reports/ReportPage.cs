@@ -13,16 +13,16 @@ public static class ReportPage
 
     private static readonly Quantity Number = new("evaluate.number", "", "", "{0}");
 
-    /// <summary>What plots show: the quantity and its value with the ends of its whisker.</summary>
-    private static readonly (Quantity Quantity, Func<ReportCell, (double Value, double Low, double High)?> Of)[] Measures =
+    /// <summary>What plots show.</summary>
+    private static readonly Measure[] Measures =
     [
-        (ExperimentReport.PresenceQuantity, cell => Share(cell.Presence)),
-        (ExperimentReport.RetentionQuantity, cell => Share(cell.Retention)),
-        (Least("evaluate.frechet", "Frechet distance", "How far the judge's features are from those of true pictures; lower is better."), cell => Plain(cell.Frechet)),
-        (Number with { Name = "evaluate.kernel", Title = "Kernel distance", Definition = "The same by the maximum mean discrepancy; lower is better." }, cell => Plain(cell.Kernel)),
-        (Number with { Name = "evaluate.prompt", Title = "Prompt score", Definition = "Mean likeness to the prompt; higher is better." }, cell => Plain(cell.PromptScore)),
-        (Number with { Name = "evaluate.negative", Title = "Negative score", Definition = "Mean likeness to the negative prompt; lower is better." }, cell => Plain(cell.NegativeScore)),
-        (Least(Cost, "Cost", "Median of the ratios of seconds per step to the baseline's at the same prompt and seed."), cell => Plain(cell.CostRatio)),
+        new(ExperimentReport.PresenceQuantity, cell => Share(cell.Presence)),
+        new(ExperimentReport.RetentionQuantity, cell => Share(cell.Retention)),
+        new(Least("evaluate.frechet", "Frechet distance", "How far the judge's features are from those of true pictures; lower is better."), cell => Plain(cell.Frechet)),
+        new(Number with { Name = "evaluate.kernel", Title = "Kernel distance", Definition = "The same by the maximum mean discrepancy; lower is better." }, cell => Plain(cell.Kernel)),
+        new(Number with { Name = "evaluate.prompt", Title = "Prompt score", Definition = "Mean likeness to the prompt; higher is better." }, cell => Plain(cell.PromptScore)),
+        new(Number with { Name = "evaluate.negative", Title = "Negative score", Definition = "Mean likeness to the negative prompt; lower is better." }, cell => Plain(cell.NegativeScore)),
+        new(Least(Cost, "Cost", "Median of the ratios of seconds per step to the baseline's at the same prompt and seed."), cell => Plain(cell.CostRatio)),
     ];
 
     private static readonly PlotAxis ScaleAxis = new("scale", Number);
@@ -64,12 +64,15 @@ public static class ReportPage
         if (trade.Any(plot => plot.Drawing != null))
             yield return Section("Suppression and retention", "To the left: fewer unwanted attributes. Up: more wanted ones. Lines join the scales of a method.", MethodLegend(report), trade);
         if (steps.Count > 1)
-            yield return Section("By number of steps", "A line for each method and scale.", MethodLegend(report), [.. Measures.Select(measure => (measure.Quantity.Title, BySteps(report, measure.Quantity, measure.Of)))]);
+            yield return Section("By number of steps", "A line for each method and scale.", MethodLegend(report), [.. Measures.Select(measure => (measure.Quantity.Title, BySteps(report, measure)))]);
         var scaled = report.Experiment.Methods.Where(method => method.Scales.Count > 1).ToList();
         if (scaled.Count > 0)
         {
             var legend = Legend(steps.Select((count, index) => (index + 1, ExperimentReport.Steps(count))));
-            yield return Section("By scale", "A line for each number of steps. What a method costs does not depend on its scale.", legend, [.. scaled.SelectMany(method => Measures.Where(measure => measure.Quantity.Name != Cost).Select(measure => ($"{LabelOf(method)}: {measure.Quantity.Title}", ByScale(report, method, measure.Quantity, measure.Of))))]);
+            var measures = Measures.Where(measure => measure.Quantity.Name != Cost);
+            yield return Section(
+                "By scale", "A line for each number of steps. What a method costs does not depend on its scale.", legend,
+                [.. scaled.SelectMany(method => measures.Select(measure => ($"{LabelOf(method)}: {measure.Quantity.Title}", ByScale(report, method, measure))))]);
         }
     }
 
@@ -99,26 +102,30 @@ public static class ReportPage
         return SeriesPlot.Draw(new PlotAxis("unwanted attributes present", ExperimentReport.PresenceQuantity), new PlotAxis("wanted attributes present", ExperimentReport.RetentionQuantity), series);
     }
 
-    private static XElement? BySteps(ExperimentReport report, Quantity quantity, Func<ReportCell, (double Value, double Low, double High)?> of)
+    private static XElement? BySteps(ExperimentReport report, Measure measure)
     {
         var steps = report.Experiment.Steps;
-        var series = report.Experiment.Variants.Select(variant => new PlotSeries(StyleOf(report, variant), [.. steps.SelectMany((count, at) => Point(report, variant, count, at, quantity, of))])).ToList();
-        return SeriesPlot.Draw(new PlotAxis("steps", Number, [.. steps.Select(count => count.ToString(System.Globalization.CultureInfo.InvariantCulture))]), new PlotAxis(quantity.Title, quantity), series);
+        var series = report.Experiment.Variants
+            .Select(variant => new PlotSeries(StyleOf(report, variant), [.. steps.SelectMany((count, at) => Point(report, variant, count, at, measure))])).ToList();
+        string[] names = [.. steps.Select(count => FormattableString.Invariant($"{count}"))];
+        return SeriesPlot.Draw(new PlotAxis("steps", Number, names), new PlotAxis(measure.Quantity.Title, measure.Quantity), series);
     }
 
-    private static XElement? ByScale(ExperimentReport report, ExperimentMethod method, Quantity quantity, Func<ReportCell, (double Value, double Low, double High)?> of)
+    private static XElement? ByScale(ExperimentReport report, ExperimentMethod method, Measure measure)
     {
         var variants = report.Experiment.Variants.Where(variant => variant.Method.Name == method.Name).OrderBy(variant => variant.Scale).ToList();
-        var series = report.Experiment.Steps.Select((count, index) => new PlotSeries(index + 1, [.. variants.SelectMany(variant => Point(report, variant, count, variant.Scale!.Value, quantity, of))])).ToList();
-        return SeriesPlot.Draw(ScaleAxis, new PlotAxis(quantity.Title, quantity), series);
+        var series = report.Experiment.Steps
+            .Select((count, index) => new PlotSeries(index + 1, [.. variants.SelectMany(variant => Point(report, variant, count, variant.Scale!.Value, measure))])).ToList();
+        return SeriesPlot.Draw(ScaleAxis, new PlotAxis(measure.Quantity.Title, measure.Quantity), series);
     }
 
-    private static IEnumerable<SeriesPoint> Point(ExperimentReport report, MethodVariant variant, int steps, double x, Quantity quantity, Func<ReportCell, (double Value, double Low, double High)?> of)
+    private static IEnumerable<SeriesPoint> Point(ExperimentReport report, MethodVariant variant, int steps, double x, Measure measure)
     {
-        if (report.Find(variant, steps) is { } cell && of(cell) is { } y)
+        if (report.Find(variant, steps) is { } cell && measure.Of(cell) is { } y)
         {
-            string range = y.High > y.Low ? $" ({Scale.Format(y.Low, quantity)} to {Scale.Format(y.High, quantity)})" : "";
-            yield return new SeriesPoint(x, y.Value, y.Low, y.High, $"{variant.Name}, {ExperimentReport.Steps(steps)}\n{Scale.Format(y.Value, quantity)}{range}");
+            string Write(double value) => Scale.Format(value, measure.Quantity);
+            string range = y.High > y.Low ? $" ({Write(y.Low)} to {Write(y.High)})" : "";
+            yield return new SeriesPoint(x, y.Value, y.Low, y.High, $"{variant.Name}, {ExperimentReport.Steps(steps)}\n{Write(y.Value)}{range}");
         }
     }
 
@@ -184,6 +191,9 @@ public static class ReportPage
     private static (double Value, double Low, double High)? Plain(double? value) => value is { } number && double.IsFinite(number) ? (number, number, number) : null;
 
     private static string Sentence(string text) => char.ToUpperInvariant(text[0]) + text[1..];
+
+    /// <summary>What a plot shows: the quantity, and its value with the ends of its whisker.</summary>
+    private sealed record Measure(Quantity Quantity, Func<ReportCell, (double Value, double Low, double High)?> Of);
 
     /// <summary>What the pages of reports have beside the common style: eight colours that stay apart without red and green.</summary>
     private static string Style { get; } = PageStyle.Join("""

@@ -26,9 +26,13 @@ internal static class ReportTable
         };
         foreach (string head in report.Heads.Where(head => report.Cells.Any(cell => Trials(cell.RetentionByHead, head) > 0)))
             columns.Add(new ReportColumn(head, $"How often the {head} that the prompt names is there.", cell => Trials(cell.RetentionByHead, head) == 0 ? Nothing : Percent(cell.RetentionByHead[head].Value)));
-        columns.Add(new ReportColumn("Frechet", FormattableString.Invariant($"Frechet distance of the judge's features to {report.References} true pictures; lower is better, comparable among equal numbers of pictures."), cell => Number(cell.Frechet)));
         columns.Add(new ReportColumn(
-            "kernel", FormattableString.Invariant($"Kernel distance of the same, {(Math.Max(report.References ?? 0, report.Cells.Max(cell => cell.Pictures)) <= ExperimentReport.MaxKernelPictures ? "over all pairs" : $"the mean of {ExperimentReport.KernelSubsets} subsets of at most {ExperimentReport.KernelSubset} pictures where there are more than {ExperimentReport.MaxKernelPictures}")}; it may be a little below 0."), cell => Number(cell.Kernel)));
+            "Frechet", FormattableString.Invariant($"Frechet distance of the judge's features to {report.References} true pictures; lower is better, comparable among equal numbers of pictures."),
+            cell => Number(cell.Frechet)));
+        bool all = Math.Max(report.References ?? 0, report.Cells.Max(cell => cell.Pictures)) <= ExperimentReport.MaxKernelPictures;
+        string over = all ? "over all pairs" : FormattableString.Invariant(
+            $"the mean of {ExperimentReport.KernelSubsets} subsets of at most {ExperimentReport.KernelSubset} pictures where there are more than {ExperimentReport.MaxKernelPictures}");
+        columns.Add(new ReportColumn("kernel", $"Kernel distance of the same, {over}; it may be a little below 0.", cell => Number(cell.Kernel)));
         columns.Add(new ReportColumn("prompt score", "Mean likeness (cosine) to the prompt; higher is better.", cell => Number(cell.PromptScore)));
         columns.Add(new ReportColumn("negative score", "Mean likeness (cosine) to the negative prompt; lower is better.", cell => Number(cell.NegativeScore)));
         columns.Add(new ReportColumn("s/step", "Median seconds per step; encoding of prompts, decoding and judging not counted.", cell => Number(cell.SecondsPerStep)));
