@@ -6,7 +6,7 @@ namespace Attune.Cli;
 internal static class DefaultModel
 {
     /// <summary>The folder below models/ that is used when --model is not given.</summary>
-    public const string Name = "flux-tiny-random";
+    public const string Name = "scenes-flux-schnell";
 
     /// <summary>The given folder; else models/NAME beside the executable, or in the working directory or one above either of them.</summary>
     /// <exception cref="CheckpointException">There is none.</exception>

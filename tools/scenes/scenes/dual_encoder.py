@@ -99,7 +99,7 @@ def agreement(scenes, said) -> Tensor:
 @dataclasses.dataclass(frozen=True)
 class Options:
     seed: int = 0
-    steps: int = 700
+    steps: int = 350
     batch: int = 64
     rate: float = 1e-3
     warmup: int = 50
@@ -131,10 +131,10 @@ def retrieval(model: DualEncoder, count: int = 512, candidates: int = 64) -> dic
     return {"picture_of_text": round(float(hits[0] / count), 4), "text_of_picture": round(float(hits[1] / count), 4)}
 
 
-def train(folder: pathlib.Path, o: Options, tokenizers: pathlib.Path, judge_folder: pathlib.Path, log_every: int = 50, evaluate_every: int = 350):
+def train(folder: pathlib.Path, o: Options, tokenizers: pathlib.Path, judge_folder: pathlib.Path, log_every: int = 50, evaluate_every: int = 175):
     run = training.Run(folder, {**dataclasses.asdict(o), "judge": str(judge_folder)})
     torch.manual_seed(o.seed)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     model = DualEncoder(ClipTokenizer.load(tokenizers / "tokenizer"))
     model.image.load_state_dict({k: v for k, v in judge.load(judge_folder).state_dict().items() if not k.startswith("heads.")}, strict=False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=o.rate, betas=(0.9, 0.98), weight_decay=1e-2, foreach=True)

@@ -70,7 +70,7 @@ def write(folder: pathlib.Path):
 
 
 @torch.no_grad()
-def references(prompts_file: pathlib.Path, output: pathlib.Path, judge_folder: pathlib.Path, autoencoder: pathlib.Path, each: int = 48, seed: int = 0):
+def references(prompts_file: pathlib.Path, output: pathlib.Path, judge_folder: pathlib.Path, autoencoder: pathlib.Path, each: int = 32, seed: int = 0):
     """`features` [pictures, features] float16 of renders drawn from p(scene | prompt, without the negated value), `each` per prompt; also `reconstructed`,
     those of as many other renders after the autoencoder: the distance between the two is what a perfect denoiser would have."""
     prompts = json.loads(prompts_file.read_text())
