@@ -1,6 +1,8 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Attune.Evaluation.Metrics;
+using Attune.Guidance;
+using Attune.Pipelines;
 using Attune.Tensors;
 
 namespace Attune.Evaluation.Tests.Metrics;
@@ -44,6 +46,34 @@ public class EmbeddedTests
             float[] scores = [.. texts.Select(text => DualEncoder.Score(images[item], text))];
             Assert.Equal(item, Array.IndexOf(scores, scores.Max()));
         }
+    }
+
+    [Fact]
+    public async Task The_default_model_shows_pandas_with_sunglasses_and_its_preset_of_nag_takes_them_off()
+    {
+        using var pipeline = DiffusionPipeline.Load(Model("scenes-flux-schnell"));
+        using var judge = Judge.Load(Model("scenes-judge"), Device.Default);
+        Assert.Equal("scenes-flux-schnell", pipeline.Family);
+
+        async Task<IReadOnlyList<Judgement>> Look(string rules) => judge.Read(await pipeline.GenerateAsync(new GenerationRequest
+        {
+            Prompt = "a panda on a blue background",
+            NegativePrompt = "sunglasses",
+            Count = 16,
+            Guidance = new GuidanceSchedule(RuleCatalog.Parse(rules, pipeline.Preset)),
+        }));
+
+        static int Count(IEnumerable<Judgement> judgements, string head, string value) => judgements.Count(judgement => judgement.Value(head) == value);
+
+        var plain = await Look("none");
+        var guided = await Look("nag");
+        TestContext.Current.TestOutputHelper?.WriteLine($"sunglasses: {Count(plain, "eyewear", "sunglasses")} without guidance, {Count(guided, "eyewear", "sunglasses")} with; "
+            + $"pandas: {Count(plain, "face", "panda")} and {Count(guided, "face", "panda")} of 16");
+        Assert.InRange(Count(plain, "eyewear", "sunglasses"), 12, 16);
+        Assert.InRange(Count(guided, "eyewear", "sunglasses"), 0, 4);
+        Assert.InRange(Count(plain, "face", "panda"), 14, 16);
+        Assert.InRange(Count(guided, "face", "panda"), 14, 16);
+        Assert.Equal(16, Count(guided, "background", "blue"));
     }
 
     private static JsonElement Facts() => JsonDocument.Parse(File.ReadAllText(Fixture.At("embedded.json"))).RootElement;

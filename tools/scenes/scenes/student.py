@@ -28,9 +28,9 @@ STORED = 4                                                             # states 
 @dataclasses.dataclass(frozen=True)
 class TrajectoryOptions:
     seed: int = 0
-    count: int = 20000
+    count: int = 8000
     steps: int = 12
-    scale: float = 2.5
+    scale: float = 3.0
     empty: float = 0.05                 # part of the prompts that is empty, and sampled without CFG
     batch: int = 32
 
@@ -70,7 +70,7 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
     """Writes `states.f16` [count, 4, 64, 64], the teacher's states at sigma .75, .5, .25 and 0; goes on where a stopped run was."""
     if o.steps % STORED or o.count % o.batch:
         raise SystemExit(f"--steps must be a multiple of {STORED} and --count one of the batch, {o.batch}")
-    run = training.Run(folder, {**dataclasses.asdict(o), "teacher": str(teacher)})
+    run = training.Run(folder, {**dataclasses.asdict(o), "teacher": str(teacher)}, changeable=("count",))
     torch.set_num_threads(1)
     pipe = Pipeline.load(teacher)
     texts = Texts(pipe)
@@ -122,7 +122,7 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
 @dataclasses.dataclass(frozen=True)
 class Options:
     seed: int = 0
-    steps: int = 4000
+    steps: int = 3000
     batch: int = 32
     windows: int = 4                    # a divisor of 4
     starts: float = 0.5                 # part of the batch at the beginning of its window; the rest lies anywhere within it
