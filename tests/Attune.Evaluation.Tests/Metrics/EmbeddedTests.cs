@@ -69,10 +69,11 @@ public class EmbeddedTests
         var guided = await Look("nag");
         TestContext.Current.TestOutputHelper?.WriteLine($"sunglasses: {Count(plain, "eyewear", "sunglasses")} without guidance, {Count(guided, "eyewear", "sunglasses")} with; "
             + $"pandas: {Count(plain, "face", "panda")} and {Count(guided, "face", "panda")} of 16");
-        Assert.InRange(Count(plain, "eyewear", "sunglasses"), 12, 16);
-        Assert.InRange(Count(guided, "eyewear", "sunglasses"), 0, 4);
-        Assert.InRange(Count(plain, "face", "panda"), 14, 16);
-        Assert.InRange(Count(guided, "face", "panda"), 14, 16);
+        // What docs/evidence.md finds over many prompts: less than a third of the sunglasses, and nearly all pandas.
+        Assert.InRange(Count(plain, "eyewear", "sunglasses"), 8, 16);
+        Assert.InRange(Count(guided, "eyewear", "sunglasses"), 0, Count(plain, "eyewear", "sunglasses") / 3);
+        Assert.InRange(Count(plain, "face", "panda"), 13, 16);
+        Assert.InRange(Count(guided, "face", "panda"), 12, 16);
         Assert.Equal(16, Count(guided, "background", "blue"));
     }
 
