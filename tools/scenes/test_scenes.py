@@ -175,6 +175,32 @@ class Training(unittest.TestCase):
         step = (block["blocks"][0].weight.detach() - before).square().mean().sqrt() / 1e-2
         self.assertTrue(0.1 < float(step) < 0.3, float(step))          # .2 for an exactly orthogonal one with square shape, .14 here
 
+    def test_a_stopped_fit_goes_on_to_the_same_weights_and_keeps_the_best(self):
+        def fit(folder, steps):
+            torch.manual_seed(0)
+            module = torch.nn.ModuleDict({"blocks": torch.nn.ModuleList([torch.nn.Linear(8, 8)]), "out": torch.nn.Linear(8, 1)})
+            fit = training.Fit(training.Run(folder, {}), module, training.optimizers(module, "muon", 1e-2, 1e-2), 0.9, lambda step: training.trapezoid(step, 6, 2, 0.5))
+            while fit.step < steps:
+                x = torch.randn(4, 8, generator=torch.Generator().manual_seed(fit.step))
+                module.zero_grad()
+                module["out"](module["blocks"][0](x)).square().mean().backward()
+                fit.apply()
+                fit.keep_if_best({"a": 1.0 if fit.step == 2 else 0.0, "b": 0.5})
+            fit.save()
+            return fit
+
+        with tempfile.TemporaryDirectory() as name:
+            whole = fit(pathlib.Path(name) / "whole", 6)
+            fit(pathlib.Path(name) / "pieces", 3)
+            pieces = fit(pathlib.Path(name) / "pieces", 6)
+            for a, b in zip(whole.module.parameters(), pieces.module.parameters()):
+                self.assertTrue(torch.equal(a, b))
+            for a, b in zip(whole.average.values, pieces.average.values):
+                self.assertTrue(torch.equal(a, b))
+            self.assertEqual(torch.load(pathlib.Path(name) / "pieces" / "best.pt")["step"], 2)
+        self.assertEqual([training.trapezoid(s, 10, 2, 0.5) for s in (0, 1, 4, 5)], [0.5, 1.0, 1.0, 1.0])
+        self.assertAlmostEqual(training.trapezoid(10, 10, 2, 0.5), 0.02)
+
     def test_the_students_targets_lead_from_state_to_state(self):
         class Nothing:
             def __call__(self, names, rng):

@@ -174,49 +174,30 @@ def train(folder: pathlib.Path, o: Options, teacher: pathlib.Path, trajectory_fo
     pipe = Pipeline.load(teacher)
     model = pipe.transformer
     decider = judge.load(judge_folder) if judge_folder else None
-    optimizers = training.optimizers(model, o.optimizer, o.rate, o.matrix_rate)
-    average, halves = training.Average(model, o.average), training.Halves(list(model.parameters()))
-    draw, step, best = Batches(trajectory_folder, o, Texts(pipe)), 0, -1.0
-    if state := run.load():
-        model.load_state_dict(state["model"])
-        for optimizer, values in zip(optimizers, state["optimizers"]):
-            optimizer.load_state_dict(values)
-        average.restore(state["average"])
-        step, best = state["step"], state["best"]
-        print(f"resumed at step {step} of {o.steps}, after {run.seconds():.0f} s", flush=True)
-
-    def save():
-        run.save(step=step, best=best, model=model.state_dict(), optimizers=[optimizer.state_dict() for optimizer in optimizers], average=average.state())
+    halves = training.Halves(list(model.parameters()))
+    fit = training.Fit(run, model, training.optimizers(model, o.optimizer, o.rate, o.matrix_rate), o.average, lambda step: training.cosine(step, o.steps, o.warmup))
+    draw = Batches(trajectory_folder, o, Texts(pipe))
 
     total, count, begun = 0.0, 0, time.monotonic()
-    while step < o.steps and not run.stopping:
-        for group in (g for optimizer in optimizers for g in optimizer.param_groups):
-            group["lr"] = group["peak"] * training.cosine(step, o.steps, o.warmup)
-        total += float(halves.backward(lambda *half: loss(model, *half), *draw(step))[0])
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-        average.update()
-        step += 1
+    while fit.step < o.steps and not run.stopping:
+        total += float(halves.backward(lambda *half: loss(model, *half), *draw(fit.step))[0])
+        fit.apply()
         count += 1
-        if step % log_every == 0 or step == o.steps:
-            row = {"step": step, "loss": total / count, "samples_per_second": count * o.batch / (time.monotonic() - begun)}
-            if step % evaluate_every == 0 or step == o.steps:
-                average.swap()
-                for few in (4, 1, 2, 8):
-                    figures = obedience(pipe, decider, few, 1.0, folder / f"step-{step}-in-{few}.png")
-                    row |= {f"{k}_in_{few}": v for k, v in figures.items()}
-                    if few == 4 and figures and (score := sum(figures.values()) / len(figures)) >= best:
-                        best = score
-                        training.save_atomically({"step": step, "figures": figures, "values": model.state_dict()}, folder / "best.pt")
-                average.swap()
+        if fit.step % log_every == 0 or fit.step == o.steps:
+            row = {"step": fit.step, "loss": total / count, "samples_per_second": count * o.batch / (time.monotonic() - begun)}
+            if fit.step % evaluate_every == 0 or fit.step == o.steps:
+                fit.average.swap()
+                figures = {few: obedience(pipe, decider, few, 1.0, folder / f"step-{fit.step}-in-{few}.png") for few in (4, 1, 2, 8)}
+                row |= {f"{k}_in_{few}": v for few, of in figures.items() for k, v in of.items()}
+                fit.keep_if_best(figures[4])
+                fit.average.swap()
             run.log(**row)
             run.curve({"loss": "error of the velocity across a window", "face_in_4": "named faces present, 4 steps", "face_in_1": "named faces present, 1 step"})
             total, count, begun = 0.0, 0, time.monotonic()
         if run.due():
-            save()
-    save()
-    print("finished" if step == o.steps else f"stopped at step {step}; the same command goes on", flush=True)
+            fit.save()
+    fit.save()
+    print("finished" if fit.step == o.steps else f"stopped at step {fit.step}; the same command goes on", flush=True)
 
 
 def export(run_folder: pathlib.Path, folder: pathlib.Path, teacher: pathlib.Path):

@@ -124,54 +124,35 @@ def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, held_out: pat
     pipe = Pipeline.untrained(ClipTokenizer.load(tokenizers / "tokenizer"), T5Tokenizer.load(tokenizers / "tokenizer_2"), autoencoder)
     model = Trained(pipe)
     decider = judge.load(judge_folder) if judge_folder else None
-    optimizers = training.optimizers(model, o.optimizer, o.rate, o.matrix_rate)
-    average, halves = training.Average(model, o.average), training.Halves([p for p in model.parameters()])
-    draw, step, best = Batches(Latents(latents), pipe.tokenizer, pipe.tokenizer_2, o), 0, -1.0
-    held = Batches(Latents(held_out), pipe.tokenizer, pipe.tokenizer_2, dataclasses.replace(o, seed=0))
-    if state := run.load():
-        model.load_state_dict(state["model"])
-        for optimizer, values in zip(optimizers, state["optimizers"]):
-            optimizer.load_state_dict(values)
-        average.restore(state["average"])
-        step, best = state["step"], state["best"]
-        print(f"resumed at step {step} of {o.steps}, after {run.seconds():.0f} s", flush=True)
-    else:
+    halves = training.Halves(list(model.parameters()))
+    fit = training.Fit(run, model, training.optimizers(model, o.optimizer, o.rate, o.matrix_rate), o.average, lambda step: training.trapezoid(step, o.steps, o.warmup, o.decay))
+    draw, held = (Batches(Latents(folder), pipe.tokenizer, pipe.tokenizer_2, options) for folder, options in ((latents, o), (held_out, dataclasses.replace(o, seed=0))))
+    if fit.step == 0:
         print(f"{sum(p.numel() for p in pipe.transformer.parameters()):,} + {sum(p.numel() for p in pipe.text_encoder.parameters()):,} + "
               f"{sum(p.numel() for p in pipe.text_encoder_2.parameters()):,} parameters, {o.steps} steps", flush=True)
 
-    def save():
-        run.save(step=step, best=best, model=model.state_dict(), optimizers=[optimizer.state_dict() for optimizer in optimizers], average=average.state())
-
     total, count, begun = 0.0, 0, time.monotonic()
-    while step < o.steps and not run.stopping:
-        for group in (g for optimizer in optimizers for g in optimizer.param_groups):
-            group["lr"] = group["peak"] * training.trapezoid(step, o.steps, o.warmup, o.decay)
-        total += float(halves.backward(model.loss, *draw(step))[0])
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-        average.update()
-        step += 1
+    while fit.step < o.steps and not run.stopping:
+        total += float(halves.backward(model.loss, *draw(fit.step))[0])
+        fit.apply()
         count += 1
-        if step % log_every == 0 or step == o.steps:
-            row = {"step": step, "loss": total / count, "samples_per_second": count * o.batch / (time.monotonic() - begun)}
-            if step % evaluate_every == 0 or step == o.steps:
-                average.swap()
+        if fit.step % log_every == 0 or fit.step == o.steps:
+            row = {"step": fit.step, "loss": total / count, "samples_per_second": count * o.batch / (time.monotonic() - begun)}
+            if fit.step % evaluate_every == 0 or fit.step == o.steps:
+                fit.average.swap()
                 with torch.no_grad():
                     row["held_out"] = sum(float(model.loss(*held(i))[0]) for i in range(16)) / 16
-                figures = obedience(pipe, decider, 20, 2.5, folder / f"step-{step}.png")
+                figures = obedience(pipe, decider, 20, 2.5, folder / f"step-{fit.step}.png")
                 row |= {f"has_{k}": v for k, v in figures.items()}
-                if figures and (score := sum(figures.values()) / len(figures)) >= best:
-                    best = score
-                    training.save_atomically({"step": step, "figures": figures, "values": model.state_dict()}, folder / "best.pt")
-                average.swap()
+                fit.keep_if_best(figures)
+                fit.average.swap()
             run.log(**row)
             run.curve({"loss": "flow loss", "held_out": "flow loss on held-out scenes (averaged weights)", "has_face": "named faces present", "has_eyewear": "named eyewear present"})
             total, count, begun = 0.0, 0, time.monotonic()
         if run.due():
-            save()
-    save()
-    print("finished" if step == o.steps else f"stopped at step {step}; the same command goes on", flush=True)
+            fit.save()
+    fit.save()
+    print("finished" if fit.step == o.steps else f"stopped at step {fit.step}; the same command goes on", flush=True)
 
 
 def export(run_folder: pathlib.Path, folder: pathlib.Path, autoencoder: pathlib.Path, tokenizers: pathlib.Path):

@@ -233,6 +233,41 @@ class Run:
         (self.folder / "loss.svg").write_text(plot({k: v for k, v in series.items() if v}))
 
 
+class Fit:
+    """What a run of several optimizers steps, saves and restores: a module, its optimizers with their peak rates, its average, and the best weights by some score."""
+
+    def __init__(self, run: Run, module: torch.nn.Module, optimizers: list[torch.optim.Optimizer], decay: float, factor):
+        """`factor(step)` multiplies the peak of every learning rate."""
+        self.run, self.module, self.optimizers, self.factor = run, module, optimizers, factor
+        self.average, self.step, self.best = Average(module, decay), 0, -1.0
+        if state := run.load():
+            module.load_state_dict(state["model"])
+            for optimizer, values in zip(optimizers, state["optimizers"]):
+                optimizer.load_state_dict(values)
+            self.average.restore(state["average"])
+            self.step, self.best = state["step"], state["best"]
+            print(f"resumed at step {self.step}, after {run.seconds():.0f} s", flush=True)
+
+    def apply(self):
+        """One step with the gradients that are there, clipped to norm 1."""
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * self.factor(self.step)
+            optimizer.step()
+        self.average.update()
+        self.step += 1
+
+    def keep_if_best(self, figures: dict[str, float]):
+        """Writes the module's present weights to `best.pt` where the mean of `figures` is the highest so far."""
+        if figures and (score := sum(figures.values()) / len(figures)) >= self.best:
+            self.best = score
+            save_atomically({"step": self.step, "figures": figures, "values": self.module.state_dict()}, self.run.folder / "best.pt")
+
+    def save(self):
+        self.run.save(step=self.step, best=self.best, model=self.module.state_dict(), optimizers=[optimizer.state_dict() for optimizer in self.optimizers], average=self.average.state())
+
+
 def plot(series: dict[str, list[tuple[float, float]]], width: int = 640, height: int = 200) -> str:
     """One small panel per series, as SVG."""
     panels = []
