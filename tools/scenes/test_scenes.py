@@ -269,6 +269,32 @@ class Training(unittest.TestCase):
             self.assertTrue(torch.equal(value, final[1]["average"]["values"][key]), key)
 
 
+class Exports(unittest.TestCase):
+    """The embedded checkpoints beside the one that diffusers wrote (tests/golden)."""
+    ROOT = pathlib.Path(__file__).resolve().parents[2]
+    GOLDEN = ROOT / "tests" / "golden" / "checkpoints" / "flux-schnell"
+
+    def test_files_keys_and_settings_have_the_names_of_diffusers(self):
+        files = lambda folder: {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
+        keys = lambda folder: {re.sub(r"\.\d+\.", ".N.", key) for key in safetensors.load_folder(folder)}
+        settings = lambda folder: json.loads((folder / "config.json").read_text()).keys()
+        for name in ("scenes-flux", "scenes-flux-schnell"):
+            ours = self.ROOT / "models" / name
+            # T5 is sharded there, and its slow tokenizer's files are not needed by T5TokenizerFast.
+            self.assertEqual({f for f in files(self.GOLDEN) - files(ours) if not f.startswith(("text_encoder_2/model", "tokenizer_2/"))}, set())
+            self.assertEqual(files(ours) - files(self.GOLDEN), {"README.md", "text_encoder_2/model.safetensors"})
+            for component in ("text_encoder", "text_encoder_2", "transformer", "vae"):
+                self.assertEqual(keys(ours / component), keys(self.GOLDEN / component))
+                self.assertEqual(settings(ours / component) - settings(self.GOLDEN / component), set())
+            self.assertLess(sum(f.stat().st_size for f in ours.rglob("*") if f.is_file()), 25e6)
+
+    def test_the_student_differs_from_its_teacher_in_the_denoiser_alone(self):
+        teacher, student = (self.ROOT / "models" / name for name in ("scenes-flux", "scenes-flux-schnell"))
+        for component in ("text_encoder", "text_encoder_2", "vae", "transformer"):
+            a, b = safetensors.load_folder(teacher / component), safetensors.load_folder(student / component)
+            self.assertEqual(all(torch.equal(a[key], b[key]) for key in a), component != "transformer")
+
+
 class Models(unittest.TestCase):
     @torch.no_grad()
     def test_scaled_latents_decode_to_the_same_picture(self):
