@@ -137,42 +137,30 @@ def train(folder: pathlib.Path, o: Options, tokenizers: pathlib.Path, judge_fold
     torch.set_num_threads(1)
     model = DualEncoder(ClipTokenizer.load(tokenizers / "tokenizer"))
     model.image.load_state_dict({k: v for k, v in judge.load(judge_folder).state_dict().items() if not k.startswith("heads.")}, strict=False)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=o.rate, betas=(0.9, 0.98), weight_decay=1e-2, foreach=True)
-    average, step = training.Average(model, o.average), 0
-    if state := run.load():
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.restore(state["average"])
-        step = state["step"]
-        print(f"resumed at step {step} of {o.steps}", flush=True)
+    fit = training.Fit(run, model, [training.adamw(model.parameters(), o.rate, 1e-2, 0.98)], o.average, lambda step: training.cosine(step, o.steps, o.warmup))
     total, count, begun = 0.0, 0, time.monotonic()
-    for pictures, texts, scenes, said in data.batches(Pairs(o.seed, data.TRAIN, degraded=True), o.batch, step, o.steps, collate=collate):
-        for group in optimizer.param_groups:
-            group["lr"] = o.rate * training.cosine(step, o.steps, o.warmup)
+    for pictures, texts, scenes, said in data.batches(Pairs(o.seed, data.TRAIN, degraded=True), o.batch, fit.step, o.steps, collate=collate):
         (value,) = losses(model, data.to_float(pictures), texts, agreement(scenes, said))
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        average.update()
-        step += 1
+        fit.apply()
         count += 1
         total += float(value)
-        if step % log_every == 0 or step == o.steps:
-            row = {"step": step, "loss": total / count, "pairs_per_second": count * o.batch / (time.monotonic() - begun)}
-            if step % evaluate_every == 0 or step == o.steps:
-                average.swap()
+        if fit.step % log_every == 0 or fit.step == o.steps:
+            row = {"step": fit.step, "loss": total / count, "pairs_per_second": count * o.batch / (time.monotonic() - begun)}
+            if fit.step % evaluate_every == 0 or fit.step == o.steps:
+                fit.average.swap()
                 row |= retrieval(model)
-                average.swap()
+                fit.average.swap()
             run.log(**row)
             run.curve({"loss": "contrastive loss"})
             total, count, begun = 0.0, 0, time.monotonic()
         if run.due():
-            run.save(step=step, model=model.state_dict(), optimizer=optimizer.state_dict(), average=average.state())
+            fit.save()
         if run.stopping:
             break
-    run.save(step=step, model=model.state_dict(), optimizer=optimizer.state_dict(), average=average.state())
-    print("finished" if step == o.steps else f"stopped at step {step}; the same command goes on", flush=True)
+    fit.save()
+    print("finished" if fit.step == o.steps else f"stopped at step {fit.step}; the same command goes on", flush=True)
 
 
 def export(run_folder: pathlib.Path, folder: pathlib.Path, tokenizers: pathlib.Path):

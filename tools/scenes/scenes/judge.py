@@ -155,42 +155,31 @@ def train(folder: pathlib.Path, o: Options, log_every: int = 200, evaluate_every
     run = training.Run(folder, dataclasses.asdict(o))
     torch.manual_seed(o.seed)
     judge = Judge().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=o.rate, betas=(0.9, 0.99), weight_decay=1e-2, foreach=True)
-    average, halves, step = training.Average(judge, o.average), training.Halves(list(judge.parameters())), 0
-    if state := run.load():
-        judge.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.restore(state["average"])
-        step = state["step"]
-        print(f"resumed at step {step} of {o.steps}, after {run.seconds():.0f} s", flush=True)
-    else:
+    halves = training.Halves(list(judge.parameters()))
+    fit = training.Fit(run, judge, [training.adamw(judge.parameters(), o.rate, 1e-2)], o.average, lambda step: training.cosine(step, o.steps, o.warmup))
+    if fit.step == 0:
         print(f"{sum(p.numel() for p in judge.parameters()):,} parameters, {o.steps} steps", flush=True)
     held = load_set(Labelled(0, data.HELD_OUT, degraded=False), 400)
     sums, count, begun = torch.zeros(2), 0, time.monotonic()
-    for pictures, labels in data.batches(Labelled(o.seed, data.TRAIN, degraded=True), o.batch, step, o.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = o.rate * training.cosine(step, o.steps, o.warmup)
+    for pictures, labels in data.batches(Labelled(o.seed, data.TRAIN, degraded=True), o.batch, fit.step, o.steps):
         sums += torch.stack(halves.backward(lambda *half: losses(judge, o, *half), data.to_float(pictures), labels))
-        nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
-        optimizer.step()
-        average.update()
-        step += 1
+        fit.apply()
         count += 1
-        if step % log_every == 0 or step == o.steps:
-            row = {"step": step, "loss": float(sums[0]) / count, "right": float(sums[1]) / count, "pictures_per_second": count * o.batch / (time.monotonic() - begun)}
-            if step % evaluate_every == 0 or step == o.steps:
-                average.swap()
+        if fit.step % log_every == 0 or fit.step == o.steps:
+            row = {"step": fit.step, "loss": float(sums[0]) / count, "right": float(sums[1]) / count, "pictures_per_second": count * o.batch / (time.monotonic() - begun)}
+            if fit.step % evaluate_every == 0 or fit.step == o.steps:
+                fit.average.swap()
                 row |= accuracy(judge, *held)
-                average.swap()
+                fit.average.swap()
             run.log(**row)
             run.curve({"loss": "sum of the heads' cross-entropies", "right": "right answers on degraded training pictures"})
             sums, count, begun = torch.zeros(2), 0, time.monotonic()
         if run.due():
-            run.save(step=step, model=judge.state_dict(), optimizer=optimizer.state_dict(), average=average.state())
+            fit.save()
         if run.stopping:
             break
-    run.save(step=step, model=judge.state_dict(), optimizer=optimizer.state_dict(), average=average.state())
-    print("finished" if step == o.steps else f"stopped at step {step}; the same command goes on", flush=True)
+    fit.save()
+    print("finished" if fit.step == o.steps else f"stopped at step {fit.step}; the same command goes on", flush=True)
 
 
 # ------------------------------------------------------------------------------------------------------------------ export

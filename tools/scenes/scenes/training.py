@@ -144,11 +144,19 @@ def optimizers(module: torch.nn.Module, kind: str, rate: float, matrix_rate: flo
         raise SystemExit(f"optimizer '{kind}': adamw and muon are known")
     matrices = [m.weight for name, m in module.named_modules() if isinstance(m, torch.nn.Linear) and re.search(r"(blocks?|layers)\.\d+(\.|$)", name)] if kind == "muon" else []
     chosen = {id(p) for p in matrices}
-    adam = torch.optim.AdamW([p for p in module.parameters() if id(p) not in chosen], lr=rate, betas=(0.9, 0.99), weight_decay=1e-3, foreach=True)
-    for o, peak in zip(made := [adam, *([Muon(matrices, matrix_rate, weight_decay=1e-3)] if matrices else [])], (rate, matrix_rate)):
-        for group in o.param_groups:
-            group["peak"] = peak
-    return made
+    rest = adamw([p for p in module.parameters() if id(p) not in chosen], rate)
+    return [rest, *([_with_peak(Muon(matrices, matrix_rate, weight_decay=1e-3), matrix_rate)] if matrices else [])]
+
+
+def adamw(parameters, rate: float, decay: float = 1e-3, second: float = 0.99) -> torch.optim.Optimizer:
+    return _with_peak(torch.optim.AdamW(parameters, lr=rate, betas=(0.9, second), weight_decay=decay, foreach=True), rate)
+
+
+def _with_peak(optimizer: torch.optim.Optimizer, peak: float) -> torch.optim.Optimizer:
+    """Notes the highest learning rate, which `Fit` multiplies with its schedule."""
+    for group in optimizer.param_groups:
+        group["peak"] = peak
+    return optimizer
 
 
 def save_atomically(value, path: pathlib.Path):
@@ -240,7 +248,8 @@ class Fit:
         """`factor(step)` multiplies the peak of every learning rate."""
         self.run, self.module, self.optimizers, self.factor = run, module, optimizers, factor
         self.average, self.step, self.best = Average(module, decay), 0, -1.0
-        if state := run.load():
+        self.restored = state = run.load()
+        if state:
             module.load_state_dict(state["model"])
             for optimizer, values in zip(optimizers, state["optimizers"]):
                 optimizer.load_state_dict(values)
@@ -264,8 +273,9 @@ class Fit:
             self.best = score
             save_atomically({"step": self.step, "figures": figures, "values": self.module.state_dict()}, self.run.folder / "best.pt")
 
-    def save(self):
-        self.run.save(step=self.step, best=self.best, model=self.module.state_dict(), optimizers=[optimizer.state_dict() for optimizer in self.optimizers], average=self.average.state())
+    def save(self, **more):
+        """Saves; what else there is to save is found again in `restored`."""
+        self.run.save(**more, step=self.step, best=self.best, model=self.module.state_dict(), optimizers=[optimizer.state_dict() for optimizer in self.optimizers], average=self.average.state())
 
 
 def plot(series: dict[str, list[tuple[float, float]]], width: int = 640, height: int = 200) -> str:

@@ -242,62 +242,48 @@ def train(folder: pathlib.Path, o: Options, log_every: int = 200, evaluate_every
     run = training.Run(folder, dataclasses.asdict(o))
     torch.manual_seed(o.seed)
     model = AutoencoderKL().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=o.rate, betas=(0.9, 0.99), weight_decay=1e-3, foreach=True)
-    average = training.Average(model, o.average)
     halves = training.Halves(list(model.parameters()))
+    total = o.crop_steps + o.frame_steps
+    fit = training.Fit(run, model, [training.adamw(model.parameters(), o.rate)], o.average, lambda step: training.cosine(step, total, o.warmup))
     noise = torch.Generator().manual_seed(o.seed + 1)
-    step, total = 0, o.crop_steps + o.frame_steps
-    if state := run.load():
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.restore(state["average"])
-        noise.set_state(state["noise"])
-        step = state["step"]
-        print(f"resumed at step {step} of {total}, after {run.seconds():.0f} s", flush=True)
+    if fit.restored:
+        noise.set_state(fit.restored["noise"])
     else:
         print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {total} steps", flush=True)
 
     held = data.held_out(64)
     sums, count, begun = torch.zeros(3), 0, time.monotonic()
 
-    def save():
-        run.save(step=step, model=model.state_dict(), optimizer=optimizer.state_dict(), average=average.state(), noise=noise.get_state())
-
-    while step < total and not run.stopping:
-        crops = step < o.crop_steps
+    while fit.step < total and not run.stopping:
+        crops = fit.step < o.crop_steps
         if crops:
-            loader = data.batches(data.Pictures(o.seed, data.TRAIN, o.crop), o.crop_batch, step, o.crop_steps)
+            loader = data.batches(data.Pictures(o.seed, data.TRAIN, o.crop), o.crop_batch, fit.step, o.crop_steps)
         else:                                                          # the streams of both phases do not overlap
             offset = -(-o.crop_steps * o.crop_batch // o.frame_batch) - o.crop_steps
-            loader = data.batches(data.Pictures(o.seed, data.TRAIN), o.frame_batch, step + offset, total + offset)
+            loader = data.batches(data.Pictures(o.seed, data.TRAIN), o.frame_batch, fit.step + offset, total + offset)
         for pictures in loader:
-            for group in optimizer.param_groups:
-                group["lr"] = o.rate * training.cosine(step, total, o.warmup)
             x = data.to_float(pictures)
             epsilon = torch.randn(len(x), model.config.latent_channels, x.shape[2] // 8, x.shape[3] // 8, generator=noise)
             terms = halves.backward(lambda *half: loss_terms(model, o, *half), x, epsilon)
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            average.update()
-            step += 1
+            fit.apply()
             sums += torch.stack(terms)
             count += 1
-            if step % log_every == 0 or step == total:
-                row = {"step": step, "phase": "crops" if crops else "frames", **{k: float(v) / count for k, v in zip(("loss", "l1", "kl"), sums)}}
+            if fit.step % log_every == 0 or fit.step == total:
+                row = {"step": fit.step, "phase": "crops" if crops else "frames", **{k: float(v) / count for k, v in zip(("loss", "l1", "kl"), sums)}}
                 row["pictures_per_second"] = count * len(pictures) / (time.monotonic() - begun)
-                if step % evaluate_every == 0 or step == total:
-                    average.swap()
+                if fit.step % evaluate_every == 0 or fit.step == total:
+                    fit.average.swap()
                     row["psnr"], row["ssim"] = quality(model, held)
-                    average.swap()
+                    fit.average.swap()
                 run.log(**row)
                 run.curve({"loss": "loss (L1 + gradients + KL)", "psnr": "PSNR of 64 held-out pictures, dB", "ssim": "SSIM"})
                 sums, count, begun = torch.zeros(3), 0, time.monotonic()
             if run.due():
-                save()
+                fit.save(noise=noise.get_state())
             if run.stopping:
                 break
-    save()
-    print("finished" if step == total else f"stopped at step {step}; the same command goes on", flush=True)
+    fit.save(noise=noise.get_state())
+    print("finished" if fit.step == total else f"stopped at step {fit.step}; the same command goes on", flush=True)
 
 
 # ------------------------------------------------------------------------------------------------------------------ export
