@@ -91,8 +91,10 @@ internal sealed partial class RequestOptions
         string? negativePrompt = result.GetValue(_negative);
         string rules = result.GetValue(_guidance) ?? (string.IsNullOrEmpty(negativePrompt) ? "none" : "nag");
         var (width, height) = ParseSize(result.GetValue(_size));
+        void Warn(string message) => console.MarkupLineInterpolated($"[yellow]Warning:[/] {message}");
         var request = new GenerationRequest
         {
+            Warning = Warn,
             Prompt = result.GetRequiredValue(_prompt),
             NegativePrompt = negativePrompt,
             Width = width,
@@ -118,7 +120,7 @@ internal sealed partial class RequestOptions
             MergeLora = !result.GetValue(_apart),
             ConfigFolder = result.GetValue(_configs),
             PredictionType = result.GetValue(_prediction),
-            Warning = message => console.MarkupLineInterpolated($"[yellow]Warning:[/] {message}"),
+            Warning = Warn,
         };
         var preset = result.GetValue(_preset) is { } family ? GuidancePresets.For(family) : null;
         _ = RuleCatalog.Parse(rules, preset);       // a mistake is found before a model is loaded

@@ -42,7 +42,10 @@ public sealed record GenerationRequest
     /// <summary>The guidance scale that some models embed (FLUX.1-dev, latent consistency models); not classifier-free guidance. An error for models that embed none.</summary>
     public float? GuidanceScale { get; init; }
 
-    /// <summary>The length to which a sequence text encoder's prompt is padded or cut.</summary>
+    /// <summary>Told of what does not keep a run from going on, as that a prompt was cut; null for nobody.</summary>
+    public Action<string>? Warning { get; init; }
+
+    /// <summary>The length to which a sequence text encoder's prompt is padded or cut; null is the model's.</summary>
     public int? MaxSequenceLength { get; init; }
 
     /// <summary>The same for the negative prompt; null is as for the prompt. Lengths need not be equal.</summary>

@@ -78,10 +78,10 @@ public sealed class Tokenizer
         int target = options.Padding switch
         {
             TokenPadding.MaxLength when length < int.MaxValue => length,
-            TokenPadding.Longest => sequences.Select(ids => ids.Count).DefaultIfEmpty().Max(),
+            TokenPadding.Longest => sequences.Select(sequence => sequence.Ids.Count).DefaultIfEmpty().Max(),
             _ => 0,
         };
-        return [.. sequences.Select(ids => Pad(ids, target, options.PaddingSide ?? PaddingSide))];
+        return [.. sequences.Select(sequence => Pad(sequence.Ids, target, options.PaddingSide ?? PaddingSide) with { Cut = sequence.Cut })];
     }
 
     /// <summary>The text of some ids: that which was encoded, up to what normalisation and unknown tokens lost.</summary>
@@ -108,23 +108,26 @@ public sealed class Tokenizer
     /// <summary>The token of an id, or null when the vocabulary lacks it.</summary>
     public string? TokenOf(int id) => _tokens.Value.GetValueOrDefault(id);
 
-    /// <summary>The ids of a text between its special tokens, cut to the length.</summary>
-    private List<int> Frame(string text, int length, TokenizerOptions options)
+    /// <summary>The ids of a text between its special tokens, cut to the length, and those that were cut.</summary>
+    private (List<int> Ids, int[] Cut) Frame(string text, int length, TokenizerOptions options)
     {
         int[] before = options.AddSpecialTokens ? _parts.Before : [];
         int[] after = options.AddSpecialTokens ? _parts.After : [];
         var ids = new List<int>(before);
         AppendIds(WithoutLoneSurrogates(text), ids);
         int excess = options.Truncation ? ids.Count + after.Length - length : 0;
+        int[] cut = [];
         if (excess > 0)
         {
             int room = length - before.Length - after.Length;
             if (room < 0)
                 throw new ArgumentException($"A sequence of {length} tokens has no room for {before.Length + after.Length} special tokens.", nameof(options));
-            ids.RemoveRange(_parts.TruncationSide == TokenSide.Right ? before.Length + room : before.Length, excess);
+            int first = _parts.TruncationSide == TokenSide.Right ? before.Length + room : before.Length;
+            cut = [.. ids.GetRange(first, excess)];
+            ids.RemoveRange(first, excess);
         }
         ids.AddRange(after);
-        return ids;
+        return (ids, cut);
     }
 
     private void AppendIds(string text, List<int> ids)

@@ -45,4 +45,8 @@ public sealed record TokenizerOptions
 /// <summary>A text as token ids.</summary>
 /// <param name="Ids">The ids.</param>
 /// <param name="Mask">For each id 1, or 0 where it is padding.</param>
-public sealed record TokenSequence(int[] Ids, int[] Mask);
+public sealed record TokenSequence(int[] Ids, int[] Mask)
+{
+    /// <summary>The ids that truncation left out, in the order of the text.</summary>
+    public IReadOnlyList<int> Cut { get; init; } = [];
+}

@@ -108,6 +108,20 @@ public class FluxPipelineTests
     }
 
     [Fact]
+    public async Task What_is_cut_off_a_prompt_is_said()
+    {
+        using var pipeline = DiffusionPipeline.Load(Model);
+        var warnings = new List<string>();
+        var request = Request(new NormalizedAttentionGuidance()) with { Warning = warnings.Add, MaxSequenceLength = 512 };
+        await pipeline.GenerateAsync(request);
+        Assert.Empty(warnings);
+        await pipeline.GenerateAsync(request with { Prompt = "a panda on a blue background and nothing else", MaxSequenceLength = 8, NegativeMaxSequenceLength = 512 });
+        string warning = Assert.Single(warnings);
+        Assert.Contains("cut to 8 tokens", warning, StringComparison.Ordinal);
+        Assert.EndsWith("nothing else'.", warning, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Requests_that_fail_leave_nothing_behind()
     {
         using var pipeline = DiffusionPipeline.Load(Model);

@@ -78,9 +78,9 @@ public sealed class FluxPipeline : DiffusionPipeline
         var random = new TorchRandom(request.Seed);
         var noise = DrawNoise(request, random, channels, height, width);
         int length = request.MaxSequenceLength ?? Math.Min(LongestDefaultSequence, _tokenizer2.ModelMaxLength);
-        var positive = Encode(request.Prompt, length, cancellation);
-        var negative = request.Guidance.NeedsNegativePrompt ? Encode(request.NegativePrompt ?? "", request.NegativeMaxSequenceLength ?? length, cancellation) : null;
-        var empty = request.Guidance.NeedsEmptyPrompt ? Encode("", length, cancellation) : null;
+        var positive = Encode(request, request.Prompt, length, cancellation);
+        var negative = request.Guidance.NeedsNegativePrompt ? Encode(request, request.NegativePrompt ?? "", request.NegativeMaxSequenceLength ?? length, cancellation) : null;
+        var empty = request.Guidance.NeedsEmptyPrompt ? Encode(request, "", length, cancellation) : null;
         int steps = request.Steps!.Value;
         var sigmas = request.Sigmas ?? [.. Enumerable.Range(0, steps).Select(i => 1 - i * (1 - 1.0 / steps) / Math.Max(steps - 1, 1))];
         var scheduler = SchedulerOf(request);
@@ -105,10 +105,11 @@ public sealed class FluxPipeline : DiffusionPipeline
     }
 
     /// <summary>The embeddings of a prompt; tensors of the current scope.</summary>
-    private Conditioning Encode(string prompt, int length, CancellationToken cancellation)
+    private Conditioning Encode(GenerationRequest request, string prompt, int length, CancellationToken cancellation)
     {
-        int[] clip = _tokenizer.Encode(prompt, new TokenizerOptions { MaxLength = _textEncoder.MaxLength, Padding = TokenPadding.MaxLength, Truncation = true }).Ids;
-        int[] t5 = _tokenizer2.Encode(prompt, new TokenizerOptions { MaxLength = length, Padding = TokenPadding.MaxLength, Truncation = true }).Ids;
+        // CLIP gives no more than a summary: only what T5 does not read is lost.
+        int[] clip = PromptTokens.Of(_tokenizer, prompt, _textEncoder.MaxLength, null);
+        int[] t5 = PromptTokens.Of(_tokenizer2, prompt, length, request.Warning);
         using var scope = new TensorScope();
         var pooled = _textEncoder.Encode([clip], cancellation: cancellation).PooledOutput!;
         var text = _textEncoder2.Encode([t5], cancellation: cancellation);

@@ -13,14 +13,15 @@ internal sealed class ClipPromptEncoder(Tokenizer tokenizer, ClipTextModel model
     /// <param name="prompt">The text.</param>
     /// <param name="length">The length of a row; null is the encoder's.</param>
     /// <param name="pieces">Whether a long prompt is cut into rows rather than cut off.</param>
+    /// <param name="warning">Told what was cut off.</param>
     /// <exception cref="ArgumentException">The encoder does not take so many tokens.</exception>
-    public List<int[]> Tokenize(string prompt, int? length, bool pieces)
+    public List<int[]> Tokenize(string prompt, int? length, bool pieces, Action<string>? warning = null)
     {
         int row = length ?? model.MaxLength;
         if (row > model.MaxLength)
             throw new ArgumentException($"MaxSequenceLength is {row}; the CLIP text encoder takes {model.MaxLength} tokens at most{(pieces ? "" : ", longer prompts with LongPrompts")}.");
         if (!pieces)
-            return [tokenizer.Encode(prompt, new TokenizerOptions { MaxLength = row, Padding = TokenPadding.MaxLength, Truncation = true }).Ids];
+            return [PromptTokens.Of(tokenizer, prompt, row, warning)];
 
         // A row of the empty text is a start, an end, and pads.
         int[] empty = Tokenize("", row, pieces: false)[0];

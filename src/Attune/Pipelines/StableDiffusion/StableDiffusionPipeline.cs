@@ -33,7 +33,7 @@ public sealed class StableDiffusionPipeline : UnetPipeline
     private protected override Conditioning Encode(GenerationRequest request, string? prompt, bool negative, CancellationToken cancellation)
     {
         int? length = negative ? request.NegativeMaxSequenceLength ?? request.MaxSequenceLength : request.MaxSequenceLength;
-        var rows = _encoder.Tokenize(prompt ?? "", length, request.LongPrompts);
+        var rows = _encoder.Tokenize(prompt ?? "", length, request.LongPrompts, request.Warning);
         return new Conditioning(_encoder.Encode(rows, negative ? 0 : request.ClipSkip ?? 0, normalised: true, pooled: false, cancellation).Text);
     }
 

@@ -66,7 +66,7 @@ public sealed class StableDiffusionXLPipeline : UnetPipeline
 
         // The last layer is left out always; what a request skips comes on top.
         int skip = 1 + (negative ? 0 : request.ClipSkip ?? 0);
-        var rows2 = _encoder2.Tokenize(prompt ?? "", length, request.LongPrompts);
+        var rows2 = _encoder2.Tokenize(prompt ?? "", length, request.LongPrompts, request.Warning);
         if (_encoder == null)
         {
             var (alone, embeds) = _encoder2.Encode(rows2, skip, normalised: false, pooled: true, cancellation);

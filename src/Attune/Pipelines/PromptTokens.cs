@@ -1,0 +1,20 @@
+using Attune.Tokenizers;
+
+namespace Attune.Pipelines;
+
+/// <summary>Prompts as tokens of one length.</summary>
+internal static class PromptTokens
+{
+    /// <summary>The ids of a prompt, padded or cut to a length.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="prompt">The text.</param>
+    /// <param name="length">The number of ids.</param>
+    /// <param name="warning">Told what was cut; null where that matters to nobody.</param>
+    public static int[] Of(Tokenizer tokenizer, string prompt, int length, Action<string>? warning)
+    {
+        var tokens = tokenizer.Encode(prompt, new TokenizerOptions { MaxLength = length, Padding = TokenPadding.MaxLength, Truncation = true });
+        if (tokens.Cut.Count > 0)
+            warning?.Invoke($"A prompt is cut to {length} tokens; what was left out: '{tokenizer.Decode([.. tokens.Cut]).Trim()}'.");
+        return tokens.Ids;
+    }
+}
