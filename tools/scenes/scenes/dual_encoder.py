@@ -11,30 +11,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from . import captions, data, fast, judge, safetensors, text_encoders, training, world
+from . import captions, data, judge, safetensors, text_encoders, training, world
+from .pipeline import clip_ids
 from .render import render
 from .tokenizers import ClipTokenizer
 
 DIMENSION = 64
 
 
-class ImageEncoder(nn.Module):
-    """The judge's trunk (same names) and a projection without bias."""
+class ImageEncoder(judge.Trunk):
+    """The judge's trunk and a projection without bias."""
 
     def __init__(self):
         super().__init__()
-        trunk = judge.Judge()
-        self.stages, self.norm_out = trunk.stages, trunk.norm_out
         self.projection = nn.Linear(judge.WIDTHS[-1], DIMENSION, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        for stage in self.stages:
-            x = stage(x)
-        return F.normalize(self.projection(fast.silu(self.norm_out(x)).mean((2, 3))), dim=1)
+        return F.normalize(self.projection(self.features(x)), dim=1)
 
     def json(self) -> dict:
-        return {"_class_name": "ScenesImageEncoder", "sample_size": data.SIZE, "in_channels": 3, "block_out_channels": list(judge.WIDTHS), "norm_num_groups": judge.GROUPS, "norm_eps": 1e-6,
-                "projection_dim": DIMENSION}
+        return {"_class_name": "ScenesImageEncoder", **judge.Trunk.json(), "projection_dim": DIMENSION}
 
 
 class TextEncoder(nn.Module):
@@ -63,9 +59,7 @@ class DualEncoder(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(2.659))           # log(1 / .07)
 
     def embed_texts(self, texts: list[str]) -> Tensor:
-        ids = [self.tokenizer.encode(t) for t in texts]
-        width = max(map(len, ids))
-        return self.text(torch.tensor([i + [self.tokenizer.end] * (width - len(i)) for i in ids]))
+        return self.text(clip_ids(self.tokenizer, texts))
 
 
 class Pairs(Dataset):

@@ -33,20 +33,31 @@ class Stage(nn.Module):
         return self.resnet(self.downsample(x))
 
 
-class Judge(nn.Module):
-    """Convolutions with stride 2, each followed by a residual block; group norm, SiLU, mean over the positions; one linear head per attribute."""
+class Trunk(nn.Module):
+    """Convolutions with stride 2, each followed by a residual block; group norm, SiLU, mean over the positions."""
 
     def __init__(self):
         super().__init__()
         self.stages = nn.ModuleList([Stage(i, o) for i, o in zip((3, *WIDTHS), WIDTHS)])
         self.norm_out = GroupNorm(GROUPS, WIDTHS[-1], eps=1e-6)
-        self.heads = nn.ModuleDict({h: nn.Linear(WIDTHS[-1], len(world.ATTRIBUTES[h])) for h in HEADS})
 
     def features(self, x: Tensor) -> Tensor:
         """[pictures, 160] of pictures in -1..1: what the heads see, and what Frechet and kernel distances compare."""
         for stage in self.stages:
             x = stage(x)
         return fast.silu(self.norm_out(x)).mean((2, 3))
+
+    @staticmethod
+    def json() -> dict:
+        return {"sample_size": data.SIZE, "in_channels": 3, "block_out_channels": list(WIDTHS), "norm_num_groups": GROUPS, "norm_eps": 1e-6}
+
+
+class Judge(Trunk):
+    """One linear head per attribute on the trunk."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = nn.ModuleDict({h: nn.Linear(WIDTHS[-1], len(world.ATTRIBUTES[h])) for h in HEADS})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         features = self.features(x)
@@ -189,7 +200,7 @@ def export(run_folder: pathlib.Path, folder: pathlib.Path, count: int = 3000, au
     state = torch.load(run_folder / "state.pt", map_location="cpu")
     safetensors.save(folder / "model.safetensors", state["average"]["values"], torch.float16)
     training.save_json(folder / "config.json", {
-        "_class_name": "ScenesJudge", "sample_size": data.SIZE, "in_channels": 3, "block_out_channels": list(WIDTHS), "norm_num_groups": GROUPS, "norm_eps": 1e-6,
+        "_class_name": "ScenesJudge", **Trunk.json(),
         "heads": {h: world.ATTRIBUTES[h] for h in HEADS},
     })
     judge = load(folder)

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,23 @@ from .tokenizers import MAX_LENGTH, ClipTokenizer, T5Tokenizer
 
 CLIP_LENGTH = 77                    # FLUX pads the prompt of CLIP to its full length
 T5_LENGTH = MAX_LENGTH              # default of training and figures; any length works
+
+
+def clip_ids(tokenizer: ClipTokenizer, texts: list[str]) -> Tensor:
+    """[texts, tokens], filled up to the longest: CLIP is causal and pooled at its first end token, so what follows does not matter."""
+    ids = [tokenizer.encode(t) for t in texts]
+    width = max(map(len, ids))
+    return torch.tensor([i + [tokenizer.end] * (width - len(i)) for i in ids])
+
+
+def t5_ids(ids: list[list[int]], width: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Encoded texts as [texts, width], and the mask [texts, 1, 1, width] that gives each a length: `width` for half of them, any from its own up for the others.
+
+    A pad is a token like any other, so models must know text of every length. Keys beyond a length are masked, which is the same as not having them.
+    """
+    lengths = np.array([width if rng.random() < 0.5 else len(i) + int(rng.random() * (width + 1 - len(i))) for i in ids])
+    beyond = torch.from_numpy(np.arange(width)[None] >= lengths[:, None])[:, None, None]
+    return torch.tensor([i + [0] * (width - len(i)) for i in ids]), torch.zeros(beyond.shape).masked_fill_(beyond, float("-inf"))
 
 
 @dataclasses.dataclass

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from . import captions, data, judge, training, world
 from .latents import CHANNELS, TOKENS
-from .pipeline import T5_LENGTH, Pipeline
+from .pipeline import T5_LENGTH, Pipeline, clip_ids, t5_ids
 from .teacher import obedience
 
 CAPTIONS = 5                                                           # stream of the captions
@@ -44,14 +44,9 @@ class Texts:
     @torch.no_grad()
     def __call__(self, texts: list[str], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """T5 states, pooled CLIP state, mask of the T5 tokens."""
-        ids = [self.pipe.tokenizer_2.encode(t) for t in texts]
-        lengths = np.array([T5_LENGTH if rng.random() < 0.5 else len(i) + int(rng.random() * (T5_LENGTH + 1 - len(i))) for i in ids])
-        longest = int(lengths.max())
-        mask = torch.zeros(len(ids), 1, 1, longest).masked_fill_(torch.from_numpy(np.arange(longest)[None] >= lengths[:, None])[:, None, None], float("-inf"))
-        clip = [self.pipe.tokenizer.encode(t) for t in texts]
-        width = max(map(len, clip))
-        _, pooled = self.pipe.text_encoder(torch.tensor([c + [self.pipe.tokenizer.end] * (width - len(c)) for c in clip]))
-        return self.pipe.text_encoder_2(torch.tensor([i + [0] * (longest - len(i)) for i in ids]), mask), pooled, mask
+        ids, mask = t5_ids([self.pipe.tokenizer_2.encode(t) for t in texts], T5_LENGTH, rng)
+        _, pooled = self.pipe.text_encoder(clip_ids(self.pipe.tokenizer, texts))
+        return self.pipe.text_encoder_2(ids, mask), pooled, mask
 
 
 def noise(seed: int, batch: int, count: int) -> Tensor:
@@ -79,6 +74,8 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
     path = folder / "states.f16"
     done = path.stat().st_size // size // o.batch if path.exists() else 0
     sigmas = torch.linspace(1, 0, o.steps + 1)
+    # The null prompt keeps its own length in one half of each batch and is padded in the other.
+    nothing = [pipe.encode([""], length) for length in (len(pipe.tokenizer_2.encode("")), T5_LENGTH)]
 
     def sample(x: Tensor, text: Tensor, pooled: Tensor, mask: Tensor, empty: Tensor, empty_pooled: Tensor, scale: Tensor) -> Tensor:
         rotary, other = pipe.transformer.rotary(8, 8, text.shape[1], mask), pipe.transformer.rotary(8, 8, empty.shape[1])
@@ -98,8 +95,6 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
         while done < o.count // o.batch and not run.stopping:
             names, rng = prompts(o, done)
             inputs = (noise(o.seed, done, o.batch), *texts(names, rng))
-            # The null prompt keeps its own length in one half of the batch and is padded in the other.
-            nothing = [texts.pipe.encode([""], length) for length in (len(pipe.tokenizer_2.encode("")), T5_LENGTH)]
             scale = torch.tensor([1.0 if name == "" else o.scale for name in names])[:, None, None]
             n = o.batch // 2
             parts = pool.map(lambda a: sample(*a), [(*(t[s] for t in inputs), nothing[k][0].expand(n, -1, -1), nothing[k][1].expand(n, -1), scale[s])
@@ -203,7 +198,5 @@ def train(folder: pathlib.Path, o: Options, teacher: pathlib.Path, trajectory_fo
 def export(run_folder: pathlib.Path, folder: pathlib.Path, teacher: pathlib.Path):
     """Writes the best weights by the judge at four steps, or the latest averaged ones where no judge was given; everything else is the teacher's."""
     pipe = Pipeline.load(teacher)
-    best = run_folder / "best.pt"
-    values = torch.load(best)["values"] if best.exists() else torch.load(run_folder / "state.pt")["average"]["values"]
-    pipe.transformer.load_state_dict(values)
+    pipe.transformer.load_state_dict(training.best(run_folder))
     pipe.save(folder, teacher / "vae", "scenes-flux-schnell")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from . import captions, data, flux, judge, sheet, training, world
 from .latents import Latents
-from .pipeline import T5_LENGTH, Pipeline
+from .pipeline import T5_LENGTH, Pipeline, clip_ids, t5_ids
 from .tokenizers import ClipTokenizer, T5Tokenizer
 
 
@@ -51,19 +51,12 @@ class Batches:
         rng = np.random.default_rng([o.seed, 3, step])
         texts = ["" if rng.random() < o.drop else captions.caption(self.latents.scene(i), rng) for i in indices]
         pooled_texts = ["" if rng.random() < o.drop_pooled else t for t in texts]
-        # A pad is a token like any other, so the model must know text of every length: its own, padded a little, padded fully. Keys beyond a
-        # text's length are masked, which is the same as not having them.
         ids = [self.t5.encode(t) for t in texts]
-        longest = T5_LENGTH if rng.random() < o.full else max(map(len, ids))
-        lengths = np.array([longest if rng.random() < 0.5 else len(i) + int(rng.random() * (longest + 1 - len(i))) for i in ids])
-        mask = torch.zeros(o.batch, 1, 1, longest).masked_fill_(torch.from_numpy(np.arange(longest)[None] >= lengths[:, None])[:, None, None], float("-inf"))
-        clip_ids = [self.clip.encode(t) for t in pooled_texts]
-        width = max(map(len, clip_ids))                                 # CLIP is causal and pooled at its end token: what follows does not matter
+        text, mask = t5_ids(ids, T5_LENGTH if rng.random() < o.full else max(map(len, ids)), rng)
         x = self.latents.batch(indices)
         generator = torch.Generator().manual_seed(o.seed * 1_000_003 + step)
         t = torch.where(torch.rand(o.batch, generator=generator) < o.uniform, torch.rand(o.batch, generator=generator), torch.sigmoid(torch.randn(o.batch, generator=generator)))
-        return (x, torch.randn(x.shape, generator=generator), t, torch.tensor([i + [self.clip.end] * (width - len(i)) for i in clip_ids]),
-                torch.tensor([i + [0] * (longest - len(i)) for i in ids]), mask)
+        return x, torch.randn(x.shape, generator=generator), t, clip_ids(self.clip, pooled_texts), text, mask
 
 
 class Trained(nn.Module):
@@ -158,7 +151,5 @@ def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, held_out: pat
 def export(run_folder: pathlib.Path, folder: pathlib.Path, autoencoder: pathlib.Path, tokenizers: pathlib.Path):
     """Writes the best weights by the judge, or the latest averaged ones where no judge was given, as a FLUX checkpoint."""
     pipe = Pipeline.untrained(ClipTokenizer.load(tokenizers / "tokenizer"), T5Tokenizer.load(tokenizers / "tokenizer_2"), autoencoder)
-    best = run_folder / "best.pt"
-    values = torch.load(best)["values"] if best.exists() else torch.load(run_folder / "state.pt")["average"]["values"]
-    Trained(pipe).load_state_dict(values)
+    Trained(pipe).load_state_dict(training.best(run_folder))
     pipe.save(folder, autoencoder, "scenes-flux")

@@ -278,6 +278,12 @@ class Fit:
         self.run.save(**more, step=self.step, best=self.best, model=self.module.state_dict(), optimizers=[optimizer.state_dict() for optimizer in self.optimizers], average=self.average.state())
 
 
+def best(folder: pathlib.Path) -> dict[str, torch.Tensor]:
+    """The weights that `keep_if_best` kept of a run, or its latest averaged ones."""
+    kept = folder / "best.pt"
+    return torch.load(kept)["values"] if kept.exists() else torch.load(folder / "state.pt")["average"]["values"]
+
+
 def plot(series: dict[str, list[tuple[float, float]]], width: int = 640, height: int = 200) -> str:
     """One small panel per series, as SVG."""
     panels = []
