@@ -26,6 +26,9 @@ internal sealed class Fixture
 
     public static string At(params string[] parts) => Path.Combine([Folder(), "Fixtures", .. parts]);
 
+    /// <summary>A model that comes with Attune.</summary>
+    public static string Model(string name) => Path.GetFullPath(Path.Combine(Folder(), "..", "..", "models", name));
+
     public IEnumerable<string> Names => _tensors.Keys;
 
     /// <summary>Pictures that are stored as [pictures, 3, height, width] bytes.</summary>

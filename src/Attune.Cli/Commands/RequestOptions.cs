@@ -17,16 +17,9 @@ namespace Attune.Cli.Commands;
 /// <param name="Preset">The family of models that the command line names, or null for the one that the model tells.</param>
 internal sealed record ModelRequest(string Folder, LoadOptions Options, GenerationRequest Request, string Rules, ModelPreset? Preset)
 {
-    /// <summary>The request with its guidance, once the model is known. A preset for a model that embeds a guidance scale may serve for one that embeds none.</summary>
-    public GenerationRequest For(DiffusionPipeline pipeline)
-    {
-        var request = Request.With(Preset?.Sampling);
-        return request with
-        {
-            GuidanceScale = pipeline.EmbedsGuidanceScale ? request.GuidanceScale : Request.GuidanceScale,
-            Guidance = new GuidanceSchedule(RuleCatalog.Parse(Rules, Preset ?? pipeline.Preset)),
-        };
-    }
+    /// <summary>The request with its guidance, once the model is known.</summary>
+    public GenerationRequest For(DiffusionPipeline pipeline) =>
+        pipeline.With(Request, Preset?.Sampling) with { Guidance = new GuidanceSchedule(RuleCatalog.Parse(Rules, Preset ?? pipeline.Preset)) };
 }
 
 /// <summary>The options of every command that generates: they say what is made with which model.</summary>

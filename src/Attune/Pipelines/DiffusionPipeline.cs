@@ -148,7 +148,7 @@ public abstract class DiffusionPipeline : IDisposable
     public virtual GenerationRequest Resolve(GenerationRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        request = request.With(_stated?.Sampling) with { GuidanceScale = request.GuidanceScale ?? (EmbedsGuidanceScale ? _stated?.Sampling?.GuidanceScale : null) };
+        request = With(request, _stated?.Sampling);
         return request with
         {
             Width = request.Width ?? request.InitialImageTensor?.Shape[2] ?? Fitting(request.InitialImage?.Width) ?? DefaultSize,
@@ -194,6 +194,13 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>The family that class and configuration tell.</summary>
     private protected virtual string? ClassFamily => null;
+
+    /// <summary>A request with what a family's sampling says and the request does not. A preset for a model that embeds a guidance scale may serve for one that embeds none.</summary>
+    internal GenerationRequest With(GenerationRequest request, SamplingPreset? sampling)
+    {
+        var filled = request.With(sampling);
+        return EmbedsGuidanceScale ? filled : filled with { GuidanceScale = request.GuidanceScale };
+    }
 
     /// <summary>The options of a request that are not for all pipelines and that this one takes.</summary>
     private protected virtual RequestOptions Takes => RequestOptions.None;

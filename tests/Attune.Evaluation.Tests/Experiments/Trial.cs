@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 using Attune.Evaluation.Experiments;
 using Attune.Imaging;
@@ -41,7 +40,7 @@ internal sealed class Trial : IDisposable
         Write(json => { });
     }
 
-    public static string Model => Path.GetFullPath(Path.Combine(Here(), "..", "..", "..", "models", "flux-tiny-random"));
+    public static string Model => Fixture.Model("flux-tiny-random");
 
     public string Folder { get; }
 
@@ -73,8 +72,6 @@ internal sealed class Trial : IDisposable
         [.. RecordFiles.Merge(RecordFiles.Read(At(output))).Select(record => (record with { Seconds = 0, Total = 0, Session = 1 }).ToLine()).Order(StringComparer.Ordinal)];
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);
-
-    private static string Here([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
 }
 
 /// <summary>Reads the mean of a picture's channels.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Attune.Evaluation.Metrics;
 using Attune.Guidance;
@@ -17,7 +16,7 @@ public class EmbeddedTests
     public void The_judge_sees_what_is_there_and_what_PyTorch_computes()
     {
         var fixture = new Fixture("embedded.safetensors");
-        using var judge = Judge.Load(Model("scenes-judge"), Device.Managed);
+        using var judge = Judge.Load(Fixture.Model("scenes-judge"), Device.Managed);
         var judgements = judge.Read(fixture.Pictures());
         var scenes = Facts().GetProperty("scenes").EnumerateArray().ToArray();
         Assert.Equal(scenes.Length, judgements.Count);
@@ -36,7 +35,7 @@ public class EmbeddedTests
     public void The_dual_encoder_finds_each_pictures_caption_and_gives_what_PyTorch_computes()
     {
         var fixture = new Fixture("embedded.safetensors");
-        using var encoder = DualEncoder.Load(Model("scenes-dual-encoder"), Device.Managed);
+        using var encoder = DualEncoder.Load(Fixture.Model("scenes-dual-encoder"), Device.Managed);
         float[][] images = encoder.EmbedImages(fixture.Pictures());
         float[][] texts = encoder.EmbedTexts([.. Facts().GetProperty("texts").EnumerateArray().Select(text => text.GetString()!)]);
         for (int item = 0; item < images.Length; item++)
@@ -51,8 +50,8 @@ public class EmbeddedTests
     [Fact]
     public async Task The_default_model_shows_pandas_with_sunglasses_and_its_preset_of_nag_takes_them_off()
     {
-        using var pipeline = DiffusionPipeline.Load(Model("scenes-flux-schnell"));
-        using var judge = Judge.Load(Model("scenes-judge"), Device.Default);
+        using var pipeline = DiffusionPipeline.Load(Fixture.Model("scenes-flux-schnell"));
+        using var judge = Judge.Load(Fixture.Model("scenes-judge"), Device.Default);
         Assert.Equal("scenes-flux-schnell", pipeline.Family);
 
         async Task<IReadOnlyList<Judgement>> Look(string rules) => judge.Read(await pipeline.GenerateAsync(new GenerationRequest
@@ -78,8 +77,4 @@ public class EmbeddedTests
     }
 
     private static JsonElement Facts() => JsonDocument.Parse(File.ReadAllText(Fixture.At("embedded.json"))).RootElement;
-
-    private static string Model(string name) => Path.Combine(Here(), "..", "..", "..", "models", name);
-
-    private static string Here([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
 }
