@@ -10,8 +10,8 @@ import unittest
 import numpy as np
 import torch
 
-from scenes import (captions, data, experiments, fast, flux, judge, render, safetensors, student, text_encoders, tokenizers,
-                    training, vae, world)
+from scenes import (captions, data, experiments, fast, flux, judge, pipeline, render, safetensors, student, text_encoders, tokenizers,
+                    training, tune, vae, verifier, world)
 
 
 class World(unittest.TestCase):
@@ -227,6 +227,32 @@ class Training(unittest.TestCase):
                         seen.add(int(close.nonzero()[0, 0]))
                 self.assertGreater(len(seen), 32)                      # both batches
 
+    def test_rewards_ask_for_what_the_caption_names_and_for_no_held_out_outfit(self):
+        named = collections.Counter()
+        for step in range(40):
+            texts, labels, _ = tune.prompts(0, step, 32)
+            for text, row in zip(texts, labels.tolist()):
+                said = {h: world.ATTRIBUTES[h][k] for h, k in zip(judge.HEADS, row) if k != tune.ABSENT}
+                for head in judge.HEADS:
+                    words = {v: captions.WORDS.get(v, [v]) for v in world.ATTRIBUTES[head] if v != world.NONE}
+                    if head in said:
+                        self.assertNotEqual(said[head], world.NONE)
+                        self.assertTrue(any(w.removeprefix("a ") in text for w in words[said[head]]), (text, said))
+                        named[head] += 1
+                    elif head in ("eyewear", "background"):             # words of theirs that are in no other's
+                        self.assertFalse(re.search(r"\b(sun|spectacles|eye)?(glasses|shades)\b" if head == "eyewear" else r"(background|wall)$", text), text)
+                self.assertNotIn(tuple(said.get(h, world.NONE) for h in ("face", "eyewear", "headwear")), world.HELD_OUT)
+        self.assertGreater(min(named.values()), 300)
+
+    def test_the_reward_counts_what_is_named_alone(self):
+        logits = {h: torch.zeros(4, len(world.ATTRIBUTES[h])) for h in judge.HEADS}
+        logits["eyewear"][0, 1] = 20.0
+        labels = torch.full((4, 4), tune.ABSENT)
+        labels[0, 1], labels[1, 1] = 1, 2                              # one is seen, for one the verifier has no opinion
+        loss, seen = tune.missing(logits, labels)
+        self.assertAlmostEqual(float(loss), np.log(3) / 2, places=5)
+        self.assertEqual(float(seen), 0.5)
+
     def test_prompt_lists_say_what_they_name(self):
         lists = experiments.lists()
         self.assertFalse({p["prompt"] for p in lists["tuning"]} & {p["prompt"] for p in lists["judging"]})
@@ -322,6 +348,34 @@ class Models(unittest.TestCase):
         masked = model(x, t5(ids, mask), pooled, t, model.rotary(8, 8, 12, mask))
         short = model(x, t5(ids[:, :7]), pooled, t, model.rotary(8, 8, 7))
         torch.testing.assert_close(masked, short, rtol=1e-4, atol=1e-5)
+
+    @torch.no_grad()
+    def test_rewarded_pictures_are_those_of_the_pipeline(self):
+        pipe = pipeline.Pipeline.load(Exports.ROOT / "models" / "scenes-flux-schnell")
+        noise = torch.randn(2, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+        names = ["a panda", "a fox in a crown on a blue background"]
+        text, pooled = pipe.encode(names, 32)
+        for steps in (2, 4):
+            drawn = tune.draw(pipe.transformer, flux.pack(noise), text, pooled, torch.zeros(2, 1, 1, 32), steps)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                sampled = pipe.sample(names, noise, steps, length=32)[f"latents.{steps - 1}"]
+            self.assertLess(float((drawn - sampled).norm() / sampled.norm()), 0.02)          # bfloat16 inside; a wrong sigma gives ten times that
+
+    def test_the_verifier_learns_a_batch_and_its_run_can_be_loaded(self):
+        with tempfile.TemporaryDirectory() as name:
+            latents, run = pathlib.Path(name) / "latents", pathlib.Path(name) / "run"
+            latents.mkdir()
+            count = verifier.HELD_OUT + 64                             # the training's part is one batch
+            rng = np.random.default_rng(0)
+            attributes = rng.integers(0, 3, (count, 5))
+            signs = rng.standard_normal((5, 3, 64, 64))                # every value of an attribute leaves its mark on the latents
+            (latents / "latents.f16").write_bytes(sum(sign[values] for sign, values in zip(signs, attributes.T)).astype(np.float16).tobytes())
+            (latents / "attributes.u8").write_bytes(attributes.astype(np.uint8).tobytes())
+            (latents / "latents.json").write_text(json.dumps({"count": count}))
+            verifier.train(run, verifier.Options(steps=24, batch=32, rate=4e-3, warmup=1), latents, log_every=24)
+            (row,) = training.Run(run, json.loads((run / "run.json").read_text())).rows()
+            self.assertGreater(min(float(row[f"{h}_at_0"]) for h in judge.HEADS), 0.5)       # held out; a guess is right in a third
+            self.assertFalse(any(p.requires_grad for p in verifier.load(run).parameters()))
 
     def test_pack_and_unpack(self):
         x = torch.randn(2, 16, 8, 6)

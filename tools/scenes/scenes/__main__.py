@@ -37,7 +37,9 @@ def main():
     encode.add_argument("folder", type=pathlib.Path)
     encode.add_argument("--autoencoder", type=pathlib.Path, required=True)
     encode.add_argument("--count", type=int, default=200000)
-    encode.add_argument("--held-out", action="store_true", help="scenes that training never draws")
+    kind = encode.add_mutually_exclusive_group()
+    kind.add_argument("--held-out", action="store_true", help="scenes that training never draws")
+    kind.add_argument("--uniform", action="store_true", help="scenes whose attributes are uniform and independent: for the verifier")
 
     lists = stages.add_parser("prompts", help="write the prompt lists of the experiments")
     lists.add_argument("folder", type=pathlib.Path)
@@ -47,7 +49,7 @@ def main():
     truth.add_argument("--judge", type=pathlib.Path, required=True)
     truth.add_argument("--autoencoder", type=pathlib.Path, required=True)
 
-    from . import dual_encoder, judge, student, teacher, vae
+    from . import dual_encoder, judge, student, teacher, tune, vae, verifier
     paths = stages.add_parser("trajectories", help="sample the teacher with CFG and keep its states")
     paths.add_argument("folder", type=pathlib.Path)
     paths.add_argument("--teacher", type=pathlib.Path, required=True, help="exported scenes-flux")
@@ -67,16 +69,25 @@ def main():
 
     few = stages.add_parser("student", help=student.__doc__)
     actions = few.add_subparsers(dest="action", required=True)
-    for action in ("train", "export"):
-        part = actions.add_parser(action)
-        part.add_argument("--run", type=pathlib.Path, default=sprites.WORK / "student")
-        part.add_argument("--teacher", type=pathlib.Path, required=True, help="exported scenes-flux")
-        if action == "train":
+    for action, options in (("train", student.Options), ("tune", tune.Options), ("export", None)):
+        part = actions.add_parser(action, help=tune.__doc__ if action == "tune" else None)
+        part.add_argument("--run", type=pathlib.Path, default=sprites.WORK / ("student-tuned" if action == "tune" else "student"))
+        if action == "tune":
+            part.add_argument("--student", type=pathlib.Path, required=True, help="exported scenes-flux-schnell")
+            part.add_argument("--verifier", type=pathlib.Path, default=sprites.WORK / "verifier", help="folder of the verifier's run")
+        else:
+            part.add_argument("--teacher", type=pathlib.Path, required=True, help="exported scenes-flux")
+        if options:
             part.add_argument("--trajectories", type=pathlib.Path, required=True)
             part.add_argument("--judge", type=pathlib.Path, help="exported judge: measures obedience and picks the best weights")
-            _with_options(part, student.Options)
+            _with_options(part, options)
         else:
             part.add_argument("folder", type=pathlib.Path)
+
+    verify = stages.add_parser("verifier", help=verifier.__doc__).add_subparsers(dest="action", required=True).add_parser("train")
+    verify.add_argument("--run", type=pathlib.Path, default=sprites.WORK / "verifier")
+    verify.add_argument("--latents", type=pathlib.Path, required=True, help="encoded scenes of --uniform")
+    _with_options(verify, verifier.Options)
 
     for module in (vae, judge, teacher):
         name, options = module.__name__.split(".")[-1], module.Options
@@ -120,7 +131,7 @@ def main():
         tokenizers.build(a.folder)
     elif a.stage == "latents":
         from . import data, latents
-        latents.build(a.folder, a.autoencoder, a.count, stream=data.HELD_OUT if a.held_out else data.TRAIN)
+        latents.build(a.folder, a.autoencoder, a.count, stream=data.HELD_OUT if a.held_out else data.UNIFORM if a.uniform else data.TRAIN)
     elif a.stage == "prompts":
         from . import experiments
         experiments.write(a.folder)
@@ -132,8 +143,12 @@ def main():
     elif a.stage == "student":
         if a.action == "train":
             student.train(a.run, _options(a, student.Options), a.teacher, a.trajectories, a.judge)
+        elif a.action == "tune":
+            tune.train(a.run, _options(a, tune.Options), a.student, a.trajectories, a.verifier, a.judge)
         else:
             student.export(a.run, a.folder, a.teacher)
+    elif a.stage == "verifier":
+        verifier.train(a.run, _options(a, verifier.Options), a.latents)
     elif a.stage == "dual-encoder":
         if a.action == "train":
             dual_encoder.train(a.run, _options(a, dual_encoder.Options), a.tokenizers, a.judge)

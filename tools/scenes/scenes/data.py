@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 from . import captions, world
 from .render import render
 
-TRAIN, HELD_OUT = 0, 1                                                 # streams
+TRAIN, HELD_OUT, UNIFORM = 0, 1, 8                                     # streams; the last one is of scenes whose attributes are uniform and independent
 SIZE = 128
 
 

@@ -19,14 +19,14 @@ TOKENS, CHANNELS = 64, 64
 
 class _Scenes(torch.utils.data.Dataset):
     def __init__(self, seed: int, stream: int):
-        self.seed, self.stream = seed, stream
+        self.seed, self.stream, self.draw = seed, stream, world.sample_uniform if stream == data.UNIFORM else world.sample
 
     def __len__(self):
         return 1 << 40
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = data.generator(self.seed, self.stream, index)
-        scene = world.sample(rng)
+        scene = self.draw(rng)
         return data.tensor(render(scene, rng)), torch.tensor([world.ATTRIBUTES[a].index(getattr(scene, a)) for a in ORDER], dtype=torch.uint8)
 
 
