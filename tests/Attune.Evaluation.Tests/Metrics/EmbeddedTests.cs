@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Metrics;
 using Attune.Guidance;
 using Attune.Pipelines;
@@ -74,6 +75,22 @@ public class EmbeddedTests
         Assert.InRange(Count(plain, "face", "panda"), 13, 16);
         Assert.InRange(Count(guided, "face", "panda"), 12, 16);
         Assert.Equal(16, Count(guided, "background", "blue"));
+    }
+
+    public static TheoryData<string> Experiments =>
+        [.. Directory.GetFiles(Path.GetFullPath(Fixture.Model("../experiments/scenes")), "*.json").Select(file => Path.GetFileName(file)!).Where(file => !file.StartsWith("prompts-", StringComparison.Ordinal)).Order()];
+
+    [Theory]
+    [MemberData(nameof(Experiments))]
+    public void The_experiments_on_the_embedded_models_can_be_run(string file)
+    {
+        var experiment = Experiment.Load(Fixture.Model(Path.Combine("..", "experiments", "scenes", file)));
+        using var pipeline = DiffusionPipeline.Load(experiment.Model);
+        using var judge = Judge.Load(experiment.Judge, Device.Managed);
+        using var encoder = DualEncoder.Load(experiment.DualEncoder!, Device.Managed);
+        var plan = ExperimentPlan.Create(experiment, pipeline, new JudgeReader(judge, encoder));
+        Assert.Equal(experiment.Baseline, plan.Variants[0].Name);
+        Assert.NotEqual(0, plan.Count(Shard.Whole));
     }
 
     private static JsonElement Facts() => JsonDocument.Parse(File.ReadAllText(Fixture.At("embedded.json"))).RootElement;
