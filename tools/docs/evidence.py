@@ -1,7 +1,7 @@
 """Writes the tables and draws the pictures of docs/evidence.md: python3 tools/docs/evidence.py RESULTS. Needs Pillow.
 
 RESULTS holds the output folders of `attune evaluate` on experiments/scenes, by name (few-steps, many-steps, ablation, named, named-multi-step), and those
-of the second training seed as few-steps-1, many-steps-1 and so on. A table stands between <!-- NAME --> and <!-- / --> in the document.
+of the second training seed as few-steps-1, many-steps-1 and so on, where it was measured. A table stands between <!-- NAME --> and <!-- / --> in the document.
 """
 import json
 import os
@@ -26,7 +26,7 @@ def cells(folder):
 
 
 def both(values, form):
-    """The figure of each training seed: `67 · 70`."""
+    """The figure of each training seed: `67 · 70`. (The cost is that of the first: both have the same arithmetic.)"""
     return "–" if values[0] is None else " · ".join(format(v, form) for v in values)
 
 
@@ -55,7 +55,7 @@ def guidance(seeds, with_steps=True, with_cost=True):
         "kernel": lambda c: both([x["kernel"] for x in c], ".2f"),
         "prompt score": lambda c: both([x["prompt_score"] for x in c], ".2f"),
         "negative score": lambda c: both([x["negative_score"] for x in c], ".2f"),
-        **({"cost": lambda c: both([x["cost_ratio"] for x in c], ".2f")} if with_cost else {}),
+        **({"cost": lambda c: both([c[0]["cost_ratio"]], ".2f")} if with_cost else {}),
     }
     return table(list(columns), [[of([r[key] for r in reports]) for of in columns.values()] for key in reports[0]])
 
@@ -112,7 +112,7 @@ def grid(results, experiment, prompts, rows, columns, steps, path):
 
 def main():
     results = sys.argv[1]
-    seeds = lambda name: [os.path.join(results, name), os.path.join(results, name + "-1")]
+    seeds = lambda name: [folder for folder in (os.path.join(results, name), os.path.join(results, name + "-1")) if os.path.exists(folder)]
     document = os.path.join(ROOT, "docs", "evidence.md")
     text = open(document, encoding="utf-8").read()
     text = put(text, "few-steps", guidance(seeds("few-steps")))

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from . import captions, data, judge, student, training, verifier, world
 from .latents import CHANNELS, TOKENS
 from .pipeline import Pipeline
-from .teacher import obedience
 
 CAPTIONS = 9                                                           # stream of the captions
 ABSENT = -100                                                          # label of what a prompt does not name: cross_entropy's ignore_index
@@ -104,11 +103,7 @@ def train(folder: pathlib.Path, o: Options, start: pathlib.Path, trajectory_fold
         if fit.step % log_every == 0 or fit.step == o.steps:
             row = {"step": fit.step, **{name: float(s) / count for name, s in zip(("loss", "error", "missing", "seen"), sums)}, "pictures_per_second": count * o.batch / (time.monotonic() - begun)}
             if fit.step % evaluate_every == 0 or fit.step == o.steps:
-                fit.average.swap()
-                figures = {few: obedience(pipe, decider, few, 1.0, folder / f"step-{fit.step}-in-{few}.png") for few in (4, 1, 2, 8)}
-                row |= {f"{k}_in_{few}": v for few, of in figures.items() for k, v in of.items()}
-                fit.keep_if_best(figures[4])
-                fit.average.swap()
+                row |= student.measured(fit, pipe, decider)
             run.log(**row)
             run.curve({"error": "error of the velocity across a window", "missing": "cross-entropy of what prompts name", "seen": "share of it that the verifier sees"})
             sums, count, begun = torch.zeros(4), 0, time.monotonic()

@@ -58,10 +58,10 @@ def load(run_folder: pathlib.Path) -> Verifier:
 
 
 @torch.no_grad()
-def accuracy(verifier: Verifier, latents: Tensor, labels: Tensor, time: float) -> list[float]:
-    """Right answers per head at one time."""
+def accuracy(verifier: Verifier, latents: Tensor, labels: Tensor, t: float) -> list[float]:
+    """Right answers per head at time `t`."""
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
-    logits = verifier((1 - time) * latents + time * noise)
+    logits = verifier((1 - t) * latents + t * noise)
     return [float((logits[h].argmax(1) == labels[:, k]).float().mean()) for k, h in enumerate(HEADS)]
 
 
