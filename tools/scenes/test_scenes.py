@@ -1,4 +1,4 @@
-"""python3 -m unittest, in this folder. A minute; needs the sprites (python3 -m scenes sprites)."""
+"""python3 -m unittest, in this folder. Half a minute; needs the sprites (python3 -m scenes sprites)."""
 import collections
 import dataclasses
 import json
@@ -372,7 +372,7 @@ class Models(unittest.TestCase):
             (latents / "latents.f16").write_bytes(sum(sign[values] for sign, values in zip(signs, attributes.T)).astype(np.float16).tobytes())
             (latents / "attributes.u8").write_bytes(attributes.astype(np.uint8).tobytes())
             (latents / "latents.json").write_text(json.dumps({"count": count}))
-            verifier.train(run, verifier.Options(steps=24, batch=32, rate=4e-3, warmup=1), latents, log_every=24)
+            verifier.train(run, verifier.Options(steps=40, batch=32, rate=4e-3, warmup=1), latents, log_every=40)
             (row,) = training.Run(run, json.loads((run / "run.json").read_text())).rows()
             self.assertGreater(min(float(row[f"{h}_at_0"]) for h in judge.HEADS), 0.5)       # held out; a guess is right in a third
             self.assertFalse(any(p.requires_grad for p in verifier.load(run).parameters()))
