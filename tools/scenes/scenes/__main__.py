@@ -36,7 +36,7 @@ def main():
     encode = stages.add_parser("latents", help="encode scenes with an exported autoencoder")
     encode.add_argument("folder", type=pathlib.Path)
     encode.add_argument("--autoencoder", type=pathlib.Path, required=True)
-    encode.add_argument("--count", type=int, default=200000)
+    encode.add_argument("--count", type=int, default=48000, help="default 48000")
     kind = encode.add_mutually_exclusive_group()
     kind.add_argument("--held-out", action="store_true", help="scenes that training never draws")
     kind.add_argument("--uniform", action="store_true", help="scenes whose attributes are uniform and independent: for the verifier")

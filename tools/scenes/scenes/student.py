@@ -28,7 +28,7 @@ STORED = 4                                                             # states 
 @dataclasses.dataclass(frozen=True)
 class TrajectoryOptions:
     seed: int = 0
-    count: int = 8000
+    count: int = 12000
     steps: int = 12
     scale: float = 3.0
     empty: float = 0.05                 # part of the prompts that is empty, and sampled without CFG
@@ -117,7 +117,7 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
 @dataclasses.dataclass(frozen=True)
 class Options:
     seed: int = 0
-    steps: int = 3000
+    steps: int = 2500
     batch: int = 32
     windows: int = 4                    # a divisor of 4
     starts: float = 0.5                 # part of the batch at the beginning of its window; the rest lies anywhere within it

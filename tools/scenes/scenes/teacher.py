@@ -19,7 +19,7 @@ from .tokenizers import ClipTokenizer, T5Tokenizer
 @dataclasses.dataclass(frozen=True)
 class Options:
     seed: int = 0
-    steps: int = 7500                   # may be changed before the learning rate falls, without changing what was done
+    steps: int = 10000                  # may be changed before the learning rate falls, without changing what was done
     batch: int = 64
     optimizer: str = "muon"
     rate: float = 2e-3
