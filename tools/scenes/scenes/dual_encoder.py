@@ -153,8 +153,7 @@ def train(folder: pathlib.Path, o: Options, tokenizers: pathlib.Path, judge_fold
             fit.save()
         if run.stopping:
             break
-    fit.save()
-    print("finished" if fit.step == o.steps else f"stopped at step {fit.step}; the same command goes on", flush=True)
+    fit.finish(o.steps)
 
 
 def export(run_folder: pathlib.Path, folder: pathlib.Path, tokenizers: pathlib.Path):

@@ -154,10 +154,15 @@ class Options:
     average: float = 0.998
 
 
+def cross_entropies(logits: dict[str, Tensor], labels: Tensor, smoothing: float) -> Tensor:
+    """Their sum over the heads, with smoothed labels."""
+    return sum(F.cross_entropy(logits[h], labels[:, i], label_smoothing=smoothing) for i, h in enumerate(HEADS))
+
+
 def losses(judge: Judge, o: Options, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the heads' cross-entropies, and the share of right answers."""
     logits = judge(x.contiguous(memory_format=torch.channels_last))
-    loss = sum(F.cross_entropy(logits[h], labels[:, i], label_smoothing=o.smoothing) for i, h in enumerate(HEADS))
+    loss = cross_entropies(logits, labels, o.smoothing)
     right = torch.stack([(logits[h].argmax(1) == labels[:, i]).float().mean() for i, h in enumerate(HEADS)]).mean()
     return loss, right
 
@@ -189,8 +194,7 @@ def train(folder: pathlib.Path, o: Options, log_every: int = 200, evaluate_every
             fit.save()
         if run.stopping:
             break
-    fit.save()
-    print("finished" if fit.step == o.steps else f"stopped at step {fit.step}; the same command goes on", flush=True)
+    fit.finish(o.steps)
 
 
 # ------------------------------------------------------------------------------------------------------------------ export

@@ -144,8 +144,7 @@ def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, held_out: pat
             total, count, begun = 0.0, 0, time.monotonic()
         if run.due():
             fit.save()
-    fit.save()
-    print("finished" if fit.step == o.steps else f"stopped at step {fit.step}; the same command goes on", flush=True)
+    fit.finish(o.steps)
 
 
 def export(run_folder: pathlib.Path, folder: pathlib.Path, autoencoder: pathlib.Path, tokenizers: pathlib.Path):

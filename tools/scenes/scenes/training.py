@@ -277,6 +277,11 @@ class Fit:
         """Saves; what else there is to save is found again in `restored`."""
         self.run.save(**more, step=self.step, best=self.best, model=self.module.state_dict(), optimizers=[optimizer.state_dict() for optimizer in self.optimizers], average=self.average.state())
 
+    def finish(self, steps: int):
+        """Saves, and says whether all `steps` are done."""
+        self.save()
+        print("finished" if self.step == steps else f"stopped at step {self.step}; the same command goes on", flush=True)
+
 
 def best(folder: pathlib.Path) -> dict[str, torch.Tensor]:
     """The weights that `keep_if_best` kept of a run, or its latest averaged ones."""

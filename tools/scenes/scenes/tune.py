@@ -109,5 +109,4 @@ def train(folder: pathlib.Path, o: Options, start: pathlib.Path, trajectory_fold
             sums, count, begun = torch.zeros(4), 0, time.monotonic()
         if run.due():
             fit.save()
-    fit.save()
-    print("finished" if fit.step == o.steps else f"stopped at step {fit.step}; the same command goes on", flush=True)
+    fit.finish(o.steps)

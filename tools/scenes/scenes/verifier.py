@@ -11,11 +11,10 @@ import time
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import fast, flux, training, world
-from .judge import HEADS, Stage
+from .judge import HEADS, Stage, cross_entropies
 from .latents import ORDER, Latents
 from .vae import GroupNorm, ResnetBlock2D
 
@@ -76,9 +75,8 @@ def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, log_every: in
     count = scenes.count - HELD_OUT
     held = scenes.batch(np.arange(count, scenes.count)), labels[count:]
 
-    def losses(x: Tensor, wanted: Tensor) -> tuple[Tensor]:
-        logits = verifier(x)
-        return (sum(F.cross_entropy(logits[h], wanted[:, k], label_smoothing=o.smoothing) for k, h in enumerate(HEADS)),)
+    def loss(x: Tensor, wanted: Tensor) -> tuple[Tensor]:
+        return (cross_entropies(verifier(x), wanted, o.smoothing),)
 
     total, since, begun = 0.0, 0, time.monotonic()
     while fit.step < o.steps and not run.stopping:
@@ -86,7 +84,7 @@ def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, log_every: in
         chosen = rng.permutation(count)[: o.batch]
         generator = torch.Generator().manual_seed(o.seed * 1_000_003 + fit.step)
         x, t = scenes.batch(chosen), NOISE * torch.rand(o.batch, 1, 1, generator=generator)
-        total += float(halves.backward(losses, (1 - t) * x + t * torch.randn(x.shape, generator=generator), labels[chosen])[0])
+        total += float(halves.backward(loss, (1 - t) * x + t * torch.randn(x.shape, generator=generator), labels[chosen])[0])
         fit.apply()
         since += 1
         if fit.step % log_every == 0 or fit.step == o.steps:
@@ -99,5 +97,4 @@ def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, log_every: in
             total, since, begun = 0.0, 0, time.monotonic()
         if run.due():
             fit.save()
-    fit.save()
-    print("finished" if fit.step == o.steps else f"stopped at step {fit.step}; the same command goes on", flush=True)
+    fit.finish(o.steps)
