@@ -5,15 +5,17 @@ using Attune.Tensors;
 namespace Attune.Benchmarks;
 
 /// <summary>
-/// <c>--attention [seconds per shape] [batch x heads x queries x keys x channels ...]</c>: partial attention on one and on all threads, as a share of the
-/// machine's peak with as many threads, probed around every sample. <c>entmax</c> in front of a shape takes entmax-1.5 with softmax beside it.
+/// <c>--attention [seconds per shape] [batch x heads x queries x keys x channels ...]</c>: partial attention on one and on all threads, as
+/// a share of the machine's peak with as many threads, probed around every sample. <c>entmax</c> in front of a shape takes entmax-1.5 with
+/// softmax beside it.
 /// </summary>
 internal static class AttentionQuick
 {
     private static readonly string[] Shapes =
     [
         "1x24x4608x4608x128", "2x8x4096x4096x40", "2x10x4096x4096x64", "2x20x1024x1024x64", "2x8x1024x1024x80", "2x8x256x256x160",
-        "2x8x4096x77x40", "2x20x1024x77x64", "1x24x1024x256x128", "1x12x77x77x64", "1x1x4096x4096x512", "entmax 2x8x4096x77x40", "entmax 2x20x1024x77x64", "entmax 1x24x1024x256x128",
+        "2x8x4096x77x40", "2x20x1024x77x64", "1x24x1024x256x128", "1x12x77x77x64", "1x1x4096x4096x512", "entmax 2x8x4096x77x40",
+        "entmax 2x20x1024x77x64", "entmax 1x24x1024x256x128",
     ];
 
     public static int Run(string[] args)
@@ -51,7 +53,8 @@ internal static class AttentionQuick
                 }
                 shares.Sort();
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"{shape,-28} {threads,7} {best * 1e3,9:f3} {operations / best * 1e-9,9:f1} {highest,8:f1} {operations / best * 1e-9 / highest,8:f3} {shares[shares.Count / 2],15:f3}"));
+                    $"{shape,-28} {threads,7} {best * 1e3,9:f3} {operations / best * 1e-9,9:f1} {highest,8:f1} "
+                        + $"{operations / best * 1e-9 / highest,8:f3} {shares[shares.Count / 2],15:f3}"));
             }
             Workers.MaxThreads = all;
 

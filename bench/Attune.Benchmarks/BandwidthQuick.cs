@@ -5,8 +5,8 @@ using Attune.Tensors;
 namespace Attune.Benchmarks;
 
 /// <summary>
-/// <c>--bandwidth [seconds per primitive] [names...]</c>: norms and elementwise primitives on one and on all threads, in bytes read and written a second,
-/// beside a copy of as many bytes in the same moment.
+/// <c>--bandwidth [seconds per primitive] [names...]</c>: norms and elementwise primitives on one and on all threads, in bytes read and
+/// written a second, beside a copy of as many bytes in the same moment.
 /// </summary>
 internal static class BandwidthQuick
 {
@@ -28,8 +28,11 @@ internal static class BandwidthQuick
             int headChannels = channels == 320 ? 40 : 128;
             var (xh, yh, zh) = (Heads(x, headChannels), Heads(y, headChannels), Heads(z, headChannels));
             var (l1, l2, l3) = (Noise(xh.Shape.Take(..3), 6), Noise(xh.Shape.Take(..3), 7), Noise(xh.Shape.Take(..3), 8));
-            var rotary = new RotaryEmbedding(TensorScope.Detach(Noise([tokens, headChannels / 2], 9)), TensorScope.Detach(Noise([tokens, headChannels / 2], 10)));
-            var halves = new RotaryEmbedding(TensorScope.Detach(Noise([tokens, headChannels / 2], 9)), TensorScope.Detach(Noise([tokens, headChannels / 2], 10)), RotaryPairing.Halves);
+            var rotary = new RotaryEmbedding(
+                TensorScope.Detach(Noise([tokens, headChannels / 2], 9)), TensorScope.Detach(Noise([tokens, headChannels / 2], 10)));
+            var halves = new RotaryEmbedding(
+                TensorScope.Detach(Noise([tokens, headChannels / 2], 9)), TensorScope.Detach(Noise([tokens, headChannels / 2], 10)),
+                RotaryPairing.Halves);
             var wide = Noise([1, tokens, 2 * channels], 11);
             var (left, right) = (wide.Slice(2, 0, channels), wide.Slice(2, channels, channels));
             var image = x.Reshape(1, 64, tokens / 64, channels);
@@ -88,7 +91,9 @@ internal static class BandwidthQuick
                     double bytes = 4.0 * tokens * channels;
                     double copy = 2 * bytes / Median(copies) * 1e-9;
                     double mine = streams * bytes / Median(ours) * 1e-9;
-                    line += string.Create(CultureInfo.InvariantCulture, $"   {threads} thr {Median(ours) * 1e3,7:f3} ms {mine,6:f1} GB/s, copy {copy,6:f1}, ratio {mine / copy:f2}");
+                    line += string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"   {threads} thr {Median(ours) * 1e3,7:f3} ms {mine,6:f1} GB/s, copy {copy,6:f1}, ratio {mine / copy:f2}");
                 }
                 Workers.MaxThreads = all;
                 Console.WriteLine(line);

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Attune.Benchmarks;
 
 /// <summary>
-/// The time that measurements are taken by: of the wall, or with DOTNET_PROCESSOR_COUNT=1 on Linux the time that the calling thread had the processor,
-/// which other processes disturb less.
+/// The time that measurements are taken by: of the wall, or with DOTNET_PROCESSOR_COUNT=1 on Linux the time that the calling thread had the
+/// processor, which other processes disturb less.
 /// </summary>
 internal static partial class Clock
 {

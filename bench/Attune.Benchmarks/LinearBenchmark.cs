@@ -7,7 +7,10 @@ public class LinearBenchmark
 {
     private Workload _workload = null!;
 
-    [Params("1280x3072x3072 bf16", "1280x3072x12288 bf16", "1280x12288x3072 bf16", "256x3072x3072 bf16", "1x3072x18432 bf16", "4096x320x320 f16")]
+    [
+        Params(
+            "1280x3072x3072 bf16", "1280x3072x12288 bf16", "1280x12288x3072 bf16", "256x3072x3072 bf16", "1x3072x18432 bf16",
+            "4096x320x320 f16")]
     public string Shape { get; set; } = "";
 
     [GlobalSetup]

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Attune.Benchmarks;
 
 /// <summary>
-/// OpenBLAS as a yardstick, when the system has it (Debian: libopenblas0-pthread). Set OPENBLAS_CORETYPE=SkylakeX where it does not know the
-/// processor.
+/// OpenBLAS as a yardstick, when the system has it (Debian: libopenblas0-pthread). Set OPENBLAS_CORETYPE=SkylakeX where it does not know
+/// the processor.
 /// </summary>
 internal static unsafe partial class OpenBlas
 {
@@ -20,5 +20,7 @@ internal static unsafe partial class OpenBlas
         Sgemm(RowMajor, NoTranspose, Transpose, m, n, k, 1, a, k, b, k, 0, c, n);
 
     [LibraryImport(Library, EntryPoint = "cblas_sgemm")]
-    private static partial void Sgemm(int order, int transA, int transB, int m, int n, int k, float alpha, float* a, int lda, float* b, int ldb, float beta, float* c, int ldc);
+    private static partial void Sgemm(
+        int order, int transA, int transB, int m, int n, int k, float alpha, float* a, int lda, float* b, int ldb, float beta, float* c,
+        int ldc);
 }

@@ -14,9 +14,11 @@ internal static class Quick
 
     private static readonly string[] Shapes =
     [
-        "4096x4096x4096 f32", "1280x3072x3072 bf16", "1280x3072x12288 bf16", "1280x12288x3072 bf16", "256x3072x3072 bf16", "1024x3072x9216 bf16",
+        "4096x4096x4096 f32", "1280x3072x3072 bf16", "1280x3072x12288 bf16", "1280x12288x3072 bf16", "256x3072x3072 bf16",
+        "1024x3072x9216 bf16",
         "4096x320x320 f16", "1024x1280x1280 f16", "77x768x320 f16", "16x3072x3072 bf16", "1x3072x18432 bf16",
-        "conv 320>320@64 f16", "conv 640>640@32 f16", "conv 1280>1280@16 f16", "conv 1280>1280@8 f16", "conv 128>128@512 f32", "conv 512>512@64 f32",
+        "conv 320>320@64 f16", "conv 640>640@32 f16", "conv 1280>1280@16 f16", "conv 1280>1280@8 f16", "conv 128>128@512 f32",
+        "conv 512>512@64 f32",
         "conv 4>320@64 f16", "conv 320>320@64k3s2 f16", "conv 640>320@64k1 f16",
     ];
 
@@ -46,7 +48,9 @@ internal static class Quick
             }
             double peak = ours.Concat(theirs).Max(sample => sample.Peak);
             double[] good = Good(ours, peak);
-            string line = string.Create(CultureInfo.InvariantCulture, $"{shape,-36} {good.Length,4} {good[^1],7:f1} {Median(good),7:f1} {peak,7:f1} {Median(good) / peak,8:p0}");
+            string line = string.Create(
+                CultureInfo.InvariantCulture,
+                $"{shape,-36} {good.Length,4} {good[^1],7:f1} {Median(good),7:f1} {peak,7:f1} {Median(good) / peak,8:p0}");
             if (theirs.Count > 0)
             {
                 double[] other = Good(theirs, peak);
@@ -71,8 +75,8 @@ internal static class Quick
     }
 
     /// <summary>
-    /// The rates of samples around which the machine was at its best, sorted. Others share it, or it is throttled: such samples tell nothing. When it
-    /// never was, the three with the best peaks.
+    /// The rates of samples around which the machine was at its best, sorted. Others share it, or it is throttled: such samples tell
+    /// nothing. When it never was, the three with the best peaks.
     /// </summary>
     private static double[] Good(List<Measured> samples, double peak)
     {

@@ -20,7 +20,10 @@ internal sealed unsafe class Workload : IDisposable
     /// <summary>The same product by OpenBLAS with the weight widened beforehand; null for a convolution.</summary>
     public Action? Reference { get; init; }
 
-    /// <summary>Parses "rows x inputs x outputs type" or "conv inputs>outputs@size k kernel s stride type", for a convolution with an algorithm if need be.</summary>
+    /// <summary>
+    /// Parses "rows x inputs x outputs type" or "conv inputs>outputs@size k kernel s stride type", for a convolution with an algorithm if
+    /// need be.
+    /// </summary>
     public static Workload Parse(string text)
     {
         string[] parts = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
@@ -36,7 +39,9 @@ internal sealed unsafe class Workload : IDisposable
         if (parts[0] == "conv")
         {
             int[] n = [.. parts[1].Split('>', '@', 'k', 's').Select(p => int.Parse(p, CultureInfo.InvariantCulture))];
-            return Convolution(text, n[0], n[1], n[2], n.ElementAtOrDefault(3) is > 0 and var k ? k : 3, n.ElementAtOrDefault(4) is > 0 and var s ? s : 1, type, algorithm);
+            return Convolution(
+                text, n[0], n[1], n[2], n.ElementAtOrDefault(3) is > 0 and var k ? k : 3, n.ElementAtOrDefault(4) is > 0 and var s ? s : 1,
+                type, algorithm);
         }
         int[] sizes = [.. parts[0].Split('x').Select(p => int.Parse(p, CultureInfo.InvariantCulture))];
         return Product(text, sizes[0], sizes[1], sizes[2], type);
@@ -62,7 +67,8 @@ internal sealed unsafe class Workload : IDisposable
         };
     }
 
-    private static Workload Convolution(string name, int inputs, int outputs, int size, int kernel, int stride, DataType type, ConvolutionAlgorithm algorithm)
+    private static Workload Convolution(
+        string name, int inputs, int outputs, int size, int kernel, int stride, DataType type, ConvolutionAlgorithm algorithm)
     {
         var geometry = Conv2dGeometry.Same(kernel / 2, stride);
         var (height, width) = geometry.OutputSize(size, size, kernel, kernel);
@@ -98,7 +104,8 @@ internal sealed unsafe class Workload : IDisposable
         var memory = Tensor.Empty([checked((int)((shape.Count + 1) / 2))]);
         var bits = (ushort*)memory.Pointer;
         for (long i = 0; i < shape.Count; i++)
-            bits[i] = type == DataType.BFloat16 ? Conversion.ToBFloat16(values.Pointer[i]) : BitConverter.HalfToUInt16Bits((Half)values.Pointer[i]);
+            bits[i] = type == DataType.BFloat16 ? Conversion.ToBFloat16(values.Pointer[i])
+                : BitConverter.HalfToUInt16Bits((Half)values.Pointer[i]);
         values.Dispose();
         return (Weight.Packed(shape.ToString(), memory, shape, type), memory);
     }

@@ -4,7 +4,7 @@ using Attune.Tensors;
 
 namespace CustomRule;
 
-/// <summary>Takes away only what the negative prompt's attention output Z- has beside the prompt's own Z+: Z+ - scale (Z- - (Z- Z+ / Z+ Z+) Z+), for each head and row.</summary>
+/// <summary>Takes away only what Z- has beside Z+: Z+ - scale (Z- - (Z- Z+ / Z+ Z+) Z+), for each head and row.</summary>
 [GuidanceName("orthogonal")]
 public sealed record OrthogonalNegativeGuidance : GuidanceRule, IAttentionCorrection
 {

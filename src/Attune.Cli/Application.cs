@@ -26,9 +26,13 @@ internal static class Application
             await Console.Error.WriteLineAsync("attune: cancelled").ConfigureAwait(false);
             return 130;
         }
-        catch (Exception exception) when (exception is CheckpointException or ArgumentException or FormatException or IOException or UnauthorizedAccessException or NotSupportedException or OutOfMemoryException or InvalidOperationException)
+        catch (Exception exception)
+            when (exception is CheckpointException or ArgumentException or FormatException or IOException or UnauthorizedAccessException
+                or NotSupportedException or OutOfMemoryException or InvalidOperationException)
         {
-            string message = exception is ArgumentException { ParamName: { } name } ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : exception.Message;
+            string message = exception is ArgumentException { ParamName: { } name }
+                ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)
+                : exception.Message;
             await Console.Error.WriteLineAsync($"attune: {message.ReplaceLineEndings(" ")}").ConfigureAwait(false);
             return 1;
         }

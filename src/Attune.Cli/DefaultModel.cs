@@ -8,7 +8,9 @@ internal static class DefaultModel
     /// <summary>The folder below models/ that is used when --model is not given.</summary>
     public const string Name = "scenes-flux-schnell";
 
-    /// <summary>The given folder; else models/NAME beside the executable, or in the working directory or one above either of them.</summary>
+    /// <summary>
+    /// The given folder; else models/NAME beside the executable, or in the working directory or one above either of them.
+    /// </summary>
     /// <exception cref="CheckpointException">There is none.</exception>
     public static string Find(string? given)
     {
@@ -23,6 +25,7 @@ internal static class DefaultModel
                     return candidate;
             }
         }
-        throw new CheckpointException($"No models/{Name} was found beside the executable, in the working directory or above; name a diffusers folder with --model.");
+        throw new CheckpointException(
+            $"No models/{Name} was found beside the executable, in the working directory or above; name a diffusers folder with --model.");
     }
 }

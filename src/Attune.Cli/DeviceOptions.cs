@@ -8,7 +8,9 @@ internal static class DeviceOptions
 {
     private static readonly Option<string?> Kind = new("--device")
     {
-        Description = $"What computes: auto (managed kernels in float32, oneDNN in bfloat16), managed or onednn. Default: {Device.KindVariable}, else auto.",
+        Description =
+            $"What computes: auto (managed kernels in float32, oneDNN in bfloat16), managed or onednn. Default: {Device.KindVariable}, "
+                + $"else auto.",
         Recursive = true,
     };
 

@@ -4,7 +4,8 @@ using Attune.Cli.Commands;
 
 var root = new RootCommand("Attune generates images with diffusion models and steers them in attention space.")
 {
-    GenerateCommand.Create(), TraceCommand.Create(), VerifyCommand.Create(), BenchCommand.Create(), InspectCommand.Create(), PresetsCommand.Create(), EvaluateCommand.Create(),
+    GenerateCommand.Create(), TraceCommand.Create(), VerifyCommand.Create(), BenchCommand.Create(), InspectCommand.Create(),
+    PresetsCommand.Create(), EvaluateCommand.Create(),
 };
 DeviceOptions.AddTo(root);
 return await Application.RunAsync(root, args).ConfigureAwait(false);

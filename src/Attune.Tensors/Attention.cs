@@ -1,8 +1,8 @@
 namespace Attune.Tensors;
 
 /// <summary>
-/// One partial attention: softmax(scale Q K^T + bias) V of some queries over one span of keys, and the logarithm of the softmax's denominator,
-/// with which partials over disjoint spans merge exactly (<see cref="Device.MergeAttention"/>).
+/// One partial attention: softmax(scale Q K^T + bias) V of some queries over one span of keys, and the logarithm of the softmax's
+/// denominator, with which partials over disjoint spans merge exactly (<see cref="Device.MergeAttention"/>).
 /// Where no key counts, the output is 0 and the log-sum-exp minus infinity.
 /// </summary>
 /// <param name="Query">[batch, queries, heads, channels], any strides but the innermost; channels a multiple of 8.</param>

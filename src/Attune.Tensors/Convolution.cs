@@ -19,8 +19,9 @@ public enum ConvolutionAlgorithm
 }
 
 /// <summary>
-/// How a device computes convolutions. Winograd's minimal filtering (Lavin and Gray, 2016, arXiv:1509.09308) evaluates tiles of the output as
-/// polynomials at a few points, which needs fewer multiplications and rounds more coarsely; <see cref="ErrorBound"/> states how coarsely.
+/// How a device computes convolutions. Winograd's minimal filtering (Lavin and Gray, 2016, arXiv:1509.09308) evaluates tiles of the output
+/// as polynomials at a few points, which needs fewer multiplications and rounds more coarsely; <see cref="ErrorBound"/> states how
+/// coarsely.
 /// </summary>
 public sealed class ConvolutionOptions
 {
@@ -34,17 +35,21 @@ public sealed class ConvolutionOptions
     public const double DefaultMaxError = 1e-5;
 
     /// <summary>
-    /// What is used where it can be; a forced Winograd algorithm leaves other kernels and strides to <see cref="ConvolutionAlgorithm.Direct"/>. Initially
+    /// What is used where it can be; a forced Winograd algorithm leaves other kernels and strides to
+    /// <see cref="ConvolutionAlgorithm.Direct"/>. Initially
     /// <see cref="ConvolutionAlgorithm.Auto"/>, unless the environment says otherwise.
     /// </summary>
     public ConvolutionAlgorithm Algorithm { get; set; }
 
-    /// <summary>The <see cref="ErrorBound"/> that <see cref="ConvolutionAlgorithm.Auto"/> may reach, relative to the largest output.</summary>
+    /// <summary>
+    /// The <see cref="ErrorBound"/> that <see cref="ConvolutionAlgorithm.Auto"/> may reach, relative to the largest output.
+    /// </summary>
     public double MaxError { get; set; } = DefaultMaxError;
 
     /// <summary>
-    /// The bound on the error of an algorithm: the largest difference to exact arithmetic, relative to the largest output of the layer. It holds for up
-    /// to 4096 input channels and data without much cancellation (outputs whose largest is not far below that of random signs); typical errors are a third of it.
+    /// The bound on the error of an algorithm: the largest difference to exact arithmetic, relative to the largest output of the layer. It
+    /// holds for up to 4096 input channels and data without much cancellation (outputs whose largest is not far below that of random
+    /// signs); typical errors are a third of it.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The algorithm is <see cref="ConvolutionAlgorithm.Auto"/> or unknown.</exception>
     public static double ErrorBound(ConvolutionAlgorithm algorithm) => algorithm switch

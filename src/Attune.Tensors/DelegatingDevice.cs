@@ -1,9 +1,9 @@
 namespace Attune.Tensors;
 
 /// <summary>
-/// A device that hands every primitive to another one: the base of devices that take over some of them, or watch. All of them work on the same memory, so that
-/// tensors of one can be given to another. A causal convolution alone is not handed on: it is made of this device's own convolutions, so that a device which takes
-/// those over, or watches them, does so for videos too.
+/// A device that hands every primitive to another one: the base of devices that take over some of them, or watch. All of them work on the
+/// same memory, so that tensors of one can be given to another. A causal convolution alone is not handed on: it is made of this device's
+/// own convolutions, so that a device which takes those over, or watches them, does so for videos too.
 /// </summary>
 /// <param name="inner">The device that computes.</param>
 internal abstract class DelegatingDevice(Device inner) : Device
@@ -17,25 +17,36 @@ internal abstract class DelegatingDevice(Device inner) : Device
     /// <summary>The device that computes.</summary>
     protected Device Inner => inner;
 
-    public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output) => inner.Linear(x, weight, bias, activation, output);
+    public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output) =>
+        inner.Linear(x, weight, bias, activation, output);
 
-    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) => inner.Conv2d(x, weight, bias, geometry, output);
+    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) =>
+        inner.Conv2d(x, weight, bias, geometry, output);
 
-    public override void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output) => inner.AddLinear(residual, x, weight, bias, output);
+    public override void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output) =>
+        inner.AddLinear(residual, x, weight, bias, output);
 
-    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) => inner.AddConv2d(residual, x, weight, bias, geometry, output);
+    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) =>
+        inner.AddConv2d(residual, x, weight, bias, geometry, output);
 
     public override void Attention(in AttentionArguments arguments) => inner.Attention(in arguments);
 
-    public override void EntmaxAttention(in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support) => inner.EntmaxAttention(in arguments, alpha, dense, support);
+    public override void EntmaxAttention(in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support) =>
+        inner.EntmaxAttention(in arguments, alpha, dense, support);
 
-    public override void MergeAttention(Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp) => inner.MergeAttention(output1, logSumExp1, output2, logSumExp2, output, logSumExp);
+    public override void MergeAttention(
+        Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp) =>
+        inner.MergeAttention(output1, logSumExp1, output2, logSumExp2, output, logSumExp);
 
-    public override void GroupNorm(Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output) => inner.GroupNorm(x, groups, weight, bias, epsilon, activation, output);
+    public override void GroupNorm(
+        Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output) =>
+        inner.GroupNorm(x, groups, weight, bias, epsilon, activation, output);
 
-    public override void LayerNorm(Tensor x, Weight? weight, Weight? bias, float epsilon, Tensor output) => inner.LayerNorm(x, weight, bias, epsilon, output);
+    public override void LayerNorm(Tensor x, Weight? weight, Weight? bias, float epsilon, Tensor output) =>
+        inner.LayerNorm(x, weight, bias, epsilon, output);
 
-    public override void ModulatedLayerNorm(Tensor x, Tensor scale, Tensor shift, float epsilon, Tensor output) => inner.ModulatedLayerNorm(x, scale, shift, epsilon, output);
+    public override void ModulatedLayerNorm(Tensor x, Tensor scale, Tensor shift, float epsilon, Tensor output) =>
+        inner.ModulatedLayerNorm(x, scale, shift, epsilon, output);
 
     public override void RmsNorm(Tensor x, Weight? weight, float epsilon, Tensor output) => inner.RmsNorm(x, weight, epsilon, output);
 
@@ -61,7 +72,8 @@ internal abstract class DelegatingDevice(Device inner) : Device
 
     public override void Modulate(Tensor x, Tensor scale, Tensor shift, Tensor output) => inner.Modulate(x, scale, shift, output);
 
-    public override void AddGated(Tensor residual, Tensor gate, Tensor update, Tensor output) => inner.AddGated(residual, gate, update, output);
+    public override void AddGated(Tensor residual, Tensor gate, Tensor update, Tensor output) =>
+        inner.AddGated(residual, gate, update, output);
 
     public override void Copy(Tensor source, Tensor destination) => inner.Copy(source, destination);
 

@@ -1,8 +1,8 @@
 namespace Attune.Tensors;
 
 /// <summary>
-/// The primitives that models are made of. Every operation writes into tensors that the caller provides; <see cref="TensorOperations"/> has the
-/// forms that allocate. Inputs may be strided views; an output may be one where a method says so. No primitive keeps a reference.
+/// The primitives that models are made of. Every operation writes into tensors that the caller provides; <see cref="TensorOperations"/> has
+/// the forms that allocate. Inputs may be strided views; an output may be one where a method says so. No primitive keeps a reference.
 /// </summary>
 public abstract partial class Device
 {
@@ -62,17 +62,21 @@ public abstract partial class Device
     public abstract void Attention(in AttentionArguments arguments);
 
     /// <summary>
-    /// Partial attention with alpha-entmax weights in the place of softmax (see <see cref="Entmax"/>): output = entmax(scale Q K^T + bias) V. Where softmax is
-    /// needed too, both come from the same logits. Where no key counts, outputs and support are 0 and the log-sum-exp is minus infinity.
+    /// Partial attention with alpha-entmax weights in the place of softmax (see <see cref="Entmax"/>): output = entmax(scale Q K^T + bias)
+    /// V. Where softmax is needed too, both come from the same logits. Where no key counts, outputs and support are 0 and the log-sum-exp
+    /// is minus infinity.
     /// </summary>
     /// <param name="arguments">As for <see cref="Attention"/>; the log-sum-exp is that of the logits, whatever alpha is.</param>
     /// <param name="alpha">1 or more; 1 is softmax, 2 sparsemax.</param>
-    /// <param name="dense">[batch, queries, heads, channels]: where the output with softmax weights goes, or null when it is not needed.</param>
-    /// <param name="support">[batch, queries, heads]: where the number of keys with a weight above 0 goes, or null when it is not needed.</param>
+    /// <param name="dense">[batch, queries, heads, channels]: where the output with softmax weights goes, or null when it is not
+    /// needed.</param>
+    /// <param name="support">[batch, queries, heads]: where the number of keys with a weight above 0 goes, or null when it is not
+    /// needed.</param>
     public abstract void EntmaxAttention(in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support);
 
     /// <summary>
-    /// Merges two partials over disjoint keys: O = (e^l1 O1 + e^l2 O2) / (e^l1 + e^l2), l = log(e^l1 + e^l2). The output may be one of the inputs.
+    /// Merges two partials over disjoint keys: O = (e^l1 O1 + e^l2 O2) / (e^l1 + e^l2), l = log(e^l1 + e^l2). The output may be one of the
+    /// inputs.
     /// </summary>
     /// <param name="output1">[batch, queries, heads, channels].</param>
     /// <param name="logSumExp1">[batch, queries, heads].</param>
@@ -80,7 +84,8 @@ public abstract partial class Device
     /// <param name="logSumExp2">The second partial's log-sum-exp.</param>
     /// <param name="output">Where the merged output goes.</param>
     /// <param name="logSumExp">Where the merged log-sum-exp goes, or null.</param>
-    public abstract void MergeAttention(Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp);
+    public abstract void MergeAttention(
+        Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp);
 
     /// <summary>Group normalisation over images with channels last, then an activation.</summary>
     /// <param name="x">[batch, ..., channels].</param>
@@ -124,10 +129,11 @@ public abstract partial class Device
     public abstract void Softmax(Tensor x, Tensor output);
 
     /// <summary>
-    /// alpha-entmax over the innermost axis (Peters et al., arXiv 1905.05702): the p of the simplex that maximises p z + (1 - sum p^alpha) / (alpha (alpha - 1)), which is
-    /// [(alpha - 1) z - tau]+ ^ (1 / (alpha - 1)). Weights far below the largest are exactly 0. The error of a weight is below 1e-6, whatever the range and the
-    /// offset of the logits; for alpha above 2, where weights close to 0 change without bound faster than their logits, that holds for larger ones. Minus infinity
-    /// leaves an element out; a row of minus infinities becomes zeros.
+    /// alpha-entmax over the innermost axis (Peters et al., arXiv 1905.05702): the p of the simplex that maximises p z + (1 - sum p^alpha)
+    /// / (alpha (alpha - 1)), which is [(alpha - 1) z - tau]+ ^ (1 / (alpha - 1)). Weights far below the largest are exactly 0. The error
+    /// of a weight is below 1e-6, whatever the range and the offset of the logits; for alpha above 2, where weights close to 0 change
+    /// without bound faster than their logits, that holds for larger ones. Minus infinity leaves an element out; a row of minus infinities
+    /// becomes zeros.
     /// </summary>
     /// <param name="x">[..., logits].</param>
     /// <param name="alpha">1 or more; 1 is softmax, 2 sparsemax. 1.5 and 2 are fast.</param>
@@ -152,7 +158,9 @@ public abstract partial class Device
     /// <exception cref="ArgumentOutOfRangeException">An id is outside of the table.</exception>
     public abstract void Embed(Weight table, ReadOnlySpan<int> ids, Tensor output);
 
-    /// <summary>An elementwise operation with NumPy's broadcasting. The output has the broadcast shape and may be one of the inputs.</summary>
+    /// <summary>
+    /// An elementwise operation with NumPy's broadcasting. The output has the broadcast shape and may be one of the inputs.
+    /// </summary>
     public abstract void Binary(BinaryOperation operation, Tensor a, Tensor b, Tensor output);
 
     /// <summary>output = multiplier x + addend; the output may be x.</summary>

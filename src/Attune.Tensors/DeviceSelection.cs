@@ -7,8 +7,8 @@ namespace Attune.Tensors;
 public enum DeviceKind
 {
     /// <summary>
-    /// Whatever is the faster, as measured (docs/performance.md): managed kernels in float32, where oneDNN gains a few percent of a model's time at most and would cost exact repeatability
-    /// over numbers of threads and a second copy of the weights; in bfloat16 oneDNN.
+    /// Whatever is the faster, as measured (docs/performance.md): managed kernels in float32, where oneDNN gains a few percent of a model's
+    /// time at most and would cost exact repeatability over numbers of threads and a second copy of the weights; in bfloat16 oneDNN.
     /// </summary>
     Auto,
 
@@ -26,8 +26,9 @@ public enum Precision
     Float32,
 
     /// <summary>
-    /// Activations and weights rounded to bfloat16 (relative error up to 2^-8 each), in the products and convolutions that oneDNN takes. The outputs of a layer then differ from the float32
-    /// ones by 0.24 % of their root mean square, by 0.17 % where the weights are stored as bfloat16 and are used as they are. Values below 1e-38 count as 0.
+    /// Activations and weights rounded to bfloat16 (relative error up to 2^-8 each), in the products and convolutions that oneDNN takes.
+    /// The outputs of a layer then differ from the float32 ones by 0.24 % of their root mean square, by 0.17 % where the weights are stored
+    /// as bfloat16 and are used as they are. Values below 1e-38 count as 0.
     /// </summary>
     BFloat16,
 }
@@ -46,16 +47,18 @@ public abstract partial class Device
     public static Device Managed { get; } = new CpuDevice();
 
     /// <summary>
-    /// The device of new tensors. Chosen when it is first needed, by <see cref="KindVariable"/> and <see cref="PrecisionVariable"/> (auto and f32 when they are not set), unless
+    /// The device of new tensors. Chosen when it is first needed, by <see cref="KindVariable"/> and <see cref="PrecisionVariable"/> (auto
+    /// and f32 when they are not set), unless
     /// <see cref="Select"/> was called before.
     /// </summary>
     /// <exception cref="ArgumentException">A variable has a value that is not understood.</exception>
     /// <exception cref="NotSupportedException">oneDNN is asked for and cannot be used.</exception>
-    public static Device Default => Volatile.Read(ref _default) ?? (Interlocked.CompareExchange(ref _default, FromEnvironment(), null) ?? _default);
+    public static Device Default =>
+        Volatile.Read(ref _default) ?? (Interlocked.CompareExchange(ref _default, FromEnvironment(), null) ?? _default);
 
     /// <summary>
-    /// Makes a device the <see cref="Default"/>. To be called at the start: tensors, and what is computed from them, stay with the device that they were made on. All devices work on the
-    /// same memory, so that tensors of several may meet.
+    /// Makes a device the <see cref="Default"/>. To be called at the start: tensors, and what is computed from them, stay with the device
+    /// that they were made on. All devices work on the same memory, so that tensors of several may meet.
     /// </summary>
     public static void Select(Device device)
     {
@@ -64,12 +67,14 @@ public abstract partial class Device
     }
 
     /// <summary>
-    /// A device. With oneDNN, results are the same from run to run for a fixed number of threads, but may differ in the last bits between numbers of threads; those of
+    /// A device. With oneDNN, results are the same from run to run for a fixed number of threads, but may differ in the last bits between
+    /// numbers of threads; those of
     /// <see cref="Managed"/> do not.
     /// </summary>
     /// <param name="kind">Which.</param>
     /// <param name="precision">What products and convolutions multiply.</param>
-    /// <exception cref="NotSupportedException">oneDNN is asked for, or needed for the precision, and cannot be used: the message says why.</exception>
+    /// <exception cref="NotSupportedException">oneDNN is asked for, or needed for the precision, and cannot be used: the message says
+    /// why.</exception>
     public static Device Create(DeviceKind kind, Precision precision = Precision.Float32)
     {
         if (kind == DeviceKind.Managed && precision != Precision.Float32)
@@ -85,7 +90,8 @@ public abstract partial class Device
     /// <exception cref="NotSupportedException">oneDNN is asked for and cannot be used.</exception>
     public static Device FromEnvironment() => Create(
         ParseKind(Environment.GetEnvironmentVariable(KindVariable) is { Length: > 0 } kind ? kind : "auto", KindVariable),
-        ParsePrecision(Environment.GetEnvironmentVariable(PrecisionVariable) is { Length: > 0 } precision ? precision : "f32", PrecisionVariable));
+        ParsePrecision(
+            Environment.GetEnvironmentVariable(PrecisionVariable) is { Length: > 0 } precision ? precision : "f32", PrecisionVariable));
 
     /// <summary>The kind of a name: auto, managed or onednn.</summary>
     /// <param name="name">The name.</param>

@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 
 namespace Attune.Tensors;
 
-/// <summary>The extents of a tensor, outermost first; at most <see cref="MaxRank"/> axes. Written as a collection: <c>[2, 64, 3072]</c>.</summary>
+/// <summary>
+/// The extents of a tensor, outermost first; at most <see cref="MaxRank"/> axes. Written as a collection: <c>[2, 64, 3072]</c>.
+/// </summary>
 [CollectionBuilder(typeof(Shape), nameof(Create))]
 public readonly struct Shape : IEquatable<Shape>, IEnumerable<int>
 {
@@ -76,7 +78,8 @@ public readonly struct Shape : IEquatable<Shape>, IEnumerable<int>
     public void CopyTo(Span<int> destination) => ((ReadOnlySpan<int>)_axes)[..Rank].CopyTo(destination);
 
     /// <inheritdoc/>
-    public bool Equals(Shape other) => Rank == other.Rank && ((ReadOnlySpan<int>)_axes)[..Rank].SequenceEqual(((ReadOnlySpan<int>)other._axes)[..Rank]);
+    public bool Equals(Shape other) =>
+        Rank == other.Rank && ((ReadOnlySpan<int>)_axes)[..Rank].SequenceEqual(((ReadOnlySpan<int>)other._axes)[..Rank]);
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => obj is Shape other && Equals(other);

@@ -4,9 +4,9 @@ using System.Runtime.CompilerServices;
 namespace Attune.Tensors;
 
 /// <summary>
-/// A float32 array in native memory with a shape and strides; the innermost axis is always contiguous. Slices and reshapes are views that share the memory.
-/// A tensor is owned by the <see cref="TensorScope"/> it was created in, or by its creator; using one after it was disposed throws.
-/// Operations are in <see cref="TensorOperations"/>.
+/// A float32 array in native memory with a shape and strides; the innermost axis is always contiguous. Slices and reshapes are views that
+/// share the memory. A tensor is owned by the <see cref="TensorScope"/> it was created in, or by its creator; using one after it was
+/// disposed throws. Operations are in <see cref="TensorOperations"/>.
 /// </summary>
 [DebuggerDisplay("Tensor {Shape}")]
 public sealed unsafe class Tensor : IDisposable
@@ -127,7 +127,8 @@ public sealed unsafe class Tensor : IDisposable
     public Span<float> Row(params ReadOnlySpan<int> coordinates)
     {
         if (coordinates.Length != Shape.Rank - 1)
-            throw new ArgumentException($"A row of {Shape} needs {Shape.Rank - 1} coordinates, not {coordinates.Length}.", nameof(coordinates));
+            throw new ArgumentException(
+                $"A row of {Shape} needs {Shape.Rank - 1} coordinates, not {coordinates.Length}.", nameof(coordinates));
         float* row = Pointer;
         for (int axis = 0; axis < coordinates.Length; axis++)
         {
@@ -162,7 +163,8 @@ public sealed unsafe class Tensor : IDisposable
     }
 
     /// <summary>A view with another shape over the same elements in the same order. One extent may be -1: it is computed.</summary>
-    /// <exception cref="ArgumentException">The number of elements differs, or the strides do not allow a view: then copy first (<see cref="TensorOperations.Contiguous"/>).</exception>
+    /// <exception cref="ArgumentException">The number of elements differs, or the strides do not allow a view: then copy first
+    /// (<see cref="TensorOperations.Contiguous"/>).</exception>
     public Tensor Reshape(params ReadOnlySpan<int> axes)
     {
         var shape = Infer(axes);
@@ -223,7 +225,8 @@ public sealed unsafe class Tensor : IDisposable
 
     /// <summary>The only element.</summary>
     /// <exception cref="InvalidOperationException">There is not exactly one.</exception>
-    public float Item() => Count == 1 ? *Pointer : throw new InvalidOperationException($"The tensor {Shape} has {Count} elements, not one.");
+    public float Item() =>
+        Count == 1 ? *Pointer : throw new InvalidOperationException($"The tensor {Shape} has {Count} elements, not one.");
 
     /// <summary>Gives the memory back to the pool once no view uses it. Disposing twice does nothing.</summary>
     public void Dispose()

@@ -104,7 +104,9 @@ public static unsafe partial class TensorMemory
         }
     }
 
-    /// <summary>Eight classes an octave, so that at most an eighth of a block is slack and blocks of nearly equal tensors are interchangeable.</summary>
+    /// <summary>
+    /// Eight classes an octave, so that at most an eighth of a block is slack and blocks of nearly equal tensors are interchangeable.
+    /// </summary>
     private static nuint SizeClass(nuint bytes)
     {
         if (bytes <= 512)
@@ -113,7 +115,9 @@ public static unsafe partial class TensorMemory
         return (bytes + step - 1) / step * step;
     }
 
-    /// <summary>A block outside of the pool, on huge pages where it is large; to be freed with <see cref="NativeMemory.AlignedFree"/>.</summary>
+    /// <summary>
+    /// A block outside of the pool, on huge pages where it is large; to be freed with <see cref="NativeMemory.AlignedFree"/>.
+    /// </summary>
     internal static void* Allocate(nuint size)
     {
         if (size < HugePage)

@@ -11,21 +11,30 @@ public static class TensorOperations
 {
     /// <summary>activation(x weight^T + bias); x is [..., in], weight [out, in], the result [..., out].</summary>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
-    public static Tensor Linear(this Tensor x, Weight weight, Weight? bias = null, Activation activation = Activation.None, Tensor? into = null)
+    public static Tensor Linear(
+        this Tensor x, Weight weight, Weight? bias = null, Activation activation = Activation.None, Tensor? into = null)
     {
-        Require(weight.Shape.Rank == 2 && x.Shape.Rank >= 1 && x.Shape[^1] == weight.Shape[1], $"{weight.Name}: a linear layer {weight.Shape} cannot take {x.Shape}.");
-        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        Require(
+            weight.Shape.Rank == 2 && x.Shape.Rank >= 1 && x.Shape[^1] == weight.Shape[1],
+            $"{weight.Name}: a linear layer {weight.Shape} cannot take {x.Shape}.");
+        Require(
+            bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
         var output = Target(into, x.Shape.With(^1, weight.Shape[0]), x);
         x.Device.Linear(x, weight, bias, activation, output);
         return output;
     }
 
-    /// <summary>A convolution of [batch, height, width, in] with [out, in, kernel, kernel]; the result is [batch, height', width', out].</summary>
+    /// <summary>
+    /// A convolution of [batch, height, width, in] with [out, in, kernel, kernel]; the result is [batch, height', width', out].
+    /// </summary>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
     public static Tensor Conv2d(this Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor? into = null)
     {
-        Require(x.Shape.Rank == 4 && weight.Shape.Rank == 4 && x.Shape[3] == weight.Shape[1], $"{weight.Name}: a convolution {weight.Shape} cannot take {x.Shape} (channels last).");
-        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        Require(
+            x.Shape.Rank == 4 && weight.Shape.Rank == 4 && x.Shape[3] == weight.Shape[1],
+            $"{weight.Name}: a convolution {weight.Shape} cannot take {x.Shape} (channels last).");
+        Require(
+            bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
         var (height, width) = geometry.OutputSize(x.Shape[1], x.Shape[2], weight.Shape[2], weight.Shape[3]);
         Require(height > 0 && width > 0, $"{weight.Name}: an image of {x.Shape} is smaller than the kernel {weight.Shape}.");
         var output = Target(into, [x.Shape[0], height, width, weight.Shape[0]], x);
@@ -33,50 +42,73 @@ public static class TensorOperations
         return output;
     }
 
-    /// <summary>residual + x weight^T + bias; x is [..., in], weight [out, in], residual and result [..., out]. The result may go into the residual.</summary>
+    /// <summary>
+    /// residual + x weight^T + bias; x is [..., in], weight [out, in], residual and result [..., out]. The result may go into the residual.
+    /// </summary>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
     public static Tensor AddLinear(this Tensor residual, Tensor x, Weight weight, Weight? bias = null, Tensor? into = null)
     {
-        Require(weight.Shape.Rank == 2 && x.Shape.Rank >= 1 && x.Shape[^1] == weight.Shape[1], $"{weight.Name}: a linear layer {weight.Shape} cannot take {x.Shape}.");
-        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
-        Require(residual.Shape == x.Shape.With(^1, weight.Shape[0]), $"{weight.Name}: a linear layer {weight.Shape} of {x.Shape} cannot be added to {residual.Shape}.");
+        Require(
+            weight.Shape.Rank == 2 && x.Shape.Rank >= 1 && x.Shape[^1] == weight.Shape[1],
+            $"{weight.Name}: a linear layer {weight.Shape} cannot take {x.Shape}.");
+        Require(
+            bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        Require(
+            residual.Shape == x.Shape.With(^1, weight.Shape[0]),
+            $"{weight.Name}: a linear layer {weight.Shape} of {x.Shape} cannot be added to {residual.Shape}.");
         var output = Target(into, residual.Shape, residual);
         x.Device.AddLinear(residual, x, weight, bias, output);
         return output;
     }
 
-    /// <summary>residual + the convolution of x [batch, height, width, in] with [out, in, kernel, kernel]. The result may go into the residual.</summary>
+    /// <summary>
+    /// residual + the convolution of x [batch, height, width, in] with [out, in, kernel, kernel]. The result may go into the residual.
+    /// </summary>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
-    public static Tensor AddConv2d(this Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor? into = null)
+    public static Tensor AddConv2d(
+        this Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor? into = null)
     {
-        Require(x.Shape.Rank == 4 && weight.Shape.Rank == 4 && x.Shape[3] == weight.Shape[1], $"{weight.Name}: a convolution {weight.Shape} cannot take {x.Shape} (channels last).");
-        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        Require(
+            x.Shape.Rank == 4 && weight.Shape.Rank == 4 && x.Shape[3] == weight.Shape[1],
+            $"{weight.Name}: a convolution {weight.Shape} cannot take {x.Shape} (channels last).");
+        Require(
+            bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
         var (height, width) = geometry.OutputSize(x.Shape[1], x.Shape[2], weight.Shape[2], weight.Shape[3]);
-        Require(residual.Shape == [x.Shape[0], height, width, weight.Shape[0]], $"{weight.Name}: a convolution {weight.Shape} of {x.Shape} cannot be added to {residual.Shape}.");
+        Require(
+            residual.Shape == [x.Shape[0], height, width, weight.Shape[0]],
+            $"{weight.Name}: a convolution {weight.Shape} of {x.Shape} cannot be added to {residual.Shape}.");
         var output = Target(into, residual.Shape, residual);
         x.Device.AddConv2d(residual, x, weight, bias, geometry, output);
         return output;
     }
 
     /// <summary>
-    /// A convolution of [batch, frames, height, width, in] with [out, in, kernel frames, kernel height, kernel width] that looks back in time only; the result is
-    /// [batch, (frames - 1) / stride + 1, height', width', out]. See <see cref="Device.CausalConv3d"/>.
+    /// A convolution of [batch, frames, height, width, in] with [out, in, kernel frames, kernel height, kernel width] that looks back in
+    /// time only; the result is [batch, (frames - 1) / stride + 1, height', width', out]. See <see cref="Device.CausalConv3d"/>.
     /// </summary>
     /// <param name="x">[batch, frames, height, width, in].</param>
     /// <param name="weight">[out, in, kernel frames, kernel height, kernel width].</param>
     /// <param name="bias">[out], or null.</param>
     /// <param name="geometry">Stride and zero padding in space.</param>
     /// <param name="frameStride">The distance in frames between neighbouring outputs, from 1.</param>
-    /// <param name="earlier">[batch, any frames, height, width, in]: what precedes x, of which the last frames count; or null. Before it are zeros.</param>
+    /// <param name="earlier">[batch, any frames, height, width, in]: what precedes x, of which the last frames count; or null. Before it
+    /// are zeros.</param>
     /// <param name="into">Where the result goes, or null.</param>
     /// <exception cref="ArgumentException">The shapes do not fit, or the stride is below 1.</exception>
-    public static Tensor CausalConv3d(this Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, int frameStride = 1, Tensor? earlier = null, Tensor? into = null)
+    public static Tensor CausalConv3d(
+        this Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, int frameStride = 1, Tensor? earlier = null,
+        Tensor? into = null)
     {
-        Require(x.Shape.Rank == 5 && weight.Shape.Rank == 5 && x.Shape[4] == weight.Shape[1] && weight.Shape[2] > 0, $"{weight.Name}: a causal convolution {weight.Shape} cannot take {x.Shape} (channels last).");
-        Require(bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
+        Require(
+            x.Shape.Rank == 5 && weight.Shape.Rank == 5 && x.Shape[4] == weight.Shape[1] && weight.Shape[2] > 0,
+            $"{weight.Name}: a causal convolution {weight.Shape} cannot take {x.Shape} (channels last).");
+        Require(
+            bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
         Require(frameStride >= 1, $"{weight.Name}: the stride in frames is {frameStride}, expected at least 1.");
         Require(x.Shape[1] > 0, $"{weight.Name}: a video of {x.Shape} has no frames.");
-        Require(earlier == null || (earlier.Shape.Rank == 5 && earlier.Shape.With(1, x.Shape[1]) == x.Shape), $"{weight.Name}: frames {earlier?.Shape} cannot precede {x.Shape}.");
+        Require(
+            earlier == null || (earlier.Shape.Rank == 5 && earlier.Shape.With(1, x.Shape[1]) == x.Shape),
+            $"{weight.Name}: frames {earlier?.Shape} cannot precede {x.Shape}.");
         var (height, width) = geometry.OutputSize(x.Shape[2], x.Shape[3], weight.Shape[3], weight.Shape[4]);
         Require(height > 0 && width > 0, $"{weight.Name}: frames of {x.Shape} are smaller than the kernel {weight.Shape}.");
         var output = Target(into, [x.Shape[0], (x.Shape[1] - 1) / frameStride + 1, height, width, weight.Shape[0]], x);
@@ -87,7 +119,8 @@ public static class TensorOperations
     /// <summary>Attention of queries over one span of keys; see <see cref="AttentionArguments"/>.</summary>
     /// <returns>[batch, queries, heads, channels].</returns>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
-    public static Tensor Attention(this Tensor query, Tensor key, Tensor value, float scale, AttentionMask? mask = null, Tensor? into = null, Tensor? logSumExp = null)
+    public static Tensor Attention(
+        this Tensor query, Tensor key, Tensor value, float scale, AttentionMask? mask = null, Tensor? into = null, Tensor? logSumExp = null)
     {
         RequireAttention(query, key, value, mask, logSumExp);
         var output = Target(into, query.Shape, query);
@@ -95,17 +128,23 @@ public static class TensorOperations
         return output;
     }
 
-    /// <summary>Attention with alpha-entmax weights of queries over one span of keys, and with softmax weights if wanted; see <see cref="Device.EntmaxAttention"/>.</summary>
+    /// <summary>
+    /// Attention with alpha-entmax weights of queries over one span of keys, and with softmax weights if wanted; see
+    /// <see cref="Device.EntmaxAttention"/>.
+    /// </summary>
     /// <returns>[batch, queries, heads, channels].</returns>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
     /// <exception cref="ArgumentOutOfRangeException">alpha is below 1 or not finite.</exception>
     public static Tensor EntmaxAttention(
-        this Tensor query, Tensor key, Tensor value, float scale, float alpha, AttentionMask? mask = null, Tensor? into = null, Tensor? dense = null, Tensor? logSumExp = null, Tensor? support = null)
+        this Tensor query, Tensor key, Tensor value, float scale, float alpha, AttentionMask? mask = null, Tensor? into = null,
+        Tensor? dense = null, Tensor? logSumExp = null, Tensor? support = null)
     {
         RequireAttention(query, key, value, mask, logSumExp);
         RequireAlpha(alpha);
         Require(dense == null || dense.Shape == query.Shape, $"The dense output {dense?.Shape} does not fit queries {query.Shape}.");
-        Require(support == null || support.Shape == query.Shape.Take(..3), $"The support sizes {support?.Shape} do not fit queries {query.Shape}.");
+        Require(
+            support == null || support.Shape == query.Shape.Take(..3),
+            $"The support sizes {support?.Shape} do not fit queries {query.Shape}.");
         var output = Target(into, query.Shape, query);
         query.Device.EntmaxAttention(new AttentionArguments(query, key, value, scale, output, logSumExp, mask), alpha, dense, support);
         return output;
@@ -113,7 +152,9 @@ public static class TensorOperations
 
     /// <summary>Group normalisation of [batch, ..., channels], then an activation.</summary>
     /// <exception cref="ArgumentException">The groups do not divide the channels.</exception>
-    public static Tensor GroupNorm(this Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation = Activation.None, Tensor? into = null)
+    public static Tensor GroupNorm(
+        this Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation = Activation.None,
+        Tensor? into = null)
     {
         Require(groups > 0 && x.Shape[^1] % groups == 0, $"{weight?.Name}: {groups} groups do not divide the {x.Shape[^1]} channels.");
         RequireChannels(x, weight);
@@ -133,7 +174,9 @@ public static class TensorOperations
         return output;
     }
 
-    /// <summary>Layer normalisation without parameters of [batch, tokens, channels], then (1 + scale) and shift, each [batch or 1, channels].</summary>
+    /// <summary>
+    /// Layer normalisation without parameters of [batch, tokens, channels], then (1 + scale) and shift, each [batch or 1, channels].
+    /// </summary>
     public static Tensor ModulatedLayerNorm(this Tensor x, Tensor scale, Tensor shift, float epsilon, Tensor? into = null)
     {
         RequireModulation(x, scale);
@@ -181,7 +224,9 @@ public static class TensorOperations
     /// <summary>A rotary embedding of [batch, tokens, heads, channels].</summary>
     public static Tensor Rotate(this Tensor x, RotaryEmbedding rotary, Tensor? into = null)
     {
-        Require(x.Shape.Rank == 4 && x.Shape[1] == rotary.Tokens && x.Shape[3] == 2 * rotary.Cosine.Shape[1], $"A rotary table {rotary.Cosine.Shape} does not fit {x.Shape}.");
+        Require(
+            x.Shape.Rank == 4 && x.Shape[1] == rotary.Tokens && x.Shape[3] == 2 * rotary.Cosine.Shape[1],
+            $"A rotary table {rotary.Cosine.Shape} does not fit {x.Shape}.");
         var output = Target(into, x.Shape, x);
         x.Device.Rotate(x, rotary, output);
         return output;
@@ -302,7 +347,9 @@ public static class TensorOperations
         int total = 0;
         foreach (var tensor in tensors)
         {
-            Require(tensor.Shape.Rank == first.Shape.Rank && tensor.Shape.With(a, 0) == first.Shape.With(a, 0), $"{tensor.Shape} cannot stand beside {first.Shape} along axis {a}.");
+            Require(
+                tensor.Shape.Rank == first.Shape.Rank && tensor.Shape.With(a, 0) == first.Shape.With(a, 0),
+                $"{tensor.Shape} cannot stand beside {first.Shape} along axis {a}.");
             total += tensor.Shape[a];
         }
         var output = Tensor.Empty(first.Shape.With(a, total), first.Device);
@@ -349,26 +396,44 @@ public static class TensorOperations
     {
         var q = query.Shape;
         var k = key.Shape;
-        Require(q.Rank == 4 && k.Rank == 4 && k == value.Shape, $"Attention takes [batch, tokens, heads, channels], not queries {q}, keys {k}, values {value.Shape}.");
+        Require(
+            q.Rank == 4 && k.Rank == 4 && k == value.Shape,
+            $"Attention takes [batch, tokens, heads, channels], not queries {q}, keys {k}, values {value.Shape}.");
         Require(q[3] == k[3] && q[3] % 8 == 0, $"Queries {q} and keys {k} need the same number of channels, a multiple of 8.");
         Require(k[2] > 0 && q[2] % k[2] == 0, $"The {k[2]} heads of the keys do not divide the {q[2]} of the queries.");
         Require(k[0] == q[0] || k[0] == 1, $"Keys {k} have another batch than queries {q}.");
         Require(logSumExp == null || logSumExp.Shape == q.Take(..3), $"The log-sum-exp {logSumExp?.Shape} does not fit queries {q}.");
-        Require(mask?.Keys == null || (mask.Keys.Shape.Rank == 2 && mask.Keys.Shape[1] == k[1] && (mask.Keys.Shape[0] == q[0] || mask.Keys.Shape[0] == 1)), $"The mask {mask?.Keys?.Shape} does not fit keys {k}.");
-        Require(mask?.Bias == null || (mask.Bias.Shape.Rank == 4 && mask.Bias.Shape[2] == q[1] && mask.Bias.Shape[3] == k[1] && (mask.Bias.Shape[0] == q[0] || mask.Bias.Shape[0] == 1) && (mask.Bias.Shape[1] == q[2] || mask.Bias.Shape[1] == 1)), $"The bias {mask?.Bias?.Shape} does not fit queries {q} and keys {k}.");
+        Require(
+            mask?.Keys == null
+                || (mask.Keys.Shape.Rank == 2 && mask.Keys.Shape[1] == k[1] && (mask.Keys.Shape[0] == q[0] || mask.Keys.Shape[0] == 1)),
+            $"The mask {mask?.Keys?.Shape} does not fit keys {k}.");
+        Require(
+            mask?.Bias == null
+                || (
+                    mask.Bias.Shape.Rank == 4
+                        && mask.Bias.Shape[2] == q[1] && mask.Bias.Shape[3] == k[1]
+                        && (mask.Bias.Shape[0] == q[0] || mask.Bias.Shape[0] == 1)
+                        && (mask.Bias.Shape[1] == q[2] || mask.Bias.Shape[1] == 1)),
+            $"The bias {mask?.Bias?.Shape} does not fit queries {q} and keys {k}.");
     }
 
     private static void RequireAlpha(float alpha)
     {
         if (!(alpha >= 1 && float.IsFinite(alpha)))
-            throw new ArgumentOutOfRangeException(nameof(alpha), FormattableString.Invariant($"The alpha of entmax is {alpha}, expected at least 1."));
+            throw new ArgumentOutOfRangeException(
+                nameof(alpha), FormattableString.Invariant($"The alpha of entmax is {alpha}, expected at least 1."));
     }
 
     private static void RequireChannels(Tensor x, Weight? weight) =>
-        Require(weight == null || weight.Count == x.Shape[^1], $"{weight?.Name}: {weight?.Shape} does not fit the {x.Shape[^1]} channels of {x.Shape}.");
+        Require(
+            weight == null || weight.Count == x.Shape[^1],
+            $"{weight?.Name}: {weight?.Shape} does not fit the {x.Shape[^1]} channels of {x.Shape}.");
 
     private static void RequireModulation(Tensor x, Tensor vector) =>
-        Require(x.Shape.Rank == 3 && vector.Shape.Rank == 2 && vector.Shape[1] == x.Shape[2] && (vector.Shape[0] == x.Shape[0] || vector.Shape[0] == 1), $"A modulation {vector.Shape} does not fit {x.Shape}.");
+        Require(
+            x.Shape.Rank == 3
+                && vector.Shape.Rank == 2 && vector.Shape[1] == x.Shape[2] && (vector.Shape[0] == x.Shape[0] || vector.Shape[0] == 1),
+            $"A modulation {vector.Shape} does not fit {x.Shape}.");
 
     private static void Require(bool condition, [InterpolatedStringHandlerArgument(nameof(condition))] ref Message message)
     {

@@ -26,7 +26,9 @@ public sealed unsafe class Weight
     {
         ArgumentNullException.ThrowIfNull(file);
         if (offset < 0 || offset > file.Length - shape.Count * type.Size())
-            throw new ArgumentOutOfRangeException(nameof(offset), $"{name}: {shape.Count * type.Size()} bytes at {offset} do not lie within '{file.Path}' ({file.Length} bytes).");
+            throw new ArgumentOutOfRangeException(
+                nameof(offset),
+                $"{name}: {shape.Count * type.Size()} bytes at {offset} do not lie within '{file.Path}' ({file.Length} bytes).");
         (Name, Shape, Type, _file, _offset) = (name, shape, type, file, offset);
     }
 
@@ -44,7 +46,8 @@ public sealed unsafe class Weight
 
     /// <summary>The same elements, with time slices of them beside.</summary>
     private Weight(Weight weight, Weight slices) =>
-        (Name, Shape, Type, _file, _tensor, _offset, _slices) = (weight.Name, weight.Shape, weight.Type, weight._file, weight._tensor, weight._offset, slices);
+        (Name, Shape, Type, _file, _tensor, _offset, _slices) = (
+            weight.Name, weight.Shape, weight.Type, weight._file, weight._tensor, weight._offset, slices);
 
     /// <summary>
     /// A weight of a 16-bit type whose elements lie in the memory of a tensor (half as many floats, at least): for weights that are made
@@ -98,8 +101,9 @@ public sealed unsafe class Weight
     }
 
     /// <summary>
-    /// This weight of a <see cref="Device.CausalConv3d"/> with copies of its time slices, each of which is scattered in PyTorch's order, so that they are not copied in every call and that
-    /// devices can keep what they make of them. It costs as much memory as the weight, in the stored type.
+    /// This weight of a <see cref="Device.CausalConv3d"/> with copies of its time slices, each of which is scattered in PyTorch's order, so
+    /// that they are not copied in every call and that devices can keep what they make of them. It costs as much memory as the weight, in
+    /// the stored type.
     /// </summary>
     /// <param name="memory">What the slices lie in. It is in no scope: the caller disposes it after the last use.</param>
     /// <exception cref="InvalidOperationException">The weight is not [out, in, kernel frames, kernel height, kernel width].</exception>
@@ -116,7 +120,9 @@ public sealed unsafe class Weight
         return new Weight(this, slices);
     }
 
-    /// <summary>weight[:, :, index] of [out, in, kernel frames, kernel height, kernel width]: [out, in, kernel height, kernel width], contiguous.</summary>
+    /// <summary>
+    /// weight[:, :, index] of [out, in, kernel frames, kernel height, kernel width]: [out, in, kernel height, kernel width], contiguous.
+    /// </summary>
     /// <param name="index">The kernel's frame.</param>
     /// <param name="copy">What the slice lies in, where it had to be copied: the caller disposes it. Else null.</param>
     internal Weight TimeSlice(int index, out Tensor? copy)
@@ -140,7 +146,8 @@ public sealed unsafe class Weight
     private void RequireFrames()
     {
         if (Shape.Rank != 5 || Shape[2] == 0)
-            throw new InvalidOperationException($"{Name} {Shape} has no time slices, expected [out, in, kernel frames, kernel height, kernel width].");
+            throw new InvalidOperationException(
+                $"{Name} {Shape} has no time slices, expected [out, in, kernel frames, kernel height, kernel width].");
     }
 
     /// <summary>Gathers a slice: a run of the kernel's height and width for each pair of an output and an input.</summary>
@@ -163,7 +170,8 @@ public sealed unsafe class Weight
     /// <param name="start">The first element, in row-major order.</param>
     /// <param name="destination">Where to write.</param>
     /// <param name="count">How many.</param>
-    public void Widen(long start, float* destination, long count) => Conversion.Widen((byte*)Pointer + start * Type.Size(), Type, destination, count);
+    public void Widen(long start, float* destination, long count) =>
+        Conversion.Widen((byte*)Pointer + start * Type.Size(), Type, destination, count);
 
     /// <summary>A new tensor with the elements widened to float32.</summary>
     public Tensor ToTensor()

@@ -16,7 +16,8 @@ public static class Workers
 
     private static readonly long SpinTicks = (long)(SpinMicroseconds * 1e-6 * Stopwatch.Frequency);
     private static readonly Lock Gate = new();
-    private static readonly Helper[] Helpers = [.. Enumerable.Range(0, Math.Max(Environment.ProcessorCount - 1, 0)).Select(i => new Helper(i))];
+    private static readonly Helper[] Helpers = [
+        .. Enumerable.Range(0, Math.Max(Environment.ProcessorCount - 1, 0)).Select(i => new Helper(i))];
     private static Batch? _batch;
     private static int _begun;
     private static int _limit = Environment.ProcessorCount;
@@ -37,8 +38,8 @@ public static class Workers
     }
 
     /// <summary>
-    /// Calls <paramref name="body"/> once for each number from 0 to <paramref name="count"/> - 1, on several threads. When a piece throws, the
-    /// others may or may not run, and the exception, the first if there are several, is thrown here.
+    /// Calls <paramref name="body"/> once for each number from 0 to <paramref name="count"/> - 1, on several threads. When a piece throws,
+    /// the others may or may not run, and the exception, the first if there are several, is thrown here.
     /// </summary>
     public static void For(int count, Action<int> body)
     {

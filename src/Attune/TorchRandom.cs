@@ -1,8 +1,9 @@
 namespace Attune;
 
 /// <summary>
-/// The normal numbers of PyTorch's CPU generator, bit for bit as its integer stream goes: MT19937 seeded with the low 32 bits of the seed, and the
-/// Box-Muller transform in the two forms that <c>torch.randn</c> takes. A call draws one tensor; the stream goes on from call to call.
+/// The normal numbers of PyTorch's CPU generator, bit for bit as its integer stream goes: MT19937 seeded with the low 32 bits of the seed,
+/// and the Box-Muller transform in the two forms that <c>torch.randn</c> takes. A call draws one tensor; the stream goes on from call to
+/// call.
 /// </summary>
 public sealed class TorchRandom
 {

@@ -9,7 +9,8 @@ public class CommandTests
     private static async Task<(int Code, string Output, string Error)> Run(params string[] arguments)
     {
         string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) { RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) {
+            RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
         using var process = Process.Start(start)!;
@@ -29,7 +30,9 @@ public class CommandTests
             string second = Path.Combine(folder, "second.png");
             foreach (string file in new[] { first, second })
             {
-                var (code, output, error) = await Run("generate", "a panda on a blue background", "--negative", "sunglasses", "--size", "64x64", "--steps", "2", "--max-sequence-length", "32", "-o", file);
+                var (code, output, error) = await Run(
+                    "generate", "a panda on a blue background", "--negative", "sunglasses", "--size", "64x64", "--steps", "2",
+                    "--max-sequence-length", "32", "-o", file);
                 Assert.True(code == 0, error);
                 Assert.Contains("nag:scale=4", output.ReplaceLineEndings(""), StringComparison.Ordinal);
             }
@@ -51,15 +54,21 @@ public class CommandTests
         {
             string model = Path.Combine(Repository.Root, "tests", "golden", "checkpoints", "sdxl");
             string start = Path.Combine(folder, "start.png");
-            var (code, _, error) = await Run("generate", "a panda", "--model", model, "--size", "64x72", "--steps", "1", "-o", start, "--original-size", "512x640", "--crop", "8,24", "--target-size", "1024x1024");
+            var (code, _, error) = await Run(
+                "generate", "a panda", "--model", model, "--size", "64x72", "--steps", "1", "-o", start, "--original-size", "512x640",
+                "--crop", "8,24", "--target-size", "1024x1024");
             Assert.True(code == 0, error);
             string end = Path.Combine(folder, "end.png");
             (code, string output, error) = await Run(
-                "generate", "a lion", "--model", model, "--image", start, "--strength", "0.75", "--scheduler", "lcm", "--timesteps", "999,749,499,249", "--clip-skip", "1", "--long-prompts", "-o", end,
-                "--preview", Path.Combine(folder, "step-{step}.png"), "--preview-vae", Path.Combine(Repository.Root, "tests", "golden", "checkpoints", "autoencoders", "taesd"));
+                "generate", "a lion", "--model", model, "--image", start, "--strength", "0.75", "--scheduler", "lcm", "--timesteps",
+                "999,749,499,249", "--clip-skip", "1", "--long-prompts", "-o", end,
+                "--preview", Path.Combine(folder, "step-{step}.png"), "--preview-vae",
+                Path.Combine(Repository.Root, "tests", "golden", "checkpoints", "autoencoders", "taesd"));
             Assert.True(code == 0, error);
             Assert.Contains("64x72", output, StringComparison.Ordinal);
-            Assert.Equal(["end.png", "start.png", "step-1.png", "step-2.png", "step-3.png"], Directory.GetFiles(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+            Assert.Equal(
+                ["end.png", "start.png", "step-1.png", "step-2.png", "step-3.png"],
+                Directory.GetFiles(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
             string text = Encoding.UTF8.GetString(await File.ReadAllBytesAsync(end));
             Assert.Contains("\"scheduler\":\"LCMScheduler\",\"timesteps\":\"999,749,499,249\"", text, StringComparison.Ordinal);
         }
@@ -76,7 +85,8 @@ public class CommandTests
         try
         {
             string[] size = ["--size", "64x64", "--steps", "2", "--max-sequence-length", "32", "-o", file];
-            var (code, output, error) = await Run(["generate", "a panda", "--negative", "sunglasses", "--guidance", "gag:steps=5-", .. size]);
+            var (code, output, error) = await Run(
+                ["generate", "a panda", "--negative", "sunglasses", "--guidance", "gag:steps=5-", .. size]);
             Assert.True(code == 0, error);
             Assert.Contains("no guidance rule reads the negative prompt", output, StringComparison.Ordinal);
             Assert.Contains("steps=5- acted in none of the 2 steps", output, StringComparison.Ordinal);
@@ -99,7 +109,9 @@ public class CommandTests
         {
             string json = Path.Combine(folder, "trace.json");
             string html = Path.Combine(folder, "trace.html");
-            var (code, output, error) = await Run("trace", "a panda on a blue background", "--negative", "sunglasses", "--guidance", "nag+gag", "--size", "64x64", "--steps", "2", "--max-sequence-length", "32", "-o", json, "--html", html);
+            var (code, output, error) = await Run(
+                "trace", "a panda on a blue background", "--negative", "sunglasses", "--guidance", "nag+gag", "--size", "64x64", "--steps",
+                "2", "--max-sequence-length", "32", "-o", json, "--html", html);
             Assert.True(code == 0, error);
             Assert.Contains("tau clips", output, StringComparison.Ordinal);
             using var document = System.Text.Json.JsonDocument.Parse(await File.ReadAllTextAsync(json));
@@ -119,7 +131,10 @@ public class CommandTests
     [InlineData("--preview is 'step.png'", "generate", "a panda", "--preview", "step.png")]
     [InlineData("--preview-vae is given without --preview", "generate", "a panda", "--preview-vae", "folder")]
     [InlineData("'quick' is neither a file nor a scheduler", "generate", "a panda", "--scheduler", "quick")]
-    [InlineData("GuidanceScale: FluxPipeline does not take it, since the model embeds no guidance scale", "generate", "a panda", "--guidance-scale", "3")]
+    [
+        InlineData(
+            "GuidanceScale: FluxPipeline does not take it, since the model embeds no guidance scale", "generate", "a panda",
+            "--guidance-scale", "3")]
     [InlineData("--timesteps is '9,x'", "generate", "a panda", "--timesteps", "9,x")]
     [InlineData("--crop is '3'", "generate", "a panda", "--crop", "3")]
     [InlineData("--target-size is '3'", "generate", "a panda", "--target-size", "3")]
@@ -164,7 +179,10 @@ public class CommandTests
         try
         {
             string file = Path.Combine(folder, "a.png");
-            string[] arguments = ["generate", "a panda", "-n", "sunglasses", "--model", Path.Combine(Repository.Root, "tests", "golden", "checkpoints", "sdxl"), "--preset", "sdxl-dmd2", "--size", "64x64", "-o", file];
+            string[] arguments = [
+                "generate", "a panda", "-n", "sunglasses", "--model",
+                Path.Combine(Repository.Root, "tests", "golden", "checkpoints", "sdxl"), "--preset", "sdxl-dmd2", "--size", "64x64", "-o",
+                file];
             var (code, output, error) = await Run(arguments);
             Assert.True(code == 0, error);
             Assert.Contains("4 steps", output, StringComparison.Ordinal);
@@ -187,9 +205,14 @@ public class CommandTests
         string folder = Directory.CreateTempSubdirectory("attune").FullName;
         try
         {
-            foreach (var (preset, expected) in new[] { ("flux-kontext", "nag:scale=2,tau=2.5,alpha=0.25,norm=1,latents=shared,steps=t:750-"), ("sd3.5-large-turbo", "nag:scale=4,tau=2.5,alpha=0.125") })
+            foreach (
+                var (preset, expected) in new[] {
+                    ("flux-kontext", "nag:scale=2,tau=2.5,alpha=0.25,norm=1,latents=shared,steps=t:750-"),
+                    ("sd3.5-large-turbo", "nag:scale=4,tau=2.5,alpha=0.125") })
             {
-                var (code, output, error) = await Run("generate", "a panda", "--guidance", "nag", "--preset", preset, "--size", "64x64", "--steps", "1", "--max-sequence-length", "16", "-o", Path.Combine(folder, "a.png"));
+                var (code, output, error) = await Run(
+                    "generate", "a panda", "--guidance", "nag", "--preset", preset, "--size", "64x64", "--steps", "1",
+                    "--max-sequence-length", "16", "-o", Path.Combine(folder, "a.png"));
                 Assert.True(code == 0, error);
                 Assert.Contains(expected, output, StringComparison.Ordinal);
                 Assert.Contains("1 steps", output, StringComparison.Ordinal);

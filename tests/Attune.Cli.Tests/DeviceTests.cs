@@ -13,7 +13,11 @@ public class DeviceTests
     private static readonly string Root = Path.Combine(Repository.Root, "tests", "golden");
 
     public static TheoryData<string> Cases() =>
-        [.. GoldenCase.List(Root).Select(pair => pair.Name).Where(name => name.Split('/')[0] is "flux" or "autoencoders" || name.StartsWith("unet/denoiser", StringComparison.Ordinal))];
+        [
+            .. GoldenCase.List(Root)
+                .Select(pair => pair.Name)
+                .Where(
+                    name => name.Split('/')[0] is "flux" or "autoencoders" || name.StartsWith("unet/denoiser", StringComparison.Ordinal))];
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -43,7 +47,10 @@ public class DeviceTests
         {
             var (code, _, error) = await Run([absent], ["inspect", model, .. options]);
             Assert.Equal(1, code);
-            Assert.Equal("attune: oneDNN was not found: 'libno-such-library.so.2' cannot be loaded (Debian: apt-get install libdnnl2; ATTUNE_ONEDNN names another file).", error.Trim());
+            Assert.Equal(
+                "attune: oneDNN was not found: 'libno-such-library.so.2' cannot be loaded (Debian: apt-get install libdnnl2; "
+                    + "ATTUNE_ONEDNN names another file).",
+                error.Trim());
         }
         var (forced, _, message) = await Run([absent, ("ATTUNE_DEVICE", "onednn")], "inspect", model);
         Assert.Equal(1, forced);
@@ -72,7 +79,9 @@ public class DeviceTests
         if (OneDnnLibrary.TryLoad(out _) is { } library)
         {
             Assert.Contains($"oneDNN {library.Version} is present", report, StringComparison.Ordinal);
-            Assert.Contains($"device: oneDNN {library.Version}, bf16", (await Run([], "inspect", model, "--precision", "bf16")).Output, StringComparison.Ordinal);
+            Assert.Contains(
+                $"device: oneDNN {library.Version}, bf16", (await Run([], "inspect", model, "--precision", "bf16")).Output,
+                StringComparison.Ordinal);
         }
     }
 
@@ -90,7 +99,8 @@ public class DeviceTests
     [Fact]
     public async Task A_variable_that_is_wrong_is_named()
     {
-        var (code, _, error) = await Run([("ATTUNE_DEVICE", "gpu")], "inspect", Path.Combine(Repository.Root, "models", "flux-tiny-random"));
+        var (code, _, error) = await Run(
+            [("ATTUNE_DEVICE", "gpu")], "inspect", Path.Combine(Repository.Root, "models", "flux-tiny-random"));
         Assert.Equal(1, code);
         Assert.Equal("attune: ATTUNE_DEVICE is 'gpu', expected auto, managed or onednn.", error.Trim());
     }
@@ -108,7 +118,9 @@ public class DeviceTests
         Assert.True(json.RootElement.GetProperty("seconds").GetDouble() > 0);
         Assert.True(json.RootElement.GetProperty("peak_gflops").GetDouble() > 0);
         Assert.True(json.RootElement.GetProperty("activation_bytes").GetInt64() > 64 * 64 * 128 * sizeof(float));
-        var convolution = json.RootElement.GetProperty("primitives").EnumerateArray().Single(item => item.GetProperty("name").GetString() == "convolution 3x3");
+        var convolution = json.RootElement.GetProperty("primitives")
+            .EnumerateArray()
+            .Single(item => item.GetProperty("name").GetString() == "convolution 3x3");
         foreach (string number in new[] { "calls", "seconds", "share", "gflop", "gflops", "gbytes_per_s" })
             Assert.True(convolution.GetProperty(number).GetDouble() > 0, number);
     }
@@ -139,10 +151,12 @@ public class DeviceTests
         Assert.Equal("attune: " + message, error.Trim());
     }
 
-    private static async Task<(int Code, string Output, string Error)> Run((string Name, string Value)[] environment, params string[] arguments)
+    private static async Task<(int Code, string Output, string Error)> Run(
+        (string Name, string Value)[] environment, params string[] arguments)
     {
         string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) { RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) {
+            RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
         foreach (string variable in new[] { "ATTUNE_DEVICE", "ATTUNE_PRECISION", "ATTUNE_ONEDNN" })

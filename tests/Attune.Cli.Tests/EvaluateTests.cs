@@ -10,7 +10,9 @@ public class EvaluateTests
     private static async Task<(int Code, string Output, string Error)> Run(string folder, params string[] arguments)
     {
         string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) { RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8, WorkingDirectory = folder };
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) {
+            RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8,
+            WorkingDirectory = folder };
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
         using var process = Process.Start(start)!;
@@ -20,7 +22,10 @@ public class EvaluateTests
         return (process.ExitCode, await output, await error);
     }
 
-    /// <summary>A folder with an experiment and with the judge and dual encoder of the tests of metrics, told to read pictures of 32 pixels: their layers fit any size.</summary>
+    /// <summary>
+    /// A folder with an experiment and with the judge and dual encoder of the tests of metrics, told to read pictures of 32 pixels: their
+    /// layers fit any size.
+    /// </summary>
     private static string Prepare()
     {
         string folder = Directory.CreateTempSubdirectory("attune").FullName;
@@ -34,7 +39,9 @@ public class EvaluateTests
                 File.Copy(file, copy);
             }
         }
-        foreach (string file in new[] { Path.Combine(folder, "judge", "config.json"), Path.Combine(folder, "dual-encoder", "image_encoder", "config.json") })
+        foreach (
+            string file in new[] {
+                Path.Combine(folder, "judge", "config.json"), Path.Combine(folder, "dual-encoder", "image_encoder", "config.json") })
         {
             var config = JsonNode.Parse(File.ReadAllText(file))!;
             config["sample_size"] = 32;
@@ -109,8 +116,12 @@ public class EvaluateTests
             string text = await File.ReadAllTextAsync(file);
             foreach (var (wrong, arguments, expected) in new (string, string[], string)[]
             {
-                (text.Replace("nag:scale", "nga:scale", StringComparison.Ordinal), [], "methods[1].rules is 'nga:scale=2': 'nga' is no guidance rule"),
-                (text.Replace("\"panda\"", "\"pandas\"", StringComparison.Ordinal), [], "present.face is \"pandas\", expected one of panda, fox"),
+                (
+                    text.Replace("nag:scale", "nga:scale", StringComparison.Ordinal), [],
+                    "methods[1].rules is 'nga:scale=2': 'nga' is no guidance rule"),
+                (
+                    text.Replace("\"panda\"", "\"pandas\"", StringComparison.Ordinal), [],
+                    "present.face is \"pandas\", expected one of panda, fox"),
                 (text.Replace("32", "48", StringComparison.Ordinal), [], "width is 48, expected 32, which the judge"),
                 (text, ["--shard", "3/2"], "'3/2' is no shard"),
                 (text, ["--report-only"], "holds no records of 'trial.json'"),

@@ -32,18 +32,21 @@ public class GoldenTests
     [Fact]
     public void The_copy_covers_every_group_that_is_supported() =>
         Assert.Superset(
-            new HashSet<string> { "attention", "autoencoders", "entmax", "flux", "random", "schedulers", "text-encoders", "tokenizers", "unet" },
+            new HashSet<string> {
+                "attention", "autoencoders", "entmax", "flux", "random", "schedulers", "text-encoders", "tokenizers", "unet" },
             GoldenCase.List(Root).Select(pair => pair.Name.Split('/')[0]).ToHashSet());
 
     [Fact]
     public void The_full_set_holds_where_it_is_present()
     {
-        string? full = Environment.GetEnvironmentVariable("ATTUNE_GOLDEN") ?? new[] { Path.Combine(Repository.Root, "..", "shared", "golden") }.FirstOrDefault(Directory.Exists);
+        string? full = Environment.GetEnvironmentVariable("ATTUNE_GOLDEN")
+            ?? new[] { Path.Combine(Repository.Root, "..", "shared", "golden") }.FirstOrDefault(Directory.Exists);
         if (full == null)
             Assert.Skip("Neither ATTUNE_GOLDEN nor a folder ../shared/golden is there.");
         var output = new StringWriter();
         int code = VerifyCommand.Run(full, [], require: false, output);
-        Assert.True(code == 0, string.Join('\n', output.ToString().Split('\n').Where(line => line.StartsWith("FAIL", StringComparison.Ordinal))));
+        Assert.True(
+            code == 0, string.Join('\n', output.ToString().Split('\n').Where(line => line.StartsWith("FAIL", StringComparison.Ordinal))));
         Assert.EndsWith("unsupported", output.ToString().TrimEnd());
     }
 
@@ -56,7 +59,9 @@ public class GoldenTests
         {
             Directory.CreateDirectory(Path.Combine(folder, "cases", "random"));
             foreach (string extension in new[] { ".json", ".safetensors" })
-                File.Copy(Path.Combine(Root, "cases", "random", "randn-7-17" + extension), Path.Combine(folder, "cases", "random", "randn-7-17" + extension));
+                File.Copy(
+                    Path.Combine(Root, "cases", "random", "randn-7-17" + extension),
+                    Path.Combine(folder, "cases", "random", "randn-7-17" + extension));
             string tensors = Path.Combine(folder, "cases", "random", "randn-7-17.safetensors");
             byte[] bytes = File.ReadAllBytes(tensors);
             bytes[^2] ^= 0x40;
@@ -72,7 +77,8 @@ public class GoldenTests
     }
 
     [Fact]
-    public void Requiring_what_is_not_there_fails() => Assert.Equal(1, VerifyCommand.Run(Root, ["no/such*"], require: true, new StringWriter()));
+    public void Requiring_what_is_not_there_fails() =>
+        Assert.Equal(1, VerifyCommand.Run(Root, ["no/such*"], require: true, new StringWriter()));
 
     [Theory]
     [InlineData("attention/*-nag-[0-9]*", "attention/joint-nag-4-2.5-0.5-l1", true)]

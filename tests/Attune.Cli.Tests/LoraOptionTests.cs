@@ -12,9 +12,12 @@ public class LoraOptionTests
     [InlineData(@"C:\style.safetensors", @"C:\style.safetensors", 1f)]
     [InlineData("style:v2", "style:v2", 1f)]
     [InlineData("style:NaN", "style:NaN", 1f)]
-    public void File_and_scale(string text, string path, float scale) => Assert.Equal(new LoraWeights(path, scale), RequestOptions.ParseLora(text));
+    public void File_and_scale(string text, string path, float scale) =>
+        Assert.Equal(new LoraWeights(path, scale), RequestOptions.ParseLora(text));
 
-    /// <summary>A LoRA file for a UNet on FLUX: refused, or ignored with a warning, which leaves the image as it is but for what the file names.</summary>
+    /// <summary>
+    /// A LoRA file for a UNet on FLUX: refused, or ignored with a warning, which leaves the image as it is but for what the file names.
+    /// </summary>
     [Fact]
     public async Task A_file_for_another_model()
     {
@@ -25,7 +28,8 @@ public class LoraOptionTests
             string[] request = ["generate", "a panda", "--size", "32x32", "--steps", "1", "--max-sequence-length", "16", "-o"];
             string[] options = ["--lora", lora + ":0.5", "--lora", lora];
             var root = new System.CommandLine.RootCommand { GenerateCommand.Create() };
-            var (plain, refused, lenient) = (Path.Combine(folder, "plain.png"), Path.Combine(folder, "refused.png"), Path.Combine(folder, "lenient.png"));
+            var (plain, refused, lenient) = (
+                Path.Combine(folder, "plain.png"), Path.Combine(folder, "refused.png"), Path.Combine(folder, "lenient.png"));
             Assert.Equal(0, await Application.RunAsync(root, [.. request, plain]));
             Assert.NotEqual(0, await Application.RunAsync(root, [.. request, refused, .. options]));
             Assert.False(File.Exists(refused));

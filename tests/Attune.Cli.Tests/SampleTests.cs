@@ -12,7 +12,9 @@ public class SampleTests
     public async Task A_rule_outside_of_the_library_guides()
     {
         string name = OperatingSystem.IsWindows() ? "CustomRule.exe" : "CustomRule";
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name), [Path.Combine(Repository.Root, "models", "flux-tiny-random")]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            Path.Combine(AppContext.BaseDirectory, name),
+            [Path.Combine(Repository.Root, "models", "flux-tiny-random")]) { RedirectStandardOutput = true, RedirectStandardError = true };
         using var process = Process.Start(start)!;
         var error = process.StandardError.ReadToEndAsync();
         string[] lines = (await process.StandardOutput.ReadToEndAsync()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
@@ -30,6 +32,8 @@ public class SampleTests
     {
         Assert.InRange(File.ReadAllLines(Path.Combine(Folder, "OrthogonalNegativeGuidance.cs")).Length, 1, 39);
         var project = XDocument.Load(Path.Combine(Repository.Root, "src", "Attune", "Attune.csproj"));
-        Assert.DoesNotContain(project.Descendants("InternalsVisibleTo"), element => element.Attribute("Include")!.Value.Contains("CustomRule", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            project.Descendants("InternalsVisibleTo"),
+            element => element.Attribute("Include")!.Value.Contains("CustomRule", StringComparison.Ordinal));
     }
 }

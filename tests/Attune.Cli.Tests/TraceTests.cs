@@ -21,7 +21,8 @@ public class TraceTests
     private const string Hostile = "<b>\"a panda\"</b> & </style><script>alert(1)</script> ]]> \u00e9\u732b";
 
     /// <summary>A report of random attention calls, for a model with the given layers.</summary>
-    private static TraceReport Report(string rules, IReadOnlyList<AttentionSite> layers, int steps, string prompt = "a panda", bool image = true)
+    private static TraceReport Report(
+        string rules, IReadOnlyList<AttentionSite> layers, int steps, string prompt = "a panda", bool image = true)
     {
         var schedule = new GuidanceSchedule(RuleCatalog.Parse(rules));
         var trace = new GuidanceTrace();
@@ -44,13 +45,17 @@ public class TraceTests
                 var text = TokenLayout.Of((TokenKind.NegativeText, 5), (TokenKind.Text, 7));
                 var (queries, keys) = site.Kind == AttentionKind.Cross
                     ? (TokenLayout.Of((TokenKind.Latent, 12)), text)
-                    : (TokenLayout.Of((TokenKind.NegativeText, 5), (TokenKind.Text, 7), (TokenKind.Latent, 12)), TokenLayout.Of((TokenKind.NegativeText, 5), (TokenKind.Text, 7), (TokenKind.Latent, 12)));
+                    : (
+                        TokenLayout.Of((TokenKind.NegativeText, 5), (TokenKind.Text, 7), (TokenKind.Latent, 12)),
+                        TokenLayout.Of((TokenKind.NegativeText, 5), (TokenKind.Text, 7), (TokenKind.Latent, 12)));
                 double scale = 1 + 2 * Math.Sin(index * .2) * Math.Sin(index * .2) + (double)step / steps;
-                var call = new AttentionCall(Noise(queries.Length, scale), Noise(keys.Length, scale), Noise(keys.Length, 1), .25f, queries, keys, site);
+                var call = new AttentionCall(
+                    Noise(queries.Length, scale), Noise(keys.Length, scale), Noise(keys.Length, 1), .25f, queries, keys, site);
                 _ = schedule.At(point, trace).Steering.Attention.Attend(call);
             }
         }
-        var request = new GenerationRequest { Prompt = prompt, NegativePrompt = prompt, Guidance = schedule, Width = 64, Height = 32, Steps = steps, Seed = 3 };
+        var request = new GenerationRequest {
+            Prompt = prompt, NegativePrompt = prompt, Guidance = schedule, Width = 64, Height = 32, Steps = steps, Seed = 3 };
         Image[] images = image ? [new Image(2, 1, [1, 2, 3, 4, 5, 6])] : [];
         return new TraceReport("FluxPipeline", "model", request, $"{{\"prompt\":{JsonSerializer.Serialize(prompt)}}}", trace, images);
     }
@@ -76,7 +81,8 @@ public class TraceTests
 
     public static TheoryData<string, int, int, int> Runs => new()
     {
-        { "nag+gag", 2, 2, 4 }, { "none", 1, 0, 1 }, { "vsf", 3, 0, 1 }, { "nag:layers=double.0,steps=1-2+pladis+gag:entmax=2", 2, 1, 3 }, { "nag+gag:lambda=10", 19, 38, 28 },
+        { "nag+gag", 2, 2, 4 }, { "none", 1, 0, 1 }, { "vsf", 3, 0, 1 }, { "nag:layers=double.0,steps=1-2+pladis+gag:entmax=2", 2, 1, 3 },
+        { "nag+gag:lambda=10", 19, 38, 28 },
     };
 
     [Theory]
@@ -94,15 +100,26 @@ public class TraceTests
         string[] loading = ["script", "link", "iframe", "object", "embed", "base", "form", "use", "foreignObject"];
         Assert.DoesNotContain(document.Descendants(), element => loading.Contains(element.Name.LocalName));
         var attributes = document.Descendants().Attributes().ToList();
-        Assert.DoesNotContain(attributes, attribute => attribute.Name.LocalName.StartsWith("on", StringComparison.OrdinalIgnoreCase) || attribute.Name.LocalName is "href" or "style");
-        Assert.All(attributes.Where(attribute => attribute.Name.LocalName == "src"), source => Assert.StartsWith("data:image/png;base64,", source.Value, StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            attributes,
+            attribute => attribute.Name.LocalName.StartsWith("on", StringComparison.OrdinalIgnoreCase)
+                || attribute.Name.LocalName is "href" or "style");
+        Assert.All(
+            attributes.Where(attribute => attribute.Name.LocalName == "src"),
+            source => Assert.StartsWith("data:image/png;base64,", source.Value, StringComparison.Ordinal));
         Assert.DoesNotMatch(new Regex(@"https?:|url\(|@import"), page);
 
-        // A reader of HTML sees the same elements: style sheets hold nothing that is escaped, and only elements that may be are closed at once.
+        // A reader of HTML sees the same elements: style sheets hold nothing that is escaped, and only elements that may be are closed at
+        // once.
         Assert.DoesNotMatch("[<>&]", Assert.Single(document.Descendants("style")).Value);
-        Assert.All(document.Descendants().Where(element => element.IsEmpty), element => Assert.Contains(element.Name.LocalName, new[] { "meta", "img", "rect", "line", "circle", "polygon", "polyline" }));
+        Assert.All(
+            document.Descendants().Where(element => element.IsEmpty),
+            element => Assert.Contains(element.Name.LocalName, new[] { "meta", "img", "rect", "line", "circle", "polygon", "polyline" }));
         Assert.Equal(Hostile, Assert.Single(document.Descendants("h1")).Value);
-        Assert.DoesNotContain(attributes, attribute => attribute.Value.Contains("NaN", StringComparison.Ordinal) || attribute.Value.Contains('\u221e', StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            attributes,
+            attribute => attribute.Value.Contains("NaN", StringComparison.Ordinal)
+                || attribute.Value.Contains('\u221e', StringComparison.Ordinal));
     }
 
     /// <summary>Every number that was measured is a cell of a map, coloured, with its value where the pointer rests.</summary>
@@ -116,16 +133,20 @@ public class TraceTests
         foreach (var series in report.Trace.Series)
         {
             var card = cards.Single(card => card.Element("h3")!.Nodes().OfType<XText>().First().Value == series.Quantity.Title);
-            string[] titles = [.. card.Descendants("g").Where(group => group.Element("rect") != null).Select(group => group.Element("title")!.Value)];
+            string[] titles = [
+                .. card.Descendants("g").Where(group => group.Element("rect") != null).Select(group => group.Element("title")!.Value)];
             Assert.Equal(series.Entries.Count, titles.Length);
             foreach (var entry in series.Entries)
             {
                 string path = report.Trace.Layers[entry.Layer!.Value].Path;
-                string title = titles.Single(title => title.Contains($"({path})", StringComparison.Ordinal) && title.Contains($"step {entry.Step + 1} of 4", StringComparison.Ordinal));
+                string title = titles.Single(
+                    title => title.Contains($"({path})", StringComparison.Ordinal)
+                        && title.Contains($"step {entry.Step + 1} of 4", StringComparison.Ordinal));
                 Assert.Contains(Scale.Format(entry.Values.Mean, series.Quantity), title, StringComparison.Ordinal);
             }
             Assert.Contains(series.Quantity.Definition, card.Value, StringComparison.Ordinal);
-            Assert.Contains(Scale.Format(series.Entries.Average(entry => entry.Values.Mean), series.Quantity), card.Value, StringComparison.Ordinal);
+            Assert.Contains(
+                Scale.Format(series.Entries.Average(entry => entry.Values.Mean), series.Quantity), card.Value, StringComparison.Ordinal);
         }
         Assert.Contains("tau clips", document.Root!.Value, StringComparison.Ordinal);
         Assert.Contains("lambda = 5", document.Root!.Value, StringComparison.Ordinal);
@@ -150,26 +171,38 @@ public class TraceTests
         Assert.Equal(["path", "kind"], Names(root.GetProperty("layers")[0]));
         Assert.Equal(["name", "title", "definition", "unit", "minimum", "maximum"], Names(root.GetProperty("quantities")[0]));
         Assert.Equal(["quantity", "rule", "values"], Names(root.GetProperty("series")[0]));
-        Assert.Equal(["step", "layer", "count", "mean", "min", "p10", "median", "p90", "max"], Names(root.GetProperty("series")[0].GetProperty("values")[0]));
+        Assert.Equal(
+            ["step", "layer", "count", "mean", "min", "p10", "median", "p90", "max"],
+            Names(root.GetProperty("series")[0].GetProperty("values")[0]));
 
         var series = root.GetProperty("series").EnumerateArray().ToList();
         Assert.Equal(report.Trace.Series.Count, series.Count);
         var ratio = series.Single(one => one.GetProperty("quantity").GetString() == "nag.ratio");
         Assert.Equal("nag", root.GetProperty("rules")[ratio.GetProperty("rule").GetInt32()].GetProperty("name").GetString());
         var entries = report.Trace.Series.Single(one => one.Quantity.Name == "nag.ratio").Entries;
-        Assert.Equal(entries.Select(entry => entry.Values.Mean), ratio.GetProperty("values").EnumerateArray().Select(value => value.GetProperty("mean").GetDouble()));
+        Assert.Equal(
+            entries.Select(entry => entry.Values.Mean),
+            ratio.GetProperty("values").EnumerateArray().Select(value => value.GetProperty("mean").GetDouble()));
         Assert.All(ratio.GetProperty("values").EnumerateArray(), value => Assert.Equal(0, value.GetProperty("layer").GetInt32()));
-        Assert.Equal(JsonValueKind.Null, series.Single(one => one.GetProperty("quantity").GetString() == "attention.change").GetProperty("rule").ValueKind);
+        Assert.Equal(
+            JsonValueKind.Null,
+            series.Single(one => one.GetProperty("quantity").GetString() == "attention.change").GetProperty("rule").ValueKind);
     }
 
     [Fact]
     public void Layers_have_short_names_as_long_as_they_differ()
     {
-        static string[] Names(params string[] paths) => HeatMap.ShortNames([.. paths.Select(path => new AttentionSite(path, AttentionKind.Cross))]);
+        static string[] Names(params string[] paths) =>
+            HeatMap.ShortNames([.. paths.Select(path => new AttentionSite(path, AttentionKind.Cross))]);
         Assert.Equal(["double.3", "single.0"], Names("transformer_blocks.3.attn", "single_transformer_blocks.0.attn"));
         Assert.Equal(["block.3"], Names("transformer_blocks.3.attn2"));
-        Assert.Equal(["down.1.0.1", "mid.0.0", "up.2.1.0"], Names("down_blocks.1.attentions.0.transformer_blocks.1.attn2", "mid_block.attentions.0.transformer_blocks.0.attn2", "up_blocks.2.attentions.1.transformer_blocks.0.attn2"));
-        Assert.Equal(["transformer_blocks.0.attn", "transformer_blocks.0.attn2"], Names("transformer_blocks.0.attn", "transformer_blocks.0.attn2"));
+        Assert.Equal(
+            ["down.1.0.1", "mid.0.0", "up.2.1.0"],
+            Names(
+                "down_blocks.1.attentions.0.transformer_blocks.1.attn2", "mid_block.attentions.0.transformer_blocks.0.attn2",
+                "up_blocks.2.attentions.1.transformer_blocks.0.attn2"));
+        Assert.Equal(
+            ["transformer_blocks.0.attn", "transformer_blocks.0.attn2"], Names("transformer_blocks.0.attn", "transformer_blocks.0.attn2"));
     }
 
     [Theory]
@@ -179,7 +212,8 @@ public class TraceTests
     [InlineData(-16.74, QuantityUnit.Number, "\u221216.7")]
     [InlineData(0.00002, QuantityUnit.Number, "2e\u22125")]
     [InlineData(0, QuantityUnit.Number, "0")]
-    public void Numbers_have_three_digits(double value, QuantityUnit unit, string expected) => Assert.Equal(expected, Scale.Format(value, new Quantity("a.b", "", "", "") { Unit = unit }));
+    public void Numbers_have_three_digits(double value, QuantityUnit unit, string expected) =>
+        Assert.Equal(expected, Scale.Format(value, new Quantity("a.b", "", "", "") { Unit = unit }));
 
     [Theory]
     [InlineData(0.13, 0.87)]
@@ -193,7 +227,8 @@ public class TraceTests
         var scale = Scale.Around(low, high, new Quantity("a.b", "", "", ""));
         Assert.True(scale.Low <= low && scale.High >= high, $"{scale.Low} to {scale.High}");
         Assert.InRange(scale.Ticks.Count(), 2, 9);
-        Assert.Equal(scale.Ticks.Count(), scale.Ticks.Select(tick => scale.FormatTick(tick, new Quantity("a.b", "", "", ""))).Distinct().Count());
+        Assert.Equal(
+            scale.Ticks.Count(), scale.Ticks.Select(tick => scale.FormatTick(tick, new Quantity("a.b", "", "", ""))).Distinct().Count());
     }
 
     [Fact]
@@ -202,7 +237,8 @@ public class TraceTests
         var map = new ColorMap(-2, 1);
         Assert.Equal((-2, 2), (map.Low, map.High));
         string middle = map.Of(0).Color;
-        int[] parts = [.. new[] { 1, 3, 5 }.Select(at => int.Parse(middle.AsSpan(at, 2), NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
+        int[] parts = [
+            .. new[] { 1, 3, 5 }.Select(at => int.Parse(middle.AsSpan(at, 2), NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
         Assert.True(parts.Max() - parts.Min() < 12, middle);
         var sequential = new ColorMap(1, 3);
         Assert.Equal(("#2b1e66", false), sequential.Of(1));

@@ -21,7 +21,8 @@ internal sealed class Fixture
         byte[] file = File.ReadAllBytes(path);
         using var opened = SafetensorsFile.Open(path);
         foreach (var tensor in opened.Tensors.Values)
-            _tensors[tensor.Name] = ([.. tensor.Dimensions.Select(extent => (int)extent)], file.AsSpan((int)tensor.Offset, (int)tensor.Length).ToArray());
+            _tensors[tensor.Name] = (
+                [.. tensor.Dimensions.Select(extent => (int)extent)], file.AsSpan((int)tensor.Offset, (int)tensor.Length).ToArray());
     }
 
     public static string At(params string[] parts) => Path.Combine([Folder(), "Fixtures", .. parts]);
@@ -54,7 +55,9 @@ internal sealed class Fixture
         return [.. MemoryMarshal.Cast<byte, float>(bytes).ToArray().Chunk(MemoryMarshal.Cast<byte, float>(bytes).Length / shape[0])];
     }
 
-    /// <summary>Compares values for one item: no NaN, and the largest error at most <paramref name="tolerance"/> times the largest value.</summary>
+    /// <summary>
+    /// Compares values for one item: no NaN, and the largest error at most <paramref name="tolerance"/> times the largest value.
+    /// </summary>
     public void Check(string name, int item, ReadOnlySpan<float> actual, double tolerance)
     {
         float[] expected = Rows(name)[item];
@@ -66,8 +69,11 @@ internal sealed class Fixture
             error = Math.Max(error, Math.Abs((double)actual[i] - expected[i]));
             scale = Math.Max(scale, Math.Abs((double)expected[i]));
         }
-        TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name}[{item}]: error {error / scale:0.0e+0} of the largest value"));
-        Assert.True(error <= tolerance * scale, $"{name}[{item}]: the error {error} is {error / scale} of the largest value, expected {tolerance} at most.");
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            string.Create(CultureInfo.InvariantCulture, $"{name}[{item}]: error {error / scale:0.0e+0} of the largest value"));
+        Assert.True(
+            error <= tolerance * scale,
+            $"{name}[{item}]: the error {error} is {error / scale} of the largest value, expected {tolerance} at most.");
     }
 
     /// <summary>As the other, for a feature map that has its channels last here and first in the file.</summary>

@@ -9,11 +9,13 @@ public class ActivationTests
     [MemberData(nameof(All))]
     public void Values_are_those_of_double_precision(Activation activation)
     {
-        float[] inputs = [.. Enumerable.Range(-6000, 12001).Select(i => i / 500f), -1e-30f, 1e-30f, -40, 40, -1000, 1000, float.MinValue, float.MaxValue];
+        float[] inputs = [
+            .. Enumerable.Range(-6000, 12001).Select(i => i / 500f), -1e-30f, 1e-30f, -40, 40, -1000, 1000, float.MinValue, float.MaxValue];
         using var x = Tensor.From(inputs, [inputs.Length]);
         using var y = x.Activate(activation);
         for (int i = 0; i < inputs.Length; i++)
-            Assert.InRange(y.Span[i] - Expected(activation, inputs[i]), -2e-7 * (1 + Math.Abs(inputs[i])), 2e-7 * (1 + Math.Abs(inputs[i])));
+            Assert.InRange(
+                y.Span[i] - Expected(activation, inputs[i]), -2e-7 * (1 + Math.Abs(inputs[i])), 2e-7 * (1 + Math.Abs(inputs[i])));
     }
 
     [Theory]

@@ -19,7 +19,9 @@ public class AttentionTests
         float[] values = actual.ToArray();
         double largest = expected.Where(double.IsFinite).Select(Math.Abs).DefaultIfEmpty(0).Max();
         for (int i = 0; i < expected.Length; i++)
-            Assert.True(expected[i] == values[i] || Math.Abs(expected[i] - values[i]) <= tolerance * largest, $"{i}: {values[i]}, expected {expected[i]}");
+            Assert.True(
+                expected[i] == values[i] || Math.Abs(expected[i] - values[i]) <= tolerance * largest,
+                $"{i}: {values[i]}, expected {expected[i]}");
     }
 
     [Fact]
@@ -28,13 +30,15 @@ public class AttentionTests
         for (int trial = 0; trial < 40; trial++)
         {
             using var scope = new TensorScope();
-            var (batch, queries, keys, group, keyHeads) = (Random.Next(1, 3), Random.Next(1, 140), Random.Next(0, 600), Random.Next(1, 3), Random.Next(1, 3));
+            var (batch, queries, keys, group, keyHeads) = (
+                Random.Next(1, 3), Random.Next(1, 140), Random.Next(0, 600), Random.Next(1, 3), Random.Next(1, 3));
             var (heads, channels) = (group * keyHeads, 8 * Random.Next(1, 21));
             bool causal = trial % 4 == 1;
             if (causal)
                 keys = Math.Max(keys, queries);
             var packed = Noise([batch, queries + keys, heads, channels]);
-            var (q, k, v) = (packed.Slice(1, 0, queries), Noise([batch, keys, keyHeads, channels]), Noise([batch, keys, keyHeads, channels]));
+            var (q, k, v) = (
+                packed.Slice(1, 0, queries), Noise([batch, keys, keyHeads, channels]), Noise([batch, keys, keyHeads, channels]));
             Tensor? counted = null;
             if (trial % 4 == 2)
             {
@@ -100,7 +104,9 @@ public class AttentionTests
         for (int i = 0; i < queries; i++)
         {
             double[] z = [.. Enumerable.Range(0, keys).Select(j =>
-                2 * Math.Tanh(Enumerable.Range(0, channels).Sum(c => (double)q.Row(0, i, 0)[c] * k.Row(0, j, 0)[c]) * 0.7f / 2) + bias.Row(0, 0, i)[j])];
+                2 * Math.Tanh(
+                    Enumerable.Range(0, channels).Sum(c => (double)q.Row(0, i, 0)[c] * k.Row(0, j, 0)[c]) * 0.7f / 2) + bias.Row(0, 0,
+                    i)[j])];
             double total = z.Sum(Math.Exp);
             expectedSums[i] = Math.Log(total);
             for (int c = 0; c < channels && total > 0; c++)
@@ -115,7 +121,8 @@ public class AttentionTests
         q.Row(0, 3, 0)[1] = float.NaN;
         q.Attention(k, v, 0.7f, null, output, sums);
         Assert.Equal([.. Enumerable.Range(0, queries).Select(i => i == 3)], sums.ToArray().Select(float.IsNaN));
-        Assert.Equal([.. Enumerable.Range(0, queries).Select(i => i == 3)], output.ToArray().Chunk(channels).Select(row => row.All(float.IsNaN)));
+        Assert.Equal(
+            [.. Enumerable.Range(0, queries).Select(i => i == 3)], output.ToArray().Chunk(channels).Select(row => row.All(float.IsNaN)));
         Assert.Equal(queries - 1, output.ToArray().Chunk(channels).Count(row => row.All(float.IsFinite)));
     }
 
@@ -151,8 +158,12 @@ public class AttentionTests
             {
                 var (item, row, c) = (i / channels / rows, i / channels % rows, i % channels);
                 double[] line = [.. x.Row(item, row).ToArray().Select(value => (double)value)];
-                double[] members = [.. Enumerable.Range(0, rows).SelectMany(r => x.Row(item, r).Slice(c / size * size, size).ToArray()).Select(value => (double)value)];
-                double Normal(double[] all) => (line[c] - all.Average()) / Math.Sqrt(all.Select(value => Math.Pow(value - all.Average(), 2)).Average() + 1e-5);
+                double[] members = [
+                    .. Enumerable.Range(0, rows)
+                        .SelectMany(r => x.Row(item, r).Slice(c / size * size, size).ToArray())
+                        .Select(value => (double)value)];
+                double Normal(double[] all) =>
+                    (line[c] - all.Average()) / Math.Sqrt(all.Select(value => Math.Pow(value - all.Average(), 2)).Average() + 1e-5);
                 layer[i] = Normal(line) * w.Span[c] + b.Span[c];
                 group[i] = Normal(members) * w.Span[c] + b.Span[c];
                 rms[i] = line[c] / Math.Sqrt(line.Select(value => value * value).Average() + 1e-5) * w.Span[c];

@@ -21,7 +21,9 @@ public class CausalConvolutionTests
             Check(random, Types[trial % 3], ConvolutionOptions.ErrorBound(algorithm));
     }
 
-    /// <summary>With direct convolutions of more than a few pixels each element is the same sum in the same order, however the video is cut.</summary>
+    /// <summary>
+    /// With direct convolutions of more than a few pixels each element is the same sum in the same order, however the video is cut.
+    /// </summary>
     [Theory]
     [InlineData(1, ConvolutionAlgorithm.Direct)]
     [InlineData(2, ConvolutionAlgorithm.Direct)]
@@ -44,7 +46,10 @@ public class CausalConvolutionTests
             {
                 var earlier = start == 0 ? null : x.Slice(1, Math.Max(start - 2, 0), Math.Min(start, 2));
                 int outputs = (frames - 1) / frameStride + 1;
-                x.Slice(1, start, frames).CausalConv3d(stored.Weight, bias.Weight, Conv2dGeometry.Same(1), frameStride, earlier, chunked.Slice(1, start / frameStride, outputs));
+                x.Slice(1, start, frames)
+                    .CausalConv3d(
+                        stored.Weight, bias.Weight, Conv2dGeometry.Same(1), frameStride, earlier,
+                        chunked.Slice(1, start / frameStride, outputs));
                 start += frames;
             }
             if (algorithm == ConvolutionAlgorithm.Direct)
@@ -53,7 +58,9 @@ public class CausalConvolutionTests
                 continue;
             }
             double error = whole.Subtract(chunked).ToArray().Max(MathF.Abs);
-            Assert.True(error <= 2 * ConvolutionOptions.ErrorBound(algorithm) * whole.ToArray().Max(MathF.Abs), $"{kernelFrames} frames: {error:e2}");
+            Assert.True(
+                error <= 2 * ConvolutionOptions.ErrorBound(algorithm) * whole.ToArray().Max(MathF.Abs),
+                $"{kernelFrames} frames: {error:e2}");
         }
     }
 
@@ -69,7 +76,9 @@ public class CausalConvolutionTests
         for (int i = 0; i < last.Length; i++)
             last[i] = stored.Values[(i / 9 * 3 + 2) * 9 + i % 9];
         var weight = new Weight("last", Tensor.From(last, [18, 20, 3, 3]));
-        Assert.Equal(x.Reshape(1, 9, 8, 20).Conv2d(weight, null, Conv2dGeometry.Same(1)).ToArray(), x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray());
+        Assert.Equal(
+            x.Reshape(1, 9, 8, 20).Conv2d(weight, null, Conv2dGeometry.Same(1)).ToArray(),
+            x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray());
     }
 
     [Theory]
@@ -87,7 +96,9 @@ public class CausalConvolutionTests
         Assert.Equal(x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray(), many.ToArray());
     }
 
-    /// <summary>A device that watches convolutions sees those that a causal one is made of: one for each of the kernel's frames that meets data.</summary>
+    /// <summary>
+    /// A device that watches convolutions sees those that a causal one is made of: one for each of the kernel's frames that meets data.
+    /// </summary>
     [Fact]
     public void Devices_that_take_convolutions_over_see_them()
     {
@@ -112,7 +123,8 @@ public class CausalConvolutionTests
         var x = Tensor.Zeros([1, 2, 5, 5, 3]);
         Assert.Throws<ArgumentException>(() => x.Slice(4, 0, 2).CausalConv3d(weight, null, Conv2dGeometry.Same(1)));
         Assert.Throws<ArgumentException>(() => x.CausalConv3d(weight, null, Conv2dGeometry.Same(1), 0));
-        Assert.Throws<ArgumentException>(() => x.CausalConv3d(weight, null, Conv2dGeometry.Same(1), earlier: Tensor.Zeros([1, 2, 5, 4, 3])));
+        Assert.Throws<ArgumentException>(
+            () => x.CausalConv3d(weight, null, Conv2dGeometry.Same(1), earlier: Tensor.Zeros([1, 2, 5, 4, 3])));
         Assert.Throws<ArgumentException>(() => x.CausalConv3d(weight, new Weight("b", Tensor.Zeros([3])), Conv2dGeometry.Same(1)));
         Assert.Throws<InvalidOperationException>(() => new Weight("w", Tensor.Zeros([4, 3, 3, 3])).WithTimeSlices(out _));
     }
@@ -137,7 +149,8 @@ public class CausalConvolutionTests
             1 => Conv2dGeometry.Same(kernel / 2, 2),
             _ => new Conv2dGeometry(random.Next(1, 3), 0, 0, 1, 1),
         };
-        using var stored = new StoredWeight([outputs, inputs, kernelFrames, kernel, kernel], type, random.Next(70), () => random.NextSingle() - 0.4f);
+        using var stored = new StoredWeight(
+            [outputs, inputs, kernelFrames, kernel, kernel], type, random.Next(70), () => random.NextSingle() - 0.4f);
         using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], type, random.Next(5), random.NextSingle) : null;
         // Sometimes views: channels of a wider tensor, frames of a longer one.
         int pad = random.Next(3) == 0 ? random.Next(1, 20) : 0;
@@ -195,7 +208,9 @@ public class CausalConvolutionTests
                 }
             }
         }
-        Assert.True(error <= bound * largest, $"{x.Shape} after {before} {type} {weight.Shape} {geometry} frame stride {frameStride}: {error / largest:e2} relative");
+        Assert.True(
+            error <= bound * largest,
+            $"{x.Shape} after {before} {type} {weight.Shape} {geometry} frame stride {frameStride}: {error / largest:e2} relative");
     }
 
     /// <summary>Counts convolutions and the images they take.</summary>

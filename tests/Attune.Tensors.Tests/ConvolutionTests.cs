@@ -29,7 +29,9 @@ public class ConvolutionTests
             };
             int height = random.Next(kernelHeight, kernelHeight + 12);
             int width = random.Next(kernelWidth, kernelWidth + 12);
-            Check(random.Next(1, 3), height, width, channels[random.Next(channels.Length)], channels[random.Next(channels.Length)], kernelHeight, kernelWidth, geometry, Types[trial % 3], random, narrow);
+            Check(
+                random.Next(1, 3), height, width, channels[random.Next(channels.Length)], channels[random.Next(channels.Length)],
+                kernelHeight, kernelWidth, geometry, Types[trial % 3], random, narrow);
         }
     }
 
@@ -62,12 +64,16 @@ public class ConvolutionTests
         int[] channels = [1, 3, 4, 7, 8, 15, 16, 17, 24, 48, 63, 64, 65, 100, 130];
         for (int trial = 0; trial < 60; trial++)
         {
-            var geometry = random.Next(2) == 0 ? Conv2dGeometry.Same(1) : new Conv2dGeometry(1, random.Next(4), random.Next(4), random.Next(4), random.Next(4));
-            Check(random.Next(1, 3), random.Next(3, 24), random.Next(3, 24), channels[random.Next(channels.Length)], channels[random.Next(channels.Length)], 3, 3, geometry, Types[trial % 3], random, narrow,
+            var geometry = random.Next(2) == 0 ? Conv2dGeometry.Same(1)
+                : new Conv2dGeometry(1, random.Next(4), random.Next(4), random.Next(4), random.Next(4));
+            Check(
+                random.Next(1, 3), random.Next(3, 24), random.Next(3, 24), channels[random.Next(channels.Length)],
+                channels[random.Next(channels.Length)], 3, 3, geometry, Types[trial % 3], random, narrow,
                 ConvolutionOptions.ErrorBound(algorithm));
         }
         // Several blocks of inputs, ranges of tiles, and sweeps.
-        Check(1, 20, 20, 700, 60, 3, 3, Conv2dGeometry.Same(1), DataType.BFloat16, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
+        Check(
+            1, 20, 20, 700, 60, 3, 3, Conv2dGeometry.Same(1), DataType.BFloat16, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
         Check(1, 90, 70, 40, 10, 3, 3, Conv2dGeometry.Same(1), DataType.Float32, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
         Check(2, 67, 64, 330, 9, 3, 3, Conv2dGeometry.Same(1), DataType.Float16, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
     }
@@ -106,7 +112,9 @@ public class ConvolutionTests
         {
             var x = Tensor.Empty([1, size, size, inputs]);
             using var weight = Tensor.Empty([outputs, inputs, 3, 3]);
-            return CpuDevice.Choose(options, x, new Weight("w", weight), Conv2dGeometry.Same(1, stride), Tensor.Empty([1, size / stride, size / stride, outputs]));
+            return CpuDevice.Choose(
+                options, x, new Weight("w", weight), Conv2dGeometry.Same(1, stride),
+                Tensor.Empty([1, size / stride, size / stride, outputs]));
         }
 
         Assert.Equal(ConvolutionAlgorithm.Winograd4, Choose(320, 320, 64));
@@ -146,17 +154,22 @@ public class ConvolutionTests
         return x.Conv2d(weight, null, Conv2dGeometry.Same(1));
     }
 
-    private static void Check(int batch, int height, int width, int inputs, int outputs, int kernelHeight, int kernelWidth, Conv2dGeometry geometry, DataType type, Random random, bool narrow, double bound = 2e-6)
+    private static void Check(
+        int batch, int height, int width, int inputs, int outputs, int kernelHeight, int kernelWidth, Conv2dGeometry geometry,
+        DataType type, Random random, bool narrow, double bound = 2e-6)
     {
         using var scope = new TensorScope();
         using var mode = new LinearTests.Mode(narrow);
-        using var stored = new StoredWeight([outputs, inputs, kernelHeight, kernelWidth], type, random.Next(70), () => random.NextSingle() - 0.4f);
+        using var stored = new StoredWeight(
+            [outputs, inputs, kernelHeight, kernelWidth], type, random.Next(70), () => random.NextSingle() - 0.4f);
         using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], type, random.Next(5), () => random.NextSingle()) : null;
         int pad = random.Next(3) == 0 ? random.Next(1, 20) : 0;
         var x = LinearTests.RandomTensor([batch, height, width, inputs + pad], random).Slice(3, pad / 2, inputs);
         var (outHeight, outWidth) = geometry.OutputSize(height, width, kernelHeight, kernelWidth);
         // A new result, one added to a residual, and one added to it in place.
-        var residual = random.Next(3) > 0 ? LinearTests.RandomTensor([batch, outHeight, outWidth, outputs + pad], random).Slice(3, pad / 2, outputs) : null;
+        var residual = random.Next(3) > 0
+            ? LinearTests.RandomTensor([batch, outHeight, outWidth, outputs + pad], random).Slice(3, pad / 2, outputs)
+            : null;
         float[]? added = residual?.ToArray();
         var y = residual == null ? x.Conv2d(stored.Weight, bias?.Weight, geometry)
             : residual.AddConv2d(x, stored.Weight, bias?.Weight, geometry, random.Next(2) == 0 ? residual : null);
@@ -174,7 +187,8 @@ public class ConvolutionTests
                     var actual = y.Row(b, row, column);
                     for (int n = 0; n < outputs; n++)
                     {
-                        double sum = (bias?.Values[n] ?? 0) + (double)(added?[((b * outHeight + row) * outWidth + column) * outputs + n] ?? 0);
+                        double sum = (bias?.Values[n] ?? 0) + (double)(
+                            added?[((b * outHeight + row) * outWidth + column) * outputs + n] ?? 0);
                         for (int ky = 0; ky < kernelHeight; ky++)
                         {
                             for (int kx = 0; kx < kernelWidth; kx++)
@@ -184,7 +198,8 @@ public class ConvolutionTests
                                 if (py < 0 || py >= height || px < 0 || px >= width)
                                     continue;
                                 for (int c = 0; c < inputs; c++)
-                                    sum += (double)image[((b * height + py) * width + px) * inputs + c] * stored.Values[((n * inputs + c) * kernelHeight + ky) * kernelWidth + kx];
+                                    sum += (double)image[((b * height + py) * width + px) * inputs + c] * stored.Values[
+                                        ((n * inputs + c) * kernelHeight + ky) * kernelWidth + kx];
                             }
                         }
                         largest = Math.Max(largest, Math.Abs(sum));
@@ -194,7 +209,10 @@ public class ConvolutionTests
                 }
             }
         }
-        Assert.True(error <= bound * largest, $"[{batch}, {height}, {width}, {inputs}] {type} [{outputs}, {inputs}, {kernelHeight}, {kernelWidth}] {geometry}: {error / largest:e2} relative");
+        Assert.True(
+            error <= bound * largest,
+            $"[{batch}, {height}, {width}, {inputs}] {type} [{outputs}, {inputs}, {kernelHeight}, {kernelWidth}] {geometry}: "
+                + $"{error / largest:e2} relative");
     }
 
     /// <summary>An algorithm for the length of a test.</summary>

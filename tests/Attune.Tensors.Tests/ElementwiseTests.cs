@@ -1,6 +1,9 @@
 namespace Attune.Tensors.Tests;
 
-/// <summary>Norms, softmax, rotations, permutations and elementwise primitives against double precision, at odd shapes and in views, with extreme numbers.</summary>
+/// <summary>
+/// Norms, softmax, rotations, permutations and elementwise primitives against double precision, at odd shapes and in views, with extreme
+/// numbers.
+/// </summary>
 [NoLeaks]
 public class ElementwiseTests
 {
@@ -15,12 +18,14 @@ public class ElementwiseTests
     {
         var tensor = Tensor.Empty(shape);
         foreach (ref float value in tensor.Span)
-            value = (float)(offset + scale * Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble()));
+            value = (float)(
+                offset + scale * Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble()));
         return tensor;
     }
 
     /// <summary>Rows of a tensor with gaps between them.</summary>
-    private Tensor Gapped(int batch, int rows, int columns, double scale = 1, double offset = 0) => Noise([batch, rows, columns + 3], scale, offset).Slice(2, 2, columns);
+    private Tensor Gapped(int batch, int rows, int columns, double scale = 1, double offset = 0) =>
+        Noise([batch, rows, columns + 3], scale, offset).Slice(2, 2, columns);
 
     private static void Close(Func<int, int, double[]> expected, Tensor actual, double tolerance = 2e-6)
     {
@@ -31,7 +36,9 @@ public class ElementwiseTests
                 double[] row = expected(b, i);
                 double largest = row.Select(Math.Abs).Max();
                 for (int c = 0; c < row.Length; c++)
-                    Assert.True(row[c] == actual.Row(b, i)[c] || Math.Abs(row[c] - actual.Row(b, i)[c]) <= tolerance * largest + HalfDenormal, $"[{b}, {i}, {c}] of {actual.Shape}: {actual.Row(b, i)[c]}, expected {row[c]}");
+                    Assert.True(
+                        row[c] == actual.Row(b, i)[c] || Math.Abs(row[c] - actual.Row(b, i)[c]) <= tolerance * largest + HalfDenormal,
+                        $"[{b}, {i}, {c}] of {actual.Shape}: {actual.Row(b, i)[c]}, expected {row[c]}");
             }
         }
     }
@@ -62,8 +69,12 @@ public class ElementwiseTests
             Close(Normal, x.LayerNorm(null, null, 1e-5f));
             Close((item, i) => [.. Normal(item, i).Select((value, c) => value * a.Row(0)[c])], x.LayerNorm(weight, null, 1e-5f));
             Close((item, i) => [.. Normal(item, i).Select((value, c) => value + b.Row(0)[c])], x.LayerNorm(null, bias, 1e-5f));
-            Close((item, i) => [.. Normal(item, i).Select((value, c) => value * a.Row(0)[c] + b.Row(0)[c])], x.LayerNorm(weight, bias, 1e-5f));
-            Close((item, i) => [.. Normal(item, i).Select((value, c) => value * (1 + (double)a.Row(item)[c]) + b.Row(item)[c])], x.ModulatedLayerNorm(a, b, 1e-5f));
+            Close(
+                (item, i) => [.. Normal(item, i).Select((value, c) => value * a.Row(0)[c] + b.Row(0)[c])],
+                x.LayerNorm(weight, bias, 1e-5f));
+            Close(
+                (item, i) => [.. Normal(item, i).Select((value, c) => value * (1 + (double)a.Row(item)[c]) + b.Row(item)[c])],
+                x.ModulatedLayerNorm(a, b, 1e-5f));
             double[] Root(int item, int i)
             {
                 double[] row = Wide(x, item, i);
@@ -96,7 +107,8 @@ public class ElementwiseTests
             {
                 double[] row = Wide(x, b, i);
                 double maximum = row.Max();
-                return double.IsNegativeInfinity(maximum) ? new double[columns] : [.. row.Select(value => Math.Exp(value - maximum) / row.Sum(other => Math.Exp(other - maximum)))];
+                return double.IsNegativeInfinity(maximum) ? new double[columns]
+                    : [.. row.Select(value => Math.Exp(value - maximum) / row.Sum(other => Math.Exp(other - maximum)))];
             }, y);
             var inPlace = x.Clone();
             Assert.Equal(y.ToArray(), inPlace.Softmax(inPlace).ToArray());
@@ -113,7 +125,8 @@ public class ElementwiseTests
             var (a, b) = (Noise([1, columns]), Noise([1, columns]));
             foreach (var (p, q) in new[] { (x, y), (x.Clone(), y.Clone()) })
             {
-                double[] Of(int item, int i, Func<double, double, int, double> f) => [.. Wide(x, item, i).Select((value, c) => f(value, y.Row(item, i)[c], c))];
+                double[] Of(int item, int i, Func<double, double, int, double> f) =>
+                    [.. Wide(x, item, i).Select((value, c) => f(value, y.Row(item, i)[c], c))];
                 Close((item, i) => Of(item, i, (u, v, _) => u + v), p.Add(q));
                 Close((item, i) => Of(item, i, (u, v, _) => u * v), p.Multiply(q));
                 Close((item, i) => Of(item, i, (u, _, _) => 3 * u - 2), p.Affine(3, -2));
@@ -135,7 +148,9 @@ public class ElementwiseTests
         {
             using var scope = new TensorScope();
             var x = Noise([2, 19, 3, columns + 1]).Slice(3, 1, columns);
-            foreach (int[] axes in new int[][] { [0, 1, 2, 3], [0, 2, 1, 3], [0, 1, 3, 2], [0, 3, 2, 1], [3, 2, 1, 0], [2, 3, 0, 1], [0, 2, 3, 1] })
+            foreach (
+                int[] axes in new int[][] {
+                    [0, 1, 2, 3], [0, 2, 1, 3], [0, 1, 3, 2], [0, 3, 2, 1], [3, 2, 1, 0], [2, 3, 0, 1], [0, 2, 3, 1] })
             {
                 var y = x.Permute(axes);
                 float[] values = y.ToArray();
@@ -200,7 +215,9 @@ public class ElementwiseTests
         var (q, k) = (heads.Slice(2, 0, 4), heads.Slice(1, 0, 300).Slice(2, 4, 4));
         Func<Tensor>[] primitives =
         [
-            () => x.LayerNorm(null, null, 1e-5f), () => x.RmsNorm(null, 1e-5f), () => x.ModulatedLayerNorm(a, b, 1e-5f), () => x.GroupNorm(8, null, null, 1e-5f, Activation.Silu),
+            () =>
+                x.LayerNorm(null, null, 1e-5f), () => x.RmsNorm(null, 1e-5f), () => x.ModulatedLayerNorm(a, b, 1e-5f),
+                () => x.GroupNorm(8, null, null, 1e-5f, Activation.Silu),
             () => x.Softmax(), () => x.Activate(Activation.Gelu), () => x.Permute(0, 2, 1), () => x.AddGated(a, x),
             () => q.Attention(k, k, 0.3f), () => q.EntmaxAttention(k, k, 0.3f, 1.5f),
             () =>

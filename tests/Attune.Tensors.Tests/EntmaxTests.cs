@@ -11,7 +11,8 @@ public class EntmaxTests
 
     private double Normal() => Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble());
 
-    private float[] Row(int count, double scale = 1, double offset = 0) => [.. Enumerable.Range(0, count).Select(_ => (float)(Normal() * scale + offset))];
+    private float[] Row(int count, double scale = 1, double offset = 0) =>
+        [.. Enumerable.Range(0, count).Select(_ => (float)(Normal() * scale + offset))];
 
     /// <summary>[(alpha - 1) z - tau]+ ^ (1 / (alpha - 1)), with tau by bisection.</summary>
     internal static double[] Reference(IReadOnlyList<double> z, double alpha)
@@ -20,7 +21,8 @@ public class EntmaxTests
         if (double.IsNegativeInfinity(maximum))
             return new double[z.Count];
         double[] x = [.. z.Select(value => value - maximum)];
-        double[] Weights(double tau) => [.. x.Select(value => alpha == 1 ? Math.Exp(value) : Math.Pow(Math.Max((alpha - 1) * value - tau, 0), 1 / (alpha - 1)))];
+        double[] Weights(double tau) =>
+            [.. x.Select(value => alpha == 1 ? Math.Exp(value) : Math.Pow(Math.Max((alpha - 1) * value - tau, 0), 1 / (alpha - 1)))];
         var (low, high) = (-1.0, 0.0);
         for (int i = 0; i < 200; i++)
             (low, high) = Weights((low + high) / 2).Sum() >= 1 ? ((low + high) / 2, high) : (low, (low + high) / 2);
@@ -64,7 +66,10 @@ public class EntmaxTests
         }
     }
 
-    /// <summary>What makes sparsemax shed one element at a time, ties, one element, and an alpha at which ties have thresholds that no number can tell from the maximum.</summary>
+    /// <summary>
+    /// What makes sparsemax shed one element at a time, ties, one element, and an alpha at which ties have thresholds that no number can
+    /// tell from the maximum.
+    /// </summary>
     [Fact]
     public void Extreme_rows()
     {
@@ -107,7 +112,9 @@ public class EntmaxTests
         Assert.Throws<ArgumentOutOfRangeException>(() => copy.Entmax(float.NaN));
     }
 
-    /// <summary>p_alpha / p_softmax does not fall with the logit, so the largest weights together never lose, and entropy never grows.</summary>
+    /// <summary>
+    /// p_alpha / p_softmax does not fall with the logit, so the largest weights together never lose, and entropy never grows.
+    /// </summary>
     [Fact]
     public void Sparse_weights_sharpen_dense_ones()
     {
@@ -121,7 +128,8 @@ public class EntmaxTests
                 for (int i = 1; i < z.Length; i++)
                 {
                     if (sparse[i] > 1e-3)
-                        Assert.True(sparse[i] / dense[i] <= sparse[i - 1] / dense[i - 1] * (1 + 1e-3), $"{alpha}: {i} of [{string.Join(' ', z)}]");
+                        Assert.True(
+                            sparse[i] / dense[i] <= sparse[i - 1] / dense[i - 1] * (1 + 1e-3), $"{alpha}: {i} of [{string.Join(' ', z)}]");
                     Assert.True(sparse[..i].Sum() >= dense[..i].Sum() - 2e-6);
                 }
                 static double Entropy(double[] p) => p.Where(value => value > 0).Sum(value => -value * Math.Log(value));
@@ -147,7 +155,10 @@ public class EntmaxTests
         }
     }
 
-    /// <summary>A Hopfield update lowers E(xi) = -Psi*(beta X xi) / beta + |xi|^2 / 2, where Psi*(z) = max over p of &lt;p, z&gt; + (1 - sum p^alpha) / (alpha (alpha - 1)).</summary>
+    /// <summary>
+    /// A Hopfield update lowers E(xi) = -Psi*(beta X xi) / beta + |xi|^2 / 2, where Psi*(z) = max over p of &lt;p, z&gt; + (1 - sum
+    /// p^alpha) / (alpha (alpha - 1)).
+    /// </summary>
     [Fact]
     public void Updates_descend_the_energy()
     {
@@ -159,7 +170,8 @@ public class EntmaxTests
             double[] state = [.. Row(size, 2).Select(value => (double)value)];
             foreach (float alpha in new[] { 1.5f, 2 })
             {
-                double[] Weights(double[] at) => Entmax([.. x.Select(pattern => (float)(beta * pattern.Select((value, c) => value * at[c]).Sum()))], alpha);
+                double[] Weights(double[] at) =>
+                    Entmax([.. x.Select(pattern => (float)(beta * pattern.Select((value, c) => value * at[c]).Sum()))], alpha);
                 double Energy(double[] at)
                 {
                     double[] p = Weights(at);
@@ -199,13 +211,16 @@ public class EntmaxTests
         for (int trial = 0; trial < 40; trial++)
         {
             using var scope = new TensorScope();
-            var (batch, queries, keys, group, keyHeads) = (_random.Next(1, 3), _random.Next(1, 120), trial < 30 ? _random.Next(0, 100) : _random.Next(200, 700), _random.Next(1, 3), _random.Next(1, 3));
+            var (batch, queries, keys, group, keyHeads) = (
+                _random.Next(1, 3), _random.Next(1, 120), trial < 30 ? _random.Next(0, 100) : _random.Next(200, 700), _random.Next(1, 3),
+                _random.Next(1, 3));
             var (heads, channels) = (group * keyHeads, 8 * _random.Next(1, 21));
             int keyBatch = trial % 5 == 0 ? 1 : batch;
             float alpha = new[] { 1.5f, 2, 1.25f, 1, 3 }[trial % 5];
             Tensor Noise(Shape shape) => Tensor.From(Row((int)shape.Count), shape);
             var packed = Noise([batch, queries + 3, heads, channels]);
-            var (q, k, v) = (packed.Slice(1, 2, queries), Noise([keyBatch, keys, keyHeads, channels]), Noise([keyBatch, keys, keyHeads, channels]));
+            var (q, k, v) = (
+                packed.Slice(1, 2, queries), Noise([keyBatch, keys, keyHeads, channels]), Noise([keyBatch, keys, keyHeads, channels]));
             Tensor? counted = null;
             if (trial % 4 == 2)
             {
@@ -216,7 +231,8 @@ public class EntmaxTests
             var bias = trial % 4 == 3 ? Noise([1, heads, queries, keys]) : null;
             var mask = new AttentionMask { Keys = counted, Bias = bias };
             float scale = 2 / MathF.Sqrt(channels);
-            var (dense, sums, support) = (Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]), Tensor.Empty([batch, queries, heads]));
+            var (dense, sums, support) = (
+                Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]), Tensor.Empty([batch, queries, heads]));
             var output = q.EntmaxAttention(k, v, scale, alpha, mask, null, dense, sums, support);
             var sparseAlone = q.EntmaxAttention(k, v, scale, alpha, mask);
             Assert.Equal(output.ToArray(), sparseAlone.ToArray());
@@ -225,7 +241,9 @@ public class EntmaxTests
             var plain = q.Attention(k, v, scale, mask, null, plainSums);
             Close([.. plain.ToArray().Select(value => (double)value)], [.. dense.ToArray().Select(value => (double)value)], 4e-6);
             for (int i = 0; i < sums.Count; i++)
-                Assert.True(sums.Span[i] == plainSums.Span[i] || Math.Abs(sums.Span[i] - plainSums.Span[i]) < 4e-6 * Math.Max(1, Math.Abs(plainSums.Span[i])));
+                Assert.True(
+                    sums.Span[i] == plainSums.Span[i]
+                        || Math.Abs(sums.Span[i] - plainSums.Span[i]) < 4e-6 * Math.Max(1, Math.Abs(plainSums.Span[i])));
 
             for (int row = 0; row < sums.Count; row++)
             {
@@ -241,9 +259,13 @@ public class EntmaxTests
                         z[j] = double.NegativeInfinity;
                 }
                 double[] p = Reference(z, alpha);
-                double[] expected = [.. Enumerable.Range(0, channels).Select(c => p.Select((weight, j) => weight * v.Row(keyItem, j, h / group)[c]).Sum())];
-                Close(expected, [.. output.Row(b, i, h).ToArray().Select(value => (double)value)], alpha > 2 ? 1e-3 : 2e-5);       // beyond 2, weights near 0 magnify the rounding of logits
-                Assert.InRange(support.Row(b, i)[h], p.Count(weight => weight > 1e-5), p.Count(weight => weight > 0) + p.Count(weight => weight is > 0 and < 1e-5));
+                double[] expected = [
+                    .. Enumerable.Range(0, channels).Select(c => p.Select((weight, j) => weight * v.Row(keyItem, j, h / group)[c]).Sum())];
+                // beyond 2, weights near 0 magnify the rounding of logits
+                Close(expected, [.. output.Row(b, i, h).ToArray().Select(value => (double)value)], alpha > 2 ? 1e-3 : 2e-5);
+                Assert.InRange(
+                    support.Row(b, i)[h], p.Count(weight => weight > 1e-5),
+                    p.Count(weight => weight > 0) + p.Count(weight => weight is > 0 and < 1e-5));
             }
         }
     }
@@ -252,11 +274,14 @@ public class EntmaxTests
     public void Huge_logits_stay_finite()
     {
         using var scope = new TensorScope();
-        var (q, k, v) = (Tensor.From(Row(40 * 16, 400), [1, 40, 1, 16]), Tensor.From(Row(30 * 16, 400), [1, 30, 1, 16]), Tensor.From(Row(30 * 16), [1, 30, 1, 16]));
+        var (q, k, v) = (
+            Tensor.From(Row(40 * 16, 400), [1, 40, 1, 16]), Tensor.From(Row(30 * 16, 400), [1, 30, 1, 16]),
+            Tensor.From(Row(30 * 16), [1, 30, 1, 16]));
         var (dense, sums) = (Tensor.Empty(q.Shape), Tensor.Empty([1, 40, 1]));
         foreach (float alpha in new[] { 1, 1.25f, 1.5f, 2, 3 })
         {
-            Assert.All(q.EntmaxAttention(k, v, .25f, alpha, dense: dense, logSumExp: sums).ToArray(), value => Assert.True(Math.Abs(value) < 10));
+            Assert.All(
+                q.EntmaxAttention(k, v, .25f, alpha, dense: dense, logSumExp: sums).ToArray(), value => Assert.True(Math.Abs(value) < 10));
             Assert.All(dense.ToArray(), value => Assert.True(Math.Abs(value) < 10));
         }
     }
@@ -265,7 +290,9 @@ public class EntmaxTests
     public void Results_do_not_depend_on_the_number_of_threads()
     {
         using var scope = new TensorScope();
-        var (q, k, v) = (Tensor.From(Row(300 * 4 * 24), [1, 300, 4, 24]), Tensor.From(Row(77 * 4 * 24), [1, 77, 4, 24]), Tensor.From(Row(77 * 4 * 24), [1, 77, 4, 24]));
+        var (q, k, v) = (
+            Tensor.From(Row(300 * 4 * 24), [1, 300, 4, 24]), Tensor.From(Row(77 * 4 * 24), [1, 77, 4, 24]),
+            Tensor.From(Row(77 * 4 * 24), [1, 77, 4, 24]));
         int threads = Workers.MaxThreads;
         try
         {

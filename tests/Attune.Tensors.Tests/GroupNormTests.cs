@@ -23,7 +23,10 @@ public class GroupNormTests
         {
             for (int group = 0; group < groups; group++)
             {
-                int[] members = [.. Enumerable.Range(0, height * width).SelectMany(pixel => Enumerable.Range(0, size).Select(c => (item * height * width + pixel) * channels + group * size + c))];
+                int[] members = [
+                    .. Enumerable.Range(0, height * width)
+                        .SelectMany(
+                            pixel => Enumerable.Range(0, size).Select(c => (item * height * width + pixel) * channels + group * size + c))];
                 double mean = members.Average(i => (double)values[i]);
                 double variance = members.Average(i => (values[i] - mean) * (values[i] - mean));
                 foreach (int i in members)

@@ -115,7 +115,10 @@ public class LinearTests
         float[]? added = residual?.ToArray();
         if (y != residual)
             y.Fill(float.NaN);
-        Assert.Same(y, residual == null ? x.Linear(stored.Weight, bias?.Weight, activation, y) : residual.AddLinear(x, stored.Weight, bias?.Weight, y));
+        Assert.Same(
+            y,
+            residual == null ? x.Linear(stored.Weight, bias?.Weight, activation, y)
+                : residual.AddLinear(x, stored.Weight, bias?.Weight, y));
 
         float[] left = x.ToArray();
         float[] actual = y.ToArray();
@@ -133,7 +136,9 @@ public class LinearTests
             }
         }
         double error = actual.Zip(expected, (a, e) => Math.Abs(a - e)).Max();
-        Assert.True(error <= 2e-6 * largest, $"[{rows}, {inputs}] x {type} [{outputs}, {inputs}]: {error / largest:e2} relative, pad {pad}, outer {outer}");
+        Assert.True(
+            error <= 2e-6 * largest,
+            $"[{rows}, {inputs}] x {type} [{outputs}, {inputs}]: {error / largest:e2} relative, pad {pad}, outer {outer}");
     }
 
     private static Tensor Strided(int outer, int rows, int columns, int pad, Random random)

@@ -18,7 +18,11 @@ public class NarrowProcessorTests
             return;
         }
         string program = Path.Combine(AppContext.BaseDirectory, "Attune.Tensors.Tests.dll");
-        var start = new ProcessStartInfo("dotnet", ["exec", program, "-class", typeof(NarrowProcessorTests).FullName!, "-class", typeof(LinearTests).FullName!, "-class", typeof(ConvolutionTests).FullName!, "-noColor"])
+        var start = new ProcessStartInfo(
+            "dotnet",
+            [
+                "exec", program, "-class", typeof(NarrowProcessorTests).FullName!, "-class", typeof(LinearTests).FullName!, "-class",
+                typeof(ConvolutionTests).FullName!, "-noColor"])
         {
             RedirectStandardOutput = true,
             Environment = { ["DOTNET_EnableAVX512"] = "0", [Marker] = "1" },

@@ -3,7 +3,10 @@ using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Tests;
 
-/// <summary>The kernels on processors without vectors of 512 bits, and without any beyond the baseline: their tests, in a process for which the runtime hides them.</summary>
+/// <summary>
+/// The kernels on processors without vectors of 512 bits, and without any beyond the baseline: their tests, in a process for which the
+/// runtime hides them.
+/// </summary>
 public class NarrowVectorsTests
 {
     /// <summary>Names a switch of the runtime that the process was started with, for <see cref="The_switch_was_heard"/>.</summary>
@@ -22,7 +25,10 @@ public class NarrowVectorsTests
             start.ArgumentList.Add(assembly);
         else
             start.FileName = Path.ChangeExtension(assembly, OperatingSystem.IsWindows() ? ".exe" : null);
-        foreach (var type in new[] { typeof(AttentionTests), typeof(EntmaxTests), typeof(ElementwiseTests), typeof(GroupNormTests), typeof(ActivationTests), typeof(NarrowVectorsTests) })
+        foreach (
+            var type in new[] {
+                typeof(AttentionTests), typeof(EntmaxTests), typeof(ElementwiseTests), typeof(GroupNormTests), typeof(ActivationTests),
+                typeof(NarrowVectorsTests) })
         {
             start.ArgumentList.Add("-class");
             start.ArgumentList.Add(type.FullName!);

@@ -18,7 +18,9 @@ public class OneDnnTests
         int[] rows = [1, 2, 5, 16, 33, 77, 130];
         int[] widths = [1, 3, 15, 16, 31, 48, 65, 200, 333];
         for (int trial = 0; trial < 120; trial++)
-            Product(device, rows[random.Next(rows.Length)], widths[random.Next(widths.Length)], widths[random.Next(widths.Length)], Types[trial % 3], (Activation)(trial % 8), 2e-6, random);
+            Product(
+                device, rows[random.Next(rows.Length)], widths[random.Next(widths.Length)], widths[random.Next(widths.Length)],
+                Types[trial % 3], (Activation)(trial % 8), 2e-6, random);
         Assert.True(weightBytes == null || device.WeightBytes == 0);
     }
 
@@ -40,11 +42,16 @@ public class OneDnnTests
                 1 => new Conv2dGeometry(2, 0, 0, 1, 1),
                 _ => new Conv2dGeometry(random.Next(1, 4), random.Next(4), random.Next(4), random.Next(4), random.Next(4)),
             };
-            Convolution(device, random.Next(1, 3), kernel + random.Next(14), kernel + random.Next(14), channels[random.Next(channels.Length)], channels[random.Next(channels.Length)], kernel, geometry, Types[trial % 3], 2e-6, random);
+            Convolution(
+                device, random.Next(1, 3), kernel + random.Next(14), kernel + random.Next(14), channels[random.Next(channels.Length)],
+                channels[random.Next(channels.Length)], kernel, geometry, Types[trial % 3], 2e-6, random);
         }
     }
 
-    /// <summary>Two factors rounded to 8 bits each: a root mean square of 0.24 %, whose largest of some thousand values stays below 1 % of the largest output.</summary>
+    /// <summary>
+    /// Two factors rounded to 8 bits each: a root mean square of 0.24 %, whose largest of some thousand values stays below 1 % of the
+    /// largest output.
+    /// </summary>
     [Fact]
     public void Bfloat16_deviates_as_much_as_is_stated()
     {
@@ -53,7 +60,9 @@ public class OneDnnTests
         for (int trial = 0; trial < 30; trial++)
         {
             Product(device, random.Next(8, 200), random.Next(8, 300), random.Next(8, 300), Types[trial % 3], Activation.None, 0.01, random);
-            Convolution(device, 1, 5 + random.Next(20), 5 + random.Next(20), random.Next(1, 70), random.Next(1, 70), 3, Conv2dGeometry.Same(1), Types[trial % 3], 0.01, random);
+            Convolution(
+                device, 1, 5 + random.Next(20), 5 + random.Next(20), random.Next(1, 70), random.Next(1, 70), 3, Conv2dGeometry.Same(1),
+                Types[trial % 3], 0.01, random);
         }
     }
 
@@ -63,7 +72,8 @@ public class OneDnnTests
         using var device = Library(Precision.BFloat16, 0);
         var random = new Random(24);
         for (int trial = 0; trial < 20; trial++)
-            Product(device, random.Next(8, 200), random.Next(8, 300), random.Next(8, 300), DataType.BFloat16, Activation.Silu, 0.01, random);
+            Product(
+                device, random.Next(8, 200), random.Next(8, 300), random.Next(8, 300), DataType.BFloat16, Activation.Silu, 0.01, random);
         Assert.Equal(0, device.WeightBytes);
     }
 
@@ -102,7 +112,9 @@ public class OneDnnTests
         for (int i = 0; i < 3; i++)
         {
             using var memory = TensorScope.Detach(Tensor.Full([48, 64], i));
-            Assert.Equal(Device.Managed.Run(x, new Weight("w", memory)), x.Linear(new Weight("w", memory)).ToArray(), (a, b) => MathF.Abs(a - b) <= 1e-4f);
+            Assert.Equal(
+                Device.Managed.Run(x, new Weight("w", memory)), x.Linear(new Weight("w", memory)).ToArray(),
+                (a, b) => MathF.Abs(a - b) <= 1e-4f);
             Assert.InRange(device.WeightBytes, 1, 2 * 48 * 64 * sizeof(float));
         }
     }
@@ -154,10 +166,16 @@ public class OneDnnTests
     {
         Assert.Equal(DeviceKind.OneDnn, Device.ParseKind("onednn", "--device"));
         Assert.Equal(Precision.BFloat16, Device.ParsePrecision("bf16", "--precision"));
-        Assert.Equal("--device is 'gpu', expected auto, managed or onednn.", Assert.Throws<ArgumentException>(() => Device.ParseKind("gpu", "--device")).Message);
-        Assert.Equal("--precision is 'f16', expected f32 or bf16.", Assert.Throws<ArgumentException>(() => Device.ParsePrecision("f16", "--precision")).Message);
+        Assert.Equal(
+            "--device is 'gpu', expected auto, managed or onednn.",
+            Assert.Throws<ArgumentException>(() => Device.ParseKind("gpu", "--device")).Message);
+        Assert.Equal(
+            "--precision is 'f16', expected f32 or bf16.",
+            Assert.Throws<ArgumentException>(() => Device.ParsePrecision("f16", "--precision")).Message);
         Assert.Same(Device.Managed, Device.Create(DeviceKind.Managed));
-        Assert.Contains("needs oneDNN", Assert.Throws<NotSupportedException>(() => Device.Create(DeviceKind.Managed, Precision.BFloat16)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "needs oneDNN", Assert.Throws<NotSupportedException>(() => Device.Create(DeviceKind.Managed, Precision.BFloat16)).Message,
+            StringComparison.Ordinal);
     }
 
     private static OneDnnDevice Library(Precision precision, long? weightBytes = null)
@@ -168,15 +186,20 @@ public class OneDnnTests
         return new OneDnnDevice(Device.Managed, library, precision, everything: true, weightBytes);
     }
 
-    private static void Product(Device device, int rows, int inputs, int outputs, DataType type, Activation activation, double tolerance, Random random)
+    private static void Product(
+        Device device, int rows, int inputs, int outputs, DataType type, Activation activation, double tolerance, Random random)
     {
         using var scope = new TensorScope();
         using var stored = new StoredWeight([outputs, inputs], type, random.Next(70), () => random.NextSingle() - 0.4f);
-        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], Types[random.Next(3)], random.Next(5), () => random.NextSingle()) : null;
+        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], Types[random.Next(3)], random.Next(5), () => random.NextSingle())
+            : null;
         // Evenly strided rows, unevenly strided ones, and contiguous ones.
         int pad = random.Next(3) == 0 ? random.Next(1, 40) : 0;
         int outer = random.Next(2) == 0 && rows % 2 == 0 ? 2 : 1;
-        Tensor Part(int columns) => Noise([outer, rows / outer + (pad > 0 ? 1 : 0), columns + pad], device, random).Slice(1, 0, rows / outer).Slice(2, pad / 2, columns);
+        Tensor Part(int columns) =>
+            Noise([outer, rows / outer + (pad > 0 ? 1 : 0), columns + pad], device, random)
+                .Slice(1, 0, rows / outer)
+                .Slice(2, pad / 2, columns);
         var (x, y, expected) = (Part(inputs), Part(outputs), Part(outputs));
         x.Linear(stored.Weight, bias?.Weight, activation, y);
         Device.Managed.Linear(x, stored.Weight, bias?.Weight, activation, expected);
@@ -193,7 +216,9 @@ public class OneDnnTests
         Compare(expected, y, tolerance, $"[{rows}, {inputs}] x {type} [{outputs}, {inputs}], {activation}, pad {pad}, outer {outer}");
     }
 
-    private static void Convolution(Device device, int batch, int height, int width, int inputs, int outputs, int kernel, Conv2dGeometry geometry, DataType type, double tolerance, Random random)
+    private static void Convolution(
+        Device device, int batch, int height, int width, int inputs, int outputs, int kernel, Conv2dGeometry geometry, DataType type,
+        double tolerance, Random random)
     {
         using var scope = new TensorScope();
         using var stored = new StoredWeight([outputs, inputs, kernel, kernel], type, random.Next(70), () => random.NextSingle() - 0.4f);
@@ -207,7 +232,9 @@ public class OneDnnTests
 
         var residual = Noise(y.Shape, device, random);
         Device.Managed.AddConv2d(residual, x, stored.Weight, bias?.Weight, geometry, expected);
-        Compare(expected, residual.AddConv2d(x, stored.Weight, bias?.Weight, geometry, random.Next(2) == 0 ? residual : y), tolerance, $"residual + {x.Shape} {type} {stored.Weight.Shape} {geometry} pad {pad}");
+        Compare(
+            expected, residual.AddConv2d(x, stored.Weight, bias?.Weight, geometry, random.Next(2) == 0 ? residual : y), tolerance,
+            $"residual + {x.Shape} {type} {stored.Weight.Shape} {geometry} pad {pad}");
     }
 
     private static void Compare(Tensor expected, Tensor actual, double tolerance, string what)

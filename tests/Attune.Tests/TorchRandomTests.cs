@@ -17,7 +17,8 @@ public class TorchRandomTests
     [InlineData(5, 5 + (1L << 32))]
     [InlineData(-1, 0xFFFFFFFFL)]
     [InlineData(long.MinValue, 0)]
-    public void Seeds_count_modulo_2_to_the_32(long seed, long same) => Assert.Equal(Draw(new TorchRandom(seed), 40), Draw(new TorchRandom(same), 40));
+    public void Seeds_count_modulo_2_to_the_32(long seed, long same) =>
+        Assert.Equal(Draw(new TorchRandom(seed), 40), Draw(new TorchRandom(same), 40));
 
     [Fact]
     public void Few_values_come_in_pairs_whatever_the_draws()

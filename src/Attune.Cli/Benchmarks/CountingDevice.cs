@@ -4,8 +4,9 @@ using Attune.Tensors;
 namespace Attune.Cli.Benchmarks;
 
 /// <summary>
-/// Hands every primitive to a device and counts calls, time, arithmetic and traffic. Arithmetic is that of products by their definition: two operations for each multiplication with its
-/// addition, whatever the algorithm; norms and elementwise operations count none. Traffic is what has to be read and written once.
+/// Hands every primitive to a device and counts calls, time, arithmetic and traffic. Arithmetic is that of products by their definition:
+/// two operations for each multiplication with its addition, whatever the algorithm; norms and elementwise operations count none. Traffic
+/// is what has to be read and written once.
 /// </summary>
 internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
 {
@@ -30,7 +31,9 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.Conv2d(x, weight, bias, geometry, output);
-        Count(ConvolutionName(weight, geometry), start, 2.0 * output.Count * weight.Shape[1] * weight.Shape[2] * weight.Shape[3], Bytes(x, output) + Bytes(weight));
+        Count(
+            ConvolutionName(weight, geometry), start, 2.0 * output.Count * weight.Shape[1] * weight.Shape[2] * weight.Shape[3],
+            Bytes(x, output) + Bytes(weight));
     }
 
     public override void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output)
@@ -44,7 +47,9 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.AddConv2d(residual, x, weight, bias, geometry, output);
-        Count(ConvolutionName(weight, geometry), start, 2.0 * output.Count * weight.Shape[1] * weight.Shape[2] * weight.Shape[3], Bytes(x, output, residual) + Bytes(weight));
+        Count(
+            ConvolutionName(weight, geometry), start, 2.0 * output.Count * weight.Shape[1] * weight.Shape[2] * weight.Shape[3],
+            Bytes(x, output, residual) + Bytes(weight));
     }
 
     public override void Attention(in AttentionArguments arguments)
@@ -61,7 +66,8 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
         Count("entmax attention", start, Operations(arguments) * (dense == null ? 1 : 1.5), Bytes(arguments));
     }
 
-    public override void MergeAttention(Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp)
+    public override void MergeAttention(
+        Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.MergeAttention(output1, logSumExp1, output2, logSumExp2, output, logSumExp);
@@ -206,7 +212,8 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
 
     private static double Operations(in AttentionArguments arguments) => 4.0 * arguments.Query.Count * arguments.Key.Shape[1];
 
-    private static double Bytes(in AttentionArguments arguments) => Bytes(arguments.Query, arguments.Key, arguments.Value) + sizeof(float) * (double)arguments.Output.Count;
+    private static double Bytes(in AttentionArguments arguments) =>
+        Bytes(arguments.Query, arguments.Key, arguments.Value) + sizeof(float) * (double)arguments.Output.Count;
 
     private static double Bytes(Tensor a, Tensor b) => sizeof(float) * ((double)a.Count + b.Count);
 

@@ -5,8 +5,8 @@ using Attune.Tensors;
 namespace Attune.Cli.Benchmarks;
 
 /// <summary>
-/// One double-stream and two single-stream FLUX.1 blocks of real size (24 heads of 128 channels) with random bfloat16 weights. No block is the last: all rows are computed. Tensors belong to the scope
-/// in which it is made.
+/// One double-stream and two single-stream FLUX.1 blocks of real size (24 heads of 128 channels) with random bfloat16 weights. No block is
+/// the last: all rows are computed. Tensors belong to the scope in which it is made.
 /// </summary>
 internal sealed class FluxBlocks
 {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -7,8 +8,9 @@ using Attune.Tensors.OneDnn;
 namespace Attune.Cli.Benchmarks;
 
 /// <summary>
-/// Each primitive at the shapes of real models, beside what the machine can do (measured in the same run) and, for products and convolutions, beside OpenBLAS and oneDNN. Libraries are called
-/// bare: on operands that already have their type and order. All that is compared runs in turn.
+/// Each primitive at the shapes of real models, beside what the machine can do (measured in the same run) and, for products and
+/// convolutions, beside OpenBLAS and oneDNN. Libraries are called bare: on operands that already have their type and order. All that is
+/// compared runs in turn.
 /// </summary>
 internal static unsafe class KernelBenchmark
 {
@@ -17,22 +19,28 @@ internal static unsafe class KernelBenchmark
     private static readonly (int Rows, int Outputs, int Inputs, string Where)[] Products =
     [
         (4096, 4096, 4096, ""),
-        (4096, 320, 320, "SD1.5"), (4096, 1280, 320, "SD1.5"), (4096, 320, 1280, "SD1.5"), (1024, 640, 640, "SD1.5"), (256, 1280, 1280, "SD1.5"), (77, 320, 768, "SD1.5"),
-        (4096, 640, 640, "SDXL"), (1024, 1280, 1280, "SDXL"), (1024, 5120, 1280, "SDXL"), (1024, 1280, 5120, "SDXL"), (77, 1280, 2048, "SDXL"),
-        (1280, 3072, 3072, "FLUX"), (1280, 12288, 3072, "FLUX"), (1280, 3072, 12288, "FLUX"), (256, 3072, 3072, "FLUX"), (1, 18432, 3072, "FLUX"),
+        (4096, 320, 320, "SD1.5"), (4096, 1280, 320, "SD1.5"), (4096, 320, 1280, "SD1.5"), (1024, 640, 640, "SD1.5"),
+        (256, 1280, 1280, "SD1.5"), (77, 320, 768, "SD1.5"),
+        (4096, 640, 640, "SDXL"), (1024, 1280, 1280, "SDXL"), (1024, 5120, 1280, "SDXL"), (1024, 1280, 5120, "SDXL"),
+        (77, 1280, 2048, "SDXL"),
+        (1280, 3072, 3072, "FLUX"), (1280, 12288, 3072, "FLUX"), (1280, 3072, 12288, "FLUX"), (256, 3072, 3072, "FLUX"),
+        (1, 18432, 3072, "FLUX"),
     ];
 
     private static readonly (int Inputs, int Outputs, int Side, int Kernel, int Stride, string Where)[] Convolutions =
     [
-        (320, 320, 64, 3, 1, "SD1.5"), (960, 320, 64, 3, 1, "SD1.5"), (640, 640, 32, 3, 1, "SD1.5"), (1280, 1280, 16, 3, 1, "SD1.5"), (1280, 1280, 8, 3, 1, "SD1.5"), (2560, 1280, 16, 3, 1, "SD1.5"),
+        (320, 320, 64, 3, 1, "SD1.5"), (960, 320, 64, 3, 1, "SD1.5"), (640, 640, 32, 3, 1, "SD1.5"), (1280, 1280, 16, 3, 1, "SD1.5"),
+        (1280, 1280, 8, 3, 1, "SD1.5"), (2560, 1280, 16, 3, 1, "SD1.5"),
         (320, 320, 128, 3, 1, "SDXL"), (640, 640, 64, 3, 1, "SDXL"), (1280, 1280, 32, 3, 1, "SDXL"),
         (512, 512, 64, 3, 1, "VAE"), (512, 512, 128, 3, 1, "VAE"), (256, 256, 256, 3, 1, "VAE"), (128, 128, 512, 3, 1, "VAE"),
-        (320, 320, 64, 3, 2, "SD1.5"), (4, 320, 64, 3, 1, "SD1.5"), (320, 4, 64, 3, 1, "SD1.5"), (128, 3, 512, 3, 1, "VAE"), (640, 320, 64, 1, 1, "SD1.5"),
+        (320, 320, 64, 3, 2, "SD1.5"), (4, 320, 64, 3, 1, "SD1.5"), (320, 4, 64, 3, 1, "SD1.5"), (128, 3, 512, 3, 1, "VAE"),
+        (640, 320, 64, 1, 1, "SD1.5"),
     ];
 
     private static readonly (int Batch, int Heads, int Queries, int Keys, int Channels, string Where)[] Attentions =
     [
-        (1, 24, 4608, 4608, 128, "FLUX"), (1, 24, 1280, 1280, 128, "FLUX"), (2, 8, 4096, 4096, 40, "SD1.5"), (1, 10, 4096, 4096, 64, "SDXL"), (1, 8, 1024, 1024, 80, "SD1.5"),
+        (1, 24, 4608, 4608, 128, "FLUX"), (1, 24, 1280, 1280, 128, "FLUX"), (2, 8, 4096, 4096, 40, "SD1.5"),
+        (1, 10, 4096, 4096, 64, "SDXL"), (1, 8, 1024, 1024, 80, "SD1.5"),
         (1, 8, 4096, 77, 40, "SD1.5"), (1, 20, 1024, 77, 64, "SDXL"), (1, 1, 4096, 4096, 512, "VAE"),
     ];
 
@@ -42,12 +50,14 @@ internal static unsafe class KernelBenchmark
             throw new ArgumentException($"--only is '{unknown}', expected {string.Join(", ", Groups)}.");
         // The peer must run its AVX-512 kernels: Debian's OpenBLAS knows no processor newer than itself, and takes a core's name from the
         // environment that the process starts with.
-        if (Environment.GetEnvironmentVariable("OPENBLAS_CORETYPE") != "SkylakeX" && Vector512.IsHardwareAccelerated && Environment.ProcessPath is { } self)
+        if (Environment.GetEnvironmentVariable("OPENBLAS_CORETYPE") != "SkylakeX"
+            && Vector512.IsHardwareAccelerated && Environment.ProcessPath is { } self)
         {
             string[] arguments = Environment.GetCommandLineArgs();
             // Under the `dotnet` host the first argument is the assembly, which the host needs again.
             bool hosted = Path.GetFileNameWithoutExtension(self).Equals("dotnet", StringComparison.OrdinalIgnoreCase);
-            var start = new ProcessStartInfo(self, hosted ? arguments : arguments.Skip(1)) { Environment = { ["OPENBLAS_CORETYPE"] = "SkylakeX" } };
+            var start = new ProcessStartInfo(self, hosted ? arguments : arguments.Skip(1)) {
+                Environment = { ["OPENBLAS_CORETYPE"] = "SkylakeX" } };
             using var process = Process.Start(start)!;
             process.WaitForExit();
             return process.ExitCode;
@@ -83,12 +93,14 @@ internal static unsafe class KernelBenchmark
     /// <param name="Unit">GFLOP/s or GB/s.</param>
     /// <param name="Bandwidth">GB/s of a copy, for a kernel that memory bounds; else null.</param>
     /// <param name="Times">Who computed it, and in what time; the managed device first.</param>
-    private sealed record Row(string Name, double Work, string Unit, double? Bandwidth, IReadOnlyList<(string Who, Timing.Result Time)> Times)
+    private sealed record Row(
+        string Name, double Work, string Unit, double? Bandwidth, IReadOnlyList<(string Who, Timing.Result Time)> Times)
     {
         /// <summary>What the machine can do, in that unit.</summary>
         public double Roof => Bandwidth ?? PeakProbe.Highest;
 
-        public double Rate(string who) => Times.FirstOrDefault(time => time.Who == who).Time is { Seconds: > 0 } time ? Work / time.Seconds : double.NaN;
+        public double Rate(string who) =>
+            Times.FirstOrDefault(time => time.Who == who).Time is { Seconds: > 0 } time ? Work / time.Seconds : double.NaN;
     }
 
     private sealed class Bench
@@ -107,16 +119,26 @@ internal static unsafe class KernelBenchmark
             if (NativeLibrary.TryLoad("libopenblas.so.0", out nint library))
                 NativeLibrary.TryGetExport(library, "cblas_sgemm", out _sgemm);
             _oneDnn = OneDnnLibrary.TryLoad(out string problem);
-            _peers = (_sgemm != 0 ? "OpenBLAS" : "no OpenBLAS (Debian: libopenblas0-pthread)") + "; " + (_oneDnn != null ? $"oneDNN {_oneDnn.Version}" : problem);
+            _peers = (
+                _sgemm != 0
+                    ? "OpenBLAS"
+                    : "no OpenBLAS (Debian: libopenblas0-pthread)") + "; " + (_oneDnn != null ? $"oneDNN {_oneDnn.Version}"
+                    : problem);
         }
 
-        public string Heading => FormattableString.Invariant($"{Workers.MaxThreads} threads; measured: {PeakProbe.Highest:0} GFLOP/s (fp32 multiply-adds), {_bandwidth:0.0} GB/s (copy of 256 MiB, read and written); peers: {_peers}");
+        public string Heading =>
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{Workers.MaxThreads} threads; measured: {PeakProbe.Highest:0} GFLOP/s (fp32 multiply-adds), {_bandwidth:0.0} GB/s (copy "
+                    + $"of 256 MiB, read and written); peers: {_peers}");
 
         public IEnumerable<Row> Rows(string group) => group switch
         {
             "products" => Products.Select(p => Product(p.Rows, p.Outputs, p.Inputs, p.Where)),
             "convolutions" => Convolutions.Select(c => Convolution(c.Inputs, c.Outputs, c.Side, c.Kernel, c.Stride, c.Where)),
-            "attention" => Attentions.Select(a => Attention(a.Batch, a.Heads, a.Queries, a.Keys, a.Channels, a.Where)).Concat([Entmax(1, 8, 4096, 77, 40, "SD1.5"), Entmax(1, 24, 4096, 256, 128, "FLUX")]),
+            "attention" =>
+                Attentions.Select(a => Attention(a.Batch, a.Heads, a.Queries, a.Keys, a.Channels, a.Where))
+                    .Concat([Entmax(1, 8, 4096, 77, 40, "SD1.5"), Entmax(1, 24, 4096, 256, 128, "FLUX")]),
             "norms" => Norms(),
             _ => Elementwise(),
         };
@@ -130,7 +152,8 @@ internal static unsafe class KernelBenchmark
             {
                 double rate = row.Work / time.Seconds;
                 string doubt = time.Counted == 0 ? "?" : "";
-                string versus = who == "managed" ? FormattableString.Invariant($"{rate / row.Roof:0.00} of the roof") : FormattableString.Invariant($"{row.Rate("managed") / rate:0.00}");
+                string versus = who == "managed" ? FormattableString.Invariant($"{rate / row.Roof:0.00} of the roof")
+                    : FormattableString.Invariant($"{row.Rate("managed") / rate:0.00}");
                 text.Append(FormattableString.Invariant($"  {who} {rate,5:0.#}{doubt} ({versus})"));
             }
             return text.Append(' ').Append(row.Unit).ToString();
@@ -190,7 +213,8 @@ internal static unsafe class KernelBenchmark
         /// <summary>The ratios that are worth a mean: each of ours to each library that computes with the same precision.</summary>
         private static IEnumerable<(string Who, string Peer)> Pairs(List<Row> rows)
         {
-            var pairs = new[] { ("managed", "OpenBLAS"), ("managed", "oneDNN"), ("winograd4", "oneDNN winograd"), ("device bf16", "oneDNN bf16") };
+            var pairs = new[] {
+                ("managed", "OpenBLAS"), ("managed", "oneDNN"), ("winograd4", "oneDNN winograd"), ("device bf16", "oneDNN bf16") };
             return pairs.Where(pair => rows.Any(row => !double.IsNaN(row.Rate(pair.Item1) / row.Rate(pair.Item2))));
         }
 
@@ -217,12 +241,16 @@ internal static unsafe class KernelBenchmark
             {
                 methods.Add(("OpenBLAS", () =>
                 {
-                    var sgemm = (delegate* unmanaged[Cdecl]<int, int, int, int, int, int, float, float*, int, float*, int, float, float*, int, void>)_sgemm;
+                    var sgemm = (
+                        delegate* unmanaged[Cdecl]<int, int, int, int, int, int, float, float*, int, float*, int, float, float*, int,
+                        void>)_sgemm;
                     sgemm(101, 111, 112, m, n, k, 1, x.Pointer, k, w.Pointer, k, 0, y.Pointer, n);
                 }));
             }
             using var peers = new Peers(_oneDnn, methods);
-            peers.Add(type => Operation.Product(_oneDnn!, m, k, n, type, k, n, blocked: true, bias: false, Activation.None), x, y, device => device.Linear(x, weight, null, Activation.None, y));
+            peers.Add(
+                type => Operation.Product(_oneDnn!, m, k, n, type, k, n, blocked: true, bias: false, Activation.None), x, y,
+                device => device.Linear(x, weight, null, Activation.None, y));
             return Measure(FormattableString.Invariant($"product {m}x{n}x{k} {where}"), 2e-9 * m * n * k, "GFLOP/s", null, methods);
         }
 
@@ -231,21 +259,35 @@ internal static unsafe class KernelBenchmark
             using var scope = new TensorScope();
             var geometry = Conv2dGeometry.Same(kernel / 2, stride);
             var (height, width) = geometry.OutputSize(side, side, kernel, kernel);
-            var (x, w, y) = (Noise([1, side, side, inputs], 1), Noise([outputs, inputs, kernel, kernel], 2), Tensor.Empty([1, height, width, outputs]));
+            var (x, w, y) = (
+                Noise([1, side, side, inputs], 1), Noise([outputs, inputs, kernel, kernel], 2), Tensor.Empty([1, height, width, outputs]));
             var weight = new Weight("w", w);
             var methods = new List<(string, Action)> { ("managed", () => Device.Managed.Conv2d(x, weight, null, geometry, y)) };
             using var peers = new Peers(_oneDnn, methods);
-            peers.Add(type => Operation.Convolution(_oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, type, bias: false), x, y, device => device.Conv2d(x, weight, null, geometry, y));
+            peers.Add(
+                type => Operation.Convolution(_oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, type, bias: false), x, y,
+                device => device.Conv2d(x, weight, null, geometry, y));
             if (kernel == 3 && stride == 1)
             {
                 // Each algorithm forced, whatever Auto takes.
-                foreach (var algorithm in new[] { ConvolutionAlgorithm.Direct, ConvolutionAlgorithm.Winograd2, ConvolutionAlgorithm.Winograd4 })
-                    methods.Add((algorithm.ToString().ToLowerInvariant(), () => Forced(algorithm, () => Device.Managed.Conv2d(x, weight, null, geometry, y))));
+                foreach (
+                    var algorithm in new[] { ConvolutionAlgorithm.Direct, ConvolutionAlgorithm.Winograd2, ConvolutionAlgorithm.Winograd4 })
+                    methods.Add(
+                        (
+                            algorithm.ToString().ToLowerInvariant(),
+                            () => Forced(algorithm, () => Device.Managed.Conv2d(x, weight, null, geometry, y))));
                 if (inputs % 16 == 0 && outputs % 16 == 0)
-                    peers.AddBare("oneDNN winograd", () => Operation.Convolution(_oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, Native.Float32, bias: false, winograd: true), x, y);
+                    peers.AddBare(
+                        "oneDNN winograd",
+                        () =>
+                            Operation.Convolution(
+                                _oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, Native.Float32, bias: false, winograd: true),
+                        x, y);
             }
             string strided = stride == 1 ? "" : FormattableString.Invariant($"/{stride}");
-            return Measure(FormattableString.Invariant($"convolution {kernel}x{kernel}{strided} {inputs}>{outputs}@{side} {where}"), 2e-9 * y.Count * inputs * kernel * kernel, "GFLOP/s", null, methods);
+            return Measure(
+                FormattableString.Invariant($"convolution {kernel}x{kernel}{strided} {inputs}>{outputs}@{side} {where}"),
+                2e-9 * y.Count * inputs * kernel * kernel, "GFLOP/s", null, methods);
         }
 
         private static void Forced(ConvolutionAlgorithm algorithm, Action run)
@@ -266,21 +308,31 @@ internal static unsafe class KernelBenchmark
         private Row Attention(int batch, int heads, int queries, int keys, int channels, string where)
         {
             using var scope = new TensorScope();
-            var (q, k, v) = (Noise([batch, queries, heads, channels], 1), Noise([batch, keys, heads, channels], 2), Noise([batch, keys, heads, channels], 3));
+            var (q, k, v) = (
+                Noise([batch, queries, heads, channels], 1), Noise([batch, keys, heads, channels], 2),
+                Noise([batch, keys, heads, channels], 3));
             var (result, logSumExp) = (Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]));
             var arguments = new AttentionArguments(q, k, v, 1 / MathF.Sqrt(channels), result, logSumExp);
-            return Measure(FormattableString.Invariant($"attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"), 4e-9 * q.Count * keys, "GFLOP/s", null, [("managed", () => Device.Managed.Attention(arguments))]);
+            return Measure(
+                FormattableString.Invariant($"attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"), 4e-9 * q.Count * keys,
+                "GFLOP/s", null, [("managed", () => Device.Managed.Attention(arguments))]);
         }
 
-        /// <summary>Sparse and dense attention over text at once, as PLADIS and GAG need them: one product for the logits, two with the values.</summary>
+        /// <summary>
+        /// Sparse and dense attention over text at once, as PLADIS and GAG need them: one product for the logits, two with the values.
+        /// </summary>
         private Row Entmax(int batch, int heads, int queries, int keys, int channels, string where)
         {
             using var scope = new TensorScope();
-            var (q, k, v) = (Noise([batch, queries, heads, channels], 1), Noise([batch, keys, heads, channels], 2), Noise([batch, keys, heads, channels], 3));
-            var (result, dense, logSumExp, support) = (Tensor.Empty(q.Shape), Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]), Tensor.Empty([batch, queries, heads]));
+            var (q, k, v) = (
+                Noise([batch, queries, heads, channels], 1), Noise([batch, keys, heads, channels], 2),
+                Noise([batch, keys, heads, channels], 3));
+            var (result, dense, logSumExp, support) = (
+                Tensor.Empty(q.Shape), Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]), Tensor.Empty([batch, queries, heads]));
             var arguments = new AttentionArguments(q, k, v, 1 / MathF.Sqrt(channels), result, logSumExp);
             return Measure(
-                FormattableString.Invariant($"entmax attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"), 6e-9 * q.Count * keys, "GFLOP/s", null,
+                FormattableString.Invariant($"entmax attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"),
+                6e-9 * q.Count * keys, "GFLOP/s", null,
                 [("managed", () => Device.Managed.EntmaxAttention(arguments, 1.5f, dense, support))]);
         }
 
@@ -288,24 +340,36 @@ internal static unsafe class KernelBenchmark
         {
             foreach (var (side, channels, where) in new[] { (64, 320, "SD1.5"), (128, 320, "SDXL"), (256, 256, "VAE"), (512, 128, "VAE") })
             {
-                yield return Streaming(FormattableString.Invariant($"group norm + SiLU {channels}@{side} {where}"), [1, side, side, channels], 1, (x, y, device) =>
+                yield return Streaming(
+                    FormattableString.Invariant($"group norm + SiLU {channels}@{side} {where}"), [1, side, side, channels], 1,
+                    (x, y, device) =>
                     device.GroupNorm(x, 32, Vector(channels), Vector(channels), 1e-5f, Activation.Silu, y));
             }
             foreach (var (tokens, channels, where) in new[] { (4096, 320, "SD1.5"), (1024, 1280, "SDXL"), (4608, 3072, "FLUX") })
-                yield return Streaming(FormattableString.Invariant($"layer norm {tokens}x{channels} {where}"), [1, tokens, channels], 1, (x, y, device) => device.LayerNorm(x, Vector(channels), Vector(channels), 1e-5f, y));
-            yield return Streaming("modulated layer norm 4608x3072 FLUX", [1, 4608, 3072], 1, (x, y, device) => device.ModulatedLayerNorm(x, Row(3072), Row(3072), 1e-6f, y));
-            yield return Streaming("rms norm 4608x24x128 FLUX", [1, 4608, 24, 128], 1, (x, y, device) => device.RmsNorm(x, Vector(128), 1e-6f, y));
+                yield return Streaming(
+                    FormattableString.Invariant($"layer norm {tokens}x{channels} {where}"), [1, tokens, channels], 1,
+                    (x, y, device) => device.LayerNorm(x, Vector(channels), Vector(channels), 1e-5f, y));
+            yield return Streaming(
+                "modulated layer norm 4608x3072 FLUX", [1, 4608, 3072], 1,
+                (x, y, device) => device.ModulatedLayerNorm(x, Row(3072), Row(3072), 1e-6f, y));
+            yield return Streaming(
+                "rms norm 4608x24x128 FLUX", [1, 4608, 24, 128], 1, (x, y, device) => device.RmsNorm(x, Vector(128), 1e-6f, y));
         }
 
         private IEnumerable<Row> Elementwise()
         {
             yield return Streaming("add 4096x320 SD1.5", [1, 4096, 320], 2, (x, y, device) => device.Binary(BinaryOperation.Add, x, y, y));
-            yield return Streaming("add 512x512x128 VAE", [1, 512, 512, 128], 2, (x, y, device) => device.Binary(BinaryOperation.Add, x, y, y));
-            yield return Streaming("gated residual 4608x3072 FLUX", [1, 4608, 3072], 2, (x, y, device) => device.AddGated(y, Row(3072), x, y));
-            yield return Streaming("GELU (tanh) 4608x12288 FLUX", [1, 4608, 12288], 1, (x, y, device) => device.Activate(x, Activation.GeluTanh, y));
+            yield return Streaming(
+                "add 512x512x128 VAE", [1, 512, 512, 128], 2, (x, y, device) => device.Binary(BinaryOperation.Add, x, y, y));
+            yield return Streaming(
+                "gated residual 4608x3072 FLUX", [1, 4608, 3072], 2, (x, y, device) => device.AddGated(y, Row(3072), x, y));
+            yield return Streaming(
+                "GELU (tanh) 4608x12288 FLUX", [1, 4608, 12288], 1, (x, y, device) => device.Activate(x, Activation.GeluTanh, y));
             yield return Streaming("SiLU 512x512x128 VAE", [1, 512, 512, 128], 1, (x, y, device) => device.Activate(x, Activation.Silu, y));
             yield return Streaming("softmax 4096x4096", [4096, 4096], 1, (x, y, device) => device.Softmax(x, y));
-            yield return Streaming("resize 512@64 to 128 VAE", [1, 64, 64, 512], 1, (x, y, device) => device.ResizeNearest(x, y), outputShape: [1, 128, 128, 512]);
+            yield return Streaming(
+                "resize 512@64 to 128 VAE", [1, 64, 64, 512], 1, (x, y, device) => device.ResizeNearest(x, y),
+                outputShape: [1, 128, 128, 512]);
         }
 
         /// <summary>A primitive bound by memory: what it must move, against a copy of as many bytes.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Diagnostics;
 using System.Text.Json;
 using Attune.Attention;
@@ -77,7 +78,9 @@ internal static class ModelBenchmark
         var result = Timing.Evaluate(samples);
         // The breakdown is that of the pass whose time is nearest to the one that is reported.
         int typical = Enumerable.Range(0, rounds).MinBy(i => Math.Abs(samples[i].Seconds - result.Seconds));
-        return new Report(shape, subject.Description, device, result, counts[typical], samples[typical].Seconds, processors[typical], PeakProbe.Highest, PeakProbe.CopyBandwidth(256 << 20), activations);
+        return new Report(
+            shape, subject.Description, device, result, counts[typical], samples[typical].Seconds, processors[typical], PeakProbe.Highest,
+            PeakProbe.CopyBandwidth(256 << 20), activations);
     }
 
     /// <summary>What is measured.</summary>
@@ -101,7 +104,9 @@ internal static class ModelBenchmark
         }
     }
 
-    /// <summary>One pass of a UNet without guidance, batch 1. The prompt's keys and values are computed each time, as in the first step of a run.</summary>
+    /// <summary>
+    /// One pass of a UNet without guidance, batch 1. The prompt's keys and values are computed each time, as in the first step of a run.
+    /// </summary>
     private sealed class Unet : Subject
     {
         private readonly Unet2DConditionModel _model;
@@ -127,7 +132,10 @@ internal static class ModelBenchmark
             _pooled = Noise([1, config.ProjectionClassEmbeddingsInputDim - 6 * config.AdditionTimeEmbedDim]);
         }
 
-        public override string Description => FormattableString.Invariant($"{_name}, latents {_latents.Shape[1]}x{_latents.Shape[2]}, {_text.Shape[1]} text tokens{string.Concat(_guidance.Rules.Select(rule => ", " + RuleCatalog.Format(rule)))}");
+        public override string Description =>
+            string.Create(
+                CultureInfo.InvariantCulture, $"{_name}, latents {_latents.Shape[1]}x{_latents.Shape[2]}, {_text.Shape[1]} text "
+                    + $"tokens{string.Concat(_guidance.Rules.Select(rule => ", " + RuleCatalog.Format(rule)))}");
 
         public override void Forward()
         {
@@ -137,7 +145,8 @@ internal static class ModelBenchmark
             _model.Predict(new UnetInput(_latents, [500], prompt, negative, TimeIds: _timeIds), _guidance.At(0, 1).Steering);
         }
 
-        private Conditioning Prompt(Tensor text) => new(TensorScope.Detach(text.View()), _pooled == null ? null : TensorScope.Detach(_pooled.View()));
+        private Conditioning Prompt(Tensor text) =>
+            new(TensorScope.Detach(text.View()), _pooled == null ? null : TensorScope.Detach(_pooled.View()));
 
         public override void Dispose()
         {
@@ -153,7 +162,8 @@ internal static class ModelBenchmark
 
         public Flux(int latents, int text) => _blocks = new FluxBlocks(latents, text, negativeText: 0, Noise);
 
-        public override string Description => FormattableString.Invariant($"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} text tokens");
+        public override string Description =>
+            FormattableString.Invariant($"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} text tokens");
 
         public override void Forward() => _blocks.Pass(PlainAttention.Instance, negative: false);
     }
@@ -172,12 +182,16 @@ internal static class ModelBenchmark
 
         public Decoder(int side)
         {
-            var config = KlConfig.Read(ModelConfig.Parse("the autoencoder of Stable Diffusion", System.Text.Encoding.UTF8.GetBytes(Config)), blockOutChannels: [64], layersPerBlock: 1, latentChannels: 4);
+            var config = KlConfig.Read(
+                ModelConfig.Parse("the autoencoder of Stable Diffusion", System.Text.Encoding.UTF8.GetBytes(Config)),
+                blockOutChannels: [64], layersPerBlock: 1, latentChannels: 4);
             _coders = new KlCoders(RandomWeights.Checkpoint(seed: 1).Root, config);
             _latents = Noise([1, side, side, config.LatentChannels]);
         }
 
-        public override string Description => FormattableString.Invariant($"decoder of Stable Diffusion's autoencoder, {8 * _latents.Shape[1]}x{8 * _latents.Shape[2]} pixels");
+        public override string Description =>
+            FormattableString.Invariant(
+                $"decoder of Stable Diffusion's autoencoder, {8 * _latents.Shape[1]}x{8 * _latents.Shape[2]} pixels");
 
         public override void Forward()
         {
@@ -187,7 +201,8 @@ internal static class ModelBenchmark
     }
 
     private sealed record Report(
-        string Shape, string Description, Device Device, Timing.Result Time, IReadOnlyDictionary<string, CountingDevice.Entry> Counts, double CountedSeconds, double ProcessorSeconds, double Peak, double Bandwidth, long Activations)
+        string Shape, string Description, Device Device, Timing.Result Time, IReadOnlyDictionary<string, CountingDevice.Entry> Counts,
+        double CountedSeconds, double ProcessorSeconds, double Peak, double Bandwidth, long Activations)
     {
         private double Operations => Counts.Values.Sum(entry => entry.Operations);
 
@@ -201,20 +216,36 @@ internal static class ModelBenchmark
         public string ToText()
         {
             var text = new System.Text.StringBuilder();
-            text.AppendLine(FormattableString.Invariant($"{Description}, batch 1, bf16 weights, {Workers.MaxThreads} threads, device: {Device.Description}"));
+            text.AppendLine(
+                FormattableString.Invariant(
+                    $"{Description}, batch 1, bf16 weights, {Workers.MaxThreads} threads, device: {Device.Description}"));
             text.AppendLine(FormattableString.Invariant($"measured: {Peak:0} GFLOP/s (fp32 multiply-adds), {Bandwidth:0.0} GB/s (copy)"));
-            text.AppendLine(FormattableString.Invariant($"{Time.Seconds:0.000} s per forward pass, median of {Math.Max(Time.Counted, 1)} of {Time.Taken}{(Time.Counted == 0 ? " (the machine ran below its peak around all of them)" : "")}; {ProcessorSeconds:0.000} s of processor time, {100 * Busy:0} % of {Workers.MaxThreads} threads"));
-            text.AppendLine(FormattableString.Invariant($"{Operations / 1e9:0.0} GFLOP, {Rate:0} effective GFLOP/s, {Rate / Peak:0.00} of the peak; peak of activations {Activations / 1048576.0:0} MiB"));
+            text.AppendLine(
+                string.Create(
+                    CultureInfo.InvariantCulture, $"{Time.Seconds:0.000} s per forward pass, median of {Math.Max(Time.Counted, 1)} of "
+                        + $"{Time.Taken}{(Time.Counted == 0 ? " (the machine ran below its peak around all of them)" : "")}; "
+                            + $"{ProcessorSeconds:0.000} s of processor time, {100 * Busy:0} % of {Workers.MaxThreads} threads"));
+            text.AppendLine(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{Operations / 1e9:0.0} GFLOP, {Rate:0} effective GFLOP/s, {Rate / Peak:0.00} of the peak; peak of activations "
+                        + $"{Activations / 1048576.0:0} MiB"));
             text.AppendLine();
             text.AppendLine("primitive                 calls   time ms   share     GFLOP   GFLOP/s   of peak      GB/s");
             foreach (var (name, entry) in Sorted)
             {
                 double rate = entry.Operations / entry.Seconds / 1e9;
-                string arithmetic = entry.Operations == 0 ? new string(' ', 29) : FormattableString.Invariant($"{entry.Operations / 1e9,9:0.0} {rate,9:0} {rate / Peak,9:0.00}");
-                text.AppendLine(FormattableString.Invariant($"{name,-24} {entry.Calls,6} {1e3 * entry.Seconds,9:0.0} {100 * entry.Seconds / CountedSeconds,6:0.0}% {arithmetic} {entry.Bytes / entry.Seconds / 1e9,9:0.0}"));
+                string arithmetic = entry.Operations == 0 ? new string(' ', 29)
+                    : FormattableString.Invariant($"{entry.Operations / 1e9,9:0.0} {rate,9:0} {rate / Peak,9:0.00}");
+                text.AppendLine(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{name,-24} {entry.Calls,6} {1e3 * entry.Seconds,9:0.0} {100 * entry.Seconds / CountedSeconds,6:0.0}% "
+                            + $"{arithmetic} {entry.Bytes / entry.Seconds / 1e9,9:0.0}"));
             }
             double rest = CountedSeconds - Counts.Values.Sum(entry => entry.Seconds);
-            text.Append(FormattableString.Invariant($"{"between primitives",-24} {"",6} {1e3 * rest,9:0.0} {100 * rest / CountedSeconds,6:0.0}%"));
+            text.Append(
+                FormattableString.Invariant($"{"between primitives",-24} {"",6} {1e3 * rest,9:0.0} {100 * rest / CountedSeconds,6:0.0}%"));
             return text.ToString();
         }
 
@@ -259,7 +290,9 @@ internal static class Json
     public static string Line(Action<Utf8JsonWriter> members)
     {
         using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        using (
+            var json = new Utf8JsonWriter(
+                stream, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
             json.WriteStartObject();
             members(json);

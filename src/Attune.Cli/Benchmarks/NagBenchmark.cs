@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Diagnostics;
 using Attune.Attention;
 using Attune.Guidance;
@@ -11,19 +12,23 @@ using Attune.Weights;
 namespace Attune.Cli.Benchmarks;
 
 /// <summary>
-/// What attention-space guidance costs on blocks of real size with random bfloat16 weights: unguided, with each rule, and with a second pass (CFG), interleaved. A rule's floor is the
-/// arithmetic that it cannot do without, beside that of the unguided pass: NAG in joint attention n T products of the latents with the negative text and that text's own rows, in
-/// cross-attention n T products; GAG and PLADIS the values of the text once more.
+/// What attention-space guidance costs on blocks of real size with random bfloat16 weights: unguided, with each rule, and with a second
+/// pass (CFG), interleaved. A rule's floor is the arithmetic that it cannot do without, beside that of the unguided pass: NAG in joint
+/// attention n T products of the latents with the negative text and that text's own rows, in cross-attention n T products; GAG and PLADIS
+/// the values of the text once more.
 /// </summary>
 internal static class NagBenchmark
 {
     private static readonly (string Name, GuidanceRule Rule)[] Rules =
-        [("nag", new NormalizedAttentionGuidance()), ("gag", RuleCatalog.Create("gag", new Dictionary<string, string>())), ("pladis", RuleCatalog.Create("pladis", new Dictionary<string, string>()))];
+        [
+            ("nag", new NormalizedAttentionGuidance()), ("gag", RuleCatalog.Create("gag", new Dictionary<string, string>())),
+            ("pladis", RuleCatalog.Create("pladis", new Dictionary<string, string>()))];
 
     /// <summary>Measures and prints a table; the last line states the ratios to the unguided pass.</summary>
     /// <param name="shape">flux, sdxl or sd15; of no account where there is a model.</param>
     /// <param name="model">A folder of FLUX whose own denoiser runs, or null for blocks with random weights.</param>
-    /// <param name="latents">Latent tokens; null is the shape's own number. A UNet's deeper levels have a quarter of the tokens each.</param>
+    /// <param name="latents">Latent tokens; null is the shape's own number. A UNet's deeper levels have a quarter of the tokens
+    /// each.</param>
     /// <param name="text">Text tokens of each prompt; null is the shape's own number.</param>
     /// <param name="rounds">Interleaved rounds, of which medians are taken.</param>
     /// <param name="output">Where the table goes.</param>
@@ -40,11 +45,15 @@ internal static class NagBenchmark
             _ => throw new ArgumentException($"--shape is '{shape}', expected flux, sdxl or sd15."),
         };
         var plain = blocks.Operations;
-        var methods = new List<(string Name, double Operations, Action Run)> { ("unguided", plain, () => blocks.Pass(PlainAttention.Instance, false)) };
+        var methods = new List<(string Name, double Operations, Action Run)> {
+            ("unguided", plain, () => blocks.Pass(PlainAttention.Instance, false)) };
         foreach (var (name, rule) in Rules)
         {
             var attention = new GuidanceSchedule(rule).At(0, 1).Steering.Attention;
-            methods.Add((name, plain + (name == "nag" ? blocks.NegativeOperations : blocks.SparseOperations), () => blocks.Pass(attention, rule.ReadsNegativeText)));
+            methods.Add(
+                (
+                    name, plain + (name == "nag" ? blocks.NegativeOperations : blocks.SparseOperations),
+                    () => blocks.Pass(attention, rule.ReadsNegativeText)));
         }
         methods.Add(("cfg", 2 * plain, () =>
         {
@@ -66,15 +75,24 @@ internal static class NagBenchmark
         }
 
         double[] medians = [.. seconds.Select(Median)];
-        output.WriteLine(FormattableString.Invariant($"{blocks.Description}, {Workers.MaxThreads} threads, medians of {rounds} rounds without those at half speed"));
+        output.WriteLine(
+            FormattableString.Invariant(
+                $"{blocks.Description}, {Workers.MaxThreads} threads, medians of {rounds} rounds without those at half speed"));
         for (int i = 0; i < medians.Length; i++)
         {
             var (name, operations, _) = methods[i];
-            output.WriteLine(FormattableString.Invariant($"{name,-10}{medians[i],8:0.0000} s  {operations / medians[i] / 1e9,7:0} GFLOP/s  ratio {medians[i] / medians[0]:0.000}  floor {operations / plain:0.000}"));
+            output.WriteLine(
+                string.Create(
+                    CultureInfo.InvariantCulture, $"{name,-10}{medians[i],8:0.0000} s  {operations / medians[i] / 1e9,7:0} GFLOP/s  ratio "
+                        + $"{medians[i] / medians[0]:0.000}  floor {operations / plain:0.000}"));
         }
         double Ratio(string name) => medians[methods.FindIndex(method => method.Name == name)] / medians[0];
         double sparse = 1 + blocks.SparseOperations / plain;
-        output.WriteLine(FormattableString.Invariant($"nag {Ratio("nag"):0.000} floor {1 + blocks.NegativeOperations / plain:0.000} cfg {Ratio("cfg"):0.000} gag {Ratio("gag"):0.000} floor {sparse:0.000} pladis {Ratio("pladis"):0.000} floor {sparse:0.000}"));
+        output.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"nag {Ratio("nag"):0.000} floor {1 + blocks.NegativeOperations / plain:0.000} cfg {Ratio("cfg"):0.000} gag "
+                    + $"{Ratio("gag"):0.000} floor {sparse:0.000} pladis {Ratio("pladis"):0.000} floor {sparse:0.000}"));
         return 0;
     }
 
@@ -121,7 +139,8 @@ internal static class NagBenchmark
 
         public Flux(int latents, int text) => _blocks = new FluxBlocks(latents, text, negativeText: text, Noise);
 
-        public override string Description => $"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} + {_blocks.NegativeText} text tokens, bf16 weights";
+        public override string Description =>
+            $"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} + {_blocks.NegativeText} text tokens, bf16 weights";
 
         // 24 d^2 for each token of a block's linear layers, 4 d for each pair of query and key.
         public override double Operations => 3 * (Linear * (Latents + Text) + Pair * (Latents + Text) * (Latents + Text));
@@ -145,7 +164,10 @@ internal static class NagBenchmark
         }
     }
 
-    /// <summary>The whole denoiser of a FLUX checkpoint with its own weights; the negative prompt is as long as the prompt. Its last layer needs of both texts their keys and values alone.</summary>
+    /// <summary>
+    /// The whole denoiser of a FLUX checkpoint with its own weights; the negative prompt is as long as the prompt. Its last layer needs of
+    /// both texts their keys and values alone.
+    /// </summary>
     private sealed class FluxModel : Blocks
     {
         private readonly FluxTransformer _transformer;
@@ -161,20 +183,29 @@ internal static class NagBenchmark
                 throw new ArgumentException($"--latents is {latents}, expected the square of a whole number for a model.");
             _transformer = FluxTransformer.Load(Path.Combine(folder, "transformer"));
             (_latents, _text, _name) = (latents, text, Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)));
-            Conditioning Prompt() => new(TensorScope.Detach(Noise([1, text, Config.JointAttentionDim])), TensorScope.Detach(Noise([1, Config.PooledProjectionDim])));
-            _input = new FluxInput(Noise([1, latents, Config.InChannels]), Packing.Ids(side, side), [0.5f], Prompt(), Prompt(), Config.GuidanceEmbeds ? 3.5f : null);
+            Conditioning Prompt() =>
+                new(
+                    TensorScope.Detach(Noise([1, text, Config.JointAttentionDim])),
+                    TensorScope.Detach(Noise([1, Config.PooledProjectionDim])));
+            _input = new FluxInput(
+                Noise([1, latents, Config.InChannels]), Packing.Ids(side, side), [0.5f], Prompt(), Prompt(),
+                Config.GuidanceEmbeds ? 3.5f : null);
         }
 
         public override string Description => FormattableString.Invariant($"{_name}, {_latents} latents, {_text} + {_text} text tokens");
 
         public override double Operations =>
-            (Layers - 1) * (Token * (_latents + _text) + Pair * (_latents + _text) * (_latents + _text)) + Token * _latents + KeysAndValues * _text + Pair * _latents * (_latents + _text)
+            (Layers - 1) * (
+                Token
+                    * (_latents + _text) + Pair * (_latents + _text)
+                    * (_latents + _text)) + Token * _latents + KeysAndValues * _text + Pair * _latents * (_latents + _text)
             + 2 * Width * ((Config.InChannels + Config.OutChannels) * _latents + Config.JointAttentionDim * _text)
             + Width * Width * (24 * Config.NumLayers + 6 * Config.NumSingleLayers);
 
         // A negative text has rows, keys and values in all layers but the last, and modulations of its own.
         public override double NegativeOperations =>
-            (Layers - 1) * (Token * _text + Pair * (_text * (_text + _latents) + _latents * _text)) + KeysAndValues * _text + Pair * _latents * _text
+            (Layers - 1) * (
+                Token * _text + Pair * (_text * (_text + _latents) + _latents * _text)) + KeysAndValues * _text + Pair * _latents * _text
             + 2 * Width * Config.JointAttentionDim * _text
             + Width * Width * (12 * Config.NumLayers + 6 * Config.NumSingleLayers);
 
@@ -228,7 +259,10 @@ internal static class NagBenchmark
                 for (int i = 0; i < count; i++)
                 {
                     var cursor = weights.Root.At(FormattableString.Invariant($"down_blocks.{level}.attentions.0.transformer_blocks.{i}"));
-                    _blocks.Add((new UnetTransformerBlock(cursor, down.Channels, down.Heads, down.TextChannels), Noise([1, side * side, down.Channels]), layout, down));
+                    _blocks.Add(
+                        (
+                            new UnetTransformerBlock(cursor, down.Channels, down.Heads, down.TextChannels),
+                            Noise([1, side * side, down.Channels]), layout, down));
                 }
             }
             _embedding = Noise([1, config.TimeEmbedDim]);
@@ -236,10 +270,17 @@ internal static class NagBenchmark
             _input = new UnetInput(_embedding, [500], Prompt(), Prompt());
         }
 
-        public override string Description => $"{_name} transformer blocks ({string.Join(", ", _blocks.Select(block => FormattableString.Invariant($"{block.Level.Channels}@{block.Layout.Length}")))}), {_text} + {_text} text tokens, bf16 weights";
+        public override string Description =>
+            $"{_name} transformer blocks ("
+                + string.Join(", ", _blocks.Select(block => FormattableString.Invariant($"{block.Level.Channels}@{block.Layout.Length}")))
+                + $"), {_text} + {_text} text tokens, bf16 weights";
 
-        // Linear layers: 8 C^2 of self-attention, 4 C^2 of cross-attention's queries and output, 24 C^2 of the feed-forward network, for each token.
-        public override double Operations => _blocks.Sum(block => Tokens(block) * (36.0 * block.Level.Channels * block.Level.Channels + 4.0 * block.Level.Channels * (Tokens(block) + _text)));
+        // Linear layers: 8 C^2 of self-attention, 4 C^2 of cross-attention's queries and output, 24 C^2 of the feed-forward network, for
+        // each token.
+        public override double Operations =>
+            _blocks.Sum(
+                block => Tokens(block) * (
+                    36.0 * block.Level.Channels * block.Level.Channels + 4.0 * block.Level.Channels * (Tokens(block) + _text)));
 
         public override double NegativeOperations => _blocks.Sum(block => 4.0 * block.Level.Channels * Tokens(block) * _text);
 
@@ -248,7 +289,8 @@ internal static class NagBenchmark
         public override void Pass(IAttention attention, bool negative)
         {
             using var inner = new TensorScope();
-            var pass = new UnetPass(negative ? _input : _input with { Negative = null }, _embedding, new Steering(attention), CancellationToken.None);
+            var pass = new UnetPass(
+                negative ? _input : _input with { Negative = null }, _embedding, new Steering(attention), CancellationToken.None);
             foreach (var (block, hidden, layout, _) in _blocks)
                 block.AddTo(hidden.Clone(), layout, pass);
         }
@@ -259,6 +301,7 @@ internal static class NagBenchmark
             _input.Negative!.Dispose();
         }
 
-        private static double Tokens((UnetTransformerBlock Block, Tensor Hidden, TokenLayout Layout, UnetLevel Level) block) => block.Layout.Length;
+        private static double Tokens((UnetTransformerBlock Block, Tensor Hidden, TokenLayout Layout, UnetLevel Level) block) =>
+            block.Layout.Length;
     }
 }

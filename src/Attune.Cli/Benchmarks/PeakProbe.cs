@@ -5,8 +5,8 @@ using Attune.Tensors;
 namespace Attune.Cli.Benchmarks;
 
 /// <summary>
-/// What the machine can do: fused multiply-adds on registers alone, and copies of memory, on all threads. The first also tells whether it does so now: on shared machines two virtual
-/// processors together give one core's peak for seconds at a time.
+/// What the machine can do: fused multiply-adds on registers alone, and copies of memory, on all threads. The first also tells whether it
+/// does so now: on shared machines two virtual processors together give one core's peak for seconds at a time.
 /// </summary>
 internal static unsafe class PeakProbe
 {

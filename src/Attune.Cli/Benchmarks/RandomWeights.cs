@@ -3,7 +3,9 @@ using Attune.Weights;
 
 namespace Attune.Cli.Benchmarks;
 
-/// <summary>Weights of any shape without a file: bfloat16 numbers of about the size that trained weights have (uniform; xorshift).</summary>
+/// <summary>
+/// Weights of any shape without a file: bfloat16 numbers of about the size that trained weights have (uniform; xorshift).
+/// </summary>
 internal static unsafe class RandomWeights
 {
     /// <summary>Numbers repeat after so many, a prime, so that making billions takes no longer than copying them.</summary>

@@ -2,7 +2,10 @@ using System.Diagnostics;
 
 namespace Attune.Cli.Benchmarks;
 
-/// <summary>Times of actions that are run in turn, so that whatever the machine does meets all of them; samples at whose begin or end it ran far below its peak do not count.</summary>
+/// <summary>
+/// Times of actions that are run in turn, so that whatever the machine does meets all of them; samples at whose begin or end it ran far
+/// below its peak do not count.
+/// </summary>
 internal static class Timing
 {
     /// <summary>A sample counts when the probes before and after it reach so much of the best.</summary>
@@ -52,13 +55,18 @@ internal static class Timing
     public static Result Evaluate(IReadOnlyList<(double Seconds, double Probe)> samples)
     {
         double[] good = [.. samples.Where(sample => sample.Probe >= Good * PeakProbe.Highest).Select(sample => sample.Seconds).Order()];
-        return good.Length > 0 ? new Result(Median(good), good.Length, samples.Count) : new Result(samples.Min(sample => sample.Seconds), 0, samples.Count);
+        return good.Length > 0 ? new Result(Median(good), good.Length, samples.Count)
+            : new Result(samples.Min(sample => sample.Seconds), 0, samples.Count);
     }
 
     /// <summary>The median of values in ascending order.</summary>
-    public static double Median(double[] sorted) => sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
+    public static double Median(double[] sorted) =>
+        sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
 
-    /// <summary>The runtime compiles a method for speed once it has been called some thirty times, and a tenth of a second after it last compiled anything quickly.</summary>
+    /// <summary>
+    /// The runtime compiles a method for speed once it has been called some thirty times, and a tenth of a second after it last compiled
+    /// anything quickly.
+    /// </summary>
     private static void WarmUp(Action action)
     {
         long start = Stopwatch.GetTimestamp();

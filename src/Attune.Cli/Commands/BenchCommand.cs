@@ -11,37 +11,57 @@ internal static class BenchCommand
         var shape = new Option<string>("--shape") { Description = "flux, sdxl or sd15.", DefaultValueFactory = _ => "flux" };
         var model = new Option<string?>("--model") { Description = "A folder of FLUX, whose own denoiser runs instead of a shape." };
         var latents = new Option<int?>("--latents") { Description = "Latent tokens. Default: 1024 for flux, 64 for a model, else 4096." };
-        var text = new Option<int?>("--text") { Description = "Text tokens of each prompt. Default: 256 for flux, 32 for a model, else 77." };
+        var text = new Option<int?>("--text") {
+            Description = "Text tokens of each prompt. Default: 256 for flux, 32 for a model, else 77." };
         var rounds = new Option<int>("--rounds") { Description = "Interleaved rounds; the medians count.", DefaultValueFactory = _ => 5 };
-        var nag = new Command("nag", "The cost of NAG, GAG and PLADIS on blocks of real size or a model, against no guidance and CFG.") { shape, model, latents, text, rounds };
+        var nag = new Command(
+            "nag", "The cost of NAG, GAG and PLADIS on blocks of real size or a model, against no guidance and CFG.") { shape, model,
+            latents, text, rounds };
         nag.SetAction(result => NagBenchmark.Run(
-            result.GetRequiredValue(shape), result.GetValue(model), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
+            result.GetRequiredValue(shape), result.GetValue(model), Positive("--latents", result.GetValue(latents)),
+            Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
         return new Command("bench", "Measure on this machine.") { Model(), Kernels(), nag };
     }
 
     private static Command Model()
     {
-        var shape = new Option<string>("--shape") { Description = $"{string.Join(", ", ModelBenchmark.Shapes)}.", DefaultValueFactory = _ => "sd15" };
-        var latents = new Option<int?>("--latents") { Description = "Side of the latents (default 64; SDXL's own is 128); for flux-block the number of latent tokens (default 1024)." };
+        var shape = new Option<string>("--shape") {
+            Description = $"{string.Join(", ", ModelBenchmark.Shapes)}.", DefaultValueFactory = _ => "sd15" };
+        var latents = new Option<int?>("--latents") {
+            Description =
+                "Side of the latents (default 64; SDXL's own is 128); for flux-block the number of latent tokens (default 1024)." };
         var text = new Option<int?>("--text") { Description = "Text tokens. Default: 77, for flux-block 256." };
-        var guidance = new Option<string>("--guidance", "-g") { Description = "For the UNets: rules that act in attention, as nag.", DefaultValueFactory = _ => "none" };
-        var rounds = new Option<int>("--rounds") { Description = "Forward passes; the median of those at full speed counts.", DefaultValueFactory = _ => 5 };
+        var guidance = new Option<string>("--guidance", "-g") {
+            Description = "For the UNets: rules that act in attention, as nag.", DefaultValueFactory = _ => "none" };
+        var rounds = new Option<int>("--rounds") {
+            Description = "Forward passes; the median of those at full speed counts.", DefaultValueFactory = _ => 5 };
         var json = new Option<bool>("--json") { Description = "Print one line of JSON." };
-        var command = new Command("model", "Forward passes of a model of real size with random weights: speed, a breakdown by primitive, memory.") { shape, latents, text, guidance, rounds, json };
+        var command = new Command(
+            "model", "Forward passes of a model of real size with random weights: speed, a breakdown by primitive, memory.") { shape,
+            latents, text, guidance, rounds, json };
         command.SetAction(result => ModelBenchmark.Run(
-            result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)), result.GetRequiredValue(guidance), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
+            result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)),
+            result.GetRequiredValue(guidance), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
         return command;
     }
 
     private static Command Kernels()
     {
-        var only = new Option<string[]>("--only") { Description = $"Only some groups: {string.Join(", ", KernelBenchmark.Groups)}. May be given several times.", DefaultValueFactory = _ => [] };
-        var rounds = new Option<int>("--rounds") { Description = "Samples of each kernel; the median of those at full speed counts.", DefaultValueFactory = _ => 7 };
+        var only = new Option<string[]>("--only") {
+            Description = $"Only some groups: {string.Join(", ", KernelBenchmark.Groups)}. May be given several times.",
+            DefaultValueFactory = _ => [] };
+        var rounds = new Option<int>("--rounds") {
+            Description = "Samples of each kernel; the median of those at full speed counts.", DefaultValueFactory = _ => 7 };
         var json = new Option<bool>("--json") { Description = "Print one line of JSON." };
-        var command = new Command("kernels", "Each primitive beside what the machine can do and beside native libraries, in the same run.") { only, rounds, json };
-        command.SetAction(result => KernelBenchmark.Run(result.GetRequiredValue(only), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
+        var command = new Command(
+            "kernels", "Each primitive beside what the machine can do and beside native libraries, in the same run.") { only, rounds,
+            json };
+        command.SetAction(
+            result => KernelBenchmark.Run(
+                result.GetRequiredValue(only), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
         return command;
     }
 
-    private static int? Positive(string name, int? value) => value is null or > 0 ? value : throw new ArgumentException($"{name} is {value}, expected 1 or more.");
+    private static int? Positive(string name, int? value) =>
+        value is null or > 0 ? value : throw new ArgumentException($"{name} is {value}, expected 1 or more.");
 }

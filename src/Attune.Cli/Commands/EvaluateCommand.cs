@@ -18,20 +18,30 @@ internal static class EvaluateCommand
 
     public static Command Create()
     {
-        var experiment = new Argument<string>("experiment") { Description = "The JSON file that says what is compared (docs/evaluate.md)." };
-        var output = new Option<string?>("--output", "-o") { Description = "The folder of records, pictures and reports. Default: attune-EXPERIMENT. What is there is gone on with." };
-        var shard = new Option<string?>("--shard") { Description = "Do one part of several, as 3/16; the parts' files may be merged by copying them into one folder." };
+        var experiment = new Argument<string>("experiment") {
+            Description = "The JSON file that says what is compared (docs/evaluate.md)." };
+        var output = new Option<string?>("--output", "-o") {
+            Description = "The folder of records, pictures and reports. Default: attune-EXPERIMENT. What is there is gone on with." };
+        var shard = new Option<string?>("--shard") {
+            Description = "Do one part of several, as 3/16; the parts' files may be merged by copying them into one folder." };
         var model = new Option<string?>("--model", "-m") { Description = "A model instead of the experiment's." };
-        var reportOnly = new Option<bool>("--report-only") { Description = "Compute nothing; report from the records that are there. Model and judge are not needed." };
-        var limit = new Option<int?>("--limit-prompts") { Description = "Only the first prompts, for a quick look; the run can be completed later." };
-        var command = new Command("evaluate", "Compare guidance methods: how well they suppress and keep attributes, how true the pictures are, what they cost.") { experiment, output, shard, model, reportOnly, limit };
+        var reportOnly = new Option<bool>("--report-only") {
+            Description = "Compute nothing; report from the records that are there. Model and judge are not needed." };
+        var limit = new Option<int?>("--limit-prompts") {
+            Description = "Only the first prompts, for a quick look; the run can be completed later." };
+        var command = new Command(
+            "evaluate",
+            "Compare guidance methods: how well they suppress and keep attributes, how true the pictures are, what they "
+                + "cost.") { experiment,
+            output, shard, model, reportOnly, limit };
         command.SetAction((result, cancellation) =>
         {
             bool computes = !result.GetValue(reportOnly);
             foreach (var option in new Option[] { shard, model })
             {
                 if (!computes && result.GetResult(option) != null)
-                    throw new ArgumentException($"{option.Name} is given with --report-only, which takes all records that are there and computes nothing.");
+                    throw new ArgumentException(
+                        $"{option.Name} is given with --report-only, which takes all records that are there and computes nothing.");
             }
             string file = result.GetRequiredValue(experiment);
             var asked = Experiment.Load(file);
@@ -46,7 +56,9 @@ internal static class EvaluateCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(Experiment experiment, string folder, Shard shard, int? prompts, bool computes, IAnsiConsole console, CancellationToken cancellation)
+    private static async Task<int> RunAsync(
+        Experiment experiment, string folder, Shard shard, int? prompts, bool computes, IAnsiConsole console,
+        CancellationToken cancellation)
     {
         if (computes)
         {
@@ -66,7 +78,8 @@ internal static class EvaluateCommand
         return 0;
     }
 
-    private static async Task MakeAsync(ExperimentRunner runner, string folder, Shard shard, int? prompts, IAnsiConsole console, CancellationToken cancellation)
+    private static async Task MakeAsync(
+        ExperimentRunner runner, string folder, Shard shard, int? prompts, IAnsiConsole console, CancellationToken cancellation)
     {
         string part = shard.Count == 1 ? "" : $" (part {shard})";
         if (console.Profile.Capabilities.Interactive)
@@ -76,7 +89,9 @@ internal static class EvaluateCommand
                 .StartAsync(async context =>
                 {
                     var task = context.AddTask($"Pictures{part}", maxValue: 1);
-                    await runner.RunAsync(folder, shard, prompts, state => task.MaxValue(Math.Max(state.Total, 1)).Value(state.Done), cancellation).ConfigureAwait(false);
+                    await runner.RunAsync(
+                        folder, shard, prompts, state => task.MaxValue(Math.Max(state.Total, 1)).Value(state.Done), cancellation)
+                        .ConfigureAwait(false);
                 }).ConfigureAwait(false);
             return;
         }
@@ -89,7 +104,10 @@ internal static class EvaluateCommand
             if (state.Record != null && state.Done < state.Total && watch.Elapsed - said < Pause)
                 return;
             said = watch.Elapsed;
-            string left = state.Done > first && state.Done < state.Total ? FormattableString.Invariant($", {said.TotalSeconds / (state.Done - first) * (state.Total - state.Done) / 60:0} minutes left") : "";
+            string left = state.Done > first && state.Done < state.Total
+                ? FormattableString.Invariant(
+                    $", {said.TotalSeconds / (state.Done - first) * (state.Total - state.Done) / 60:0} minutes left")
+                : "";
             console.WriteLine(FormattableString.Invariant($"{state.Done} of {state.Total} pictures{part}{left}"));
         }, cancellation).ConfigureAwait(false);
     }
@@ -104,7 +122,10 @@ internal static class EvaluateCommand
         foreach (var column in columns)
             table.AddColumn(new TableColumn(Markup.Escape(column.Title)).RightAligned());
         foreach (var cell in report.Cells)
-            table.AddRow([FormattableString.Invariant($"{cell.Steps}"), Markup.Escape(cell.Variant.Name), .. columns.Select(column => Markup.Escape(column.Write(cell)))]);
+            table.AddRow(
+                [
+                    FormattableString.Invariant($"{cell.Steps}"), Markup.Escape(cell.Variant.Name),
+                    .. columns.Select(column => Markup.Escape(column.Write(cell)))]);
         return table;
     }
 }

@@ -16,9 +16,12 @@ internal static class GenerateCommand
     public static Command Create()
     {
         var options = new RequestOptions();
-        var preview = new Option<string?>("--preview") { Description = "Write a PNG of what the image will be after every step: a file name with {step}, as preview-{step}.png." };
-        var previewVae = new Option<string?>("--preview-vae") { Description = "The folder of an AutoencoderTiny (TAESD) for --preview. Default: the model's own autoencoder, which is slow." };
-        var output = new Option<string?>("--output", "-o") { Description = "The PNG file to write; several images get -1, -2, ... before the extension." };
+        var preview = new Option<string?>("--preview") {
+            Description = "Write a PNG of what the image will be after every step: a file name with {step}, as preview-{step}.png." };
+        var previewVae = new Option<string?>("--preview-vae") {
+            Description = "The folder of an AutoencoderTiny (TAESD) for --preview. Default: the model's own autoencoder, which is slow." };
+        var output = new Option<string?>("--output", "-o") {
+            Description = "The PNG file to write; several images get -1, -2, ... before the extension." };
         var command = new Command("generate", "Generate images from a prompt and, with guidance, a negative prompt.");
         options.AddTo(command);
         command.Add(preview);
@@ -28,12 +31,14 @@ internal static class GenerateCommand
         {
             var asked = options.Read(result, AnsiConsole.Console);
             asked = asked with { Options = asked.Options with { PreviewVae = result.GetValue(previewVae) } };
-            return RunAsync(asked, result.GetValue(output), Previews(result.GetValue(preview), asked.Options), AnsiConsole.Console, cancellation);
+            return RunAsync(
+                asked, result.GetValue(output), Previews(result.GetValue(preview), asked.Options), AnsiConsole.Console, cancellation);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(ModelRequest asked, string? output, string? previews, IAnsiConsole console, CancellationToken cancellation)
+    private static async Task<int> RunAsync(
+        ModelRequest asked, string? output, string? previews, IAnsiConsole console, CancellationToken cancellation)
     {
         var watch = Stopwatch.StartNew();
         using var pipeline = DiffusionPipeline.Load(asked.Folder, asked.Options);
@@ -56,7 +61,9 @@ internal static class GenerateCommand
                 acting.UnionWith(request.Guidance.Rules.Where(rule => rule.ActsIn(step.Point)));
                 progress(step);
                 if (previews != null)
-                    Save(await step.DecodePreviewAsync(cancellation).ConfigureAwait(false), previews.Replace("{step}", $"{step.Index + 1}", StringComparison.Ordinal), _ => []);
+                    Save(
+                        await step.DecodePreviewAsync(cancellation).ConfigureAwait(false),
+                        previews.Replace("{step}", $"{step.Index + 1}", StringComparison.Ordinal), _ => []);
                 if (step.IsLast)
                     images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
             }
@@ -77,30 +84,50 @@ internal static class GenerateCommand
 
         var files = Save(images, output, index => [KeyValuePair.Create("parameters", Parameters(pipeline, asked.Options, request, index))]);
         console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", files)}");
-        string guidance = request.Guidance.Rules.Count == 0 ? "none" : string.Join(" + ", request.Guidance.Rules.Select(RuleCatalog.Format));
-        console.WriteLine(FormattableString.Invariant($"{pipeline.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed {request.Seed}; guidance {guidance}"));
+        string guidance = request.Guidance.Rules.Count == 0 ? "none"
+            : string.Join(" + ", request.Guidance.Rules.Select(RuleCatalog.Format));
+        console.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{pipeline.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed {request.Seed}; "
+                    + $"guidance {guidance}"));
         foreach (var idle in request.Guidance.Rules.Where(rule => !acting.Contains(rule)))
             console.MarkupLineInterpolated($"[yellow]Warning:[/] {RuleCatalog.Format(idle)} acted in none of the {evaluations} steps.");
         if (!string.IsNullOrEmpty(request.NegativePrompt) && !request.Guidance.NeedsNegativePrompt)
             console.MarkupLine("[yellow]Warning:[/] no guidance rule reads the negative prompt, as nag and cfg do.");
-        console.WriteLine(FormattableString.Invariant($"{watch.Elapsed.TotalSeconds:0.00} s in all, {denoised.TotalSeconds / evaluations:0.000} s a step; peak of activations {TensorMemory.PeakBytes / 1048576.0:0} MiB"));
+        console.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{watch.Elapsed.TotalSeconds:0.00} s in all, {denoised.TotalSeconds / evaluations:0.000} s a step; peak of activations "
+                    + $"{TensorMemory.PeakBytes / 1048576.0:0} MiB"));
         return 0;
     }
 
-    /// <summary>What made the image, as JSON: the request and the names of LoRA files alone, so that the same request gives the same bytes.</summary>
+    /// <summary>
+    /// What made the image, as JSON: the request and the names of LoRA files alone, so that the same request gives the same bytes.
+    /// </summary>
     internal static string Parameters(DiffusionPipeline pipeline, LoadOptions options, GenerationRequest request, int index)
     {
         using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        using (
+            var json = new Utf8JsonWriter(
+                stream, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
             json.WriteStartObject();
             json.WriteString("software", "Attune");
             json.WriteString("pipeline", pipeline.ClassName);
             json.WriteString("prompt", request.Prompt);
             json.WriteString("negative_prompt", request.NegativePrompt);
-            json.WriteString("guidance", request.Guidance.Rules.Count == 0 ? "none" : string.Join('+', request.Guidance.Rules.Select(RuleCatalog.Format)));
+            json.WriteString(
+                "guidance",
+                request.Guidance.Rules.Count == 0 ? "none" : string.Join('+', request.Guidance.Rules.Select(RuleCatalog.Format)));
             if (options.Loras.Count > 0)
-                json.WriteString("lora", string.Join('+', options.Loras.Select(lora => string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(lora.Path)}:{lora.Scale}"))));
+                json.WriteString(
+                    "lora",
+                    string.Join(
+                        '+',
+                        options.Loras.Select(
+                            lora => string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(lora.Path)}:{lora.Scale}"))));
             if (request.GuidanceScale is { } scale)
                 json.WriteNumber("guidance_scale", scale);
             if (request.MaxSequenceLength is { } length)
@@ -138,7 +165,8 @@ internal static class GenerateCommand
         var files = new List<string>();
         for (int i = 0; i < images.Count; i++)
         {
-            string file = images.Count == 1 ? output : Path.ChangeExtension(output, null) + FormattableString.Invariant($"-{i + 1}") + Path.GetExtension(output);
+            string file = images.Count == 1 ? output
+                : Path.ChangeExtension(output, null) + FormattableString.Invariant($"-{i + 1}") + Path.GetExtension(output);
             Png.Save(images[i], file, texts(i));
             files.Add(file);
         }
@@ -156,6 +184,8 @@ internal static class GenerateCommand
     {
         if (pattern == null && options.PreviewVae != null)
             throw new FormatException("--preview-vae is given without --preview.");
-        return pattern?.Contains("{step}", StringComparison.Ordinal) == false ? throw new FormatException($"--preview is '{pattern}', expected a file name with {{step}}, as preview-{{step}}.png.") : pattern;
+        return pattern?.Contains("{step}", StringComparison.Ordinal) == false
+            ? throw new FormatException($"--preview is '{pattern}', expected a file name with {{step}}, as preview-{{step}}.png.")
+            : pattern;
     }
 }

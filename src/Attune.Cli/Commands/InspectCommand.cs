@@ -13,7 +13,9 @@ internal static class InspectCommand
 {
     public static Command Create()
     {
-        var directory = new Argument<string?>("dir") { Description = "A pipeline folder, a component folder or a .safetensors file. Default: the checkpoint that comes with Attune.", Arity = ArgumentArity.ZeroOrOne };
+        var directory = new Argument<string?>("dir") {
+            Description = "A pipeline folder, a component folder or a .safetensors file. Default: the checkpoint that comes with Attune.",
+            Arity = ArgumentArity.ZeroOrOne };
         var command = new Command("inspect", "Say what a checkpoint is: components, parameters, types, sizes.") { directory };
         command.SetAction(result => Run(DefaultModel.Find(result.GetValue(directory)), AnsiConsole.Console));
         return command;
@@ -32,20 +34,25 @@ internal static class InspectCommand
         bool supported = DiffusionPipeline.SupportedClasses.Contains(name);
         console.WriteLine($"{name} in {path}: {(supported ? "supported" : "not supported by this version")}");
         console.Write(Table(index.Keys().Where(key => !key.StartsWith('_')).Select(key => Component(index, path, key)).OfType<Row>()));
-        console.WriteLine($"{Workers.MaxThreads} threads, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors, device: {Device.Default.Description}");
+        console.WriteLine(
+            $"{Workers.MaxThreads} threads, "
+                + $"{(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors, device: "
+                    + $"{Device.Default.Description}");
         console.WriteLine(OneDnn());
         return 0;
     }
 
     /// <summary>Whether the optional library is there, and how to turn it off.</summary>
     private static string OneDnn() => OneDnnLibrary.TryLoad(out string problem) is { } library
-        ? $"oneDNN {library.Version} is present{(library.HasBFloat16 ? ", with bfloat16 instructions" : "")}: --precision bf16 or --device onednn use it, {OneDnnLibrary.Variable}=off keeps it out"
+        ? $"oneDNN {library.Version} is present{(library.HasBFloat16 ? ", with bfloat16 instructions" : "")}: --precision bf16 or "
+            + $"--device onednn use it, {OneDnnLibrary.Variable}=off keeps it out"
         : problem;
 
     private static Row? Component(ModelConfig index, string path, string key) => index.Find(key) switch
     {
         { ValueKind: System.Text.Json.JsonValueKind.Array } entry when entry.GetArrayLength() == 2 =>
-            entry[1].ValueKind == System.Text.Json.JsonValueKind.String ? Describe(key, Path.Combine(path, key), entry[1].GetString()) : new Row(key, "absent", "", "", ""),
+            entry[1].ValueKind == System.Text.Json.JsonValueKind.String ? Describe(key, Path.Combine(path, key), entry[1].GetString())
+                : new Row(key, "absent", "", "", ""),
         _ => null,
     };
 
@@ -53,7 +60,12 @@ internal static class InspectCommand
     {
         string config = Path.Combine(path, "config.json");
         className ??= File.Exists(config) ? ModelConfig.Read(config).ClassName : null;
-        bool weights = File.Exists(path) || (Directory.Exists(path) && (Directory.EnumerateFiles(path, "*.safetensors").Any() || Directory.EnumerateFiles(path, "*.safetensors.index.json").Any()));
+        bool weights = File.Exists(path)
+            || (
+                Directory.Exists(path)
+                    && (
+                        Directory.EnumerateFiles(path, "*.safetensors").Any()
+                            || Directory.EnumerateFiles(path, "*.safetensors.index.json").Any()));
         if (!weights)
         {
             if (!Directory.Exists(path))
@@ -63,8 +75,13 @@ internal static class InspectCommand
         }
         using var checkpoint = Checkpoint.Open(path);
         var tensors = checkpoint.StoredTensors.ToArray();
-        string types = string.Join(", ", tensors.GroupBy(tensor => tensor.Type).OrderByDescending(group => group.Sum(tensor => tensor.Count)).Select(group => $"{group.Key} x {group.Count()}"));
-        return new Row(name, className ?? "", Count(tensors.Sum(tensor => tensor.Count)), types, Size(tensors.Sum(tensor => tensor.Length)));
+        string types = string.Join(
+            ", ",
+            tensors.GroupBy(tensor => tensor.Type)
+                .OrderByDescending(group => group.Sum(tensor => tensor.Count))
+                .Select(group => $"{group.Key} x {group.Count()}"));
+        return new Row(
+            name, className ?? "", Count(tensors.Sum(tensor => tensor.Count)), types, Size(tensors.Sum(tensor => tensor.Length)));
     }
 
     private static Table Table(IEnumerable<Row> rows)

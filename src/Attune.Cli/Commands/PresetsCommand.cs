@@ -10,8 +10,11 @@ internal static class PresetsCommand
 {
     public static Command Create()
     {
-        var family = new Argument<string?>("family") { Description = "A family of models, as sdxl-dmd2. Default: all, without sources.", Arity = ArgumentArity.ZeroOrOne };
-        var command = new Command("presets", "List the published parameters of guidance rules, and how few-step models are sampled, with their sources.") { family };
+        var family = new Argument<string?>("family") {
+            Description = "A family of models, as sdxl-dmd2. Default: all, without sources.", Arity = ArgumentArity.ZeroOrOne };
+        var command = new Command(
+            "presets",
+            "List the published parameters of guidance rules, and how few-step models are sampled, with their sources.") { family };
         command.SetAction(result => Run(result.GetValue(family), AnsiConsole.Console));
         return command;
     }
@@ -22,7 +25,9 @@ internal static class PresetsCommand
         {
             var all = Table("family", "model", "rules", "sampling");
             foreach (var preset in GuidancePresets.Families.Select(GuidancePresets.For))
-                all.AddRow(new Text(preset.Family), new Text(preset.Title), new Text(string.Join(", ", preset.Rules.Select(rule => rule.Name))), new Text(Describe(preset)));
+                all.AddRow(
+                    new Text(preset.Family), new Text(preset.Title), new Text(string.Join(", ", preset.Rules.Select(rule => rule.Name))),
+                    new Text(Describe(preset)));
             console.Write(all);
             return 0;
         }

@@ -6,23 +6,30 @@ using Spectre.Console;
 
 namespace Attune.Cli.Commands;
 
-/// <summary><c>attune trace PROMPT</c>: generates as <c>attune generate</c> does, and writes what guidance did, layer by layer and step by step.</summary>
+/// <summary>
+/// <c>attune trace PROMPT</c>: generates as <c>attune generate</c> does, and writes what guidance did, layer by layer and step by step.
+/// </summary>
 internal static class TraceCommand
 {
     public static Command Create()
     {
         var output = new Option<string?>("--output", "-o") { Description = "The JSON file to write." };
-        var html = new Option<string?>("--html") { Description = "The page to write, with plots. Default, without --output: attune-trace-SEED.html." };
+        var html = new Option<string?>("--html") {
+            Description = "The page to write, with plots. Default, without --output: attune-trace-SEED.html." };
         var options = new RequestOptions();
         var command = new Command("trace", "Show where and when guidance acts: generate, and measure every attention layer in every step.");
         options.AddTo(command);
         command.Add(output);
         command.Add(html);
-        command.SetAction((result, cancellation) => RunAsync(options.Read(result, AnsiConsole.Console), result.GetValue(output), result.GetValue(html), AnsiConsole.Console, cancellation));
+        command.SetAction(
+            (result, cancellation) => RunAsync(
+                options.Read(result, AnsiConsole.Console), result.GetValue(output), result.GetValue(html), AnsiConsole.Console,
+                cancellation));
         return command;
     }
 
-    private static async Task<int> RunAsync(ModelRequest asked, string? json, string? html, IAnsiConsole console, CancellationToken cancellation)
+    private static async Task<int> RunAsync(
+        ModelRequest asked, string? json, string? html, IAnsiConsole console, CancellationToken cancellation)
     {
         if (json == null)
             html ??= FormattableString.Invariant($"attune-trace-{asked.Request.Seed}.html");
@@ -37,7 +44,8 @@ internal static class TraceCommand
         var images = await pipeline.GenerateAsync(request, cancellation: cancellation).ConfigureAwait(false);
 
         string model = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(asked.Folder)));
-        var report = new TraceReport(pipeline.ClassName, model, request, GenerateCommand.Parameters(pipeline, asked.Options, request, 0), trace, images);
+        var report = new TraceReport(
+            pipeline.ClassName, model, request, GenerateCommand.Parameters(pipeline, asked.Options, request, 0), trace, images);
         foreach (var (file, write) in new (string?, Action<TraceReport, Stream>)[] { (json, TraceJson.Write), (html, TracePage.Write) })
         {
             if (file == null)

@@ -1,13 +1,16 @@
 namespace Attune.Cli.Tracing;
 
 /// <summary>
-/// Colours for values: from dark blue over green to light yellow where all values have one sign, from blue over grey to orange around 0 where they do not. Both are
-/// interpolated in the OKLab space, so that equal steps look equal, and readable on light and dark pages and without red and green.
+/// Colours for values: from dark blue over green to light yellow where all values have one sign, from blue over grey to orange around 0
+/// where they do not. Both are interpolated in the OKLab space, so that equal steps look equal, and readable on light and dark pages and
+/// without red and green.
 /// </summary>
 internal sealed class ColorMap
 {
-    private static readonly (double L, double A, double B)[] Sequential = [.. new[] { 0x2B1E66, 0x2F5C94, 0x1F8E8C, 0x5DBB63, 0xF2E34C }.Select(ToLab)];
-    private static readonly (double L, double A, double B)[] Diverging = [.. new[] { 0x1D4E9E, 0x6FA3D8, 0xD5D8DC, 0xE79A55, 0xB04A12 }.Select(ToLab)];
+    private static readonly (double L, double A, double B)[] Sequential = [
+        .. new[] { 0x2B1E66, 0x2F5C94, 0x1F8E8C, 0x5DBB63, 0xF2E34C }.Select(ToLab)];
+    private static readonly (double L, double A, double B)[] Diverging = [
+        .. new[] { 0x1D4E9E, 0x6FA3D8, 0xD5D8DC, 0xE79A55, 0xB04A12 }.Select(ToLab)];
     private readonly bool _diverging;
 
     /// <summary>Colours for values from <paramref name="low"/> to <paramref name="high"/>.</summary>
@@ -50,7 +53,9 @@ internal sealed class ColorMap
         double l = Math.Cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
         double m = Math.Cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
         double s = Math.Cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
-        return (0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s, 1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s, 0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s);
+        return (
+            0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s, 1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s,
+            0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s);
     }
 
     private static string ToHex((double L, double A, double B) lab)

@@ -1,10 +1,13 @@
+using System.Globalization;
 using System.Xml.Linq;
 using Attune.Evaluation.Reports;
 using static Attune.Evaluation.Reports.Markup;
 
 namespace Attune.Cli.Tracing;
 
-/// <summary>A map of layers (down) and steps (to the right), each cell coloured by its mean, with all its numbers where the pointer rests.</summary>
+/// <summary>
+/// A map of layers (down) and steps (to the right), each cell coloured by its mean, with all its numbers where the pointer rests.
+/// </summary>
 internal static class HeatMap
 {
     private const double Top = 8;
@@ -27,7 +30,10 @@ internal static class HeatMap
             for (int step = 0; step < steps; step++)
             {
                 if (table[row, step] is { } cell)
-                    parts.AddRange(Cell(table, names[row], row, step, cell.Mean, colors, left + step * cellWidth, Top + row * cellHeight, cellWidth, cellHeight));
+                    parts.AddRange(
+                        Cell(
+                            table, names[row], row, step, cell.Mean, colors, left + step * cellWidth, Top + row * cellHeight, cellWidth,
+                            cellHeight));
             }
         }
         int everyRow = (int)Math.Ceiling(11 / cellHeight);
@@ -35,19 +41,33 @@ internal static class HeatMap
             parts.Add(Label(left - 8, Top + (row + 0.5) * cellHeight + 3.5, "tick mono", "end", names[row]));
         int everyStep = (int)Math.Ceiling(22 / cellWidth);
         for (int step = 0; step < steps; step += everyStep)
-            parts.Add(Label(left + (step + 0.5) * cellWidth, Top + gridHeight + 16, "tick", "middle", (step + 1).ToString(System.Globalization.CultureInfo.InvariantCulture)));
+            parts.Add(
+                Label(
+                    left + (step + 0.5) * cellWidth, Top + gridHeight + 16, "tick", "middle",
+                    (step + 1).ToString(System.Globalization.CultureInfo.InvariantCulture)));
         parts.Add(Element("rect", [("x", left), ("y", Top), ("width", width), ("height", gridHeight), ("class", "frame")]));
         parts.Add(Label(left + width / 2, Top + gridHeight + 33, "axis", "middle", "step"));
-        parts.Add(Element("text", [("x", 0), ("y", 0), ("class", "axis"), ("text-anchor", "middle"), ("transform", FormattableString.Invariant($"translate(12 {Top + gridHeight / 2:0.#}) rotate(-90)"))], "layer"));
+        parts.Add(
+            Element(
+                "text",
+                [
+                    ("x", 0), ("y", 0), ("class", "axis"), ("text-anchor", "middle"),
+                    ("transform", FormattableString.Invariant($"translate(12 {Top + gridHeight / 2:0.#}) rotate(-90)"))],
+                "layer"));
         parts.AddRange(Legend(table, colors, left + width + 16, height));
         return Drawing(left + width + 16 + LegendWidth, Top + height + 40, $"{table.Quantity.Title}, by layer and step", parts);
     }
 
-    private static IEnumerable<XElement> Cell(TraceTable table, string name, int row, int step, double mean, ColorMap colors, double x, double y, double width, double height)
+    private static IEnumerable<XElement> Cell(
+        TraceTable table, string name, int row, int step, double mean, ColorMap colors, double x, double y, double width, double height)
     {
         var cell = table[row, step]!.Value;
         string Write(double value) => Scale.Format(value, table.Quantity);
-        string spread = cell.Count == 1 ? "" : FormattableString.Invariant($"\nmedian {Write(cell.Median)}; middle 80 %: {Write(cell.LowDecile)} to {Write(cell.HighDecile)}\nall {cell.Count}: {Write(cell.Minimum)} to {Write(cell.Maximum)}");
+        string spread = cell.Count == 1 ? ""
+            : string.Create(
+                CultureInfo.InvariantCulture,
+                $"\nmedian {Write(cell.Median)}; middle 80 %: {Write(cell.LowDecile)} to {Write(cell.HighDecile)}\nall {cell.Count}: "
+                    + $"{Write(cell.Minimum)} to {Write(cell.Maximum)}");
         string path = table.Layers[row].Path;
         string place = path == name ? path : $"{name} ({path})";
         var (color, isLight) = colors.Of(mean);
@@ -72,13 +92,19 @@ internal static class HeatMap
         for (int i = 0; i < Pieces; i++)
         {
             double part = 1 - (i + 0.5) / Pieces;
-            yield return Element("rect", [("x", x), ("y", Top + height * i / Pieces), ("width", 12), ("height", height / Pieces + 0.6), ("fill", colors.Of(colors.Low + part * (colors.High - colors.Low)).Color)]);
+            yield return Element(
+                "rect",
+                [
+                    ("x", x), ("y", Top + height * i / Pieces), ("width", 12), ("height", height / Pieces + 0.6),
+                    ("fill", colors.Of(colors.Low + part * (colors.High - colors.Low)).Color)]);
         }
         int ticks = height >= 150 ? 4 : 2;
         for (int i = 0; i <= ticks; i++)
         {
             double part = 1 - (double)i / ticks;
-            yield return Label(x + 18, Top + height * i / ticks + (i == 0 ? 8 : i == ticks ? 0 : 3.5), "tick", "start", Scale.Format(colors.Low + part * (colors.High - colors.Low), table.Quantity));
+            yield return Label(
+                x + 18, Top + height * i / ticks + (i == 0 ? 8 : i == ticks ? 0 : 3.5), "tick", "start",
+                Scale.Format(colors.Low + part * (colors.High - colors.Low), table.Quantity));
         }
     }
 
@@ -90,7 +116,8 @@ internal static class HeatMap
     }
 
     /// <summary>
-    /// Names that fit beside a map: <c>double.3</c>, <c>down.1.0.0</c> (block, attention module, transformer block). If two layers would share one, all keep their paths.
+    /// Names that fit beside a map: <c>double.3</c>, <c>down.1.0.0</c> (block, attention module, transformer block). If two layers would
+    /// share one, all keep their paths.
     /// </summary>
     internal static string[] ShortNames(IReadOnlyList<Attention.AttentionSite> layers)
     {
@@ -102,7 +129,10 @@ internal static class HeatMap
                 if (path.EndsWith(suffix, StringComparison.Ordinal))
                     path = path[..^suffix.Length];
             }
-            foreach (var (prefix, name) in new[] { ("single_transformer_blocks.", "single."), ("transformer_blocks.", two ? "double." : "block."), ("down_blocks.", "down."), ("mid_block.", "mid."), ("up_blocks.", "up.") })
+            foreach (
+                var (prefix, name) in new[] {
+                    ("single_transformer_blocks.", "single."), ("transformer_blocks.", two ? "double." : "block."),
+                    ("down_blocks.", "down."), ("mid_block.", "mid."), ("up_blocks.", "up.") })
             {
                 if (path.StartsWith(prefix, StringComparison.Ordinal))
                     path = name + path[prefix.Length..];

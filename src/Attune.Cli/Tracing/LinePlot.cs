@@ -28,7 +28,8 @@ internal static class LinePlot
     /// <param name="positions">How many positions the axis has.</param>
     /// <param name="axis">What the positions count.</param>
     /// <param name="label">The label of a position, short, and in full for where the pointer rests.</param>
-    public static XElement Draw(TraceTable table, IReadOnlyList<PlotPoint> points, int positions, string axis, Func<int, (string Short, string Full)> label)
+    public static XElement Draw(
+        TraceTable table, IReadOnlyList<PlotPoint> points, int positions, string axis, Func<int, (string Short, string Full)> label)
     {
         var scale = Scale.Around(points.Min(point => point.Low), points.Max(point => point.High), table.Quantity);
         var (width, height) = (Width - Left - Right, Height - Top - Bottom);
@@ -48,7 +49,16 @@ internal static class LinePlot
         foreach (var run in Runs(points))
         {
             if (run.Exists(point => point.High > point.Low))
-                parts.Add(Element("polygon", [("class", "band"), ("points", Path(run.Select(point => (X(point.At), Y(point.High))).Concat(Enumerable.Reverse(run).Select(point => (X(point.At), Y(point.Low))))))]));
+                parts.Add(
+                    Element(
+                        "polygon",
+                        [
+                            ("class", "band"),
+                            (
+                                "points",
+                                Path(
+                                    run.Select(point => (X(point.At), Y(point.High)))
+                                        .Concat(Enumerable.Reverse(run).Select(point => (X(point.At), Y(point.Low))))))]));
             parts.Add(Element("polyline", [("class", "line"), ("points", Path(run.Select(point => (X(point.At), Y(point.Mean)))))]));
         }
         foreach (var point in points)
@@ -76,5 +86,6 @@ internal static class LinePlot
         return runs;
     }
 
-    private static string Path(IEnumerable<(double X, double Y)> points) => string.Join(' ', points.Select(point => string.Create(CultureInfo.InvariantCulture, $"{point.X:0.#},{point.Y:0.#}")));
+    private static string Path(IEnumerable<(double X, double Y)> points) =>
+        string.Join(' ', points.Select(point => string.Create(CultureInfo.InvariantCulture, $"{point.X:0.#},{point.Y:0.#}")));
 }

@@ -6,8 +6,9 @@ using Attune.Guidance.Diagnostics;
 namespace Attune.Cli.Tracing;
 
 /// <summary>
-/// A trace as one JSON document: <c>format</c>, <c>version</c>, <c>request</c>, <c>model</c>, <c>rules</c>, <c>steps</c>, <c>layers</c>, <c>quantities</c> and <c>series</c>, whose
-/// values name steps, layers and rules by their positions in the lists. What is unknown or unbounded is null.
+/// A trace as one JSON document: <c>format</c>, <c>version</c>, <c>request</c>, <c>model</c>, <c>rules</c>, <c>steps</c>, <c>layers</c>,
+/// <c>quantities</c> and <c>series</c>, whose values name steps, layers and rules by their positions in the lists. What is unknown or
+/// unbounded is null.
 /// </summary>
 internal static class TraceJson
 {

@@ -8,7 +8,8 @@ using static Attune.Evaluation.Reports.Markup;
 namespace Attune.Cli.Tracing;
 
 /// <summary>
-/// A trace as a page for people: one file without scripts that needs no network, well-formed as XML too, light or dark as the reader's system is. What a number means is written in its
+/// A trace as a page for people: one file without scripts that needs no network, well-formed as XML too, light or dark as the reader's
+/// system is. What a number means is written in its
 /// <see cref="Quantity"/>, so the page knows nothing about rules.
 /// </summary>
 internal static class TracePage
@@ -16,15 +17,23 @@ internal static class TracePage
     /// <summary>The groups that belong to no single rule: first those about all rules together, last those about theory.</summary>
     private static readonly (string Name, string Title, string Introduction)[] First =
     [
-        ("attention", "Attention", "What holds whatever the rules are: how far guidance moves the layers' outputs, and what it has to work with."),
+        (
+            "attention", "Attention",
+            "What holds whatever the rules are: how far guidance moves the layers' outputs, and what it has to work with."),
         ("prediction", "Predictions", "What happens to whole predictions, after all layers, once for every step."),
     ];
 
     private static readonly (string Name, string Title, string Introduction)[] Last =
     [
-        ("hopfield", "Retrieval with softmax", "Attention over the prompt as one step of a modern Hopfield network: the query is a noisy memory, the keys are the stored ones, and every update lowers an energy."),
+        (
+            "hopfield", "Retrieval with softmax",
+            "Attention over the prompt as one step of a modern Hopfield network: the query is a noisy memory, the keys are the stored "
+                + "ones, and every update lowers an energy."),
         ("entmax", "Retrieval with sparse weights", "The same with alpha-entmax weights, which leave all but a few text tokens out."),
-        ("anderson", "Acceleration", "Rules that extrapolate from dense to sparse attention take a step of Anderson acceleration with a fixed coefficient. These are the residuals of the fixed-point iteration, and the coefficient that the method itself would choose."),
+        (
+            "anderson", "Acceleration",
+            "Rules that extrapolate from dense to sparse attention take a step of Anderson acceleration with a fixed coefficient. These "
+                + "are the residuals of the fixed-point iteration, and the coefficient that the method itself would choose."),
     ];
 
     private static readonly string[] Columns = ["Rule", "Steps", "Layers", "Parameters"];
@@ -40,15 +49,25 @@ internal static class TracePage
             Tiles(tables),
             Classed("section", "panel", Element("h2", [], "Rules"), Rules(report)),
             groups.Select(group => Section(report, group.Title, group.Introduction, group.Tables)),
-            Classed("footer", "note", "Made by Attune. Maps show means over tokens (and heads); rest the pointer on a cell or a point for all of its numbers. Lines show means over layers or steps, bands the range of them. " +
+            Classed(
+                "footer", "note",
+                "Made by Attune. Maps show means over tokens (and heads); rest the pointer on a cell or a point for all of its numbers. "
+                    + "Lines show means over layers or steps, bands the range of them. " +
                 "Names of layers are shortened; the pointer shows those of the checkpoint."));
     }
 
     private static List<(string Title, string Introduction, TraceTable[] Tables)> Groups(TraceTable[] tables)
     {
         string GroupOf(TraceTable table) => table.Quantity.Name.Split('.')[0];
-        var own = tables.Select(GroupOf).Distinct().Where(name => First.Concat(Last).All(group => group.Name != name)).Select(name => (Name: name, Title: name.ToUpperInvariant(), Introduction: ""));
-        return [.. First.Concat(own).Concat(Last).Select(group => (group.Title, group.Introduction, tables.Where(table => GroupOf(table) == group.Name).ToArray())).Where(group => group.Item3.Length > 0)];
+        var own = tables.Select(GroupOf)
+            .Distinct()
+            .Where(name => First.Concat(Last).All(group => group.Name != name))
+            .Select(name => (Name: name, Title: name.ToUpperInvariant(), Introduction: ""));
+        return [
+            .. First.Concat(own)
+                .Concat(Last)
+                .Select(group => (group.Title, group.Introduction, tables.Where(table => GroupOf(table) == group.Name).ToArray()))
+                .Where(group => group.Item3.Length > 0)];
     }
 
     private static XElement Header(TraceReport report)
@@ -57,16 +76,27 @@ internal static class TracePage
         string[] facts =
         [
             $"{report.Model} ({report.Pipeline})", FormattableString.Invariant($"{request.Width} \u00d7 {request.Height} pixels"),
-            report.Trace.Steps.Count == 1 ? "1 step" : FormattableString.Invariant($"{report.Trace.Steps.Count} steps"), FormattableString.Invariant($"seed {request.Seed}"),
+            report.Trace.Steps.Count == 1 ? "1 step"
+                : FormattableString.Invariant($"{report.Trace.Steps.Count} steps"), FormattableString.Invariant($"seed {request.Seed}"),
             FormattableString.Invariant($"{report.Trace.Layers.Count} attention layers watched"),
         ];
         return Element("header", [],
             Classed("div", "lead",
                 Classed("p", "kicker", "Guidance trace"),
                 Element("h1", [], request.Prompt.Length == 0 ? "(empty prompt)" : request.Prompt),
-                string.IsNullOrEmpty(request.NegativePrompt) ? null : Classed("p", "negative", Element("b", [], "Not: "), request.NegativePrompt),
+                string.IsNullOrEmpty(request.NegativePrompt) ? null
+                    : Classed("p", "negative", Element("b", [], "Not: "), request.NegativePrompt),
                 Classed("ul", "facts", facts.Select(fact => Element("li", [], fact)))),
-            report.Images.Count == 0 ? null : Classed("div", "images", report.Images.Take(4).Select(image => Element("img", [("src", DataUri(image)), ("alt", "The generated image"), ("width", image.Width), ("height", image.Height)]))));
+            report.Images.Count == 0 ? null
+                : Classed(
+                    "div", "images",
+                    report.Images.Take(4)
+                        .Select(
+                            image => Element(
+                                "img",
+                                [
+                                    ("src", DataUri(image)), ("alt", "The generated image"), ("width", image.Width),
+                                    ("height", image.Height)]))));
     }
 
     /// <summary>The shares at a glance.</summary>
@@ -89,25 +119,32 @@ internal static class TracePage
                 Element("td", [], Element("code", [], TraceReport.Describe(rule).Name), rule.IsNeutral ? " (off)" : ""),
                 Element("td", [], rule.Steps.ToString()),
                 Element("td", [], rule.Layers.ToString()),
-                Classed("td", "chips", " ", TraceReport.Describe(rule).Parameters.Where(parameter => parameter.Name is not ("steps" or "layers"))
+                Classed(
+                    "td", "chips", " ",
+                    TraceReport.Describe(rule).Parameters.Where(parameter => parameter.Name is not ("steps" or "layers"))
                     .SelectMany(parameter => new object[] { Element("code", [], $"{parameter.Name} = {parameter.Value}"), " " })))))));
     }
 
     private static XElement Section(TraceReport report, string title, string introduction, TraceTable[] tables) => Element("section", [],
         Element("h2", [], title),
         introduction.Length == 0 ? null : Classed("p", "introduction", introduction),
-        tables.All(table => table.Layers.Count == 0) ? Classed("div", "pairs", tables.Select(table => Card(report, table))) : tables.Select(table => Card(report, table)));
+        tables.All(table => table.Layers.Count == 0) ? Classed("div", "pairs", tables.Select(table => Card(report, table)))
+            : tables.Select(table => Card(report, table)));
 
     private static XElement Card(TraceReport report, TraceTable table)
     {
         XElement?[] lines =
         [
-            table.Steps.Count > 1 || table.Layers.Count == 0 ? Figure(table.Layers.Count > 1 ? "by step, over all layers" : "by step", BySteps(table)) : null,
+            table.Steps.Count > 1 || table.Layers.Count == 0
+                ? Figure(table.Layers.Count > 1 ? "by step, over all layers" : "by step", BySteps(table))
+                : null,
             table.Layers.Count > 8 ? Figure(table.Steps.Count > 1 ? "by layer, over all steps" : "by layer", ByLayers(table)) : null,
         ];
         bool several = report.Trace.Series.Count(series => series.Quantity == table.Quantity) > 1;
         return Classed("article", "panel",
-            Element("h3", [], table.Quantity.Title, several && table.Series.Rule != null ? Classed("span", "whose", RuleCatalog.Format(table.Series.Rule)) : null),
+            Element(
+                "h3", [], table.Quantity.Title,
+                several && table.Series.Rule != null ? Classed("span", "whose", RuleCatalog.Format(table.Series.Rule)) : null),
             Classed("p", "says", TraceSummary.Text(table)),
             Classed("div", "plots",
                 table.Layers.Count == 0 ? null : Figure("by layer and step", HeatMap.Draw(table)),
@@ -116,12 +153,15 @@ internal static class TracePage
     }
 
     private static XElement BySteps(TraceTable table) =>
-        LinePlot.Draw(table, table.BySteps, table.Steps.Count, "step", at => ((at + 1).ToString(CultureInfo.InvariantCulture), HeatMap.StepName(table, at)));
+        LinePlot.Draw(
+            table, table.BySteps, table.Steps.Count, "step",
+            at => ((at + 1).ToString(CultureInfo.InvariantCulture), HeatMap.StepName(table, at)));
 
     private static XElement ByLayers(TraceTable table)
     {
         string[] names = HeatMap.ShortNames(table.Layers);
-        return LinePlot.Draw(table, table.ByLayers, table.Rows, "layer", at => ((at + 1).ToString(CultureInfo.InvariantCulture), names[at]));
+        return LinePlot.Draw(
+            table, table.ByLayers, table.Rows, "layer", at => ((at + 1).ToString(CultureInfo.InvariantCulture), names[at]));
     }
 
     private static XElement Figure(string caption, XElement drawing) => Element("figure", [], Element("figcaption", [], caption), drawing);

@@ -13,7 +13,8 @@ namespace Attune.Cli.Tracing;
 /// <param name="Parameters">The request as the JSON that images carry.</param>
 /// <param name="Trace">What was measured.</param>
 /// <param name="Images">What came out.</param>
-internal sealed record TraceReport(string Pipeline, string Model, GenerationRequest Request, string Parameters, GuidanceTrace Trace, IReadOnlyList<Image> Images)
+internal sealed record TraceReport(
+    string Pipeline, string Model, GenerationRequest Request, string Parameters, GuidanceTrace Trace, IReadOnlyList<Image> Images)
 {
     /// <summary>The rules, with the position by which series name them.</summary>
     public IReadOnlyList<GuidanceRule> Rules => Request.Guidance.Rules;
@@ -95,5 +96,6 @@ internal sealed class TraceTable
     /// <summary>For every layer: the least, the mean and the greatest over steps.</summary>
     public IReadOnlyList<PlotPoint> ByLayers => [.. Means.GroupBy(cell => cell.Row).OrderBy(group => group.Key).Select(Point)];
 
-    private static PlotPoint Point(IGrouping<int, (int Row, int Step, double Mean)> group) => new(group.Key, group.Min(cell => cell.Mean), group.Average(cell => cell.Mean), group.Max(cell => cell.Mean));
+    private static PlotPoint Point(IGrouping<int, (int Row, int Step, double Mean)> group) =>
+        new(group.Key, group.Min(cell => cell.Mean), group.Average(cell => cell.Mean), group.Max(cell => cell.Mean));
 }

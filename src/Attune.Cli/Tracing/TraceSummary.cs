@@ -7,7 +7,8 @@ namespace Attune.Cli.Tracing;
 internal static class TraceSummary
 {
     /// <summary>One line: "tau clips 63 % of the tokens".</summary>
-    public static string Line(TraceTable table) => string.Format(CultureInfo.InvariantCulture, table.Quantity.Sentence, Scale.Format(table.Mean, table.Quantity));
+    public static string Line(TraceTable table) =>
+        string.Format(CultureInfo.InvariantCulture, table.Quantity.Sentence, Scale.Format(table.Mean, table.Quantity));
 
     /// <summary>A few sentences: the mean, where it is least and greatest, and its course over the steps.</summary>
     public static string Text(TraceTable table)
@@ -29,11 +30,17 @@ internal static class TraceSummary
             return cells.Count > 1 ? $"{text} It is the same everywhere." : text;
 
         string[] names = table.Layers.Count > 1 ? HeatMap.ShortNames(table.Layers) : [];
-        string Place((int Row, int Step, double Mean) cell) => string.Join(", ", new[] { names.Length > 0 ? names[cell.Row] : null, table.BySteps.Count > 1 ? FormattableString.Invariant($"step {cell.Step + 1}") : null }.Where(part => part != null));
+        string Place((int Row, int Step, double Mean) cell) =>
+            string.Join(
+                ", ",
+                new[] {
+                    names.Length > 0 ? names[cell.Row] : null,
+                    table.BySteps.Count > 1 ? FormattableString.Invariant($"step {cell.Step + 1}") : null }.Where(part => part != null));
         text += $" Least: {Write(least.Mean)} ({Place(least)}). Greatest: {Write(greatest.Mean)} ({Place(greatest)}).";
         if (names.Length > 0 && table.BySteps is [var first, .., var last])
         {
-            text += Write(first.Mean) == Write(last.Mean) ? " The last step is as the first." : $" Over the steps it {(last.Mean > first.Mean ? "rises" : "falls")} from {Write(first.Mean)} to {Write(last.Mean)}.";
+            text += Write(first.Mean) == Write(last.Mean) ? " The last step is as the first."
+                : $" Over the steps it {(last.Mean > first.Mean ? "rises" : "falls")} from {Write(first.Mean)} to {Write(last.Mean)}.";
         }
         return text;
     }

@@ -3,14 +3,15 @@ using Attune.Tensors;
 namespace Attune.Cli.Verification;
 
 /// <summary>
-/// Compares what the product computes with a case's reference values: max|value - reference| &lt;= tolerance max|reference|. Keeps the worst ratio
-/// of error to tolerance.
+/// Compares what the product computes with a case's reference values: max|value - reference| &lt;= tolerance max|reference|. Keeps the
+/// worst ratio of error to tolerance.
 /// </summary>
 internal sealed class CaseResults(GoldenCase golden)
 {
     private static readonly string[] OptionalPrefixes =
     [
-        "x_embedder", "transformer_blocks.", "single_transformer_blocks.", "down_blocks.", "mid_block", "up_blocks.", "decoder.", "encoder.", "norm_out", "time_text_embed", "context_embedder",
+        "x_embedder", "transformer_blocks.", "single_transformer_blocks.", "down_blocks.", "mid_block", "up_blocks.", "decoder.",
+        "encoder.", "norm_out", "time_text_embed", "context_embedder",
     ];
 
     private readonly HashSet<string> _seen = [];

@@ -65,7 +65,9 @@ internal static partial class CaseRunner
     }
 
     private static TokenLayout Spans(GoldenCase golden) => new([.. golden.Arguments.GetProperty("spans").EnumerateArray().Select(span =>
-        new TokenSpan(Enum.Parse<TokenKind>(span.GetProperty("kind").GetString()!), span.GetProperty("start").GetInt32(), span.GetProperty("length").GetInt32()))]);
+        new TokenSpan(
+            Enum.Parse<TokenKind>(span.GetProperty("kind").GetString()!), span.GetProperty("start").GetInt32(),
+            span.GetProperty("length").GetInt32()))]);
 
     private static TokenLayout Grid(GoldenCase golden)
     {

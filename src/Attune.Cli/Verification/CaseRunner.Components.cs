@@ -99,7 +99,9 @@ internal static partial class CaseRunner
         using var model = FluxTransformer.Load(golden.Checkpoint);
         var conditioning = new Conditioning(golden.Input("encoder_hidden_states"), golden.Input("pooled_projections"));
         float? guidance = golden.HasInput("guidance") ? golden.Input("guidance").Span[0] : null;
-        var input = new FluxInput(golden.Input("hidden_states"), golden.Input("img_ids"), golden.Input("timestep").ToArray(), conditioning, GuidanceScale: guidance);
+        var input = new FluxInput(
+            golden.Input("hidden_states"), golden.Input("img_ids"), golden.Input("timestep").ToArray(), conditioning,
+            GuidanceScale: guidance);
         results.Check("sample", model.Predict(input, Steering.Plain));
     }
 
@@ -109,12 +111,17 @@ internal static partial class CaseRunner
         Tensor? Optional(string name) => golden.HasInput(name) ? golden.Input(name) : null;
         using var conditioning = new Conditioning(golden.Input("encoder_hidden_states"), Optional("text_embeds"));
         float? guidance = (float?)golden.OptionalDouble("guidance_scale");
-        var input = new UnetInput(golden.Input("sample").Permute(0, 2, 3, 1), golden.Input("timestep").ToArray(), conditioning, TimeIds: Optional("time_ids"), GuidanceScale: guidance);
+        var input = new UnetInput(
+            golden.Input("sample").Permute(0, 2, 3, 1), golden.Input("timestep").ToArray(), conditioning, TimeIds: Optional("time_ids"),
+            GuidanceScale: guidance);
         results.Check("sample", model.Predict(input, Steering.Plain, Probe, CancellationToken.None).Permute(0, 3, 1, 2));
 
         // The case calls what a down block hands on its first result.
         void Probe(string name, Tensor value) => results.Check(
-            name.StartsWith("down_blocks", StringComparison.Ordinal) ? name + ".0" : name, value.Shape.Rank == 4 ? value.Permute(0, 3, 1, 2) : value);
+            name.StartsWith("down_blocks", StringComparison.Ordinal)
+                ? name + ".0"
+                : name, value.Shape.Rank == 4 ? value.Permute(0, 3, 1, 2)
+                : value);
     }
 
     /// <summary>An integer input [batch, tokens] as rows.</summary>

@@ -9,7 +9,10 @@ internal static partial class CaseRunner
     /// <summary>A step late enough for rules that treat the first ones apart.</summary>
     private const int GuiderStep = 5;
 
-    /// <summary>Prediction rules on given predictions: one step, several with one state (inputs conditional.i), or one at several noise levels (outputs at_sigma_S).</summary>
+    /// <summary>
+    /// Prediction rules on given predictions: one step, several with one state (inputs conditional.i), or one at several noise levels
+    /// (outputs at_sigma_S).
+    /// </summary>
     private static void RunGuider(GoldenCase golden, CaseResults results)
     {
         var schedule = new GuidanceSchedule(Rules(golden));
@@ -21,7 +24,11 @@ internal static partial class CaseRunner
             return;
         }
         foreach (string output in golden.Outputs.Keys)
-            Check(output, "", GuiderStep, output.StartsWith("at_sigma_", StringComparison.Ordinal) ? double.Parse(output["at_sigma_".Length..], CultureInfo.InvariantCulture) : 1);
+            Check(
+                output, "", GuiderStep,
+                output.StartsWith("at_sigma_", StringComparison.Ordinal)
+                    ? double.Parse(output["at_sigma_".Length..], CultureInfo.InvariantCulture)
+                    : 1);
 
         void Check(string output, string suffix, int step, double sigma)
         {
@@ -43,5 +50,8 @@ internal static partial class CaseRunner
 
     /// <summary>The values are those of rules that act: the first step in which all of them do, if there is one.</summary>
     private static int IndexFor(GuidanceSchedule schedule, StepPoint point) =>
-        Enumerable.Range(0, point.Count).Where(i => schedule.Rules.All(rule => rule.ActsIn(point with { Index = i }))).DefaultIfEmpty(point.Index).First();
+        Enumerable.Range(0, point.Count)
+            .Where(i => schedule.Rules.All(rule => rule.ActsIn(point with { Index = i })))
+            .DefaultIfEmpty(point.Index)
+            .First();
 }

@@ -24,14 +24,21 @@ internal static partial class CaseRunner
         foreach (string component in plain.Components)
             CheckWeights(component, plain.Component(component), merged.Component(component), changed, results);
         changed.Sort(StringComparer.Ordinal);
-        string?[] expected = [.. golden.Arguments.GetProperty("changed").EnumerateArray().Select(name => name.GetString()).Order(StringComparer.Ordinal)];
-        results.Require(changed.SequenceEqual(expected), $"changed are {changed.Count} weights, expected {expected.Length}; they differ in {string.Join(", ", changed.Except(expected).Concat(expected.Except(changed)).Take(5))}");
-        foreach (string component in plain.Components.Where(component => golden.Outputs.Keys.Any(name => name.StartsWith(component + ".", StringComparison.Ordinal))))
+        string?[] expected = [
+            .. golden.Arguments.GetProperty("changed").EnumerateArray().Select(name => name.GetString()).Order(StringComparer.Ordinal)];
+        results.Require(
+            changed.SequenceEqual(expected),
+            $"changed are {changed.Count} weights, expected {expected.Length}; they differ in "
+                + $"{string.Join(", ", changed.Except(expected).Concat(expected.Except(changed)).Take(5))}");
+        foreach (
+            string component in plain.Components.Where(
+                component => golden.Outputs.Keys.Any(name => name.StartsWith(component + ".", StringComparison.Ordinal))))
             RunMerged(golden, results, component, merged.Component(component));
     }
 
     /// <summary>Compares merged weights, and finds which ones differ from those of the plain checkpoint.</summary>
-    private static void CheckWeights(string component, ComponentSource plain, ComponentSource merged, List<string> changed, CaseResults results)
+    private static void CheckWeights(
+        string component, ComponentSource plain, ComponentSource merged, List<string> changed, CaseResults results)
     {
         using var before = plain.Open();
         using var after = merged.Open();
@@ -47,7 +54,8 @@ internal static partial class CaseRunner
     }
 
     /// <summary>Runs a component with merged weights on the stored inputs.</summary>
-    /// <exception cref="UnsupportedCaseException">There is no such model yet; a case whose weights are wrong has failed all the same.</exception>
+    /// <exception cref="UnsupportedCaseException">There is no such model yet; a case whose weights are wrong has failed all the
+    /// same.</exception>
     private static void RunMerged(GoldenCase golden, CaseResults results, string component, ComponentSource source)
     {
         using var scope = new TensorScope();
@@ -67,7 +75,11 @@ internal static partial class CaseRunner
                 using (var model = FluxTransformer.Load(source))
                 {
                     var conditioning = new Conditioning(Input("encoder_hidden_states"), Input("pooled_projections"));
-                    results.Check($"{component}.output", model.Predict(new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning), Steering.Plain));
+                    results.Check(
+                        $"{component}.output",
+                        model.Predict(
+                            new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning),
+                            Steering.Plain));
                 }
                 break;
             case "UNet2DConditionModel":
@@ -88,7 +100,8 @@ internal static partial class CaseRunner
     /// <summary>The folders of components without a model_index.json.</summary>
     private sealed class ComponentFolders(string folder) : ModelSource
     {
-        public IReadOnlyList<string> Components { get; } = [.. Directory.GetDirectories(folder).Select(component => System.IO.Path.GetFileName(component)!).Order(StringComparer.Ordinal)];
+        public IReadOnlyList<string> Components { get; } = [
+            .. Directory.GetDirectories(folder).Select(component => System.IO.Path.GetFileName(component)!).Order(StringComparer.Ordinal)];
 
         public override string Path => folder;
 

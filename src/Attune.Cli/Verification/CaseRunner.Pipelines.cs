@@ -11,7 +11,8 @@ internal static partial class CaseRunner
 {
     private static readonly HashSet<string> PipelineArguments =
     [
-        "prompt", "negative_prompt", "steps", "height", "width", "seed", "count", "max_sequence_length", "negative_max_sequence_length", "guidance_scale", "guidance",
+        "prompt", "negative_prompt", "steps", "height", "width", "seed", "count", "max_sequence_length", "negative_max_sequence_length",
+        "guidance_scale", "guidance",
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
     ];
 
@@ -19,7 +20,10 @@ internal static partial class CaseRunner
     {
         if (!DiffusionPipeline.SupportedClasses.Contains(golden.Class ?? ""))
             throw new UnsupportedCaseException($"class {golden.Class}");
-        if (golden.Arguments.EnumerateObject().Select(argument => argument.Name).FirstOrDefault(name => !PipelineArguments.Contains(name)) is { } unknown)
+        if (
+            golden.Arguments.EnumerateObject()
+                .Select(argument => argument.Name)
+                .FirstOrDefault(name => !PipelineArguments.Contains(name)) is { } unknown)
             throw new UnsupportedCaseException($"argument {unknown}");
         using var pipeline = Load(golden);
         var request = new GenerationRequest
@@ -36,7 +40,9 @@ internal static partial class CaseRunner
             GuidanceScale = (float?)golden.OptionalDouble("guidance_scale"),
             Guidance = new GuidanceSchedule(Rules(golden)),
             Scheduler = SchedulerOf(golden),
-            Timesteps = golden.Arguments.TryGetProperty("timesteps", out var timesteps) ? [.. timesteps.EnumerateArray().Select(timestep => timestep.GetInt32())] : null,
+            Timesteps = golden.Arguments.TryGetProperty("timesteps", out var timesteps)
+                ? [.. timesteps.EnumerateArray().Select(timestep => timestep.GetInt32())]
+                : null,
             InitialImageTensor = golden.HasInput("image") ? golden.Input("image").Permute(0, 2, 3, 1) : null,
             Strength = (float?)golden.OptionalDouble("strength"),
             SizeConditioning = SizesOf(golden),
@@ -50,7 +56,9 @@ internal static partial class CaseRunner
         {
             return DiffusionPipeline.Load(golden.Checkpoint);
         }
-        catch (CheckpointException exception) when (exception.Message.Contains("the scheduler", StringComparison.Ordinal) && exception.Message.Contains("is not supported", StringComparison.Ordinal))
+        catch (CheckpointException exception) when (
+            exception.Message.Contains("the scheduler", StringComparison.Ordinal)
+                && exception.Message.Contains("is not supported", StringComparison.Ordinal))
         {
             throw new UnsupportedCaseException(exception.Message);
         }
@@ -61,12 +69,14 @@ internal static partial class CaseRunner
         if (!golden.Arguments.TryGetProperty("scheduler", out var scheduler))
             return null;
         string? name = scheduler.GetProperty("_class_name").GetString();
-        return Scheduler.SupportedClasses.Contains(name) ? SchedulerChoice.Replace(scheduler.GetRawText()) : throw new UnsupportedCaseException($"scheduler {name}");
+        return Scheduler.SupportedClasses.Contains(name) ? SchedulerChoice.Replace(scheduler.GetRawText())
+            : throw new UnsupportedCaseException($"scheduler {name}");
     }
 
     private static SizeConditioning? SizesOf(GoldenCase golden)
     {
-        (int First, int Second)? Pair(string key) => golden.Arguments.TryGetProperty(key, out var pair) ? (pair[0].GetInt32(), pair[1].GetInt32()) : null;
+        (int First, int Second)? Pair(string key) =>
+            golden.Arguments.TryGetProperty(key, out var pair) ? (pair[0].GetInt32(), pair[1].GetInt32()) : null;
         var (original, crop, target) = (Pair("original_size"), Pair("crops_coords_top_left"), Pair("target_size"));
         return original == null && crop == null && target == null ? null : new SizeConditioning
         {
@@ -108,12 +118,14 @@ internal static partial class CaseRunner
         }
     }
 
-    private static void CheckStart(GoldenCase golden, CaseResults results, DiffusionPipeline pipeline, GenerationRequest request, DenoisingStep step)
+    private static void CheckStart(
+        GoldenCase golden, CaseResults results, DiffusionPipeline pipeline, GenerationRequest request, DenoisingStep step)
     {
         results.Check("timesteps", step.TimestepsDone.ToArray());
         results.Check("sigmas", step.Sigmas.ToArray());
         if (pipeline is StableDiffusionXLPipeline xl && results.Wants("time_ids"))
-            results.Check("time_ids", [.. Enumerable.Repeat(xl.TimeIdsOf(request), golden.ExpectedShape("time_ids")[0]).SelectMany(ids => ids)]);
+            results.Check(
+                "time_ids", [.. Enumerable.Repeat(xl.TimeIdsOf(request), golden.ExpectedShape("time_ids")[0]).SelectMany(ids => ids)]);
         if (step.ImageLatents is { } image)
             results.Check("init_latents", AsReference(image));
         results.Check("latents.start", AsReference(step.StartLatents));
@@ -132,7 +144,9 @@ internal static partial class CaseRunner
         }
     }
 
-    /// <summary>Noise is drawn from the seed, not taken from the case: it must be the same, and there must be none where the reference draws none.</summary>
+    /// <summary>
+    /// Noise is drawn from the seed, not taken from the case: it must be the same, and there must be none where the reference draws none.
+    /// </summary>
     private static void CheckNoise(GoldenCase golden, CaseResults results, string name, Tensor? drawn)
     {
         results.Require(golden.HasInput(name) == (drawn != null), $"{name} is {(drawn == null ? "missing" : "not expected")}");

@@ -25,7 +25,8 @@ internal static partial class CaseRunner
         {
             int steps = request.Steps ?? request.Timesteps?.Count ?? request.Sigmas!.Count;
             int begin = scheduler.BeginIndexOf(steps, strength);
-            results.Require(begin == request.BeginIndex, $"strength {strength} of {steps} steps begins at {begin}, expected {request.BeginIndex}");
+            results.Require(
+                begin == request.BeginIndex, $"strength {strength} of {steps} steps begins at {begin}, expected {request.BeginIndex}");
         }
         results.Check("timesteps", run.Timesteps.ToArray());
         results.Check("sigmas", run.Sigmas.ToArray());
@@ -58,13 +59,17 @@ internal static partial class CaseRunner
             sample = run.Step(ChannelsLast(golden.Input(Numbered("model_output", i))), i, sample, noise, details);
             results.Require(draws == (noise == null ? 0 : 1), $"step {i} drew noise {draws} times");
             results.Check(Numbered("sample", i), ChannelsFirst(sample));
-            foreach (var (name, value) in new[] { ("pred_original_sample", details.CleanSample), ("denoised", details.Denoised), ("pred_noised_sample", details.NoisedSample) })
+            foreach (
+                var (name, value) in new[] {
+                    ("pred_original_sample", details.CleanSample), ("denoised", details.Denoised),
+                    ("pred_noised_sample", details.NoisedSample) })
             {
                 if (value != null)
                     results.Check(Numbered(name, i), ChannelsFirst(value));
             }
         }
-        results.Require(i == run.Steps && !golden.HasInput(Numbered("model_output", i)), $"{run.Steps} evaluations, expected another number");
+        results.Require(
+            i == run.Steps && !golden.HasInput(Numbered("model_output", i)), $"{run.Steps} evaluations, expected another number");
     }
 
     private static SchedulerRequest TimestepArguments(GoldenCase golden)

@@ -45,7 +45,8 @@ internal static partial class CaseRunner
             {
                 var (name, value) = (parameter.Name, parameter.Value);
                 if (name == "rescale")
-                    rules.Add(value.ValueKind == JsonValueKind.String ? new NormKeeping() : new DeviationRescale { Share = value.GetSingle() });
+                    rules.Add(
+                        value.ValueKind == JsonValueKind.String ? new NormKeeping() : new DeviationRescale { Share = value.GetSingle() });
                 else if (name == "steps")
                     parameters[name] = $"{value[0].GetInt32()}-{value[1].GetInt32()}";
                 else if (name == "sigma_interval")
@@ -98,7 +99,9 @@ internal static partial class CaseRunner
                 string text = row.GetProperty("text").GetString()!;
                 int[] expected = [.. row.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
                 int[] ids = tokenizer.Encode(text).Ids;
-                results.Require(ids.AsSpan().SequenceEqual(expected), $"'{text}' is [{string.Join(' ', ids)}], expected [{string.Join(' ', expected)}]");
+                results.Require(
+                    ids.AsSpan().SequenceEqual(expected),
+                    $"'{text}' is [{string.Join(' ', ids)}], expected [{string.Join(' ', expected)}]");
             }
             return;
         }

@@ -21,7 +21,9 @@ internal sealed class CaseTensors
         foreach (var entry in json.RootElement.EnumerateObject().Where(entry => entry.Name != "__metadata__"))
         {
             int[] axes = [.. entry.Value.GetProperty("shape").EnumerateArray().Select(e => e.GetInt32())];
-            _entries[entry.Name] = (entry.Value.GetProperty("dtype").GetString()!, Shape.Create(axes), 8 + header + entry.Value.GetProperty("data_offsets")[0].GetInt32());
+            _entries[entry.Name] = (
+                entry.Value.GetProperty("dtype").GetString()!, Shape.Create(axes),
+                8 + header + entry.Value.GetProperty("data_offsets")[0].GetInt32());
         }
     }
 

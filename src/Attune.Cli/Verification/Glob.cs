@@ -20,7 +20,9 @@ internal sealed class Glob
                 text.Append('.');
             else if (close > 0)
             {
-                string set = pattern[(i + 1)..close].Replace("\\", "\\\\", StringComparison.Ordinal).Replace("[", "\\[", StringComparison.Ordinal);
+                string set = pattern[(i + 1)..close]
+                    .Replace("\\", "\\\\", StringComparison.Ordinal)
+                    .Replace("[", "\\[", StringComparison.Ordinal);
                 if (set.StartsWith('^'))
                     set = "\\" + set;
                 text.Append('[').Append(set.StartsWith('!') ? "^" + set[1..] : set).Append(']');
@@ -29,7 +31,8 @@ internal sealed class Glob
             else
                 text.Append(Regex.Escape(pattern[i].ToString()));
         }
-        _pattern = new Regex(text.Append('$').ToString(), RegexOptions.CultureInvariant | RegexOptions.NonBacktracking | RegexOptions.Singleline);
+        _pattern = new Regex(
+            text.Append('$').ToString(), RegexOptions.CultureInvariant | RegexOptions.NonBacktracking | RegexOptions.Singleline);
     }
 
     public bool Matches(string name) => _pattern.IsMatch(name);

@@ -15,7 +15,9 @@ internal sealed class GoldenCase
     {
         (Root, _file, _root) = (root, file, json);
         Name = json.GetProperty("name").GetString()!;
-        Outputs = json.TryGetProperty("outputs", out var outputs) ? outputs.EnumerateObject().ToDictionary(o => o.Name, o => o.Value.GetDouble()) : [];
+        Outputs = json.TryGetProperty("outputs", out var outputs)
+            ? outputs.EnumerateObject().ToDictionary(o => o.Name, o => o.Value.GetDouble())
+            : [];
     }
 
     /// <summary>GROUP/NAME.</summary>
@@ -29,7 +31,8 @@ internal sealed class GoldenCase
     public string? Class => _root.TryGetProperty("class", out var name) ? name.GetString() : null;
 
     /// <summary>The full path of the checkpoint folder.</summary>
-    public string Checkpoint => Path.Combine(Root, _root.GetProperty("checkpoint").GetString() ?? throw new UnsupportedCaseException("no checkpoint is named"));
+    public string Checkpoint =>
+        Path.Combine(Root, _root.GetProperty("checkpoint").GetString() ?? throw new UnsupportedCaseException("no checkpoint is named"));
 
     public JsonElement Arguments => _root.GetProperty("arguments");
 
@@ -93,11 +96,14 @@ internal sealed class GoldenCase
 
     public string Text(string key) => Arguments.GetProperty(key).GetString()!;
 
-    public string? OptionalText(string key) => Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    public string? OptionalText(string key) =>
+        Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
-    public int Int(string key, int missing) => Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt32() : missing;
+    public int Int(string key, int missing) =>
+        Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt32() : missing;
 
-    public double? OptionalDouble(string key) => Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
+    public double? OptionalDouble(string key) =>
+        Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
 }
 
 /// <summary>The case is of a kind, class or option that is not implemented; counted apart from passed and failed.</summary>

@@ -9,7 +9,8 @@ namespace Attune.Evaluation.Experiments;
 /// <param name="Negative">What it must not show, or null.</param>
 /// <param name="Present">The attributes that the prompt names, by the judge's heads: they should be there.</param>
 /// <param name="Absent">The attributes that the negative prompt names: they should not be there.</param>
-public sealed record ExperimentPrompt(string Prompt, string? Negative, IReadOnlyDictionary<string, string> Present, IReadOnlyDictionary<string, string> Absent);
+public sealed record ExperimentPrompt(
+    string Prompt, string? Negative, IReadOnlyDictionary<string, string> Present, IReadOnlyDictionary<string, string> Absent);
 
 /// <summary>A way to make pictures.</summary>
 /// <param name="Name">Its name; <c>{scale}</c> stands for the scale.</param>
@@ -18,7 +19,8 @@ public sealed record ExperimentPrompt(string Prompt, string? Negative, IReadOnly
 /// <param name="Negative">Whether the rules are given the prompt's negative prompt.</param>
 /// <param name="Scales">The scales to try; empty for a method without one.</param>
 /// <param name="Steps">The numbers of steps to try.</param>
-public sealed record ExperimentMethod(string Name, string Rules, string? Preset, bool Negative, IReadOnlyList<double> Scales, IReadOnlyList<int> Steps);
+public sealed record ExperimentMethod(
+    string Name, string Rules, string? Preset, bool Negative, IReadOnlyList<double> Scales, IReadOnlyList<int> Steps);
 
 /// <summary>A method at one scale.</summary>
 /// <param name="Method">The method.</param>
@@ -28,8 +30,9 @@ public sealed record ExperimentMethod(string Name, string Rules, string? Preset,
 public sealed record MethodVariant(ExperimentMethod Method, double? Scale, string Name, string Rules);
 
 /// <summary>
-/// A comparison of guidance methods on one model: which methods, at which scales and numbers of steps, over which prompts and seeds, judged how. Read strictly from a JSON file: unknown keys, rules and
-/// presets, names given twice and values out of range are errors that name file, key and value. Paths in the file are relative to it.
+/// A comparison of guidance methods on one model: which methods, at which scales and numbers of steps, over which prompts and seeds, judged
+/// how. Read strictly from a JSON file: unknown keys, rules and presets, names given twice and values out of range are errors that name
+/// file, key and value. Paths in the file are relative to it.
 /// </summary>
 public sealed record Experiment
 {
@@ -71,7 +74,9 @@ public sealed record Experiment
     /// <summary>The prompts.</summary>
     public required IReadOnlyList<ExperimentPrompt> Prompts { get; init; }
 
-    /// <summary>A safetensors file with <c>features</c> [pictures, features]: what the judge sees in true pictures; null for no distances.</summary>
+    /// <summary>
+    /// A safetensors file with <c>features</c> [pictures, features]: what the judge sees in true pictures; null for no distances.
+    /// </summary>
     public string? References { get; init; }
 
     /// <summary>How many prompts, from the first, get their pictures kept (those of the first seed).</summary>
@@ -115,7 +120,8 @@ public sealed record Experiment
             throw json.Wrong("methods", "a list of one or more");
         var experiment = new Experiment
         {
-            File = file, Name = name, Model = model, Judge = judge, DualEncoder = dualEncoder, Width = width, Height = height, Methods = methods, Baseline = baseline, FirstSeed = first, SeedCount = count,
+            File = file, Name = name, Model = model, Judge = judge, DualEncoder = dualEncoder, Width = width, Height = height,
+            Methods = methods, Baseline = baseline, FirstSeed = first, SeedCount = count,
             Prompts = prompts, References = references, Pictures = pictures,
         };
         experiment.CheckMethods(json);
@@ -148,7 +154,9 @@ public sealed record Experiment
             throw json.Wrong("name", $"no {ScaleMark}, since the method has no scales");
         var method = new ExperimentMethod(name, rules, preset, negative, scales, steps.Count > 0 ? steps : allSteps);
         if (method.Steps.Count == 0)
-            throw new FormatException($"'{json.File}': {json.At("steps")} is missing, and so is steps of the experiment; expected a list of one or more numbers of steps in one of them.");
+            throw new FormatException(
+                $"'{json.File}': {json.At("steps")} is missing, and so is steps of the experiment; expected a list of one or more numbers "
+                    + $"of steps in one of them.");
         foreach (var variant in VariantsOf(method))
         {
             try
@@ -165,15 +173,23 @@ public sealed record Experiment
 
     /// <summary>The message of an exception without the name of the parameter.</summary>
     internal static string Line(Exception exception) =>
-        exception is ArgumentException { ParamName: { } name } ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : exception.Message;
+        exception is ArgumentException { ParamName: { } name }
+            ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)
+            : exception.Message;
 
     private static IEnumerable<MethodVariant> VariantsOf(ExperimentMethod method)
     {
         if (method.Scales.Count == 0)
             return [new MethodVariant(method, null, method.Name, method.Rules)];
         bool named = method.Name.Contains(ScaleMark, StringComparison.Ordinal);
-        string NameAt(string scale) => named ? method.Name.Replace(ScaleMark, scale, StringComparison.Ordinal) : method.Scales.Count == 1 ? method.Name : $"{method.Name} {scale}";
-        return method.Scales.Select(scale => new MethodVariant(method, scale, NameAt(Text(scale)), method.Rules.Replace(ScaleMark, Text(scale), StringComparison.Ordinal)));
+        string NameAt(string scale) =>
+            named
+                ? method.Name.Replace(ScaleMark, scale, StringComparison.Ordinal)
+                : method.Scales.Count == 1 ? method.Name
+                : $"{method.Name} {scale}";
+        return method.Scales.Select(
+            scale => new MethodVariant(
+                method, scale, NameAt(Text(scale)), method.Rules.Replace(ScaleMark, Text(scale), StringComparison.Ordinal)));
     }
 
     private void CheckMethods(StrictJson json)
@@ -185,13 +201,18 @@ public sealed record Experiment
         }
         if (Variants.GroupBy(variant => variant.Name).FirstOrDefault(group => group.Count() > 1) is { } twice)
             throw new FormatException($"'{File}': methods: two methods have the name \"{twice.Key}\" once scales are filled in.");
-        var baseline = Methods.FirstOrDefault(method => method.Name == Baseline) ?? throw json.Wrong("baseline", $"the name of a method: {string.Join(", ", Methods.Select(method => method.Name))}");
+        var baseline = Methods.FirstOrDefault(method => method.Name == Baseline)
+            ?? throw json.Wrong("baseline", $"the name of a method: {string.Join(", ", Methods.Select(method => method.Name))}");
         if (baseline.Scales.Count > 1)
-            throw new FormatException($"'{File}': {PathOf(baseline)}.scales has {baseline.Scales.Count} entries, expected one at most, since {Baseline} is the baseline.");
+            throw new FormatException(
+                $"'{File}': {PathOf(baseline)}.scales has {baseline.Scales.Count} entries, expected one at most, since {Baseline} is the "
+                    + $"baseline.");
         foreach (var method in Methods)
         {
             if (method.Steps.FirstOrDefault(steps => !baseline.Steps.Contains(steps)) is > 0 and var missing)
-                throw new FormatException($"'{File}': {PathOf(method)}.steps has {missing}, which the baseline {Baseline} has not: there is nothing to compare it with.");
+                throw new FormatException(
+                    $"'{File}': {PathOf(method)}.steps has {missing}, which the baseline {Baseline} has not: there is nothing to compare "
+                        + $"it with.");
         }
     }
 
@@ -211,7 +232,8 @@ public sealed record Experiment
         foreach (var (at, entry) in StrictJson.Entries(path, value))
         {
             var one = StrictJson.Object(file, at, entry);
-            var prompt = new ExperimentPrompt(one.String("prompt"), one.OptionalString("negative"), one.Texts("present"), one.Texts("absent"));
+            var prompt = new ExperimentPrompt(
+                one.String("prompt"), one.OptionalString("negative"), one.Texts("present"), one.Texts("absent"));
             one.Done();
             foreach (var (head, attribute) in prompt.Absent)
             {
@@ -219,11 +241,14 @@ public sealed record Experiment
                     throw new FormatException($"'{file}': {at}.absent.{head} is \"{attribute}\", which {at}.present asks for.");
             }
             if (!known.TryAdd($"{prompt.Prompt}\n{prompt.Negative}", at))
-                throw new FormatException($"'{file}': {at} has the same prompt and negative as {known[$"{prompt.Prompt}\n{prompt.Negative}"]}: \"{prompt.Prompt}\".");
+                throw new FormatException(
+                    $"'{file}': {at} has the same prompt and negative as {known[$"{prompt.Prompt}\n{prompt.Negative}"]}: "
+                        + $"\"{prompt.Prompt}\".");
             prompts.Add(prompt);
         }
         return prompts.Count > 0 ? [.. prompts] : throw StrictJson.Wrong(file, path, value, "one prompt or more");
     }
 
-    private static string Named(StrictJson json, string key) => json.String(key) is var name && !string.IsNullOrWhiteSpace(name) ? name : throw json.Wrong(key, "a text that is not empty");
+    private static string Named(StrictJson json, string key) =>
+        json.String(key) is var name && !string.IsNullOrWhiteSpace(name) ? name : throw json.Wrong(key, "a text that is not empty");
 }

@@ -4,7 +4,9 @@ using Attune.Weights;
 
 namespace Attune.Evaluation.Experiments;
 
-/// <summary>What is made in one go, so that the methods' times can be compared: all methods at one prompt, seed and number of steps.</summary>
+/// <summary>
+/// What is made in one go, so that the methods' times can be compared: all methods at one prompt, seed and number of steps.
+/// </summary>
 /// <param name="Prompt">The index of the prompt.</param>
 /// <param name="Seed">The seed.</param>
 /// <param name="Steps">The number of steps.</param>
@@ -33,7 +35,8 @@ public sealed class ExperimentPlan
     /// <param name="experiment">The experiment.</param>
     /// <param name="pipeline">Its model.</param>
     /// <param name="reader">Its judge.</param>
-    /// <exception cref="FormatException">Rules select no layer of the model, its pictures cannot have the size or the judge cannot read them, or a prompt names an attribute that the judge does not know.</exception>
+    /// <exception cref="FormatException">Rules select no layer of the model, its pictures cannot have the size or the judge cannot read
+    /// them, or a prompt names an attribute that the judge does not know.</exception>
     /// <exception cref="CheckpointException">The references cannot be read or are of another judge.</exception>
     /// <exception cref="IOException">A file of the model, the judge or the dual encoder cannot be read.</exception>
     public static ExperimentPlan Create(Experiment experiment, DiffusionPipeline pipeline, IPictureReader reader)
@@ -54,11 +57,13 @@ public sealed class ExperimentPlan
     /// <summary>How many pictures a part of an experiment has.</summary>
     /// <param name="shard">The part.</param>
     /// <param name="prompts">The number of prompts, from the first; null for all.</param>
-    public int Count(Shard shard, int? prompts = null) => Items(Experiment, shard, prompts).Sum(item => Variants.Count(variant => variant.Method.Steps.Contains(item.Steps)));
+    public int Count(Shard shard, int? prompts = null) =>
+        Items(Experiment, shard, prompts).Sum(item => Variants.Count(variant => variant.Method.Steps.Contains(item.Steps)));
 
     /// <summary>
-    /// The work of a part, seed by seed, so that a run that is stopped has seen all prompts alike. Pairs of a prompt and a seed are dealt in turn, each further number of steps one part further, so that every
-    /// part gets all numbers of steps. Which part an item belongs to does not depend on <paramref name="prompts"/>. The methods' order is rotated from one item of the same number of steps to the next.
+    /// The work of a part, seed by seed, so that a run that is stopped has seen all prompts alike. Pairs of a prompt and a seed are dealt
+    /// in turn, each further number of steps one part further, so that every part gets all numbers of steps. Which part an item belongs to
+    /// does not depend on <paramref name="prompts"/>. The methods' order is rotated from one item of the same number of steps to the next.
     /// </summary>
     internal static IReadOnlyList<WorkItem> Items(Experiment experiment, Shard shard, int? prompts = null)
     {
@@ -98,7 +103,9 @@ public sealed class ExperimentPlan
         }
         catch (Exception exception) when (exception is FormatException or ArgumentException)
         {
-            throw new FormatException($"'{experiment.File}': {experiment.PathOf(variant.Method)}.rules is '{variant.Rules}': {Experiment.Line(exception)}", exception);
+            throw new FormatException(
+                $"'{experiment.File}': {experiment.PathOf(variant.Method)}.rules is '{variant.Rules}': {Experiment.Line(exception)}",
+                exception);
         }
     }
 
@@ -108,9 +115,12 @@ public sealed class ExperimentPlan
         {
             int size = given ?? pipeline.DefaultSize;
             if (size % pipeline.SizeMultiple != 0)
-                throw new FormatException($"'{experiment.File}': {key} is {size}, expected a multiple of {pipeline.SizeMultiple} for {pipeline.ClassName}.");
+                throw new FormatException(
+                    $"'{experiment.File}': {key} is {size}, expected a multiple of {pipeline.SizeMultiple} for {pipeline.ClassName}.");
             if (reader.PictureSize is { } read && size != read)
-                throw new FormatException($"'{experiment.File}': {key} is {size}{(given == null ? ", the model's own" : "")}, expected {read}, which the judge '{experiment.Judge}' reads.");
+                throw new FormatException(
+                    $"'{experiment.File}': {key} is {size}{(given == null ? ", the model's own" : "")}, expected {read}, which the judge "
+                        + $"'{experiment.Judge}' reads.");
         }
     }
 
@@ -118,11 +128,13 @@ public sealed class ExperimentPlan
     {
         for (int i = 0; i < experiment.Prompts.Count; i++)
         {
-            foreach (var (key, attributes) in new[] { ("present", experiment.Prompts[i].Present), ("absent", experiment.Prompts[i].Absent) })
+            foreach (
+                var (key, attributes) in new[] { ("present", experiment.Prompts[i].Present), ("absent", experiment.Prompts[i].Absent) })
             {
                 foreach (var (head, value) in attributes)
                 {
-                    string at = FormattableString.Invariant($"'{experiment.File}': prompts[{i}] (\"{experiment.Prompts[i].Prompt}\"): {key}.{head}");
+                    string at = FormattableString.Invariant(
+                        $"'{experiment.File}': prompts[{i}] (\"{experiment.Prompts[i].Prompt}\"): {key}.{head}");
                     if (!reader.Heads.TryGetValue(head, out var values))
                         throw new FormatException($"{at} is no head of the judge, which has {string.Join(", ", reader.Heads.Keys)}.");
                     if (!values.Contains(value))

@@ -15,7 +15,8 @@ namespace Attune.Evaluation.Experiments;
 /// <param name="Total">How long it took from the prompt to the last latents, in seconds; decoding and judging not counted.</param>
 /// <param name="Session">Which start of a process made it, from 1 in each file: only times of one session are compared.</param>
 /// <param name="Reading">What was read off the picture.</param>
-public sealed record ExperimentRecord(string Method, double? Scale, int Steps, int Prompt, long Seed, double Seconds, double Total, int Session, PictureReading Reading)
+public sealed record ExperimentRecord(
+    string Method, double? Scale, int Steps, int Prompt, long Seed, double Seconds, double Total, int Session, PictureReading Reading)
 {
     private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -73,16 +74,29 @@ public sealed record ExperimentRecord(string Method, double? Scale, int Steps, i
         long Integer(string key, long low, long high) => json.OptionalInteger(key, low, high) ?? throw json.Wrong(key, "an integer");
         double Number(string key) => json.OptionalNumber(key) ?? throw json.Wrong(key, "a number");
         var heads = new Dictionary<string, HeadReading>(StringComparer.Ordinal);
-        foreach (var property in (json.Find("heads") is { ValueKind: JsonValueKind.Object } all ? all : throw json.Wrong("heads", "an object")).EnumerateObject())
+        foreach (
+            var property in (json.Find("heads") is { ValueKind: JsonValueKind.Object } all ? all : throw json.Wrong("heads", "an object"))
+                .EnumerateObject())
         {
             var head = StrictJson.Object(file, $"heads.{property.Name}", property.Value);
-            heads.Add(property.Name, new HeadReading(head.String("value"), [.. head.List("probabilities").Select(entry => entry.Value.TryGetSingle(out float p) ? p : throw head.Wrong("probabilities", "numbers"))]));
+            heads.Add(
+                property.Name,
+                new HeadReading(
+                    head.String("value"),
+                    [
+                        .. head.List("probabilities")
+                            .Select(entry => entry.Value.TryGetSingle(out float p) ? p : throw head.Wrong("probabilities", "numbers"))]));
             head.Done();
         }
-        byte[]? bytes = json.Find("features") is { ValueKind: JsonValueKind.String } text && text.TryGetBytesFromBase64(out byte[]? decoded) && decoded.Length % 4 == 0 ? decoded : null;
-        var reading = new PictureReading(heads, ToFloats(bytes ?? throw json.Wrong("features", "float32 numbers in base64")), (float?)json.OptionalNumber("promptScore"), (float?)json.OptionalNumber("negativeScore"));
+        byte[]? bytes = json.Find("features") is { ValueKind: JsonValueKind.String } text
+            && text.TryGetBytesFromBase64(out byte[]? decoded) && decoded.Length % 4 == 0 ? decoded
+            : null;
+        var reading = new PictureReading(
+            heads, ToFloats(bytes ?? throw json.Wrong("features", "float32 numbers in base64")), (float?)json.OptionalNumber("promptScore"),
+            (float?)json.OptionalNumber("negativeScore"));
         var record = new ExperimentRecord(
-            json.String("method"), json.OptionalNumber("scale"), (int)Integer("steps", 1, 1000), (int)Integer("prompt", 0, int.MaxValue), Integer("seed", 0, long.MaxValue),
+            json.String("method"), json.OptionalNumber("scale"), (int)Integer("steps", 1, 1000), (int)Integer("prompt", 0, int.MaxValue),
+            Integer("seed", 0, long.MaxValue),
             Number("seconds"), Number("total"), (int)Integer("session", 1, int.MaxValue), reading);
         json.Done();
         return record;

@@ -12,8 +12,9 @@ namespace Attune.Evaluation.Experiments;
 public readonly record struct ExperimentProgress(int Done, int Total, ExperimentRecord? Record);
 
 /// <summary>
-/// Makes and judges the pictures of an experiment, one part of it or all. Each picture is one line of a file, written before the next is made, so that a run that was stopped goes on where it was.
-/// All methods at one prompt, seed and number of steps follow each other, the baseline first and the others in turns, so that a machine that gets slower does so for all of them alike.
+/// Makes and judges the pictures of an experiment, one part of it or all. Each picture is one line of a file, written before the next is
+/// made, so that a run that was stopped goes on where it was. All methods at one prompt, seed and number of steps follow each other, the
+/// baseline first and the others in turns, so that a machine that gets slower does so for all of them alike.
 /// </summary>
 public sealed class ExperimentRunner
 {
@@ -34,7 +35,8 @@ public sealed class ExperimentRunner
     }
 
     /// <summary>The file of a kept picture, in the folder of the records.</summary>
-    internal static string PictureFile(int prompt, int steps, int variant) => FormattableString.Invariant($"pictures/prompt-{prompt:000}-steps-{steps:00}-method-{variant:00}.png");
+    internal static string PictureFile(int prompt, int steps, int variant) =>
+        FormattableString.Invariant($"pictures/prompt-{prompt:000}-steps-{steps:00}-method-{variant:00}.png");
 
     /// <summary>Does what is not yet done.</summary>
     /// <param name="folder">Where the records are, and <c>pictures/</c>; made if it does not exist.</param>
@@ -45,7 +47,9 @@ public sealed class ExperimentRunner
     /// <exception cref="FormatException">The folder holds records of another experiment, or damaged ones.</exception>
     /// <exception cref="IOException">A file cannot be read or written; another process may be doing the same part.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public async Task RunAsync(string folder, Shard shard, int? prompts = null, Action<ExperimentProgress>? progress = null, CancellationToken cancellation = default)
+    public async Task RunAsync(
+        string folder, Shard shard, int? prompts = null, Action<ExperimentProgress>? progress = null,
+        CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         var experiment = _plan.Experiment;
@@ -56,7 +60,8 @@ public sealed class ExperimentRunner
         var files = RecordFiles.Read(folder);
         var known = RecordFiles.Merge(files).Select(record => record.Key).ToHashSet();
         var header = new RecordHeader(
-            _plan.FingerprintText, Fingerprint.Of(experiment), experiment.Name, Path.GetFileName(Path.TrimEndingDirectorySeparator(experiment.Model)), Device.Default.Description);
+            _plan.FingerprintText, Fingerprint.Of(experiment), experiment.Name,
+            Path.GetFileName(Path.TrimEndingDirectorySeparator(experiment.Model)), Device.Default.Description);
         using var writer = new RecordWriter(file, files.FirstOrDefault(other => other.Path == file), header);
 
         var items = ExperimentPlan.Items(experiment, shard, prompts);
@@ -80,13 +85,16 @@ public sealed class ExperimentRunner
                 if (known.Contains((variant.Method.Name, variant.Scale, item.Steps, item.Prompt, item.Seed)))
                     continue;
                 if (!warm)
-                    await MakeAsync(item, index, cancellation).ConfigureAwait(false);       // the first picture of a process is slow: code is compiled, weights are read from disk
+                    // the first picture of a process is slow: code is compiled, weights are read from disk
+                    await MakeAsync(item, index, cancellation).ConfigureAwait(false);
                 warm = true;
                 var (picture, seconds, whole) = await MakeAsync(item, index, cancellation).ConfigureAwait(false);
-                var reading = await Task.Run(() => _reader.Read(picture, experiment.Prompts[item.Prompt]), cancellation).ConfigureAwait(false);
+                var reading = await Task.Run(() => _reader.Read(picture, experiment.Prompts[item.Prompt]), cancellation)
+                    .ConfigureAwait(false);
                 if (item.Prompt < experiment.Pictures && item.Seed == experiment.FirstSeed)
                     Png.Save(picture, Path.Combine(folder, PictureFile(item.Prompt, item.Steps, index)));
-                var record = new ExperimentRecord(variant.Method.Name, variant.Scale, item.Steps, item.Prompt, item.Seed, seconds, whole, writer.Session, reading);
+                var record = new ExperimentRecord(
+                    variant.Method.Name, variant.Scale, item.Steps, item.Prompt, item.Seed, seconds, whole, writer.Session, reading);
                 writer.Add(record);
                 progress?.Invoke(new ExperimentProgress(++done, total, record));
             }

@@ -11,7 +11,10 @@ internal static class Fingerprint
     private const long Whole = 64L << 20;
     private const int Edge = 1 << 20;
 
-    /// <summary>SHA-256 of all that the file of an experiment says about its records, whatever its layout. Its heading, references and kept pictures do not count: they change the report alone.</summary>
+    /// <summary>
+    /// SHA-256 of all that the file of an experiment says about its records, whatever its layout. Its heading, references and kept pictures
+    /// do not count: they change the report alone.
+    /// </summary>
     public static string Of(Experiment experiment)
     {
         using var stream = new MemoryStream();
@@ -60,7 +63,10 @@ internal static class Fingerprint
         return Convert.ToHexStringLower(SHA256.HashData(stream.GetBuffer().AsSpan(0, (int)stream.Length)));
     }
 
-    /// <summary>SHA-256 of an experiment, of its rules with the model's presets filled in, and of the files of the model, the judge and the dual encoder.</summary>
+    /// <summary>
+    /// SHA-256 of an experiment, of its rules with the model's presets filled in, and of the files of the model, the judge and the dual
+    /// encoder.
+    /// </summary>
     public static string Of(Experiment experiment, IEnumerable<string> rules)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -73,7 +79,9 @@ internal static class Fingerprint
             Add("path");
             if (path == null)
                 continue;
-            foreach (string file in File.Exists(path) ? [path] : Directory.GetFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).ToArray())
+            foreach (
+                string file in File.Exists(path) ? [path]
+                    : Directory.GetFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).ToArray())
             {
                 Add(Path.GetRelativePath(path, file).Replace('\\', '/'));
                 AddFile(hash, file);

@@ -13,7 +13,8 @@ public sealed record HeadReading(string Value, IReadOnlyList<float> Probabilitie
 /// <param name="Features">What the heads see, for distances between sets of pictures.</param>
 /// <param name="PromptScore">The likeness to the prompt, -1 to 1, or null without a dual encoder.</param>
 /// <param name="NegativeScore">The likeness to the negative prompt, or null without one or a dual encoder.</param>
-public sealed record PictureReading(IReadOnlyDictionary<string, HeadReading> Heads, IReadOnlyList<float> Features, float? PromptScore, float? NegativeScore);
+public sealed record PictureReading(
+    IReadOnlyDictionary<string, HeadReading> Heads, IReadOnlyList<float> Features, float? PromptScore, float? NegativeScore);
 
 /// <summary>Reads pictures: a judge and, where there is one, a dual encoder.</summary>
 public interface IPictureReader
@@ -44,7 +45,9 @@ public sealed class JudgeReader : IPictureReader
     {
         ArgumentNullException.ThrowIfNull(judge);
         if (encoder != null && encoder.SampleSize != judge.SampleSize)
-            throw new ArgumentException($"The dual encoder reads pictures of {encoder.SampleSize} pixels, expected {judge.SampleSize} as the judge does.", nameof(encoder));
+            throw new ArgumentException(
+                $"The dual encoder reads pictures of {encoder.SampleSize} pixels, expected {judge.SampleSize} as the judge does.",
+                nameof(encoder));
         (_judge, _encoder) = (judge, encoder);
         Heads = judge.Heads.ToDictionary(head => head.Name, head => head.Values, StringComparer.Ordinal);
     }
@@ -64,7 +67,8 @@ public sealed class JudgeReader : IPictureReader
         ArgumentNullException.ThrowIfNull(picture);
         ArgumentNullException.ThrowIfNull(prompt);
         var judgement = _judge.Read([picture])[0];
-        var heads = Heads.Keys.ToDictionary(head => head, head => new HeadReading(judgement.Value(head), judgement.Probabilities[head]), StringComparer.Ordinal);
+        var heads = Heads.Keys.ToDictionary(
+            head => head, head => new HeadReading(judgement.Value(head), judgement.Probabilities[head]), StringComparer.Ordinal);
         if (_encoder == null)
             return new PictureReading(heads, judgement.Features, null, null);
         float[] embedding = _encoder.EmbedImages([picture])[0];

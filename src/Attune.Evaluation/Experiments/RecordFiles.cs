@@ -34,7 +34,8 @@ public sealed record RecordHeader(string Fingerprint, string Experiment, string 
     internal static RecordHeader Parse(string file, string line)
     {
         var json = StrictJson.Object(file, "", StrictJson.Parse(file, line));
-        var header = new RecordHeader(json.String("fingerprint"), json.String("experiment"), json.String("name"), json.String("model"), json.String("device"));
+        var header = new RecordHeader(
+            json.String("fingerprint"), json.String("experiment"), json.String("name"), json.String("model"), json.String("device"));
         json.Done();
         return header;
     }
@@ -47,20 +48,27 @@ public sealed record RecordHeader(string Fingerprint, string Experiment, string 
 /// <param name="Length">The bytes up to the end of the last complete line.</param>
 internal sealed record RecordFile(string Path, RecordHeader? Header, IReadOnlyList<ExperimentRecord> Records, long Length);
 
-/// <summary>Reads files of records, and goes on with one. A last line without an end, as a stopped process leaves it, does not count.</summary>
+/// <summary>
+/// Reads files of records, and goes on with one. A last line without an end, as a stopped process leaves it, does not count.
+/// </summary>
 internal static class RecordFiles
 {
-    /// <summary>Claims a file for one process until the result is disposed: a shared folder may be read by others at any time, but two writers would tear each other's lines.</summary>
+    /// <summary>
+    /// Claims a file for one process until the result is disposed: a shared folder may be read by others at any time, but two writers would
+    /// tear each other's lines.
+    /// </summary>
     /// <exception cref="IOException">Another process has it.</exception>
     public static IDisposable Claim(string path)
     {
         try
         {
-            return new FileStream(path + ".lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+            return new FileStream(
+                path + ".lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
         }
         catch (IOException exception)
         {
-            throw new IOException($"'{path}' cannot be written to; does another process do the same part of the experiment? {exception.Message}", exception);
+            throw new IOException(
+                $"'{path}' cannot be written to; does another process do the same part of the experiment? {exception.Message}", exception);
         }
     }
 
@@ -70,7 +78,8 @@ internal static class RecordFiles
         !Directory.Exists(folder) ? [] : [.. Directory.GetFiles(folder, "records*.jsonl").Order(StringComparer.Ordinal).Select(ReadFile)];
 
     /// <summary>The records of all files; of those that are in two files, the first.</summary>
-    public static IReadOnlyList<ExperimentRecord> Merge(IEnumerable<RecordFile> files) => [.. files.SelectMany(file => file.Records).DistinctBy(record => record.Key)];
+    public static IReadOnlyList<ExperimentRecord> Merge(IEnumerable<RecordFile> files) =>
+        [.. files.SelectMany(file => file.Records).DistinctBy(record => record.Key)];
 
     /// <summary>Fails when a file holds records of another experiment.</summary>
     /// <param name="files">The files.</param>
@@ -85,12 +94,18 @@ internal static class RecordFiles
         {
             var header = file.Header!;
             if (header.Experiment != digest)
-                throw new FormatException($"'{file.Path}' holds records of another experiment (\"{header.Name}\") than '{experiment.File}' is now: choose another folder.");
+                throw new FormatException(
+                    $"'{file.Path}' holds records of another experiment (\"{header.Name}\") than '{experiment.File}' is now: choose "
+                        + $"another folder.");
             if (fingerprint != null && header.Fingerprint != fingerprint)
-                throw new FormatException($"'{file.Path}' holds records of the same experiment with another model, judge or dual encoder (its model: {header.Model}): choose another folder.");
+                throw new FormatException(
+                    $"'{file.Path}' holds records of the same experiment with another model, judge or dual encoder (its model: "
+                        + $"{header.Model}): choose another folder.");
             first ??= file;
             if (header.Fingerprint != first.Header!.Fingerprint)
-                throw new FormatException($"'{file.Path}' and '{first.Path}' hold records of one experiment with different models, judges or dual encoders ({header.Model}, {first.Header.Model}).");
+                throw new FormatException(
+                    $"'{file.Path}' and '{first.Path}' hold records of one experiment with different models, judges or dual encoders "
+                        + $"({header.Model}, {first.Header.Model}).");
         }
     }
 

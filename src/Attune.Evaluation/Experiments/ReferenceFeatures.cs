@@ -27,8 +27,11 @@ internal static class ReferenceFeatures
 
     private static int CountOf(Checkpoint checkpoint, string file, int features)
     {
-        var stored = checkpoint.StoredTensors.FirstOrDefault(tensor => tensor.Name == "features") ?? throw new CheckpointException($"'{file}' has no tensor features, expected what the judge sees in true pictures.");
+        var stored = checkpoint.StoredTensors.FirstOrDefault(tensor => tensor.Name == "features")
+            ?? throw new CheckpointException($"'{file}' has no tensor features, expected what the judge sees in true pictures.");
         return stored.Dimensions is [>= 2 and <= int.MaxValue, var width] && width == features ? (int)stored.Dimensions[0]
-            : throw new CheckpointException($"'{file}': features is [{string.Join(", ", stored.Dimensions)}], expected [2 or more pictures, {features}] as the judge has.");
+            : throw new CheckpointException(
+                $"'{file}': features is [{string.Join(", ", stored.Dimensions)}], expected [2 or more pictures, {features}] as the judge "
+                    + $"has.");
     }
 }

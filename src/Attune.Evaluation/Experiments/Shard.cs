@@ -37,7 +37,9 @@ public readonly partial record struct Shard
         var match = Form().Match(text ?? "");
         if (match.Success)
         {
-            var shard = new Shard(int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture), int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture));
+            var shard = new Shard(
+                int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture),
+                int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture));
             if (shard.Index >= 1 && shard.Index <= shard.Count)
                 return shard;
         }

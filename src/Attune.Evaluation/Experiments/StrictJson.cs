@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace Attune.Evaluation.Experiments;
 
 /// <summary>
-/// An object of a JSON file that is read strictly: every key is asked for by name, and a key that nobody asked for is an error when <see cref="Done"/> is called. Errors name the file, the path of
-/// the key and its value.
+/// An object of a JSON file that is read strictly: every key is asked for by name, and a key that nobody asked for is an error when
+/// <see cref="Done"/> is called. Errors name the file, the path of the key and its value.
 /// </summary>
 internal sealed class StrictJson
 {
@@ -62,7 +62,8 @@ internal sealed class StrictJson
     public string String(string key) => OptionalString(key) ?? throw Wrong(key, "a text");
 
     /// <summary>A text, or null where the key is absent.</summary>
-    public string? OptionalString(string key) => Find(key) is not { } value ? null : value.ValueKind == JsonValueKind.String ? value.GetString() : throw Wrong(key, "a text");
+    public string? OptionalString(string key) =>
+        Find(key) is not { } value ? null : value.ValueKind == JsonValueKind.String ? value.GetString() : throw Wrong(key, "a text");
 
     /// <summary>A truth value.</summary>
     public bool Bool(string key, bool missing) => Find(key) is not { } value ? missing
@@ -123,7 +124,10 @@ internal sealed class StrictJson
         if (value.ValueKind != JsonValueKind.Object)
             throw Wrong(key, "an object of texts");
         foreach (var property in value.EnumerateObject())
-            texts.Add(property.Name, property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : throw Wrong(File, $"{At(key)}.{property.Name}", property.Value, "a text"));
+            texts.Add(
+                property.Name,
+                property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()!
+                    : throw Wrong(File, $"{At(key)}.{property.Name}", property.Value, "a text"));
         return texts;
     }
 
@@ -132,7 +136,9 @@ internal sealed class StrictJson
     public void Done()
     {
         foreach (var property in _element.EnumerateObject().Where(property => !_read.Contains(property.Name)))
-            throw new FormatException($"'{File}': {At(property.Name)} (value {Shorten(property.Value.GetRawText())}) is no known key; known here are {string.Join(", ", _read)}.");
+            throw new FormatException(
+                $"'{File}': {At(property.Name)} (value {Shorten(property.Value.GetRawText())}) is no known key; known here are "
+                    + $"{string.Join(", ", _read)}.");
     }
 
     private long Integer(string path, JsonElement value, long low, long high) =>
@@ -140,7 +146,8 @@ internal sealed class StrictJson
             : throw Wrong(File, path, value, high == long.MaxValue ? $"an integer of {low} or more" : $"an integer from {low} to {high}");
 
     private double Number(string path, JsonElement value) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && double.IsFinite(number) ? number : throw Wrong(File, path, value, "a number");
+        value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && double.IsFinite(number) ? number
+            : throw Wrong(File, path, value, "a number");
 
     private static string Shorten(string text) => text.Length <= 80 ? text : text[..77] + "...";
 }

@@ -3,12 +3,16 @@ using MathNet.Numerics.LinearAlgebra;
 
 namespace Attune.Evaluation.Metrics;
 
-/// <summary>Distances between distributions of features. Both are 0 for equal distributions; their scale is that of the features, so that only values of one judge can be compared.</summary>
+/// <summary>
+/// Distances between distributions of features. Both are 0 for equal distributions; their scale is that of the features, so that only
+/// values of one judge can be compared.
+/// </summary>
 public static class Distances
 {
     /// <summary>
-    /// The Frechet distance of the two normal distributions with the given moments: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), a square (Heusel et al., "GANs Trained by a Two Time-Scale
-    /// Update Rule Converge to a Local Nash Equilibrium", 2017). Few samples make it too large, by an amount that depends on their number: compare sets of one size.
+    /// The Frechet distance of the two normal distributions with the given moments: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), a square
+    /// (Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium", 2017). Few samples make it too
+    /// large, by an amount that depends on their number: compare sets of one size.
     /// </summary>
     /// <returns>0 or more.</returns>
     /// <exception cref="ArgumentException">The numbers of features differ, or one of the moments is of fewer than two samples.</exception>
@@ -19,7 +23,9 @@ public static class Distances
         if (a.Features != b.Features)
             throw new ArgumentException($"The samples have {a.Features} and {b.Features} features, expected the same number.", nameof(b));
         if (a.Count < 2 || b.Count < 2)
-            throw new ArgumentException($"The Frechet distance needs 2 samples of each at least, not {a.Count} and {b.Count}.", a.Count < 2 ? nameof(a) : nameof(b));
+            throw new ArgumentException(
+                $"The Frechet distance needs 2 samples of each at least, not {a.Count} and {b.Count}.",
+                a.Count < 2 ? nameof(a) : nameof(b));
         double[] mean1 = a.Mean(), mean2 = b.Mean();
         double[,] covariance1 = a.Covariance(), covariance2 = b.Covariance();
         double distance = 0;
@@ -29,26 +35,34 @@ public static class Distances
     }
 
     /// <summary>
-    /// The kernel distance of two sets: the unbiased estimate of the squared maximum mean discrepancy with the kernel (x y / features + 1)^3, over all pairs (Binkowski et al.,
-    /// "Demystifying MMD GANs", 2018). It does not depend on the number of samples but for its scatter, and may be a little below 0.
+    /// The kernel distance of two sets: the unbiased estimate of the squared maximum mean discrepancy with the kernel (x y / features +
+    /// 1)^3, over all pairs (Binkowski et al., "Demystifying MMD GANs", 2018). It does not depend on the number of samples but for its
+    /// scatter, and may be a little below 0.
     /// </summary>
-    /// <param name="a">Feature vectors, two at least; time grows with the square of their number: see <see cref="KernelOfSubsets"/>.</param>
+    /// <param name="a">Feature vectors, two at least; time grows with the square of their number: see
+    /// <see cref="KernelOfSubsets"/>.</param>
     /// <param name="b">Feature vectors, two at least.</param>
-    /// <exception cref="ArgumentException">There are fewer than two vectors in a set, the numbers of features differ, or one is NaN or infinite.</exception>
+    /// <exception cref="ArgumentException">There are fewer than two vectors in a set, the numbers of features differ, or one is NaN or
+    /// infinite.</exception>
     public static double Kernel(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b)
     {
         var (x, y) = Widen(a, b);
         return Kernel(x, y);
     }
 
-    /// <summary>The kernel distance as the mean over subsets, for sets whose pairs are too many; see <see cref="Kernel(IReadOnlyList{float[]}, IReadOnlyList{float[]})"/>.</summary>
+    /// <summary>
+    /// The kernel distance as the mean over subsets, for sets whose pairs are too many; see
+    /// <see cref="Kernel(IReadOnlyList{float[]}, IReadOnlyList{float[]})"/>.
+    /// </summary>
     /// <param name="a">Feature vectors.</param>
     /// <param name="b">Feature vectors.</param>
     /// <param name="subsets">How many subsets, from 1.</param>
     /// <param name="size">Vectors of each set in each subset, from 2, drawn without replacement; no more than the smaller set has.</param>
     /// <param name="seed">Of the draws; its low 32 bits count. The same seed gives the same subsets, on any machine.</param>
-    /// <exception cref="ArgumentException">A set has fewer vectors than a subset, the numbers of features differ, or one is NaN or infinite.</exception>
-    public static KernelEstimate KernelOfSubsets(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets = 100, int size = 1000, long seed = 0)
+    /// <exception cref="ArgumentException">A set has fewer vectors than a subset, the numbers of features differ, or one is NaN or
+    /// infinite.</exception>
+    public static KernelEstimate KernelOfSubsets(
+        IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets = 100, int size = 1000, long seed = 0)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(subsets, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 2);
@@ -74,7 +88,10 @@ public static class Distances
         return within1 + within2 - 2 * Sum(x, y, distinct: false) / ((double)x.Length * y.Length);
     }
 
-    /// <summary>The sum of the kernel over all pairs, those of one vector with itself left out where the pairs must be distinct. The order of summation is fixed.</summary>
+    /// <summary>
+    /// The sum of the kernel over all pairs, those of one vector with itself left out where the pairs must be distinct. The order of
+    /// summation is fixed.
+    /// </summary>
     private static double Sum(double[][] x, double[][] y, bool distinct)
     {
         var rows = new double[x.Length];
@@ -100,7 +117,8 @@ public static class Distances
         ArgumentNullException.ThrowIfNull(a);
         ArgumentNullException.ThrowIfNull(b);
         if (a.Count < 2 || b.Count < 2)
-            throw new ArgumentException($"The kernel distance needs 2 samples of each at least, not {a.Count} and {b.Count}.", a.Count < 2 ? nameof(a) : nameof(b));
+            throw new ArgumentException(
+                $"The kernel distance needs 2 samples of each at least, not {a.Count} and {b.Count}.", a.Count < 2 ? nameof(a) : nameof(b));
         int features = a[0].Length;
         double[][] Convert(IReadOnlyList<float[]> samples, string name)
         {
@@ -108,9 +126,11 @@ public static class Distances
             for (int i = 0; i < result.Length; i++)
             {
                 if (samples[i].Length != features || features == 0)
-                    throw new ArgumentException($"Vector {i} of {name} has {samples[i].Length} features, expected {Math.Max(features, 1)}.", name);
+                    throw new ArgumentException(
+                        $"Vector {i} of {name} has {samples[i].Length} features, expected {Math.Max(features, 1)}.", name);
                 if (Array.FindIndex(samples[i], value => !float.IsFinite(value)) is >= 0 and var wrong)
-                    throw new ArgumentException($"Feature {wrong} of vector {i} of {name} is {samples[i][wrong]}, expected a finite number.", name);
+                    throw new ArgumentException(
+                        $"Feature {wrong} of vector {i} of {name} is {samples[i][wrong]}, expected a finite number.", name);
                 result[i] = new double[features];
                 TensorPrimitives.ConvertTruncating<float, double>(samples[i], result[i]);
             }
@@ -120,8 +140,8 @@ public static class Distances
     }
 
     /// <summary>
-    /// tr (C1 C2)^(1/2). The product is not symmetric, but has the eigenvalues of C1^(1/2) C2 C1^(1/2), which is, and whose eigenvalues are those of W' C2 W with
-    /// C1 = V diag(l) V', W = V diag(l)^(1/2).
+    /// tr (C1 C2)^(1/2). The product is not symmetric, but has the eigenvalues of C1^(1/2) C2 C1^(1/2), which is, and whose eigenvalues are
+    /// those of W' C2 W with C1 = V diag(l) V', W = V diag(l)^(1/2).
     /// </summary>
     private static double TraceOfRootOfProduct(double[,] covariance1, double[,] covariance2)
     {

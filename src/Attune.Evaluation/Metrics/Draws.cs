@@ -1,6 +1,8 @@
 namespace Attune.Evaluation.Metrics;
 
-/// <summary>Random choices that are the same on every machine and version of .NET, which does not promise so for <see cref="Random"/>: MT19937.</summary>
+/// <summary>
+/// Random choices that are the same on every machine and version of .NET, which does not promise so for <see cref="Random"/>: MT19937.
+/// </summary>
 internal sealed class Draws(long seed)
 {
     private readonly TorchRandom _random = new(seed);

@@ -11,8 +11,9 @@ using Tensor = Attune.Tensors.Tensor;
 namespace Attune.Evaluation.Metrics;
 
 /// <summary>
-/// Two encoders that were trained so that a picture and its caption come to lie near each other (Radford et al., "Learning Transferable Visual Models From Natural Language
-/// Supervision", 2021): says how well a picture fits a text. Texts go through CLIP's tokenizer and text encoder, pictures through the trunk of a <see cref="Judge"/> and a projection.
+/// Two encoders that were trained so that a picture and its caption come to lie near each other (Radford et al., "Learning Transferable
+/// Visual Models From Natural Language Supervision", 2021): says how well a picture fits a text. Texts go through CLIP's tokenizer and text
+/// encoder, pictures through the trunk of a <see cref="Judge"/> and a projection.
 /// </summary>
 public sealed class DualEncoder : IDisposable
 {
@@ -29,12 +30,14 @@ public sealed class DualEncoder : IDisposable
         string textFolder = Path.Combine(folder, "text_encoder");
         string imageFolder = Path.Combine(folder, "image_encoder");
         _textEncoder = components.Add(ClipTextModel.Load(textFolder));
-        _imageEncoder = components.Add(ComponentSource.Folder(imageFolder).Build((checkpoint, config) => new ImageEncoder(checkpoint, config)));
+        _imageEncoder = components.Add(
+            ComponentSource.Folder(imageFolder).Build((checkpoint, config) => new ImageEncoder(checkpoint, config)));
         EmbeddingSize = _imageEncoder.ProjectionDim;
         if (_textEncoder.ProjectionChannels is not { } channels)
             throw new CheckpointException($"'{textFolder}' has no projection, expected a CLIPTextModelWithProjection.");
         if (channels != EmbeddingSize)
-            throw new CheckpointException($"'{textFolder}' has {channels} for projection_dim and '{imageFolder}' {EmbeddingSize}, expected the same.");
+            throw new CheckpointException(
+                $"'{textFolder}' has {channels} for projection_dim and '{imageFolder}' {EmbeddingSize}, expected the same.");
         _options = new TokenizerOptions { MaxLength = Math.Min(_tokenizer.ModelMaxLength, _textEncoder.MaxLength), Truncation = true };
     }
 
@@ -44,10 +47,15 @@ public sealed class DualEncoder : IDisposable
     /// <summary>The width and height in pixels of the pictures that it reads.</summary>
     public int SampleSize => _imageEncoder.Trunk.SampleSize;
 
-    /// <summary>Loads a folder with <c>tokenizer</c>, <c>text_encoder</c> (CLIPTextModelWithProjection) and <c>image_encoder</c> (ScenesImageEncoder); weights stay mapped.</summary>
+    /// <summary>
+    /// Loads a folder with <c>tokenizer</c>, <c>text_encoder</c> (CLIPTextModelWithProjection) and <c>image_encoder</c>
+    /// (ScenesImageEncoder); weights stay mapped.
+    /// </summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="device">What computes the embeddings of pictures; those of texts are computed on <see cref="Device.Default"/>, as <see cref="ClipTextModel"/> always does.</param>
-    /// <exception cref="CheckpointException">A file is missing or malformed, lacks a key, or does not fit the architecture, or the two projections differ in size.</exception>
+    /// <param name="device">What computes the embeddings of pictures; those of texts are computed on <see cref="Device.Default"/>, as
+    /// <see cref="ClipTextModel"/> always does.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, lacks a key, or does not fit the architecture, or the two
+    /// projections differ in size.</exception>
     public static DualEncoder Load(string folder, Device device)
     {
         ArgumentNullException.ThrowIfNull(folder);
@@ -71,7 +79,9 @@ public sealed class DualEncoder : IDisposable
         return result;
     }
 
-    /// <summary>Embeds texts, cut where they are longer than the text encoder takes. The embedding of one does not depend on the others.</summary>
+    /// <summary>
+    /// Embeds texts, cut where they are longer than the text encoder takes. The embedding of one does not depend on the others.
+    /// </summary>
     /// <returns>For each text <see cref="EmbeddingSize"/> numbers, a vector of length 1.</returns>
     public float[][] EmbedTexts(IReadOnlyList<string> texts)
     {
@@ -86,7 +96,9 @@ public sealed class DualEncoder : IDisposable
         return result;
     }
 
-    /// <summary>How well a picture fits a text, or two of either fit each other: the cosine of the angle between their embeddings.</summary>
+    /// <summary>
+    /// How well a picture fits a text, or two of either fit each other: the cosine of the angle between their embeddings.
+    /// </summary>
     /// <returns>-1 to 1.</returns>
     /// <exception cref="ArgumentException">The embeddings differ in size, or are empty.</exception>
     public static float Score(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => Math.Clamp(TensorPrimitives.CosineSimilarity(a, b), -1, 1);
@@ -116,7 +128,8 @@ internal sealed class ImageEncoder : IDisposable
     {
         _checkpoint = checkpoint;
         Trunk = new PictureTrunk(checkpoint.Root, PictureTrunkConfig.Read(config, "ScenesImageEncoder"));
-        ProjectionDim = config.OptionalInt("projection_dim") ?? throw new CheckpointException($"'{config.Path}': projection_dim is missing; a ScenesImageEncoder states it.");
+        ProjectionDim = config.OptionalInt("projection_dim")
+            ?? throw new CheckpointException($"'{config.Path}': projection_dim is missing; a ScenesImageEncoder states it.");
         if (ProjectionDim < 1)
             throw new CheckpointException($"'{config.Path}': projection_dim is {ProjectionDim}, expected 1 or more.");
         _projection = new Linear(checkpoint.Root.At("projection"), Trunk.FeatureCount, ProjectionDim, bias: false);

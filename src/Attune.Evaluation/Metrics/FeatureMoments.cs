@@ -3,8 +3,9 @@ using System.Numerics.Tensors;
 namespace Attune.Evaluation.Metrics;
 
 /// <summary>
-/// Count, mean and covariance of feature vectors, in double precision. Takes one vector after the other (Welford's recurrence) and other moments (Chan, Golub and LeVeque, "Updating
-/// Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979), so that parts of a set can be summed apart; the order matters to rounding alone.
+/// Count, mean and covariance of feature vectors, in double precision. Takes one vector after the other (Welford's recurrence) and other
+/// moments (Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979), so that parts of a
+/// set can be summed apart; the order matters to rounding alone.
 /// </summary>
 public sealed class FeatureMoments
 {
@@ -55,7 +56,9 @@ public sealed class FeatureMoments
         ArgumentNullException.ThrowIfNull(covariance);
         var moments = new FeatureMoments(mean.Length) { Count = count };
         if (covariance.GetLength(0) != mean.Length || covariance.GetLength(1) != mean.Length)
-            throw new ArgumentException($"The covariance is [{covariance.GetLength(0)}, {covariance.GetLength(1)}], expected [{mean.Length}, {mean.Length}].", nameof(covariance));
+            throw new ArgumentException(
+                $"The covariance is [{covariance.GetLength(0)}, {covariance.GetLength(1)}], expected [{mean.Length}, {mean.Length}].",
+                nameof(covariance));
         mean.CopyTo(moments._mean);
         for (int i = 0; i < mean.Length; i++)
         {
@@ -63,7 +66,9 @@ public sealed class FeatureMoments
             {
                 double scale = Math.Sqrt(Math.Abs(covariance[i, i] * covariance[j, j]));
                 if (!(Math.Abs(covariance[i, j] - covariance[j, i]) <= 1e-9 * scale))
-                    throw new ArgumentException($"The covariance is not symmetric: {covariance[i, j]} at [{i}, {j}] and {covariance[j, i]} at [{j}, {i}].", nameof(covariance));
+                    throw new ArgumentException(
+                        $"The covariance is not symmetric: {covariance[i, j]} at [{i}, {j}] and {covariance[j, i]} at [{j}, {i}].",
+                        nameof(covariance));
                 moments._scatter[i * mean.Length + j] = covariance[i, j] * (count - 1);
             }
         }

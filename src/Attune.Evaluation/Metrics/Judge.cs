@@ -7,8 +7,8 @@ using Attune.Weights;
 namespace Attune.Evaluation.Metrics;
 
 /// <summary>
-/// A classifier of pictures (class <c>ScenesJudge</c>): says for each attribute which of its values a picture shows, and gives the features that distances between
-/// distributions compare. A convolutional trunk, and one linear layer for each attribute.
+/// A classifier of pictures (class <c>ScenesJudge</c>): says for each attribute which of its values a picture shows, and gives the features
+/// that distances between distributions compare. A convolutional trunk, and one linear layer for each attribute.
 /// </summary>
 public sealed class Judge : IDisposable
 {
@@ -49,7 +49,8 @@ public sealed class Judge : IDisposable
     /// <summary>Judges pictures. What is said of one does not depend on the others.</summary>
     /// <param name="images">Pictures of <see cref="SampleSize"/> x <see cref="SampleSize"/> pixels.</param>
     /// <returns>A judgement for each.</returns>
-    /// <exception cref="ArgumentException">A picture has another size: resampling would change what is seen, and is left to the caller.</exception>
+    /// <exception cref="ArgumentException">A picture has another size: resampling would change what is seen, and is left to the
+    /// caller.</exception>
     public IReadOnlyList<Judgement> Read(IReadOnlyList<Image> images)
     {
         _trunk.CheckSizes(images, _checkpoint.Path);
@@ -72,15 +73,20 @@ public sealed class Judge : IDisposable
     private static JudgeHead[] ReadHeads(ModelConfig config)
     {
         if (config.Find("heads") is not { ValueKind: JsonValueKind.Object } heads || !heads.EnumerateObject().Any())
-            throw new CheckpointException($"'{config.Path}': heads is {config.Find("heads")?.GetRawText() ?? "missing"}, expected an object of names and lists of values.");
+            throw new CheckpointException(
+                $"'{config.Path}': heads is {config.Find("heads")?.GetRawText() ?? "missing"}, expected an object of names and lists of "
+                    + $"values.");
         var result = new List<JudgeHead>();
         foreach (var head in heads.EnumerateObject())
         {
-            if (head.Value.ValueKind != JsonValueKind.Array || head.Value.GetArrayLength() == 0 || head.Value.EnumerateArray().Any(value => value.ValueKind != JsonValueKind.String))
-                throw new CheckpointException($"'{config.Path}': heads.{head.Name} is {head.Value.GetRawText()}, expected a list of strings.");
+            if (head.Value.ValueKind != JsonValueKind.Array
+                || head.Value.GetArrayLength() == 0 || head.Value.EnumerateArray().Any(value => value.ValueKind != JsonValueKind.String))
+                throw new CheckpointException(
+                    $"'{config.Path}': heads.{head.Name} is {head.Value.GetRawText()}, expected a list of strings.");
             string[] values = [.. head.Value.EnumerateArray().Select(value => value.GetString()!)];
             if (values.Distinct(StringComparer.Ordinal).Count() != values.Length)
-                throw new CheckpointException($"'{config.Path}': heads.{head.Name} is {head.Value.GetRawText()}, expected values that differ.");
+                throw new CheckpointException(
+                    $"'{config.Path}': heads.{head.Name} is {head.Value.GetRawText()}, expected values that differ.");
             if (result.Any(other => other.Name == head.Name))
                 throw new CheckpointException($"'{config.Path}': heads.{head.Name} is there twice.");
             result.Add(new JudgeHead(head.Name, values));
@@ -105,7 +111,9 @@ public sealed record Judgement(float[] Features, IReadOnlyDictionary<string, flo
     public string Value(string head)
     {
         var known = Heads.FirstOrDefault(candidate => candidate.Name == head)
-            ?? throw new ArgumentException($"The judge has no head '{head}', expected one of {string.Join(", ", Heads.Select(candidate => candidate.Name))}.", nameof(head));
+            ?? throw new ArgumentException(
+                $"The judge has no head '{head}', expected one of {string.Join(", ", Heads.Select(candidate => candidate.Name))}.",
+                nameof(head));
         float[] probabilities = Probabilities[head];
         return known.Values[Array.IndexOf(probabilities, probabilities.Max())];
     }

@@ -8,7 +8,8 @@ using Tensor = Attune.Tensors.Tensor;
 namespace Attune.Evaluation.Metrics;
 
 /// <summary>
-/// What a judge and an image encoder have in common: stages that halve the picture, each with a residual block; group norm, SiLU, and the mean over all positions.
+/// What a judge and an image encoder have in common: stages that halve the picture, each with a residual block; group norm, SiLU, and the
+/// mean over all positions.
 /// </summary>
 internal sealed class PictureTrunk
 {
@@ -39,7 +40,9 @@ internal sealed class PictureTrunk
         {
             var image = images[i] ?? throw new ArgumentException($"Picture {i} is null.", nameof(images));
             if (image.Width != SampleSize || image.Height != SampleSize)
-                throw new ArgumentException($"Picture {i} is {image.Width} x {image.Height}, but '{path}' reads pictures of {SampleSize} x {SampleSize}.", nameof(images));
+                throw new ArgumentException(
+                    $"Picture {i} is {image.Width} x {image.Height}, but '{path}' reads pictures of {SampleSize} x {SampleSize}.",
+                    nameof(images));
         }
     }
 
@@ -105,15 +108,20 @@ internal sealed record PictureTrunkConfig(int SampleSize, int[] BlockOutChannels
         }
         if (config.ClassName != className)
             throw new CheckpointException($"'{config.Path}': _class_name is '{config.ClassName}', expected '{className}'.");
-        var result = new PictureTrunkConfig(config.Int("sample_size", 0), config.Ints("block_out_channels"), config.Int("norm_num_groups", 0), config.Float("norm_eps", 0));
+        var result = new PictureTrunkConfig(
+            config.Int("sample_size", 0), config.Ints("block_out_channels"), config.Int("norm_num_groups", 0), config.Float("norm_eps", 0));
         if (result.SampleSize < 1)
             throw new CheckpointException($"'{config.Path}': sample_size is {result.SampleSize}, expected 1 or more.");
         if (result.NormNumGroups < 1)
             throw new CheckpointException($"'{config.Path}': norm_num_groups is {result.NormNumGroups}, expected 1 or more.");
-        if (result.BlockOutChannels.Length == 0 || result.BlockOutChannels.Any(channels => channels < 1 || channels % result.NormNumGroups != 0))
-            throw new CheckpointException($"'{config.Path}': block_out_channels is [{string.Join(", ", result.BlockOutChannels)}], expected multiples of norm_num_groups {result.NormNumGroups}, at least one.");
+        if (result.BlockOutChannels.Length == 0
+            || result.BlockOutChannels.Any(channels => channels < 1 || channels % result.NormNumGroups != 0))
+            throw new CheckpointException(
+                $"'{config.Path}': block_out_channels is [{string.Join(", ", result.BlockOutChannels)}], expected multiples of "
+                    + $"norm_num_groups {result.NormNumGroups}, at least one.");
         if (!(result.NormEps > 0))
-            throw new CheckpointException($"'{config.Path}': norm_eps is {config.Find("norm_eps")?.GetRawText()}, expected a number above 0.");
+            throw new CheckpointException(
+                $"'{config.Path}': norm_eps is {config.Find("norm_eps")?.GetRawText()}, expected a number above 0.");
         if (config.Int("in_channels", 3) != 3)
             throw new CheckpointException($"'{config.Path}': in_channels is {config.Int("in_channels", 3)}, expected 3: red, green, blue.");
         return result;

@@ -38,8 +38,8 @@ public readonly record struct Proportion
     }
 
     /// <summary>
-    /// Wilson's score interval, which holds the true probability with 95 % confidence (Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927). 0 to 1
-    /// without trials.
+    /// Wilson's score interval, which holds the true probability with 95 % confidence (Wilson, "Probable Inference, the Law of Succession,
+    /// and Statistical Inference", 1927). 0 to 1 without trials.
     /// </summary>
     public Interval Wilson()
     {
@@ -54,15 +54,17 @@ public readonly record struct Proportion
     }
 
     /// <summary>
-    /// The ratio of two proportions that were measured on the same prompts, with a 95 % percentile interval of the bootstrap over prompts (Efron and Tibshirani, "An Introduction to the
-    /// Bootstrap", 1993, chapters 8 and 13): prompts are drawn with replacement, each with all of its trials on both sides, because the pictures of one prompt resemble each other.
+    /// The ratio of two proportions that were measured on the same prompts, with a 95 % percentile interval of the bootstrap over prompts
+    /// (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13): prompts are drawn with replacement, each with
+    /// all of its trials on both sides, because the pictures of one prompt resemble each other.
     /// </summary>
     /// <param name="clusters">For each prompt what was counted, and what the baseline gave.</param>
     /// <param name="seed">Of the draws; its low 32 bits count. The same seed gives the same interval, on any machine.</param>
     /// <param name="resamples">How often the prompts are drawn, from 100.</param>
     /// <returns>
-    /// The ratio over all prompts, NaN or infinity where the baseline is 0. The interval leaves out draws that have no ratio (0 by 0, or a side without trials), and ends at infinity where more
-    /// than 2.5 % of the others have a baseline of 0; it is NaN to NaN where all are left out.
+    /// The ratio over all prompts, NaN or infinity where the baseline is 0. The interval leaves out draws that have no ratio (0 by 0, or a
+    /// side without trials), and ends at infinity where more than 2.5 % of the others have a baseline of 0; it is NaN to NaN where all are
+    /// left out.
     /// </returns>
     public static RatioEstimate Ratio(IReadOnlyList<PairedProportions> clusters, long seed = 0, int resamples = 10_000)
     {

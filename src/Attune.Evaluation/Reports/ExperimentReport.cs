@@ -53,7 +53,10 @@ public sealed record ReportCell
     /// <summary>The median of seconds per step, encoding of prompts not counted.</summary>
     public required double? SecondsPerStep { get; init; }
 
-    /// <summary>The median of the ratios of seconds per step to the baseline's at the same prompt and seed, made by the same process; null for the baseline itself.</summary>
+    /// <summary>
+    /// The median of the ratios of seconds per step to the baseline's at the same prompt and seed, made by the same process; null for the
+    /// baseline itself.
+    /// </summary>
     public required double? CostRatio { get; init; }
 
     /// <summary>The same with the encoding of prompts counted, of which a method with a negative prompt has two.</summary>
@@ -72,10 +75,17 @@ public sealed class ExperimentReport
     /// <summary>The number of subsets.</summary>
     internal const int KernelSubsets = 20;
 
-    private ExperimentReport(Experiment experiment, string folder, int prompts, IReadOnlyList<RecordHeader> headers, IReadOnlyList<string> missingFiles, int? references, IReadOnlyList<ReportCell> cells)
+    private ExperimentReport(
+        Experiment experiment, string folder, int prompts, IReadOnlyList<RecordHeader> headers, IReadOnlyList<string> missingFiles,
+        int? references, IReadOnlyList<ReportCell> cells)
     {
-        (Experiment, Folder, Prompts, Headers, MissingFiles, References, Cells) = (experiment, folder, prompts, headers, missingFiles, references, cells);
-        Heads = [.. experiment.Prompts.SelectMany(prompt => prompt.Present.Keys.Concat(prompt.Absent.Keys)).Distinct().Order(StringComparer.Ordinal)];
+        (
+            Experiment, Folder, Prompts, Headers, MissingFiles, References, Cells) = (experiment, folder, prompts, headers, missingFiles,
+            references, cells);
+        Heads = [
+            .. experiment.Prompts.SelectMany(prompt => prompt.Present.Keys.Concat(prompt.Absent.Keys))
+                .Distinct()
+                .Order(StringComparer.Ordinal)];
     }
 
     /// <summary>The experiment.</summary>
@@ -113,11 +123,16 @@ public sealed class ExperimentReport
 
     /// <summary>What stands for the presence of unwanted attributes in plots and tables.</summary>
     internal static Quantity PresenceQuantity { get; } = Quantity.Share(
-        "evaluate.presence", "Unwanted attributes present", "The share of attributes named by negative prompts that the judge sees nevertheless; lower is better. Whiskers: Wilson's 95 % interval.", "{0} of the unwanted attributes are present");
+        "evaluate.presence", "Unwanted attributes present",
+        "The share of attributes named by negative prompts that the judge sees nevertheless; lower is better. Whiskers: Wilson's 95 % "
+            + "interval.",
+        "{0} of the unwanted attributes are present");
 
     /// <summary>The same for wanted attributes.</summary>
     internal static Quantity RetentionQuantity { get; } = Quantity.Share(
-        "evaluate.retention", "Wanted attributes present", "The share of attributes named by prompts that the judge sees; higher is better. Whiskers: Wilson's 95 % interval.", "{0} of the wanted attributes are present");
+        "evaluate.retention", "Wanted attributes present",
+        "The share of attributes named by prompts that the judge sees; higher is better. Whiskers: Wilson's 95 % interval.",
+        "{0} of the wanted attributes are present");
 
     /// <summary>Measures.</summary>
     /// <param name="experiment">The experiment; its model and judge need not be there.</param>
@@ -136,17 +151,22 @@ public sealed class ExperimentReport
         var records = RecordFiles.Merge(files).Where(record => record.Prompt < count).ToList();
         if (records.Count == 0)
             throw new ArgumentException($"'{folder}' holds no records of '{experiment.File}'.");
-        var builder = new CellBuilder(experiment, count, records, experiment.References is { } file ? ReferenceFeatures.Load(file, records[0].Reading.Features.Count) : null);
+        var builder = new CellBuilder(
+            experiment, count, records,
+            experiment.References is { } file ? ReferenceFeatures.Load(file, records[0].Reading.Features.Count) : null);
         ReportCell[] cells =
         [
-            .. experiment.Steps.SelectMany(steps => experiment.Variants.Where(variant => variant.Method.Steps.Contains(steps)).Select(variant => builder.Build(variant, steps))),
+            .. experiment.Steps.SelectMany(
+                steps => experiment.Variants.Where(
+                    variant => variant.Method.Steps.Contains(steps)).Select(variant => builder.Build(variant, steps))),
         ];
         RecordHeader[] headers = [.. files.Where(file => file.Header != null).Select(file => file.Header!)];
         return new ExperimentReport(experiment, folder, count, headers, FindMissing(files), builder.References?.Count, cells);
     }
 
     /// <summary>The cell of a method at a number of steps.</summary>
-    internal ReportCell? Find(MethodVariant variant, int steps) => Cells.FirstOrDefault(cell => cell.Variant.Name == variant.Name && cell.Steps == steps);
+    internal ReportCell? Find(MethodVariant variant, int steps) =>
+        Cells.FirstOrDefault(cell => cell.Variant.Name == variant.Name && cell.Steps == steps);
 
     /// <summary>What is missing, in words; empty when nothing is.</summary>
     internal IEnumerable<string> Gaps()
@@ -158,7 +178,8 @@ public sealed class ExperimentReport
         foreach (string file in Missing > 0 ? MissingFiles : [])
             yield return $"There is no {file}.";
         foreach (var cell in Cells.Where(cell => cell.Missing > 0))
-            yield return FormattableString.Invariant($"{cell.Variant.Name}, {Steps(cell.Steps)}: {cell.Missing} of {cell.Pictures + cell.Missing} missing.");
+            yield return FormattableString.Invariant(
+                $"{cell.Variant.Name}, {Steps(cell.Steps)}: {cell.Missing} of {cell.Pictures + cell.Missing} missing.");
     }
 
     /// <summary>A number of steps in words.</summary>
@@ -170,7 +191,10 @@ public sealed class ExperimentReport
         var names = files.Select(file => Path.GetFileName(file.Path)).ToHashSet(StringComparer.Ordinal);
         var missing = new List<string>();
         foreach (int parts in names.Select(CountOf).Where(parts => parts > 1).Distinct().Order())
-            missing.AddRange(Enumerable.Range(1, parts).Select(index => Shard.Parse(FormattableString.Invariant($"{index}/{parts}")).FileName).Where(name => !names.Contains(name)));
+            missing.AddRange(
+                Enumerable.Range(1, parts)
+                    .Select(index => Shard.Parse(FormattableString.Invariant($"{index}/{parts}")).FileName)
+                    .Where(name => !names.Contains(name)));
         return [.. missing];
     }
 
@@ -179,7 +203,11 @@ public sealed class ExperimentReport
     {
         string stem = Path.GetFileNameWithoutExtension(name);
         int at = stem.LastIndexOf("-of-", StringComparison.Ordinal);
-        return at > 0 && int.TryParse(stem.AsSpan(at + 4), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int parts) && parts <= 99999 ? parts : 1;
+        return at > 0
+            && int.TryParse(
+                stem.AsSpan(at + 4), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture,
+                out int parts) && parts <= 99999 ? parts
+            : 1;
     }
 
     /// <summary>Measures single cells.</summary>
@@ -195,7 +223,8 @@ public sealed class ExperimentReport
         {
             (_experiment, _prompts, References) = (experiment, prompts, references);
             _baseline = experiment.Variants[0];
-            _records = records.GroupBy(record => (record.Method, record.Scale, record.Steps)).ToDictionary(group => group.Key, group => group.OrderBy(record => record.Prompt).ThenBy(record => record.Seed).ToList());
+            _records = records.GroupBy(record => (record.Method, record.Scale, record.Steps))
+                .ToDictionary(group => group.Key, group => group.OrderBy(record => record.Prompt).ThenBy(record => record.Seed).ToList());
             _moments = references == null ? null : FeatureMoments.Of(references);
         }
 
@@ -206,10 +235,20 @@ public sealed class ExperimentReport
             var records = Of(variant, steps);
             var baseline = Of(_baseline, steps).ToDictionary(record => (record.Prompt, record.Seed));
             bool isBaseline = variant.Name == _baseline.Name;
-            var pairs = isBaseline ? [] : records.Where(record => baseline.ContainsKey((record.Prompt, record.Seed))).Select(record => (Record: record, Baseline: baseline[(record.Prompt, record.Seed)])).ToList();
-            RatioEstimate? Ratio(Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes) => isBaseline || pairs.Count == 0 ? null : Proportion.Ratio(
-                [.. pairs.GroupBy(pair => pair.Record.Prompt).Select(group => new PairedProportions(Count(group.Select(pair => pair.Record), attributes), Count(group.Select(pair => pair.Baseline), attributes)))]);
-            var timed = pairs.Where(pair => pair.Record.Source == pair.Baseline.Source && pair.Record.Session == pair.Baseline.Session).ToList();
+            var pairs = isBaseline ? []
+                : records.Where(record => baseline.ContainsKey((record.Prompt, record.Seed)))
+                    .Select(record => (Record: record, Baseline: baseline[(record.Prompt, record.Seed)]))
+                    .ToList();
+            RatioEstimate? Ratio(Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes) =>
+                isBaseline || pairs.Count == 0 ? null : Proportion.Ratio(
+                [
+                    .. pairs.GroupBy(pair => pair.Record.Prompt)
+                        .Select(
+                            group => new PairedProportions(
+                                Count(group.Select(pair => pair.Record), attributes),
+                                Count(group.Select(pair => pair.Baseline), attributes)))]);
+            var timed = pairs.Where(pair => pair.Record.Source == pair.Baseline.Source && pair.Record.Session == pair.Baseline.Session)
+                .ToList();
             return new ReportCell
             {
                 Variant = variant,
@@ -232,9 +271,12 @@ public sealed class ExperimentReport
             };
         }
 
-        private List<ExperimentRecord> Of(MethodVariant variant, int steps) => _records.GetValueOrDefault((variant.Method.Name, variant.Scale, steps)) ?? [];
+        private List<ExperimentRecord> Of(MethodVariant variant, int steps) =>
+            _records.GetValueOrDefault((variant.Method.Name, variant.Scale, steps)) ?? [];
 
-        private Proportion Count(IEnumerable<ExperimentRecord> records, Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes, string? only = null)
+        private Proportion Count(
+            IEnumerable<ExperimentRecord> records, Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes,
+            string? only = null)
         {
             var (seen, asked) = (0, 0);
             foreach (var record in records)
@@ -251,7 +293,8 @@ public sealed class ExperimentReport
             return new Proportion(seen, asked);
         }
 
-        private SortedDictionary<string, Proportion> ByHead(List<ExperimentRecord> records, Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes)
+        private SortedDictionary<string,
+        Proportion> ByHead(List<ExperimentRecord> records, Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes)
         {
             var counts = new SortedDictionary<string, Proportion>(StringComparer.Ordinal);
             foreach (string head in _experiment.Prompts.SelectMany(prompt => attributes(prompt).Keys).Distinct())
@@ -259,10 +302,14 @@ public sealed class ExperimentReport
             return counts;
         }
 
-        private static string ValueOf(ExperimentRecord record, string head) => record.Reading.Heads.TryGetValue(head, out var reading) ? reading.Value
-            : throw new FormatException(FormattableString.Invariant($"'{record.Source}': the record of {record.Method}, prompt {record.Prompt}, seed {record.Seed} has no head {head}."));
+        private static string ValueOf(ExperimentRecord record, string head) =>
+            record.Reading.Heads.TryGetValue(head, out var reading) ? reading.Value
+            : throw new FormatException(
+                FormattableString.Invariant(
+                    $"'{record.Source}': the record of {record.Method}, prompt {record.Prompt}, seed {record.Seed} has no head {head}."));
 
-        private static List<float[]> Features(List<ExperimentRecord> records) => [.. records.Select(record => record.Reading.Features as float[] ?? [.. record.Reading.Features])];
+        private static List<float[]> Features(List<ExperimentRecord> records) =>
+            [.. records.Select(record => record.Reading.Features as float[] ?? [.. record.Reading.Features])];
 
         private static double Kernel(List<float[]> features, List<float[]> references)
         {

@@ -10,7 +10,9 @@ public static class ReportFiles
     {
         ArgumentNullException.ThrowIfNull(report);
         var files = new List<string>();
-        foreach (var (name, write) in new (string, Action<ExperimentReport, Stream>)[] { ("report.json", ReportJson.Write), ("report.md", ReportMarkdown.Write), ("report.html", ReportPage.Write) })
+        foreach (
+            var (name, write) in new (string, Action<ExperimentReport, Stream>)[] {
+                ("report.json", ReportJson.Write), ("report.md", ReportMarkdown.Write), ("report.html", ReportPage.Write) })
         {
             string file = Path.Combine(report.Folder, name);
             using (var stream = File.Create(file + ".part"))

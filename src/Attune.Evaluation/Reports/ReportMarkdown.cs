@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace Attune.Evaluation.Reports;
@@ -10,7 +11,8 @@ public static class ReportMarkdown
     {
         ArgumentNullException.ThrowIfNull(report);
         var columns = ReportTable.Columns(report);
-        using var text = new StreamWriter(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true) { NewLine = "\n" };
+        using var text = new StreamWriter(
+            stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true) { NewLine = "\n" };
         text.WriteLine($"# {Escape(report.Experiment.Name)}");
         text.WriteLine();
         text.WriteLine(Facts(report));
@@ -37,7 +39,9 @@ public static class ReportMarkdown
         text.WriteLine("Methods:");
         text.WriteLine();
         foreach (var variant in report.Experiment.Variants)
-            text.WriteLine($"- {Escape(variant.Name)}: `{variant.Rules}`{(variant.Method.Preset is { } preset ? $", preset {preset}" : "")}{(variant.Method.Negative ? "" : ", without the negative prompt")}");
+            text.WriteLine(
+                $"- {Escape(variant.Name)}: `{variant.Rules}`{(variant.Method.Preset is { } preset ? $", preset {preset}" : "")}"
+                    + (variant.Method.Negative ? "" : ", without the negative prompt"));
         text.WriteLine();
         text.WriteLine("Columns:");
         text.WriteLine();
@@ -50,9 +54,13 @@ public static class ReportMarkdown
     {
         string devices = string.Join("; ", report.Headers.Select(header => header.Device).Distinct());
         var (first, last) = (report.Experiment.FirstSeed, report.Experiment.FirstSeed + report.Experiment.SeedCount - 1);
-        string seeds = first == last ? FormattableString.Invariant($"seed {first}") : FormattableString.Invariant($"seeds {first} to {last}");
+        string seeds = first == last ? FormattableString.Invariant($"seed {first}")
+            : FormattableString.Invariant($"seeds {first} to {last}");
         string prompts = report.Prompts == 1 ? "1 prompt" : FormattableString.Invariant($"{report.Prompts} prompts");
-        return FormattableString.Invariant($"{report.Headers[0].Model}, {prompts}, {seeds}, {report.Pictures} pictures; baseline {report.Experiment.Baseline}; computed by {devices}.");
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{report.Headers[0].Model}, {prompts}, {seeds}, {report.Pictures} pictures; baseline {report.Experiment.Baseline}; computed "
+                + $"by {devices}.");
     }
 
     private static string Escape(string text)

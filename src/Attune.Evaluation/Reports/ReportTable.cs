@@ -19,26 +19,56 @@ internal static class ReportTable
     {
         var columns = new List<ReportColumn>
         {
-            new("unwanted", "How often attributes that the negative prompt names are there, with Wilson's 95 % interval; lower is better.", cell => Write(cell.Presence)),
-            new("unwanted \u00d7 baseline", "The same by the baseline's over the same prompts and seeds, with the 95 % interval of a bootstrap over prompts.", cell => Write(cell.PresenceRatio)),
+            new(
+                "unwanted", "How often attributes that the negative prompt names are there, with Wilson's 95 % interval; lower is better.",
+                cell => Write(cell.Presence)),
+            new(
+                "unwanted \u00d7 baseline",
+                "The same by the baseline's over the same prompts and seeds, with the 95 % interval of a bootstrap over prompts.",
+                cell => Write(cell.PresenceRatio)),
             new("wanted", "How often attributes that the prompt names are there; higher is better.", cell => Write(cell.Retention)),
             new("wanted \u00d7 baseline", "The same by the baseline's.", cell => Write(cell.RetentionRatio)),
         };
         foreach (string head in report.Heads.Where(head => report.Cells.Any(cell => Trials(cell.RetentionByHead, head) > 0)))
-            columns.Add(new ReportColumn(head, $"How often the {head} that the prompt names is there.", cell => Trials(cell.RetentionByHead, head) == 0 ? Nothing : Percent(cell.RetentionByHead[head].Value)));
+            columns.Add(
+                new ReportColumn(
+                    head, $"How often the {head} that the prompt names is there.",
+                    cell => Trials(cell.RetentionByHead, head) == 0 ? Nothing : Percent(cell.RetentionByHead[head].Value)));
         columns.Add(new ReportColumn(
-            "Frechet", FormattableString.Invariant($"Frechet distance of the judge's features to {report.References} true pictures; lower is better, comparable among equal numbers of pictures."),
+            "Frechet", string.Create(
+                CultureInfo.InvariantCulture,
+                $"Frechet distance of the judge's features to {report.References} true pictures; lower is better, comparable among equal "
+                    + $"numbers of pictures."),
             cell => Number(cell.Frechet)));
         bool all = Math.Max(report.References ?? 0, report.Cells.Max(cell => cell.Pictures)) <= ExperimentReport.MaxKernelPictures;
-        string over = all ? "over all pairs" : FormattableString.Invariant(
-            $"the mean of {ExperimentReport.KernelSubsets} subsets of at most {ExperimentReport.KernelSubset} pictures where there are more than {ExperimentReport.MaxKernelPictures}");
-        columns.Add(new ReportColumn("kernel", $"Kernel distance of the same, {over}; it may be a little below 0.", cell => Number(cell.Kernel)));
-        columns.Add(new ReportColumn("prompt score", "Mean likeness (cosine) to the prompt; higher is better.", cell => Number(cell.PromptScore)));
-        columns.Add(new ReportColumn("negative score", "Mean likeness (cosine) to the negative prompt; lower is better.", cell => Number(cell.NegativeScore)));
-        columns.Add(new ReportColumn("s/step", "Median seconds per step; encoding of prompts, decoding and judging not counted.", cell => Number(cell.SecondsPerStep)));
-        columns.Add(new ReportColumn("cost", "Median of the ratios of seconds per step to the baseline's at the same prompt and seed, made in one run.", cell => Number(cell.CostRatio)));
-        columns.Add(new ReportColumn("cost in all", "The same from the prompt to the last latents, with the encoding of prompts.", cell => Number(cell.TotalCostRatio)));
-        columns.Add(new ReportColumn("pictures", "How many pictures count.", cell => cell.Missing == 0 ? Integer(cell.Pictures) : $"{Integer(cell.Pictures)} of {Integer(cell.Pictures + cell.Missing)}"));
+        string over = all ? "over all pairs" : string.Create(
+            CultureInfo.InvariantCulture,
+            $"the mean of {ExperimentReport.KernelSubsets} subsets of at most {ExperimentReport.KernelSubset} pictures where there are "
+                + $"more than {ExperimentReport.MaxKernelPictures}");
+        columns.Add(
+            new ReportColumn("kernel", $"Kernel distance of the same, {over}; it may be a little below 0.", cell => Number(cell.Kernel)));
+        columns.Add(
+            new ReportColumn("prompt score", "Mean likeness (cosine) to the prompt; higher is better.", cell => Number(cell.PromptScore)));
+        columns.Add(
+            new ReportColumn(
+                "negative score", "Mean likeness (cosine) to the negative prompt; lower is better.", cell => Number(cell.NegativeScore)));
+        columns.Add(
+            new ReportColumn(
+                "s/step", "Median seconds per step; encoding of prompts, decoding and judging not counted.",
+                cell => Number(cell.SecondsPerStep)));
+        columns.Add(
+            new ReportColumn(
+                "cost", "Median of the ratios of seconds per step to the baseline's at the same prompt and seed, made in one run.",
+                cell => Number(cell.CostRatio)));
+        columns.Add(
+            new ReportColumn(
+                "cost in all", "The same from the prompt to the last latents, with the encoding of prompts.",
+                cell => Number(cell.TotalCostRatio)));
+        columns.Add(
+            new ReportColumn(
+                "pictures", "How many pictures count.",
+                cell => cell.Missing == 0 ? Integer(cell.Pictures)
+                    : $"{Integer(cell.Pictures)} of {Integer(cell.Pictures + cell.Missing)}"));
         return [.. columns.Where(column => report.Cells.Any(cell => column.Write(cell) != Nothing))];
     }
 
@@ -46,12 +76,15 @@ internal static class ReportTable
     public static string Number(double? value) => value is not { } number || double.IsNaN(number) ? Nothing
         : double.IsInfinity(number) ? (number > 0 ? "\u221e" : "\u2212\u221e") : Digits(number).Replace('-', '\u2212');
 
-    private static string Digits(double number) => Math.Abs(number) is > 0 and < 1e-3 ? number.ToString("0.#e0", CultureInfo.InvariantCulture)
-        : number.ToString(Math.Abs(number) switch { < 1 => "0.000", < 10 => "0.00", < 100 => "0.0", _ => "0" }, CultureInfo.InvariantCulture);
+    private static string Digits(double number) =>
+        Math.Abs(number) is > 0 and < 1e-3 ? number.ToString("0.#e0", CultureInfo.InvariantCulture)
+        : number.ToString(
+            Math.Abs(number) switch { < 1 => "0.000", < 10 => "0.00", < 100 => "0.0", _ => "0" }, CultureInfo.InvariantCulture);
 
     private static string Integer(int value) => value.ToString(CultureInfo.InvariantCulture);
 
-    private static int Trials(IReadOnlyDictionary<string, Proportion> heads, string head) => heads.TryGetValue(head, out var share) ? share.Trials : 0;
+    private static int Trials(IReadOnlyDictionary<string, Proportion> heads, string head) =>
+        heads.TryGetValue(head, out var share) ? share.Trials : 0;
 
     private static string Percent(double value) => (100 * value).ToString("0.0", CultureInfo.InvariantCulture) + " %";
 
@@ -60,9 +93,11 @@ internal static class ReportTable
         if (share.Trials == 0)
             return Nothing;
         var interval = share.Wilson();
-        return string.Create(CultureInfo.InvariantCulture, $"{Percent(share.Value)} ({100 * interval.Low:0.0}\u2013{100 * interval.High:0.0})");
+        return string.Create(
+            CultureInfo.InvariantCulture, $"{Percent(share.Value)} ({100 * interval.Low:0.0}\u2013{100 * interval.High:0.0})");
     }
 
     private static string Write(RatioEstimate? ratio) => ratio is not { } known || double.IsNaN(known.Value) ? Nothing
-        : double.IsNaN(known.Interval.Low) ? Number(known.Value) : $"{Number(known.Value)} ({Number(known.Interval.Low)}\u2013{Number(known.Interval.High)})";
+        : double.IsNaN(known.Interval.Low) ? Number(known.Value)
+            : $"{Number(known.Value)} ({Number(known.Interval.Low)}\u2013{Number(known.Interval.High)})";
 }

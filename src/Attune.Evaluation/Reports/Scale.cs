@@ -41,7 +41,8 @@ internal sealed class Scale
     public double Position(double value) => Math.Clamp((value - Low) / (High - Low), 0, 1);
 
     /// <summary>A value with three digits: <c>63 %</c>, <c>1.84</c>, <c>-12.3</c>, <c>2.1e-5</c>.</summary>
-    public static string Format(double value, Quantity quantity) => quantity.Unit == QuantityUnit.Share ? $"{Digits(100 * value)} %" : Digits(value);
+    public static string Format(double value, Quantity quantity) =>
+        quantity.Unit == QuantityUnit.Share ? $"{Digits(100 * value)} %" : Digits(value);
 
     /// <summary>A tick, with as many digits as its scale needs.</summary>
     public string FormatTick(double value, Quantity quantity)

@@ -44,9 +44,12 @@ internal static class SeriesPlot
         if (points.Count == 0)
             return null;
         var vertical = Scale.Around(points.Min(point => point.Low), points.Max(point => point.High), up.Quantity);
-        var horizontal = across.Names == null ? Scale.Around(points.Min(point => point.X), points.Max(point => point.X), across.Quantity) : null;
+        var horizontal = across.Names == null ? Scale.Around(points.Min(point => point.X), points.Max(point => point.X), across.Quantity)
+            : null;
         var (width, height) = (Width - Left - Right, Height - Top - Bottom);
-        double X(double value) => Left + 10 + (width - 20) * (horizontal != null ? horizontal.Position(value) : across.Names!.Count == 1 ? 0.5 : value / (across.Names.Count - 1));
+        double X(double value) =>
+            Left + 10 + (width - 20) * (
+                horizontal != null ? horizontal.Position(value) : across.Names!.Count == 1 ? 0.5 : value / (across.Names.Count - 1));
         double Y(double value) => Top + height * (1 - vertical.Position(value));
 
         var parts = new List<XElement>();
@@ -55,7 +58,9 @@ internal static class SeriesPlot
             parts.Add(Element("line", [("x1", Left), ("x2", Left + width), ("y1", Y(tick)), ("y2", Y(tick)), ("class", "grid")]));
             parts.Add(Label(Left - 7, Y(tick) + 3.5, "tick", "end", vertical.FormatTick(tick, up.Quantity)));
         }
-        IEnumerable<(double At, string Name)> ticks = horizontal != null ? horizontal.Ticks.Select(tick => (tick, horizontal.FormatTick(tick, across.Quantity))) : across.Names!.Select((name, at) => ((double)at, name));
+        IEnumerable<(double At, string Name)> ticks = horizontal != null
+            ? horizontal.Ticks.Select(tick => (tick, horizontal.FormatTick(tick, across.Quantity)))
+            : across.Names!.Select((name, at) => ((double)at, name));
         foreach (var (at, name) in ticks)
         {
             if (horizontal != null)
@@ -63,17 +68,37 @@ internal static class SeriesPlot
             parts.Add(Label(X(at), Top + height + 17, "tick", "middle", name));
         }
         parts.Add(Label(Left + width / 2, Top + height + 35, "axis", "middle", across.Title));
-        parts.Add(Element("text", [("x", 0), ("y", 0), ("class", "axis"), ("text-anchor", "middle"), ("transform", FormattableString.Invariant($"translate(13 {Top + height / 2:0.#}) rotate(-90)"))], up.Title));
+        parts.Add(
+            Element(
+                "text",
+                [
+                    ("x", 0), ("y", 0), ("class", "axis"), ("text-anchor", "middle"),
+                    ("transform", FormattableString.Invariant($"translate(13 {Top + height / 2:0.#}) rotate(-90)"))],
+                up.Title));
         foreach (var one in series)
         {
             string kind = $"s{one.Style % Styles}{(one.Style >= Styles ? " again" : "")}";
             if (one.Points.Count > 1)
-                parts.Add(Element("polyline", [("class", $"series {kind}"), ("points", string.Join(' ', one.Points.Select(point => string.Create(CultureInfo.InvariantCulture, $"{X(point.X):0.#},{Y(point.Y):0.#}"))))]));
+                parts.Add(
+                    Element(
+                        "polyline",
+                        [
+                            ("class", $"series {kind}"),
+                            (
+                                "points",
+                                string.Join(
+                                    ' ',
+                                    one.Points.Select(
+                                        point => string.Create(CultureInfo.InvariantCulture, $"{X(point.X):0.#},{Y(point.Y):0.#}"))))]));
             foreach (var point in one.Points)
             {
                 parts.Add(Element("g", [("class", kind)],
                     Element("title", [], point.Title),
-                    point.High > point.Low ? Element("line", [("class", "whisker"), ("x1", X(point.X)), ("x2", X(point.X)), ("y1", Y(point.Low)), ("y2", Y(point.High))]) : null,
+                    point.High > point.Low
+                        ? Element(
+                            "line",
+                            [("class", "whisker"), ("x1", X(point.X)), ("x2", X(point.X)), ("y1", Y(point.Low)), ("y2", Y(point.High))])
+                        : null,
                     Mark(one.Style, X(point.X), Y(point.Y)),
                     Element("circle", [("cx", X(point.X)), ("cy", Y(point.Y)), ("r", 9.0), ("class", "reach")])));
             }
@@ -93,7 +118,9 @@ internal static class SeriesPlot
     /// <summary>Marks differ in shape as well as in colour.</summary>
     private static XElement Mark(int style, double x, double y)
     {
-        string Points(params (double X, double Y)[] corners) => string.Join(' ', corners.Select(corner => string.Create(CultureInfo.InvariantCulture, $"{x + corner.X:0.#},{y + corner.Y:0.#}")));
+        string Points(params (double X, double Y)[] corners) =>
+            string.Join(
+                ' ', corners.Select(corner => string.Create(CultureInfo.InvariantCulture, $"{x + corner.X:0.#},{y + corner.Y:0.#}")));
         return (style % 4) switch
         {
             1 => Element("polygon", [("class", "mark"), ("points", Points((0, -4.6), (4.4, 3.4), (-4.4, 3.4)))]),

@@ -4,7 +4,10 @@ using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Cpu;
 
-/// <summary>Elementwise nonlinearities over spans. What an element becomes does not depend on its place, so that results do not depend on how work is cut.</summary>
+/// <summary>
+/// Elementwise nonlinearities over spans. What an element becomes does not depend on its place, so that results do not depend on how work
+/// is cut.
+/// </summary>
 internal static unsafe class Activations
 {
     public static void Apply(Activation activation, ReadOnlySpan<float> x, Span<float> output)
@@ -70,7 +73,8 @@ internal static unsafe class Activations
     private readonly struct GeluTanh : IMap
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Of(Vector512<float> x) => x / (Vector512<float>.One + Exponential.Of(-1.59576912160573071176f * (x + 0.044715f * x * x * x)));
+        public Vector512<float> Of(Vector512<float> x) =>
+            x / (Vector512<float>.One + Exponential.Of(-1.59576912160573071176f * (x + 0.044715f * x * x * x)));
     }
 
     /// <summary>x (1 + erf(x / sqrt(2))) / 2.</summary>
@@ -81,8 +85,8 @@ internal static unsafe class Activations
     }
 
     /// <summary>
-    /// The error function, to the rounding of float32: up to 1 as x + x p(x^2), beyond as 1 - exp(q(|x|)). Both polynomials are minimax fits (of erf(x) / x - 1 and of log erfc(x) weighted with erfc(x)), to
-    /// 1.2e-9; from 4 on the result is 1.
+    /// The error function, to the rounding of float32: up to 1 as x + x p(x^2), beyond as 1 - exp(q(|x|)). Both polynomials are minimax
+    /// fits (of erf(x) / x - 1 and of log erfc(x) weighted with erfc(x)), to 1.2e-9; from 4 on the result is 1.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Erf(Vector512<float> x)

@@ -7,7 +7,8 @@ internal sealed unsafe partial class CpuDevice
 {
     public override void Attention(in AttentionArguments arguments) => FlashAttention.Run(arguments);
 
-    public override void MergeAttention(Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp)
+    public override void MergeAttention(
+        Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp)
     {
         var first = Rows.Of(output1);
         var second = Rows.Of(output2);
@@ -55,7 +56,9 @@ internal sealed unsafe partial class CpuDevice
 
     private const int MergeLanes = 16;
 
-    /// <summary>The shares of 16 pairs of partials, and the logarithm of their sum where it is wanted; zeros and minus infinity where no key counts.</summary>
+    /// <summary>
+    /// The shares of 16 pairs of partials, and the logarithm of their sum where it is wanted; zeros and minus infinity where no key counts.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Shares(float* logSumExp1, float* logSumExp2, float* a, float* b, float* logSumExp)
     {

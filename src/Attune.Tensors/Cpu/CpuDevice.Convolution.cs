@@ -7,11 +7,13 @@ internal sealed unsafe partial class CpuDevice
     /// <summary>With fewer channels, windows are copied into rows instead of being read where they lie.</summary>
     private const int ChannelsInPlace = 16;
 
-    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) => Convolve(x, weight, bias, geometry, output, null);
+    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) =>
+        Convolve(x, weight, bias, geometry, output, null);
 
     public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
     {
-        if (Choose(Convolution, x, weight, geometry, output) != ConvolutionAlgorithm.Direct || Gemm.Adds(Windowed(x, weight, geometry, output, null)))
+        if (Choose(Convolution, x, weight, geometry, output) != ConvolutionAlgorithm.Direct
+            || Gemm.Adds(Windowed(x, weight, geometry, output, null)))
             Convolve(x, weight, bias, geometry, output, residual);
         else
             base.AddConv2d(residual, x, weight, bias, geometry, output);
@@ -26,10 +28,14 @@ internal sealed unsafe partial class CpuDevice
             return;
         }
         using var zeros = TensorScope.Detach(Tensor.Zeros([x.Shape[3]]));
-        Gemm.Multiply(Windowed(x, weight, geometry, output, zeros.Pointer), weight, bias, Activation.None, Rows.Of(output), residual == null ? null : Rows.Of(residual));
+        Gemm.Multiply(
+            Windowed(x, weight, geometry, output, zeros.Pointer), weight, bias, Activation.None, Rows.Of(output),
+            residual == null ? null : Rows.Of(residual));
     }
 
-    /// <summary>The algorithm for a convolution: the one that is asked for where it can be used, or the cheapest whose error is accepted.</summary>
+    /// <summary>
+    /// The algorithm for a convolution: the one that is asked for where it can be used, or the cheapest whose error is accepted.
+    /// </summary>
     internal static ConvolutionAlgorithm Choose(ConvolutionOptions options, Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output)
     {
         if (!Winograd.Suits(weight, geometry))
@@ -47,7 +53,10 @@ internal sealed unsafe partial class CpuDevice
         return best;
     }
 
-    /// <summary>The time of a direct 3 x 3 convolution, in vectors of 16 multiplications and additions: the products, and packing the weight for each block of rows.</summary>
+    /// <summary>
+    /// The time of a direct 3 x 3 convolution, in vectors of 16 multiplications and additions: the products, and packing the weight for
+    /// each block of rows.
+    /// </summary>
     private static double DirectCost(Tensor output, int inputs)
     {
         double pixels = output.Count / output.Shape[3];
@@ -55,7 +64,10 @@ internal sealed unsafe partial class CpuDevice
         return inputs * columns * (9 * 1.08 * pixels + 120 * Math.Ceiling(pixels / 512));
     }
 
-    /// <summary>The convolution as a matrix product: its left factor, the windows, exists only as pointers into the image and to zeros outside of it.</summary>
+    /// <summary>
+    /// The convolution as a matrix product: its left factor, the windows, exists only as pointers into the image and to zeros outside of
+    /// it.
+    /// </summary>
     private static RowSource Windowed(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output, float* zeros)
     {
         int kernel = weight.Shape[2] * weight.Shape[3];
@@ -91,7 +103,8 @@ internal sealed unsafe partial class CpuDevice
                 for (int kx = 0; kx < _kernelWidth; kx++, pointers += step)
                 {
                     int column = left + kx;
-                    *pointers = (uint)y < (uint)_height && (uint)column < (uint)_width ? _pixels.At((image + y) * _width + column) : outside;
+                    *pointers = (uint)y < (uint)_height && (uint)column < (uint)_width ? _pixels.At((image + y) * _width + column)
+                        : outside;
                 }
             }
         }

@@ -7,7 +7,9 @@ namespace Attune.Tensors.Cpu;
 internal sealed unsafe partial class CpuDevice
 {
     public override void Activate(Tensor x, Activation activation, Tensor output) =>
-        ForRuns(Rows.Of(x), Rows.Of(output), (p, r, count) => Activations.Apply(activation, new ReadOnlySpan<float>(p, count), new Span<float>(r, count)));
+        ForRuns(
+            Rows.Of(x), Rows.Of(output),
+            (p, r, count) => Activations.Apply(activation, new ReadOnlySpan<float>(p, count), new Span<float>(r, count)));
 
     public override void Affine(Tensor x, float multiplier, float addend, Tensor output)
     {
@@ -34,7 +36,9 @@ internal sealed unsafe partial class CpuDevice
         ForRows(source.Count, source.Columns, (first, end) =>
         {
             for (long i = first; i < end; i++)
-                RowKernels.Map(default(ModulateMap), source.At(i), scales.At(scales.Count == 1 ? 0 : i / tokens), shifts.At(shifts.Count == 1 ? 0 : i / tokens), target.At(i), source.Columns);
+                RowKernels.Map(
+                    default(ModulateMap), source.At(i), scales.At(scales.Count == 1 ? 0 : i / tokens),
+                    shifts.At(shifts.Count == 1 ? 0 : i / tokens), target.At(i), source.Columns);
         });
     }
 
@@ -48,7 +52,9 @@ internal sealed unsafe partial class CpuDevice
         ForRows(source.Count, source.Columns, (first, end) =>
         {
             for (long i = first; i < end; i++)
-                RowKernels.Map(default(GatedSum), source.At(i), gates.At(gates.Count == 1 ? 0 : i / tokens), added.At(i), target.At(i), source.Columns);
+                RowKernels.Map(
+                    default(GatedSum), source.At(i), gates.At(gates.Count == 1 ? 0 : i / tokens), added.At(i), target.At(i),
+                    source.Columns);
         });
     }
 
@@ -67,7 +73,8 @@ internal sealed unsafe partial class CpuDevice
     private readonly struct ModulateMap : IMap3
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Of(Vector512<float> x, Vector512<float> scale, Vector512<float> shift) => x * (Vector512<float>.One + scale) + shift;
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> scale, Vector512<float> shift) =>
+            x * (Vector512<float>.One + scale) + shift;
     }
 
     private readonly struct GatedSum : IMap3
@@ -82,7 +89,10 @@ internal sealed unsafe partial class CpuDevice
     /// <summary>What is done with contiguous runs of two operands and the result.</summary>
     private delegate void Run2(float* x, float* y, float* result, int count);
 
-    /// <summary>Calls <paramref name="body"/> for runs that are as long as the tensors are contiguous, but about <see cref="Grain"/> elements at most if there are several rows.</summary>
+    /// <summary>
+    /// Calls <paramref name="body"/> for runs that are as long as the tensors are contiguous, but about <see cref="Grain"/> elements at
+    /// most if there are several rows.
+    /// </summary>
     private static void ForRuns(Rows x, Rows result, Run1 body)
     {
         if (x.Contiguous && result.Contiguous)
@@ -100,7 +110,8 @@ internal sealed unsafe partial class CpuDevice
     private static void ForRuns(Rows x, Rows y, Rows result, Run2 body)
     {
         if (x.Contiguous && y.Contiguous && result.Contiguous)
-            ForRows(x.Count * x.Columns, 1, (first, end) => body(x.At(0) + first, y.At(0) + first, result.At(0) + first, (int)(end - first)));
+            ForRows(
+                x.Count * x.Columns, 1, (first, end) => body(x.At(0) + first, y.At(0) + first, result.At(0) + first, (int)(end - first)));
         else
         {
             ForRows(x.Count, x.Columns, (first, end) =>
@@ -121,7 +132,10 @@ internal sealed unsafe partial class CpuDevice
         var right = new BroadcastRows(b, shape);
         if (a.Shape == b.Shape)
         {
-            ForRuns(Rows.Of(a), Rows.Of(b), target, (p, q, r, count) => Apply(operation, new ReadOnlySpan<float>(p, count), new ReadOnlySpan<float>(q, count), new Span<float>(r, count)));
+            ForRuns(
+                Rows.Of(a), Rows.Of(b), target,
+                (p, q, r, count) => Apply(
+                    operation, new ReadOnlySpan<float>(p, count), new ReadOnlySpan<float>(q, count), new Span<float>(r, count)));
             return;
         }
         ForRows(rows, columns, (first, end) =>
@@ -183,7 +197,9 @@ internal sealed unsafe partial class CpuDevice
     }
 
     public override void Copy(Tensor source, Tensor destination) =>
-        ForRuns(Rows.Of(source), Rows.Of(destination), (p, r, count) => Buffer.MemoryCopy(p, r, (long)count * sizeof(float), (long)count * sizeof(float)));
+        ForRuns(
+            Rows.Of(source), Rows.Of(destination),
+            (p, r, count) => Buffer.MemoryCopy(p, r, (long)count * sizeof(float), (long)count * sizeof(float)));
 
     public override void Permute(Tensor x, ReadOnlySpan<int> axes, Tensor output)
     {
@@ -241,7 +257,10 @@ internal sealed unsafe partial class CpuDevice
         });
     }
 
-    /// <summary>Turns the last axis of the output with the one along which the source is contiguous, in tiles that are gathered to runs, as rows that lie a power of two apart share few places of the cache.</summary>
+    /// <summary>
+    /// Turns the last axis of the output with the one along which the source is contiguous, in tiles that are gathered to runs, as rows
+    /// that lie a power of two apart share few places of the cache.
+    /// </summary>
     private static void Transpose(float* source, long[] strides, int turned, Tensor output)
     {
         const int size = Transposition.Size;
@@ -307,7 +326,8 @@ internal sealed unsafe partial class CpuDevice
                 long column = i % width * sourceWidth / width;
                 long row = i / width % height * sourceHeight / height;
                 long item = i / width / height;
-                Buffer.MemoryCopy(source.At((item * sourceHeight + row) * sourceWidth + column), target.At(i), (long)channels * 4, (long)channels * 4);
+                Buffer.MemoryCopy(
+                    source.At((item * sourceHeight + row) * sourceWidth + column), target.At(i), (long)channels * 4, (long)channels * 4);
             }
         });
     }
@@ -384,13 +404,15 @@ internal sealed unsafe partial class CpuDevice
         int c = 0;
         for (; c <= half - 8; c += 8)
         {
-            var (even, odd, cosine, sine) = (Vector256.Load(p + c), Vector256.Load(p + half + c), Vector256.Load(cos + c), Vector256.Load(sin + c));
+            var (even, odd, cosine, sine) = (
+                Vector256.Load(p + c), Vector256.Load(p + half + c), Vector256.Load(cos + c), Vector256.Load(sin + c));
             (even * cosine - odd * sine).Store(r + c);
             (odd * cosine + even * sine).Store(r + half + c);
         }
         for (; c <= half - 4; c += 4)
         {
-            var (even, odd, cosine, sine) = (Vector128.Load(p + c), Vector128.Load(p + half + c), Vector128.Load(cos + c), Vector128.Load(sin + c));
+            var (even, odd, cosine, sine) = (
+                Vector128.Load(p + c), Vector128.Load(p + half + c), Vector128.Load(cos + c), Vector128.Load(sin + c));
             (even * cosine - odd * sine).Store(r + c);
             (odd * cosine + even * sine).Store(r + half + c);
         }

@@ -42,7 +42,9 @@ internal sealed unsafe partial class CpuDevice
             for (long i = first; i < end; i++)
             {
                 var normal = Standardise(source.At(i), source.Columns, epsilon);
-                RowKernels.Map(new Modulated(normal), source.At(i), scales.At(scales.Count == 1 ? 0 : i / tokens), shifts.At(shifts.Count == 1 ? 0 : i / tokens), target.At(i), source.Columns);
+                RowKernels.Map(
+                    new Modulated(normal), source.At(i), scales.At(scales.Count == 1 ? 0 : i / tokens),
+                    shifts.At(shifts.Count == 1 ? 0 : i / tokens), target.At(i), source.Columns);
             }
         });
     }
@@ -69,8 +71,8 @@ internal sealed unsafe partial class CpuDevice
     }
 
     /// <summary>
-    /// A row's mean and deviation in one pass: sums are taken over differences from the mean of the first elements, and once more should that lie further from the mean than the deviation, so that a
-    /// mean far larger than the deviation costs no precision.
+    /// A row's mean and deviation in one pass: sums are taken over differences from the mean of the first elements, and once more should
+    /// that lie further from the mean than the deviation, so that a mean far larger than the deviation costs no precision.
     /// </summary>
     private static Standardised Standardise(float* row, int columns, float epsilon)
     {
@@ -93,7 +95,8 @@ internal sealed unsafe partial class CpuDevice
     private readonly struct Standardised(float centre, float rest, float inverse) : IMap
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Of(Vector512<float> x) => (x - Vector512.Create(centre) - Vector512.Create(rest)) * Vector512.Create(inverse);
+        public Vector512<float> Of(Vector512<float> x) =>
+            (x - Vector512.Create(centre) - Vector512.Create(rest)) * Vector512.Create(inverse);
     }
 
     private readonly struct Scaled(Standardised normal) : IMap2
@@ -117,7 +120,8 @@ internal sealed unsafe partial class CpuDevice
     private readonly struct Modulated(Standardised normal) : IMap3
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Of(Vector512<float> x, Vector512<float> scale, Vector512<float> shift) => normal.Of(x) * (Vector512<float>.One + scale) + shift;
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> scale, Vector512<float> shift) =>
+            normal.Of(x) * (Vector512<float>.One + scale) + shift;
     }
 
     private readonly struct Multiple(float factor) : IMap
@@ -135,12 +139,14 @@ internal sealed unsafe partial class CpuDevice
     private readonly struct Centred : IMap4
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Of(Vector512<float> x, Vector512<float> centre, Vector512<float> factor, Vector512<float> shift) => Vector512.FusedMultiplyAdd(x - centre, factor, shift);
+        public Vector512<float> Of(Vector512<float> x, Vector512<float> centre, Vector512<float> factor, Vector512<float> shift) =>
+            Vector512.FusedMultiplyAdd(x - centre, factor, shift);
     }
 
     /// <summary>
-    /// One pass over the image for its statistics and one for the result. Blocks of pixels, whose number depends on the shape alone, have means of their own, and sums of squares around these, taken
-    /// while the block is in the cache; both are put together in double precision in one order (Chan et al., Updating formulae and a pairwise algorithm for computing sample variances, 1979).
+    /// One pass over the image for its statistics and one for the result. Blocks of pixels, whose number depends on the shape alone, have
+    /// means of their own, and sums of squares around these, taken while the block is in the cache; both are put together in double
+    /// precision in one order (Chan et al., Updating formulae and a pairwise algorithm for computing sample variances, 1979).
     /// </summary>
     public override void GroupNorm(Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output)
     {
@@ -219,8 +225,9 @@ internal sealed unsafe partial class CpuDevice
     private const long BlockFloats = 1 << 14;
 
     /// <summary>
-    /// For each group the sum over the rows of a block, and the sum of squares around the block's own mean: from differences to the mean of the first rows, and once more should that lie further from the
-    /// mean than the deviation in any group, so that a mean far larger than the deviation costs no precision.
+    /// For each group the sum over the rows of a block, and the sum of squares around the block's own mean: from differences to the mean of
+    /// the first rows, and once more should that lie further from the mean than the deviation in any group, so that a mean far larger than
+    /// the deviation costs no precision.
     /// </summary>
     private static void BlockSums(Rows source, long first, long end, int groups, double* sums, double* squares)
     {

@@ -1,6 +1,8 @@
 namespace Attune.Tensors.Cpu;
 
-/// <summary>The managed CPU device. Its kernels use the widest SIMD that the processor and the runtime have, and all worker threads.</summary>
+/// <summary>
+/// The managed CPU device. Its kernels use the widest SIMD that the processor and the runtime have, and all worker threads.
+/// </summary>
 internal sealed partial class CpuDevice : Device
 {
     /// <summary>About as many elements as make a piece of work worth handing to a thread.</summary>

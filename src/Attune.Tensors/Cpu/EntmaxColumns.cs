@@ -2,7 +2,10 @@ using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Cpu;
 
-/// <summary>alpha-entmax of 16 columns at a time (see <see cref="EntmaxRow"/>): each lane climbs to its own threshold and stays there, so it does not depend on its neighbours.</summary>
+/// <summary>
+/// alpha-entmax of 16 columns at a time (see <see cref="EntmaxRow"/>): each lane climbs to its own threshold and stays there, so it does
+/// not depend on its neighbours.
+/// </summary>
 internal static unsafe class EntmaxColumns
 {
     private const int Lanes = 16;
@@ -16,7 +19,8 @@ internal static unsafe class EntmaxColumns
     /// <param name="width">A multiple of 16.</param>
     /// <param name="alpha">1 or more; 1 is softmax.</param>
     /// <param name="support">[width]: how many weights of a column are not 0.</param>
-    /// <param name="room">Room for <paramref name="count"/> numbers, rounded up to a multiple of 16; for an alpha that has no kernel of its own.</param>
+    /// <param name="room">Room for <paramref name="count"/> numbers, rounded up to a multiple of 16; for an alpha that has no kernel of its
+    /// own.</param>
     public static void Apply(float* x, int count, int width, float alpha, float* support, float* room)
     {
         if (alpha == 1.5f)
@@ -29,7 +33,10 @@ internal static unsafe class EntmaxColumns
             support[j] = Column(x + j, count, width, alpha, room);
     }
 
-    /// <summary>With v = [z - t]+ and t = 2 tau, the weights are v^2 / 4: t climbs by (sum v^2 - 4) / (2 sum v) from -2, where the largest logit alone has weight 1.</summary>
+    /// <summary>
+    /// With v = [z - t]+ and t = 2 tau, the weights are v^2 / 4: t climbs by (sum v^2 - 4) / (2 sum v) from -2, where the largest logit
+    /// alone has weight 1.
+    /// </summary>
     private static void Entmax15(float* x, int count, int width, float* support)
     {
         var t = Vector512.Create(-2f);

@@ -3,8 +3,9 @@ using System.Runtime.Intrinsics;
 namespace Attune.Tensors.Cpu;
 
 /// <summary>
-/// alpha-entmax of one row: p = [(alpha - 1) z - tau]+ ^ (1 / (alpha - 1)) with the tau that makes the weights sum to 1. The sum falls with tau; for alpha up to 2
-/// it is convex, so that Newton's method from the left of the root climbs to it without ever passing it, and no sorting is needed.
+/// alpha-entmax of one row: p = [(alpha - 1) z - tau]+ ^ (1 / (alpha - 1)) with the tau that makes the weights sum to 1. The sum falls with
+/// tau; for alpha up to 2 it is convex, so that Newton's method from the left of the root climbs to it without ever passing it, and no
+/// sorting is needed.
 /// </summary>
 internal static unsafe class EntmaxRow
 {
@@ -25,7 +26,10 @@ internal static unsafe class EntmaxRow
         _ => General(x, count, alpha),
     };
 
-    /// <summary>With v = [z - t]+ and t = 2 tau, the weights are v^2 / 4: t climbs by (sum v^2 - 4) / (2 sum v) from -2, where the largest logit alone has weight 1.</summary>
+    /// <summary>
+    /// With v = [z - t]+ and t = 2 tau, the weights are v^2 / 4: t climbs by (sum v^2 - 4) / (2 sum v) from -2, where the largest logit
+    /// alone has weight 1.
+    /// </summary>
     private static int Entmax15(float* x, int count)
     {
         float t = -2;
@@ -78,7 +82,9 @@ internal static unsafe class EntmaxRow
         return Vector512.Sum(support);
     }
 
-    /// <summary>The weights are v = [z - t]+: t climbs by (sum v - 1) / support from -1, and is exact once the support no longer shrinks.</summary>
+    /// <summary>
+    /// The weights are v = [z - t]+: t climbs by (sum v - 1) / support from -1, and is exact once the support no longer shrinks.
+    /// </summary>
     private static int Sparsemax(float* x, int count)
     {
         float t = -1;

@@ -11,8 +11,8 @@ internal static class Exponential
     public const float Log2E = 1.44269504f;
 
     /// <summary>
-    /// 2^x for x of at most 0, within 1e-7 relative; 1 at 0. Below 2^-126 the result may be 0, and minus infinity gives exactly 0. x is split into the nearest whole number
-    /// and a rest of at most a half.
+    /// 2^x for x of at most 0, within 1e-7 relative; 1 at 0. Below 2^-126 the result may be 0, and minus infinity gives exactly 0. x is
+    /// split into the nearest whole number and a rest of at most a half.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> PowerOfTwo(Vector512<float> x)
@@ -24,8 +24,8 @@ internal static class Exponential
     }
 
     /// <summary>
-    /// e^x within 2e-7 relative. Below e^-87 the result may be 0, above e^88.7 it is infinity; infinities give exactly 0 and infinity. The rest x - n ln 2 is taken with ln 2 in two parts, the first
-    /// of which has so few bits that its products with n are exact.
+    /// e^x within 2e-7 relative. Below e^-87 the result may be 0, above e^88.7 it is infinity; infinities give exactly 0 and infinity. The
+    /// rest x - n ln 2 is taken with ln 2 in two parts, the first of which has so few bits that its products with n are exact.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Of(Vector512<float> x)
@@ -38,8 +38,8 @@ internal static class Exponential
     }
 
     /// <summary>
-    /// The natural logarithm of normal numbers above 0, within 1e-7 relative to the larger of 1 and the result: the fraction is taken between sqrt(1/2) and sqrt(2), and its logarithm is Cephes' polynomial. NaN
-    /// for infinity.
+    /// The natural logarithm of normal numbers above 0, within 1e-7 relative to the larger of 1 and the result: the fraction is taken
+    /// between sqrt(1/2) and sqrt(2), and its logarithm is Cephes' polynomial. NaN for infinity.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Log(Vector512<float> x)

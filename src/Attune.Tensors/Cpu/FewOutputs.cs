@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Attune.Tensors.Cpu;
 
 /// <summary>
-/// Products of many rows with a weight of few outputs, as the last convolution of a decoder is: outputs do not fill a vector, so the inner dimension is laid
-/// across it. Four rows by four outputs are accumulated in registers and summed across at the end.
+/// Products of many rows with a weight of few outputs, as the last convolution of a decoder is: outputs do not fill a vector, so the inner
+/// dimension is laid across it. Four rows by four outputs are accumulated in registers and summed across at the end.
 /// </summary>
 internal static unsafe class FewOutputs
 {
@@ -14,7 +14,9 @@ internal static unsafe class FewOutputs
     private const int RowsPerPiece = 512;
 
     /// <summary>Whether this is the faster way.</summary>
-    public static bool Suits(RowSource rows, int outputs) => Gemm.Wide && outputs <= 2 * Columns && rows.RoomPerRow == 0 && rows.Length % Vector512<float>.Count == 0 && rows.Count >= 4 * Height;
+    public static bool Suits(RowSource rows, int outputs) =>
+        Gemm.Wide
+            && outputs <= 2 * Columns && rows.RoomPerRow == 0 && rows.Length % Vector512<float>.Count == 0 && rows.Count >= 4 * Height;
 
     /// <summary>output = rows weight^T + bias (+ residual); the arguments are those of <see cref="Gemm.Multiply"/>.</summary>
     public static void Multiply(RowSource rows, Weight weight, Weight? bias, Rows output, Rows? residual)

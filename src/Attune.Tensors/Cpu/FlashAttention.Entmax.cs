@@ -2,33 +2,45 @@ using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Cpu;
 
-/// <summary>Attention with alpha-entmax weights, which need all logits of a query at once: a tile of queries against every key, and with the same logits softmax too.</summary>
+/// <summary>
+/// Attention with alpha-entmax weights, which need all logits of a query at once: a tile of queries against every key, and with the same
+/// logits softmax too.
+/// </summary>
 internal unsafe partial struct FlashAttention
 {
     public static void RunEntmax(in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support)
     {
         var given = arguments;
-        ForQueryRanges(given, (item, head, first, end, packedKeys, packedValues) => AttendEntmax(given, alpha, dense, support, item, head, first, end, packedKeys, packedValues));
+        ForQueryRanges(
+            given,
+            (item, head, first, end, packedKeys, packedValues) => AttendEntmax(
+                given, alpha, dense, support, item, head, first, end, packedKeys, packedValues));
     }
 
     /// <summary>Some queries of one head over all keys.</summary>
     private static void AttendEntmax(
-        in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support, int item, int head, int first, int end, float* packedKeys, float* packedValues)
+        in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support, int item, int head, int first, int end,
+        float* packedKeys, float* packedValues)
     {
         int channels = arguments.Query.Shape[3];
         int keys = arguments.Key.Shape[1];
         int padded = (keys + TileRows - 1) / TileRows * TileRows;
         using var scratch = new Scratch((nuint)((2L * channels * TileWidth + 2L * padded * TileWidth + padded + Lanes) * sizeof(float)));
         var room = new EntmaxRoom(
-            scratch.Take<float>((long)channels * TileWidth), scratch.Take<float>((long)channels * TileWidth), scratch.Take<float>((long)padded * TileWidth), scratch.Take<float>((long)padded * TileWidth), scratch.Take<float>(padded + Lanes));
+            scratch.Take<float>((long)channels * TileWidth), scratch.Take<float>((long)channels * TileWidth),
+            scratch.Take<float>((long)padded * TileWidth), scratch.Take<float>((long)padded * TileWidth),
+            scratch.Take<float>(padded + Lanes));
         for (int at = first; at < end; at += TileWidth)
         {
             int rows = Math.Min(TileWidth, end - at);
             switch ((rows + Lanes - 1) / Lanes)
             {
-                case 1: AttendEntmax<OneVector>(arguments, alpha, dense, support, item, head, at, rows, packedKeys, packedValues, room); break;
-                case 2: AttendEntmax<TwoVectors>(arguments, alpha, dense, support, item, head, at, rows, packedKeys, packedValues, room); break;
-                default: AttendEntmax<ThreeVectors>(arguments, alpha, dense, support, item, head, at, rows, packedKeys, packedValues, room); break;
+                case 1: AttendEntmax<OneVector>(
+                    arguments, alpha, dense, support, item, head, at, rows, packedKeys, packedValues, room); break;
+                case 2: AttendEntmax<TwoVectors>(
+                    arguments, alpha, dense, support, item, head, at, rows, packedKeys, packedValues, room); break;
+                default: AttendEntmax<ThreeVectors>(
+                    arguments, alpha, dense, support, item, head, at, rows, packedKeys, packedValues, room); break;
             }
         }
     }
@@ -53,7 +65,8 @@ internal unsafe partial struct FlashAttention
     }
 
     private static void AttendEntmax<TWidth>(
-        in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support, int item, int head, int first, int rows, float* packedKeys, float* packedValues, EntmaxRoom room)
+        in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support, int item, int head, int first, int rows,
+        float* packedKeys, float* packedValues, EntmaxRoom room)
         where TWidth : IWidth
     {
         var (query, key, _, scale, output, logSumExp, mask) = arguments;
@@ -72,7 +85,9 @@ internal unsafe partial struct FlashAttention
         for (int j = 0; j < width; j += Lanes)
         {
             Maximum(room.Sparse + j, keys, width, maxima + j);
-            Split(room.Sparse + j, dense == null && logSumExp == null ? null : room.Dense + j, keys, width, Centre(Vector512.Load(maxima + j)), totals + j);
+            Split(
+                room.Sparse + j, dense == null && logSumExp == null ? null : room.Dense + j, keys, width,
+                Centre(Vector512.Load(maxima + j)), totals + j);
         }
         EntmaxColumns.Apply(room.Sparse, keys, width, alpha, factors, room.Column);
         if (support != null)
@@ -91,7 +106,10 @@ internal unsafe partial struct FlashAttention
         for (int j = 0; j < width; j += Lanes)
         {
             var total = Vector512.Load(totals + j);
-            Vector512.ConditionalSelect(Vector512.Equals(total, Vector512<float>.Zero), Vector512.Create(float.NegativeInfinity), Vector512.Load(maxima + j) + Exponential.Log(total)).Store(maxima + j);
+            Vector512.ConditionalSelect(
+                Vector512.Equals(total, Vector512<float>.Zero), Vector512.Create(float.NegativeInfinity),
+                Vector512.Load(maxima + j) + Exponential.Log(total))
+                .Store(maxima + j);
         }
         WriteColumn(logSumExp, item, head, first, rows, maxima);
     }
@@ -120,7 +138,8 @@ internal unsafe partial struct FlashAttention
         for (int j = 0; j < width; j += Lanes)
         {
             var total = Vector512.Load(totals + j);
-            Vector512.ConditionalSelect(Vector512.Equals(total, Vector512<float>.Zero), Vector512<float>.Zero, Vector512<float>.One / total).Store(factors + j);
+            Vector512.ConditionalSelect(Vector512.Equals(total, Vector512<float>.Zero), Vector512<float>.Zero, Vector512<float>.One / total)
+                .Store(factors + j);
         }
     }
 

@@ -4,12 +4,15 @@ using System.Runtime.Intrinsics;
 namespace Attune.Tensors.Cpu;
 
 /// <summary>
-/// The two register tiles of attention. Queries lie side by side in the vectors, so that softmax needs no sums across lanes, and eight keys or eight channels
-/// form the tile's rows, so that any multiple of 8 channels wastes nothing. With vectors of 512 bits a tile is 8 x 48, 24 of 32 registers; else 4 x 16 at a time.
+/// The two register tiles of attention. Queries lie side by side in the vectors, so that softmax needs no sums across lanes, and eight keys
+/// or eight channels form the tile's rows, so that any multiple of 8 channels wastes nothing. With vectors of 512 bits a tile is 8 x 48, 24
+/// of 32 registers; else 4 x 16 at a time.
 /// </summary>
 internal unsafe partial struct FlashAttention
 {
-    /// <summary>8 keys against up to 48 queries: logits[i, j] = sum over c of keys[i, c] queries[c, j]. Raises the maxima where they are given.</summary>
+    /// <summary>
+    /// 8 keys against up to 48 queries: logits[i, j] = sum over c of keys[i, c] queries[c, j]. Raises the maxima where they are given.
+    /// </summary>
     /// <param name="keys">[8, channels].</param>
     /// <param name="queries">[channels, width].</param>
     /// <param name="channels">A multiple of 8.</param>
@@ -100,14 +103,32 @@ internal unsafe partial struct FlashAttention
         Put<TWidth>(logits + 7 * TWidth.Vectors * Lanes, c70, c71, c72);
         if (maxima == null)
             return;
-        Vector512.MaxNative(Vector512.MaxNative(Vector512.MaxNative(Vector512.MaxNative(c00, c10), Vector512.MaxNative(c20, c30)), Vector512.MaxNative(Vector512.MaxNative(c40, c50), Vector512.MaxNative(c60, c70))), Vector512.Load(maxima)).Store(maxima);
+        Vector512.MaxNative(
+            Vector512.MaxNative(
+                Vector512.MaxNative(Vector512.MaxNative(c00, c10), Vector512.MaxNative(c20, c30)),
+                Vector512.MaxNative(Vector512.MaxNative(c40, c50), Vector512.MaxNative(c60, c70))),
+            Vector512.Load(maxima))
+            .Store(maxima);
         if (TWidth.Vectors > 1)
-            Vector512.MaxNative(Vector512.MaxNative(Vector512.MaxNative(Vector512.MaxNative(c01, c11), Vector512.MaxNative(c21, c31)), Vector512.MaxNative(Vector512.MaxNative(c41, c51), Vector512.MaxNative(c61, c71))), Vector512.Load(maxima + 1 * Lanes)).Store(maxima + 1 * Lanes);
+            Vector512.MaxNative(
+                Vector512.MaxNative(
+                    Vector512.MaxNative(Vector512.MaxNative(c01, c11), Vector512.MaxNative(c21, c31)),
+                    Vector512.MaxNative(Vector512.MaxNative(c41, c51), Vector512.MaxNative(c61, c71))),
+                Vector512.Load(maxima + 1 * Lanes))
+                .Store(maxima + 1 * Lanes);
         if (TWidth.Vectors > 2)
-            Vector512.MaxNative(Vector512.MaxNative(Vector512.MaxNative(Vector512.MaxNative(c02, c12), Vector512.MaxNative(c22, c32)), Vector512.MaxNative(Vector512.MaxNative(c42, c52), Vector512.MaxNative(c62, c72))), Vector512.Load(maxima + 2 * Lanes)).Store(maxima + 2 * Lanes);
+            Vector512.MaxNative(
+                Vector512.MaxNative(
+                    Vector512.MaxNative(Vector512.MaxNative(c02, c12), Vector512.MaxNative(c22, c32)),
+                    Vector512.MaxNative(Vector512.MaxNative(c42, c52), Vector512.MaxNative(c62, c72))),
+                Vector512.Load(maxima + 2 * Lanes))
+                .Store(maxima + 2 * Lanes);
     }
 
-    /// <summary>Up to 48 rows of weights against 8 channels of values: sums[i, j] = sums[i, j] factors[j] + sum over k of values[k, i] weights[k, j].</summary>
+    /// <summary>
+    /// Up to 48 rows of weights against 8 channels of values: sums[i, j] = sums[i, j] factors[j] + sum over k of values[k, i] weights[k,
+    /// j].
+    /// </summary>
     /// <param name="values">[count, 8].</param>
     /// <param name="weights">[count, width].</param>
     /// <param name="count">How many keys.</param>
@@ -210,7 +231,9 @@ internal unsafe partial struct FlashAttention
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Accumulate<TWidth>(float* target, Vector512<float> f0, Vector512<float> f1, Vector512<float> f2, Vector512<float> c0, Vector512<float> c1, Vector512<float> c2)
+    private static void Accumulate<TWidth>(
+        float* target, Vector512<float> f0, Vector512<float> f1, Vector512<float> f2, Vector512<float> c0, Vector512<float> c1,
+        Vector512<float> c2)
         where TWidth : IWidth
     {
         Vector512.FusedMultiplyAdd(Vector512.Load(target), f0, c0).Store(target);
@@ -246,7 +269,9 @@ internal unsafe partial struct FlashAttention
         }
     }
 
-    /// <summary>c[i, j] = sum over k of a[k step + i apart] b[k, j] for 4 rows and 16 columns, plus c[i, j] factors[j] where factors are given.</summary>
+    /// <summary>
+    /// c[i, j] = sum over k of a[k step + i apart] b[k, j] for 4 rows and 16 columns, plus c[i, j] factors[j] where factors are given.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void NarrowTile(float* a, long step, long apart, float* b, int width, int depth, float* factors, float* c, int stride)
     {

@@ -4,10 +4,11 @@ using System.Runtime.Intrinsics;
 namespace Attune.Tensors.Cpu;
 
 /// <summary>
-/// Attention without the matrix of weights (Dao et al., arXiv 2205.14135): keys are taken block by block, and each query keeps a running maximum, sum
-/// and output. Everything is transposed: a tile of 48 queries lies with its queries side by side, logits are [keys, queries] and sums [channels, queries], and is
-/// turned back when it is written. Keys and values are packed once for each head; a piece of work is some tiles of one head, and what a query becomes does not
-/// depend on the others of its tile, so the results do not depend on the number of threads. Logits are kept in units of ln 2, so that weights are powers of two.
+/// Attention without the matrix of weights (Dao et al., arXiv 2205.14135): keys are taken block by block, and each query keeps a running
+/// maximum, sum and output. Everything is transposed: a tile of 48 queries lies with its queries side by side, logits are [keys, queries]
+/// and sums [channels, queries], and is turned back when it is written. Keys and values are packed once for each head; a piece of work is
+/// some tiles of one head, and what a query becomes does not depend on the others of its tile, so the results do not depend on the number
+/// of threads. Logits are kept in units of ln 2, so that weights are powers of two.
 /// </summary>
 internal unsafe partial struct FlashAttention
 {
@@ -25,7 +26,8 @@ internal unsafe partial struct FlashAttention
     public static void Run(in AttentionArguments arguments)
     {
         var given = arguments;
-        ForQueryRanges(given, (item, head, first, end, packedKeys, packedValues) => Attend(given, item, head, first, end, packedKeys, packedValues));
+        ForQueryRanges(
+            given, (item, head, first, end, packedKeys, packedValues) => Attend(given, item, head, first, end, packedKeys, packedValues));
     }
 
     private static void ForQueryRanges(in AttentionArguments arguments, QueryRangeBody body)
@@ -64,7 +66,8 @@ internal unsafe partial struct FlashAttention
     }
 
     /// <summary>
-    /// A block of keys as rows, up to a whole number of tiles with rows of zeros, and of values as panels of 8 channels, [channels / 8, keys of the block, 8].
+    /// A block of keys as rows, up to a whole number of tiles with rows of zeros, and of values as panels of 8 channels, [channels / 8,
+    /// keys of the block, 8].
     /// </summary>
     private static void Pack(Tensor key, Tensor value, int item, int head, int start, float* keys, float* values)
     {
@@ -86,7 +89,8 @@ internal unsafe partial struct FlashAttention
     }
 
     /// <summary>Some queries of one head over all keys.</summary>
-    private static void Attend(in AttentionArguments arguments, int item, int head, int first, int end, float* packedKeys, float* packedValues)
+    private static void Attend(
+        in AttentionArguments arguments, int item, int head, int first, int end, float* packedKeys, float* packedValues)
     {
         var (query, key, _, scale, _, _, mask) = arguments;
         int channels = query.Shape[3];
@@ -117,7 +121,8 @@ internal unsafe partial struct FlashAttention
                 int at = first + tile * TileWidth;
                 if (mask is { Causal: true } && !Seen(mask, at, Math.Min(at + TileWidth, end), query.Shape[1], start, count, keys))
                     continue;
-                var state = new TileState(queries + tile * tileSize, sums + tile * tileSize, maxima + tile * TileWidth, totals + tile * TileWidth);
+                var state = new TileState(
+                    queries + tile * tileSize, sums + tile * tileSize, maxima + tile * TileWidth, totals + tile * TileWidth);
                 var block = new PackedBlock(keyBlock, valueBlock, start, count);
                 switch (WidthOf(tile) / Lanes)
                 {
@@ -131,7 +136,9 @@ internal unsafe partial struct FlashAttention
         for (int tile = 0; tile < tiles; tile++)
         {
             int at = first + tile * TileWidth;
-            Finish(arguments, item, head, at, Math.Min(TileWidth, end - at), WidthOf(tile), sums + tile * tileSize, maxima + tile * TileWidth, totals + tile * TileWidth);
+            Finish(
+                arguments, item, head, at, Math.Min(TileWidth, end - at), WidthOf(tile), sums + tile * tileSize, maxima + tile * TileWidth,
+                totals + tile * TileWidth);
         }
 
         int WidthOf(int tile) => Math.Min(TileWidth, (end - first - tile * TileWidth + Lanes - 1) / Lanes * Lanes);
@@ -166,7 +173,8 @@ internal unsafe partial struct FlashAttention
     }
 
     /// <summary>A tile of queries over one block of keys.</summary>
-    private static void AddBlock<TWidth>(in AttentionArguments arguments, int item, int head, int first, TileState state, PackedBlock block, float* weights)
+    private static void AddBlock<TWidth>(
+        in AttentionArguments arguments, int item, int head, int first, TileState state, PackedBlock block, float* weights)
         where TWidth : IWidth
     {
         int width = TWidth.Vectors * Lanes;
@@ -184,7 +192,9 @@ internal unsafe partial struct FlashAttention
         for (int i = 0; i < count; i += TileRows, keys += TileRows * channels)
             Scores<TWidth>(keys, state.Queries, channels, weights + i * width, i < whole ? maxima : null);
         if (arguments.Mask is { } mask)
-            ApplyMask(mask, weights, width, Exponential.Log2E, item, head, first, arguments.Query.Shape[1], block.Start, count, arguments.Key.Shape[1]);
+            ApplyMask(
+                mask, weights, width, Exponential.Log2E, item, head, first, arguments.Query.Shape[1], block.Start, count,
+                arguments.Key.Shape[1]);
         if (whole < count)
         {
             for (int j = 0; j < width; j += Lanes)
@@ -196,7 +206,10 @@ internal unsafe partial struct FlashAttention
             Values<TWidth>(values, weights, count, factors, state.Sums + c * width);
     }
 
-    /// <summary>Turns logits into powers of two below their maxima, adds them to the totals, and tells by which factors earlier totals and sums go down: 1 unless the maximum has grown.</summary>
+    /// <summary>
+    /// Turns logits into powers of two below their maxima, adds them to the totals, and tells by which factors earlier totals and sums go
+    /// down: 1 unless the maximum has grown.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Weigh<TWidth>(float* logits, int count, float* before, float* maxima, float* factors, float* totals)
         where TWidth : IWidth
@@ -264,7 +277,8 @@ internal unsafe partial struct FlashAttention
     }
 
     /// <summary>Writes the outputs and log-sum-exps of a tile.</summary>
-    private static void Finish(in AttentionArguments arguments, int item, int head, int first, int rows, int width, float* sums, float* maxima, float* totals)
+    private static void Finish(
+        in AttentionArguments arguments, int item, int head, int first, int rows, int width, float* sums, float* maxima, float* totals)
     {
         for (int j = 0; j < width; j += Lanes)
         {
@@ -273,7 +287,8 @@ internal unsafe partial struct FlashAttention
             var none = Vector512.Equals(total, Vector512<float>.Zero);
             if (arguments.LogSumExp != null)
             {
-                var logarithm = Vector512.FusedMultiplyAdd(Vector512.Load(maxima + j), Vector512.Create(0.693147181f), Exponential.Log(total));
+                var logarithm = Vector512.FusedMultiplyAdd(
+                    Vector512.Load(maxima + j), Vector512.Create(0.693147181f), Exponential.Log(total));
                 Vector512.ConditionalSelect(none, Vector512.Create(float.NegativeInfinity), logarithm).Store(maxima + j);
             }
             Vector512.ConditionalSelect(none, Vector512<float>.Zero, Vector512<float>.One / total).Store(totals + j);
@@ -318,7 +333,9 @@ internal unsafe partial struct FlashAttention
     }
 
     /// <summary>Applies a mask to logits [count, width] that are multiplied by <paramref name="unit"/>.</summary>
-    private static void ApplyMask(AttentionMask mask, float* logits, int width, float unit, int item, int head, int first, int queries, int start, int count, int keys)
+    private static void ApplyMask(
+        AttentionMask mask, float* logits, int width, float unit, int item, int head, int first, int queries, int start, int count,
+        int keys)
     {
         int rows = Math.Min(width, queries - first);
         if (mask.SoftCap > 0)
@@ -352,7 +369,8 @@ internal unsafe partial struct FlashAttention
     }
 
     /// <summary>Adds rows of a bias to columns of logits.</summary>
-    private static void AddBias(Tensor bias, float* logits, int width, float unit, int item, int head, int first, int rows, int start, int count)
+    private static void AddBias(
+        Tensor bias, float* logits, int width, float unit, int item, int head, int first, int rows, int start, int count)
     {
         float* tile = stackalloc float[TileRows * TileRows];
         long stride = bias.Stride(2);

@@ -14,7 +14,10 @@ namespace Attune.Tensors.Cpu;
 /// </summary>
 internal static unsafe class Gemm
 {
-    /// <summary>The inner dimension of a block: deep enough to hide the cost of adding a block to the output, and for a convolution to read long runs.</summary>
+    /// <summary>
+    /// The inner dimension of a block: deep enough to hide the cost of adding a block to the output, and for a convolution to read long
+    /// runs.
+    /// </summary>
     private const int BlockDepth = 1152;
 
     /// <summary>Floats of packed weight that a piece keeps in the second-level cache.</summary>
@@ -39,7 +42,8 @@ internal static unsafe class Gemm
     /// <param name="bias">[out], or null.</param>
     /// <param name="activation">Applied to each element of the result.</param>
     /// <param name="output">[rows, out].</param>
-    /// <param name="residual">Added to the result, [rows, out], or null; it may be the output. Only where <see cref="Adds"/> says so and without an activation.</param>
+    /// <param name="residual">Added to the result, [rows, out], or null; it may be the output. Only where <see cref="Adds"/> says so and
+    /// without an activation.</param>
     public static void Multiply(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output, Rows? residual = null)
     {
         if (rows.Count == 0 || weight.Shape[0] == 0)
@@ -54,7 +58,9 @@ internal static unsafe class Gemm
             Multiply<NarrowKernel>(rows, weight, bias, activation, output, residual);
     }
 
-    /// <summary>Whether a product with these rows can be added to a residual on the way: few rows are multiplied in another manner.</summary>
+    /// <summary>
+    /// Whether a product with these rows can be added to a residual on the way: few rows are multiplied in another manner.
+    /// </summary>
     public static bool Adds(RowSource rows) => rows.Runs > 1 || rows.RoomPerRow > 0 || !Skinny.Suits(rows.Count, rows.Length);
 
     private static void Multiply<TKernel>(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output, Rows? residual)
@@ -66,7 +72,8 @@ internal static unsafe class Gemm
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Compute<TKernel>(Plan plan, int piece, RowSource rows, byte* weight, DataType type, Weight? bias, Activation activation, Rows output, Rows? residual)
+    private static void Compute<TKernel>(
+        Plan plan, int piece, RowSource rows, byte* weight, DataType type, Weight? bias, Activation activation, Rows output, Rows? residual)
         where TKernel : IMicroKernel
     {
         int panelWidth = 3 * TKernel.Lanes;
@@ -78,7 +85,10 @@ internal static unsafe class Gemm
         int depth = rows.Runs * plan.BlockLength;
 
         using var scratch = new Scratch(
-            ((nuint)depth * (nuint)(plan.PanelsPerStrip * panelWidth) + (nuint)(height * panelWidth) + 2 * (nuint)depth + (nuint)columnCount + (nuint)rowCount * (nuint)rows.RoomPerRow + 64) * sizeof(float)
+            (
+                (nuint)depth
+                    * (nuint)(plan.PanelsPerStrip * panelWidth) + (nuint)(height * panelWidth) + 2 * (nuint)depth + (nuint)columnCount
+                    + (nuint)rowCount * (nuint)rows.RoomPerRow + 64) * sizeof(float)
             + (nuint)(tiles * height) * (nuint)(rows.Runs + 2) * (nuint)sizeof(float*));
         float* packed = scratch.Take<float>((long)depth * plan.PanelsPerStrip * panelWidth);
         float* tile = scratch.Take<float>(height * panelWidth);
@@ -99,7 +109,8 @@ internal static unsafe class Gemm
         for (int i = rowCount; i < tiles * height; i++)
         {
             for (int run = 0; run < rows.Runs; run++)
-                pointers[((i / height * rows.Runs) + run) * height + i % height] = pointers[((i / height * rows.Runs) + run) * height + (rowCount - 1) % height];
+                pointers[((i / height * rows.Runs) + run) * height + i % height] = pointers[
+                    ((i / height * rows.Runs) + run) * height + (rowCount - 1) % height];
         }
         for (int i = 0; i < rowCount; i++)
         {
@@ -124,7 +135,9 @@ internal static unsafe class Gemm
             {
                 int columns = Math.Min(columnCount - p * panelWidth, panelWidth);
                 int width = (columns + TKernel.Lanes - 1) / TKernel.Lanes * TKernel.Lanes;
-                PanelPacking.Pack(weight, type, stride, firstColumn + p * panelWidth, columns, (long)start * rows.Runs, order, length * rows.Runs, packed + (long)p * depth * panelWidth, width, TKernel.Lanes, line);
+                PanelPacking.Pack(
+                    weight, type, stride, firstColumn + p * panelWidth, columns, (long)start * rows.Runs, order, length * rows.Runs,
+                    packed + (long)p * depth * panelWidth, width, TKernel.Lanes, line);
             }
             for (int t = 0; t < tiles; t++)
             {
@@ -146,7 +159,9 @@ internal static unsafe class Gemm
                     else
                         TKernel.Multiply<OneVector>(from, rows.Runs, start, length, panel, tile);
                     for (int i = 0; i < valid; i++)
-                        Finish(tile + i * panelWidth, to[i] + column, columns, addends[i] != null ? addends[i] + column : null, last && offsets != null ? offsets + column : null);
+                        Finish(
+                            tile + i * panelWidth, to[i] + column, columns, addends[i] != null ? addends[i] + column : null,
+                            last && offsets != null ? offsets + column : null);
                 }
                 if (last && activation != Activation.None)
                 {
@@ -270,7 +285,9 @@ internal static unsafe class Gemm
             return (first, Math.Min(_columnsPerStrip, _columns - first));
         }
 
-        /// <summary>The size of parts of at most <paramref name="limit"/> that are nearly equal, each but the last a multiple of a unit.</summary>
+        /// <summary>
+        /// The size of parts of at most <paramref name="limit"/> that are nearly equal, each but the last a multiple of a unit.
+        /// </summary>
         private static int Even(long total, int limit, int unit)
         {
             limit = Math.Max(limit / unit * unit, unit);

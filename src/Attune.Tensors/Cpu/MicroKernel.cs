@@ -37,7 +37,9 @@ internal unsafe interface IMicroKernel
         where TWidth : IWidth;
 }
 
-/// <summary>Rows that are copied for a micro-kernel lie side by side, cut into runs of a length that is a constant for the compiler.</summary>
+/// <summary>
+/// Rows that are copied for a micro-kernel lie side by side, cut into runs of a length that is a constant for the compiler.
+/// </summary>
 internal static class PackedRows
 {
     public const int Length = 64;

@@ -5,8 +5,8 @@ using System.Runtime.Intrinsics.X86;
 namespace Attune.Tensors.Cpu;
 
 /// <summary>
-/// Brings a block of a weight [out, in] into the order in which micro-kernels read it: float32, for each input the outputs of one panel side
-/// by side.
+/// Brings a block of a weight [out, in] into the order in which micro-kernels read it: float32, for each input the outputs of one panel
+/// side by side.
 /// </summary>
 internal static unsafe class PanelPacking
 {
@@ -25,7 +25,9 @@ internal static unsafe class PanelPacking
     /// <param name="width">Columns of the panel, a multiple of <paramref name="lanes"/>.</param>
     /// <param name="lanes">Elements of a vector; with 16, and enough inputs, the transposition is done in registers.</param>
     /// <param name="line">Room for <paramref name="count"/> elements.</param>
-    public static void Pack(byte* weight, DataType type, long stride, long row, int columns, long start, int* order, int count, float* panel, int width, int lanes, float* line)
+    public static void Pack(
+        byte* weight, DataType type, long stride, long row, int columns, long start, int* order, int count, float* panel, int width,
+        int lanes, float* line)
     {
         int size = type.Size();
         byte* origin = weight + (row * stride + start) * size;
@@ -67,7 +69,8 @@ internal static unsafe class PanelPacking
     }
 
     /// <summary>One column after the other; for any processor and few inputs.</summary>
-    private static void Scatter(byte* source, DataType type, long pitch, int columns, int* order, int count, float* panel, int width, float* line)
+    private static void Scatter(
+        byte* source, DataType type, long pitch, int columns, int* order, int count, float* panel, int width, float* line)
     {
         for (int j = 0; j < columns; j++)
         {
@@ -77,7 +80,9 @@ internal static unsafe class PanelPacking
         }
     }
 
-    /// <summary>Transposes 16 rows of 32-bit words, 64 bytes at least, in registers; a word of a 16-bit type holds two neighbours of one row.</summary>
+    /// <summary>
+    /// Transposes 16 rows of 32-bit words, 64 bytes at least, in registers; a word of a 16-bit type holds two neighbours of one row.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Transpose<T>(byte* source, long pitch, int height, int* order, int count, float* panel, int width)
         where T : struct
@@ -116,7 +121,8 @@ internal static unsafe class PanelPacking
 
     /// <summary>Of four rows: quarter q of result j holds the words 4 q + j.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Interleave(byte** rows, nint at, out Vector512<long> r0, out Vector512<long> r1, out Vector512<long> r2, out Vector512<long> r3)
+    private static void Interleave(
+        byte** rows, nint at, out Vector512<long> r0, out Vector512<long> r1, out Vector512<long> r2, out Vector512<long> r3)
     {
         var x0 = Vector512.Load((int*)(rows[0] + at));
         var x1 = Vector512.Load((int*)(rows[1] + at));
@@ -134,7 +140,8 @@ internal static unsafe class PanelPacking
 
     /// <summary>Writes the words 4 q + j of all sixteen rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Emit<T>(Vector512<long> a, Vector512<long> b, Vector512<long> c, Vector512<long> d, int* order, int j, float* panel, int width)
+    private static void Emit<T>(
+        Vector512<long> a, Vector512<long> b, Vector512<long> c, Vector512<long> d, int* order, int j, float* panel, int width)
         where T : struct
     {
         var even01 = Avx512F.Shuffle4x128(a, b, 0x88);

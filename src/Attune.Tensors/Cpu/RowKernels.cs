@@ -28,8 +28,9 @@ internal interface IMap4
 }
 
 /// <summary>
-/// Loops over contiguous floats. What an element becomes does not depend on its place: where a row is no whole number of vectors, the last overlaps the one before, with operands read before
-/// anything is written, so that a result may take an operand's place; rows shorter than a vector are filled up.
+/// Loops over contiguous floats. What an element becomes does not depend on its place: where a row is no whole number of vectors, the last
+/// overlaps the one before, with operands read before anything is written, so that a result may take an operand's place; rows shorter than
+/// a vector are filled up.
 /// </summary>
 internal static unsafe class RowKernels
 {
@@ -104,7 +105,8 @@ internal static unsafe class RowKernels
         }
         long whole = count / Lanes * Lanes;
         long last = count - Lanes;
-        var end = whole == count ? default : f.Of(Vector512.Load(x + last), Vector512.Load(y + last), Vector512.Load(z + last), Vector512.Load(w + last));
+        var end = whole == count ? default
+            : f.Of(Vector512.Load(x + last), Vector512.Load(y + last), Vector512.Load(z + last), Vector512.Load(w + last));
         for (long i = 0; i < whole; i += Lanes)
             f.Of(Vector512.Load(x + i), Vector512.Load(y + i), Vector512.Load(z + i), Vector512.Load(w + i)).Store(r + i);
         if (whole < count)
@@ -190,7 +192,8 @@ internal static unsafe class RowKernels
         int i = 0;
         for (; i <= count - 4 * Lanes; i += 4 * Lanes)
         {
-            var (v0, v1, v2, v3) = (Vector512.Load(x + i), Vector512.Load(x + i + Lanes), Vector512.Load(x + i + 2 * Lanes), Vector512.Load(x + i + 3 * Lanes));
+            var (v0, v1, v2, v3) = (
+                Vector512.Load(x + i), Vector512.Load(x + i + Lanes), Vector512.Load(x + i + 2 * Lanes), Vector512.Load(x + i + 3 * Lanes));
             s0 = Vector512.FusedMultiplyAdd(v0, v0, s0);
             s1 = Vector512.FusedMultiplyAdd(v1, v1, s1);
             s2 = Vector512.FusedMultiplyAdd(v2, v2, s2);
@@ -282,7 +285,9 @@ internal static unsafe class RowKernels
         for (; i <= count - Lanes; i += Lanes)
         {
             var centre = Vector512.Load(centres + i);
-            var (p, q, r, s) = (Vector512.Load(a + i) - centre, Vector512.Load(b + i) - centre, Vector512.Load(c + i) - centre, Vector512.Load(d + i) - centre);
+            var (p, q, r, s) = (
+                Vector512.Load(a + i) - centre, Vector512.Load(b + i) - centre, Vector512.Load(c + i) - centre,
+                Vector512.Load(d + i) - centre);
             var first = Vector512.FusedMultiplyAdd(p, p, q * q);
             var second = Vector512.FusedMultiplyAdd(r, r, s * s);
             (Vector512.Load(sums + i) + ((p + q) + (r + s))).Store(sums + i);
@@ -355,5 +360,6 @@ internal static unsafe class RowKernels
 
     /// <summary>All bits where the last vector of a row holds elements from <paramref name="read"/> on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Unread(int read, int count) => Vector512.GreaterThanOrEqual(Vector512<int>.Indices, Vector512.Create(Lanes - (count - read))).AsSingle();
+    private static Vector512<float> Unread(int read, int count) =>
+        Vector512.GreaterThanOrEqual(Vector512<int>.Indices, Vector512.Create(Lanes - (count - read))).AsSingle();
 }

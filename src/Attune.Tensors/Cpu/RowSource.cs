@@ -17,7 +17,9 @@ internal abstract unsafe class RowSource(long count, int runs, int length)
     /// <summary>Floats of room for each row that <see cref="Locate"/> may use for rows it has to make.</summary>
     public virtual int RoomPerRow => 0;
 
-    /// <summary>Tells where the runs of rows [first, first + count) begin: pointers[(i / height * Runs + run) * height + i % height].</summary>
+    /// <summary>
+    /// Tells where the runs of rows [first, first + count) begin: pointers[(i / height * Runs + run) * height + i % height].
+    /// </summary>
     public abstract void Locate(long first, int count, int height, float** pointers, float* room);
 }
 

@@ -43,10 +43,14 @@ internal static unsafe class Skinny
         int columns = weight.Shape[0];
         int perPiece = (int)Math.Clamp(ElementsPerPiece / rows.Length / Columns * Columns, Columns, 1 << 16);
         byte* elements = (byte*)weight.Pointer;
-        Workers.For((columns + perPiece - 1) / perPiece, piece => Compute<T>(rows, elements, weight.Type, piece * perPiece, Math.Min(columns, (piece + 1) * perPiece), bias, activation, output));
+        Workers.For(
+            (columns + perPiece - 1) / perPiece,
+            piece => Compute<T>(
+                rows, elements, weight.Type, piece * perPiece, Math.Min(columns, (piece + 1) * perPiece), bias, activation, output));
     }
 
-    private static void Compute<T>(RowSource rows, byte* weight, DataType type, int start, int end, Weight? bias, Activation activation, Rows output)
+    private static void Compute<T>(
+        RowSource rows, byte* weight, DataType type, int start, int end, Weight? bias, Activation activation, Rows output)
         where T : IStored
     {
         int count = (int)rows.Count;
@@ -77,7 +81,8 @@ internal static unsafe class Skinny
                 }
             }
             if (activation != Activation.None)
-                Activations.Apply(activation, new ReadOnlySpan<float>(to[i] + start, end - start), new Span<float>(to[i] + start, end - start));
+                Activations.Apply(
+                    activation, new ReadOnlySpan<float>(to[i] + start, end - start), new Span<float>(to[i] + start, end - start));
         }
     }
 
@@ -188,13 +193,17 @@ internal static unsafe class Skinny
                 // In blocks, so that the rounding errors of a processor without any vectors do not pile up.
                 float sum = 0;
                 for (int k = 0; k < length; k += Block)
-                    sum += TensorPrimitives.Dot(new ReadOnlySpan<float>(from[i] + k, Math.Min(Block, length - k)), new ReadOnlySpan<float>(line + k, Math.Min(Block, length - k)));
+                    sum += TensorPrimitives.Dot(
+                        new ReadOnlySpan<float>(from[i] + k, Math.Min(Block, length - k)),
+                        new ReadOnlySpan<float>(line + k, Math.Min(Block, length - k)));
                 to[i][n] = sum;
             }
         }
     }
 
-    private static void Store<T>(float* sums, Vector512<float> c0, Vector512<float> c1, Vector512<float> c2, Vector512<float> c3, float* row, byte** columns, nint k, int length)
+    private static void Store<T>(
+        float* sums, Vector512<float> c0, Vector512<float> c1, Vector512<float> c2, Vector512<float> c3, float* row, byte** columns, nint k,
+        int length)
         where T : IStored
     {
         sums[0] = Vector512.Sum(c0) + Rest<T>(row, columns[0], k, length);
@@ -253,5 +262,6 @@ internal static unsafe class Skinny
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<uint> Bits(byte* at, nint index) => Vector512.WidenLower(Vector256.Load((ushort*)at + index).ToVector512Unsafe());
+    private static Vector512<uint> Bits(byte* at, nint index) =>
+        Vector512.WidenLower(Vector256.Load((ushort*)at + index).ToVector512Unsafe());
 }

@@ -21,8 +21,10 @@ internal static unsafe class Transposition
     {
         float* half = source + 4 * sourceStride;
         Transpose(
-            Vector256.Load(source) * factors, Vector256.Load(source + sourceStride) * factors, Vector256.Load(source + 2 * sourceStride) * factors, Vector256.Load(source + 3 * sourceStride) * factors,
-            Vector256.Load(half) * factors, Vector256.Load(half + sourceStride) * factors, Vector256.Load(half + 2 * sourceStride) * factors, Vector256.Load(half + 3 * sourceStride) * factors, target, targetStride);
+            Vector256.Load(source) * factors, Vector256.Load(source + sourceStride) * factors,
+            Vector256.Load(source + 2 * sourceStride) * factors, Vector256.Load(source + 3 * sourceStride) * factors,
+            Vector256.Load(half) * factors, Vector256.Load(half + sourceStride) * factors,
+            Vector256.Load(half + 2 * sourceStride) * factors, Vector256.Load(half + 3 * sourceStride) * factors, target, targetStride);
     }
 
     /// <summary>target[j, i] = source[i, j] for an 8 x 8 tile.</summary>
@@ -31,13 +33,16 @@ internal static unsafe class Transposition
     {
         float* half = source + 4 * sourceStride;
         Transpose(
-            Vector256.Load(source), Vector256.Load(source + sourceStride), Vector256.Load(source + 2 * sourceStride), Vector256.Load(source + 3 * sourceStride),
-            Vector256.Load(half), Vector256.Load(half + sourceStride), Vector256.Load(half + 2 * sourceStride), Vector256.Load(half + 3 * sourceStride), target, targetStride);
+            Vector256.Load(source), Vector256.Load(source + sourceStride), Vector256.Load(source + 2 * sourceStride),
+            Vector256.Load(source + 3 * sourceStride),
+            Vector256.Load(half), Vector256.Load(half + sourceStride), Vector256.Load(half + 2 * sourceStride),
+            Vector256.Load(half + 3 * sourceStride), target, targetStride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Transpose(
-        Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, Vector256<float> e, Vector256<float> f, Vector256<float> g, Vector256<float> h, float* target, long stride)
+        Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, Vector256<float> e, Vector256<float> f,
+        Vector256<float> g, Vector256<float> h, float* target, long stride)
     {
         if (!Avx.IsSupported)
         {
@@ -47,8 +52,10 @@ internal static unsafe class Transposition
         }
         var (ab0, ab1, cd0, cd1) = (Avx.UnpackLow(a, b), Avx.UnpackHigh(a, b), Avx.UnpackLow(c, d), Avx.UnpackHigh(c, d));
         var (ef0, ef1, gh0, gh1) = (Avx.UnpackLow(e, f), Avx.UnpackHigh(e, f), Avx.UnpackLow(g, h), Avx.UnpackHigh(g, h));
-        var (l0, l1, l2, l3) = (Avx.Shuffle(ab0, cd0, 0x44), Avx.Shuffle(ab0, cd0, 0xEE), Avx.Shuffle(ab1, cd1, 0x44), Avx.Shuffle(ab1, cd1, 0xEE));
-        var (h0, h1, h2, h3) = (Avx.Shuffle(ef0, gh0, 0x44), Avx.Shuffle(ef0, gh0, 0xEE), Avx.Shuffle(ef1, gh1, 0x44), Avx.Shuffle(ef1, gh1, 0xEE));
+        var (l0, l1, l2, l3) = (
+            Avx.Shuffle(ab0, cd0, 0x44), Avx.Shuffle(ab0, cd0, 0xEE), Avx.Shuffle(ab1, cd1, 0x44), Avx.Shuffle(ab1, cd1, 0xEE));
+        var (h0, h1, h2, h3) = (
+            Avx.Shuffle(ef0, gh0, 0x44), Avx.Shuffle(ef0, gh0, 0xEE), Avx.Shuffle(ef1, gh1, 0x44), Avx.Shuffle(ef1, gh1, 0xEE));
         float* lower = target + 4 * stride;
         Avx.Permute2x128(l0, h0, 0x20).Store(target);
         Avx.Permute2x128(l1, h1, 0x20).Store(target + stride);

@@ -8,10 +8,10 @@ namespace Attune.Tensors.Cpu;
 /// Convolutions with 3 x 3 kernels and stride 1 by Winograd's filtering: tiles of the input are transformed, multiplied with transformed
 /// kernels by the micro-kernels of matrix products, one product for each pair of points, and transformed back.
 /// <para>
-/// Tiles are taken in sweeps whose transformed input stays in the cache that all threads share. Within a sweep a piece of work is a strip of
-/// outputs, as wide as a panel, for a range of tiles. It transforms the kernels of its strip itself, a block of inputs at a time: they are
-/// four times as large as what they are made from, so making them anew costs less than fetching them from memory would. Each element is a
-/// sum over blocks in order, whatever the ranges are.
+/// Tiles are taken in sweeps whose transformed input stays in the cache that all threads share. Within a sweep a piece of work is a strip
+/// of outputs, as wide as a panel, for a range of tiles. It transforms the kernels of its strip itself, a block of inputs at a time: they
+/// are four times as large as what they are made from, so making them anew costs less than fetching them from memory would. Each element is
+/// a sum over blocks in order, whatever the ranges are.
 /// </para>
 /// </summary>
 internal static unsafe class Winograd
@@ -19,7 +19,9 @@ internal static unsafe class Winograd
     /// <summary>Floats of transformed input in a sweep.</summary>
     private const long SweepFloats = 3 << 20;
 
-    /// <summary>Floats of transformed kernels of a block that stay in the second-level cache, as do the products when there are few tiles.</summary>
+    /// <summary>
+    /// Floats of transformed kernels of a block that stay in the second-level cache, as do the products when there are few tiles.
+    /// </summary>
     private const int BlockFloats = 128 << 10;
 
     /// <summary>A piece has more tiles than this, or all, so that transforming the kernels does not weigh.</summary>
@@ -28,11 +30,13 @@ internal static unsafe class Winograd
     private const int TargetPieces = 12;
 
     /// <summary>Whether a convolution can be computed so.</summary>
-    public static bool Suits(Weight weight, Conv2dGeometry geometry) => weight.Shape[2] == 3 && weight.Shape[3] == 3 && geometry.Stride == 1;
+    public static bool Suits(Weight weight, Conv2dGeometry geometry) =>
+        weight.Shape[2] == 3 && weight.Shape[3] == 3 && geometry.Stride == 1;
 
     /// <summary>
-    /// The time a convolution takes, in vectors of 16 multiplications and additions at full speed: the products, the transformations of input and output by
-    /// tile, and those of the kernels, which the weight comes with from memory. The factors were measured; only their ratios to those of direct convolution matter.
+    /// The time a convolution takes, in vectors of 16 multiplications and additions at full speed: the products, the transformations of
+    /// input and output by tile, and those of the kernels, which the weight comes with from memory. The factors were measured; only their
+    /// ratios to those of direct convolution matter.
     /// </summary>
     public static double Cost(ConvolutionAlgorithm algorithm, Tensor output, int inputs)
     {
@@ -42,11 +46,17 @@ internal static unsafe class Winograd
         double columns = (output.Shape[3] + 15) / 16;
         double points = (size + 2) * (size + 2);
         double sweeps = Math.Ceiling(tiles * points * inputs / SweepFloats);
-        return inputs * columns * (1.14 * points * Math.Ceiling(tiles / 8) * 8 + kernel * sweeps) + tiles * (input * ((inputs + 15) / 16) + interpolation * columns);
+        return inputs * columns * (
+            1.14
+                * points * Math.Ceiling(tiles / 8) * 8 + kernel * sweeps) + tiles * (input * ((inputs + 15) / 16) + interpolation
+                * columns);
     }
 
-    /// <summary>The convolution; the arguments are those of <see cref="Device.Conv2d"/> or, with a residual, <see cref="Device.AddConv2d"/>.</summary>
-    public static void Convolve(ConvolutionAlgorithm algorithm, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
+    /// <summary>
+    /// The convolution; the arguments are those of <see cref="Device.Conv2d"/> or, with a residual, <see cref="Device.AddConv2d"/>.
+    /// </summary>
+    public static void Convolve(
+        ConvolutionAlgorithm algorithm, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
     {
         if (output.Count == 0)
             return;
@@ -68,10 +78,14 @@ internal static unsafe class Winograd
     {
         private const int Depth = PackedRows.Length;
 
-        /// <summary>Breaks the alignment of arrays that are read or written at the same place at once, which the caches do not like.</summary>
+        /// <summary>
+        /// Breaks the alignment of arrays that are read or written at the same place at once, which the caches do not like.
+        /// </summary>
         private const int Skew = 16;
 
-        /// <summary>Inlined into a caller, these methods would be too much for the compiler: it would call their parts, which begin slow.</summary>
+        /// <summary>
+        /// Inlined into a caller, these methods would be too much for the compiler: it would call their parts, which begin slow.
+        /// </summary>
         private const MethodImplOptions Compiled = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
 
         public static void Convolve(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
@@ -88,15 +102,24 @@ internal static unsafe class Winograd
                 long start = first;
                 // Groups of tiles by halves of the channels, or less where there are few groups.
                 int parts = Math.Clamp(TargetPieces / groups, 1, layout.Blocks);
-                Workers.For(groups * parts, piece => TransformInput(grid, layout, start, tiles, piece / parts, layout.Blocks * (piece % parts) / parts, layout.Blocks * (piece % parts + 1) / parts, values));
+                Workers.For(
+                    groups * parts,
+                    piece => TransformInput(
+                        grid, layout, start, tiles, piece / parts, layout.Blocks * (piece % parts) / parts,
+                        layout.Blocks * (piece % parts + 1) / parts, values));
                 int strips = layout.Strips;
                 int ranges = Math.Clamp(tiles / MinimumTiles, 1, Math.Max(1, TargetPieces / strips));
-                Workers.For(strips * ranges, piece => ComputeStrip(grid, layout, start, tiles, groups * (piece % ranges) / ranges, groups * (piece % ranges + 1) / ranges, piece / ranges, values, elements, weight, bias));
+                Workers.For(
+                    strips * ranges,
+                    piece => ComputeStrip(
+                        grid, layout, start, tiles, groups * (piece % ranges) / ranges, groups * (piece % ranges + 1) / ranges,
+                        piece / ranges, values, elements, weight, bias));
             }
         }
 
         [MethodImpl(Compiled)]
-        private static void TransformInput(TileGrid grid, Layout layout, long first, int tiles, int group, int startBlock, int endBlock, float* values)
+        private static void TransformInput(
+            TileGrid grid, Layout layout, long first, int tiles, int group, int startBlock, int endBlock, float* values)
         {
             int points = TWinograd.Points;
             float** pixels = stackalloc float*[points * points];
@@ -130,7 +153,9 @@ internal static unsafe class Winograd
             }
         }
 
-        /// <summary>The last channels, fewer than a vector has lanes, where a whole vector can be read; other lanes hold anything.</summary>
+        /// <summary>
+        /// The last channels, fewer than a vector has lanes, where a whole vector can be read; other lanes hold anything.
+        /// </summary>
         private static void CopyTail(float** pixels, int first, int count, float* rest, float** tail)
         {
             for (int p = 0; p < TWinograd.Points * TWinograd.Points; p++)
@@ -142,7 +167,9 @@ internal static unsafe class Winograd
         }
 
         [MethodImpl(Compiled)]
-        private static void ComputeStrip(TileGrid grid, Layout layout, long first, int tiles, int startGroup, int endGroup, int strip, float* values, byte* elements, Weight weight, Weight? bias)
+        private static void ComputeStrip(
+            TileGrid grid, Layout layout, long first, int tiles, int startGroup, int endGroup, int strip, float* values, byte* elements,
+            Weight weight, Weight? bias)
         {
             int lanes = TKernel.Lanes;
             int column = strip * 3 * lanes;
@@ -154,7 +181,8 @@ internal static unsafe class Winograd
             int tile = TKernel.Rows * 3 * lanes;
             long productStride = (long)groups * tile + Skew;
 
-            using var scratch = new Scratch((nuint)(9L * depth * width + (long)depth * pairs * width + pairs * productStride + 20L * depth + width) * sizeof(float));
+            using var scratch = new Scratch(
+                (nuint)(9L * depth * width + (long)depth * pairs * width + pairs * productStride + 20L * depth + width) * sizeof(float));
             float* taps = scratch.Take<float>(9L * depth * width);
             float* kernels = scratch.Take<float>((long)depth * pairs * width);
             float* products = scratch.Take<float>(pairs * productStride);
@@ -171,7 +199,8 @@ internal static unsafe class Winograd
             for (int k0 = 0; k0 < layout.Inputs; k0 += depth)
             {
                 int count = Math.Min(layout.Inputs - k0, depth);
-                PanelPacking.Pack(elements, weight.Type, 9L * layout.Inputs, column, columns, 9L * k0, order, 9 * count, taps, width, lanes, line);
+                PanelPacking.Pack(
+                    elements, weight.Type, 9L * layout.Inputs, column, columns, 9L * k0, order, 9 * count, taps, width, lanes, line);
                 for (int k = 0; k < count; k++)
                 {
                     for (int j = 0; j < width; j += lanes)
@@ -179,7 +208,8 @@ internal static unsafe class Winograd
                 }
                 for (int p = 0; p < pairs; p++)
                 {
-                    float* rows = values + k0 / Depth * layout.BlockStride + p * layout.PointStride + (long)startGroup * TKernel.Rows * Depth;
+                    float* rows =
+                        values + k0 / Depth * layout.BlockStride + p * layout.PointStride + (long)startGroup * TKernel.Rows * Depth;
                     float* kernel = kernels + p * width;
                     float* product = products + p * productStride;
                     if (width == 3 * lanes)
@@ -190,11 +220,14 @@ internal static unsafe class Winograd
                         Multiply<OneVector>(rows, (nint)layout.BlockStride, count, kernel, pairs * width, product, groups, k0 > 0);
                 }
             }
-            TransformOutput(grid, first, startGroup * TKernel.Rows, Math.Min(tiles, endGroup * TKernel.Rows), column, columns, products, productStride, offsets);
+            TransformOutput(
+                grid, first, startGroup * TKernel.Rows, Math.Min(tiles, endGroup * TKernel.Rows), column, columns, products, productStride,
+                offsets);
         }
 
         [MethodImpl(Compiled)]
-        private static void Multiply<TWidth>(float* rows, nint step, int depth, float* kernel, nint pitch, float* product, int groups, bool add)
+        private static void Multiply<TWidth>(
+            float* rows, nint step, int depth, float* kernel, nint pitch, float* product, int groups, bool add)
             where TWidth : IWidth
         {
             for (int group = 0; group < groups; group++, rows += TKernel.Rows * Depth, product += TKernel.Rows * 3 * TKernel.Lanes)
@@ -210,7 +243,8 @@ internal static unsafe class Winograd
         }
 
         [MethodImpl(Compiled)]
-        private static void TransformOutput(TileGrid grid, long first, int start, int end, int column, int columns, float* products, long stride, float* offsets)
+        private static void TransformOutput(
+            TileGrid grid, long first, int start, int end, int column, int columns, float* products, long stride, float* offsets)
         {
             int outputs = TWinograd.Outputs;
             float** pixels = stackalloc float*[outputs * outputs];
@@ -228,7 +262,9 @@ internal static unsafe class Winograd
                 {
                     PrefetchStrided(products + 3 * TKernel.Lanes + j, stride, TWinograd.Points * TWinograd.Points);
                     bool whole = j <= columns - TSimd.Lanes;
-                    TWinograd.Output<TSimd, TVector>(products + j, (nint)stride, TSimd.Load(offsets + j), whole ? pixels : tail, whole ? residuals : null, whole ? j : 0);
+                    TWinograd.Output<TSimd, TVector>(
+                        products + j, (nint)stride, TSimd.Load(offsets + j), whole ? pixels : tail, whole ? residuals : null,
+                        whole ? j : 0);
                     if (whole)
                         continue;
                     for (int p = 0; p < outputs * outputs; p++)
@@ -249,7 +285,9 @@ internal static unsafe class Winograd
                 Sse.Prefetch0(at);
         }
 
-        /// <summary>How much is done at a time, and where transformed values lie: [blocks of 64 inputs, pairs of points, tiles, 64].</summary>
+        /// <summary>
+        /// How much is done at a time, and where transformed values lie: [blocks of 64 inputs, pairs of points, tiles, 64].
+        /// </summary>
         private readonly struct Layout
         {
             public Layout(long tiles, int inputs, int outputs)
@@ -331,7 +369,9 @@ internal static unsafe class Winograd
             }
         }
 
-        /// <summary>The outputs of a tile from a channel on and what is added to them, if anything; <paramref name="outside"/> where there is none.</summary>
+        /// <summary>
+        /// The outputs of a tile from a channel on and what is added to them, if anything; <paramref name="outside"/> where there is none.
+        /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void LocateOutput(long tile, int channel, float* outside, float** pixels, float** residuals)
         {

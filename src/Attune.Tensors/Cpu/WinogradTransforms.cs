@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Attune.Tensors.Cpu;
 
 /// <summary>
-/// The three linear maps of Winograd's filtering F(m x m, 3 x 3), each for as many channels as a vector has lanes: tiles of the input and the
-/// kernels are evaluated at points, where a convolution is a product, and the outputs are interpolated from the products.
+/// The three linear maps of Winograd's filtering F(m x m, 3 x 3), each for as many channels as a vector has lanes: tiles of the input and
+/// the kernels are evaluated at points, where a convolution is a product, and the outputs are interpolated from the products.
 /// </summary>
 internal unsafe interface IWinograd
 {
@@ -39,7 +39,8 @@ internal unsafe interface IWinograd
     /// <param name="targets">[m, m] pointers to pixels of the output.</param>
     /// <param name="residuals">[m, m] pointers to what is added, or null; they may be the targets.</param>
     /// <param name="channel">The first channel, counted from each pointer.</param>
-    static abstract void Output<TSimd, TVector>(float* products, nint stride, TVector offset, float** targets, float** residuals, nint channel)
+    static abstract void Output<TSimd,
+    TVector>(float* products, nint stride, TVector offset, float** targets, float** residuals, nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct;
 }
@@ -59,10 +60,23 @@ internal readonly unsafe struct Winograd2 : IWinograd
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         static TVector At(float** pixels, nint channel, int i) => TSimd.Load(pixels[i] + channel);
 
-        InputRow<TSimd, TVector>(TSimd.Subtract(At(pixels, channel, 0), At(pixels, channel, 8)), TSimd.Subtract(At(pixels, channel, 1), At(pixels, channel, 9)), TSimd.Subtract(At(pixels, channel, 2), At(pixels, channel, 10)), TSimd.Subtract(At(pixels, channel, 3), At(pixels, channel, 11)), target, stride);
-        InputRow<TSimd, TVector>(TSimd.Add(At(pixels, channel, 8), At(pixels, channel, 4)), TSimd.Add(At(pixels, channel, 9), At(pixels, channel, 5)), TSimd.Add(At(pixels, channel, 10), At(pixels, channel, 6)), TSimd.Add(At(pixels, channel, 11), At(pixels, channel, 7)), target + 4 * stride, stride);
-        InputRow<TSimd, TVector>(TSimd.Subtract(At(pixels, channel, 8), At(pixels, channel, 4)), TSimd.Subtract(At(pixels, channel, 9), At(pixels, channel, 5)), TSimd.Subtract(At(pixels, channel, 10), At(pixels, channel, 6)), TSimd.Subtract(At(pixels, channel, 11), At(pixels, channel, 7)), target + 8 * stride, stride);
-        InputRow<TSimd, TVector>(TSimd.Subtract(At(pixels, channel, 12), At(pixels, channel, 4)), TSimd.Subtract(At(pixels, channel, 13), At(pixels, channel, 5)), TSimd.Subtract(At(pixels, channel, 14), At(pixels, channel, 6)), TSimd.Subtract(At(pixels, channel, 15), At(pixels, channel, 7)), target + 12 * stride, stride);
+        InputRow<TSimd, TVector>(
+            TSimd.Subtract(At(pixels, channel, 0), At(pixels, channel, 8)), TSimd.Subtract(At(pixels, channel, 1), At(pixels, channel, 9)),
+            TSimd.Subtract(At(pixels, channel, 2), At(pixels, channel, 10)),
+            TSimd.Subtract(At(pixels, channel, 3), At(pixels, channel, 11)), target, stride);
+        InputRow<TSimd, TVector>(
+            TSimd.Add(At(pixels, channel, 8), At(pixels, channel, 4)), TSimd.Add(At(pixels, channel, 9), At(pixels, channel, 5)),
+            TSimd.Add(At(pixels, channel, 10), At(pixels, channel, 6)), TSimd.Add(At(pixels, channel, 11), At(pixels, channel, 7)),
+            target + 4 * stride, stride);
+        InputRow<TSimd, TVector>(
+            TSimd.Subtract(At(pixels, channel, 8), At(pixels, channel, 4)), TSimd.Subtract(At(pixels, channel, 9), At(pixels, channel, 5)),
+            TSimd.Subtract(At(pixels, channel, 10), At(pixels, channel, 6)),
+            TSimd.Subtract(At(pixels, channel, 11), At(pixels, channel, 7)), target + 8 * stride, stride);
+        InputRow<TSimd, TVector>(
+            TSimd.Subtract(At(pixels, channel, 12), At(pixels, channel, 4)),
+            TSimd.Subtract(At(pixels, channel, 13), At(pixels, channel, 5)),
+            TSimd.Subtract(At(pixels, channel, 14), At(pixels, channel, 6)),
+            TSimd.Subtract(At(pixels, channel, 15), At(pixels, channel, 7)), target + 12 * stride, stride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -86,7 +100,8 @@ internal readonly unsafe struct Winograd2 : IWinograd
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Output<TSimd, TVector>(float* products, nint stride, TVector offset, float** targets, float** residuals, nint channel)
+    public static void Output<TSimd,
+    TVector>(float* products, nint stride, TVector offset, float** targets, float** residuals, nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
@@ -99,7 +114,8 @@ internal readonly unsafe struct Winograd2 : IWinograd
         AddColumn<TSimd, TVector>(ref first2, out second2, At(6), At(10), At(14));
         AddColumn<TSimd, TVector>(ref first3, out second3, At(7), At(11), At(15));
         OutputRow<TSimd, TVector>(first0, first1, first2, first3, offset, targets, residuals, channel);
-        OutputRow<TSimd, TVector>(second0, second1, second2, second3, offset, targets + 2, residuals == null ? null : residuals + 2, channel);
+        OutputRow<TSimd, TVector>(
+            second0, second1, second2, second3, offset, targets + 2, residuals == null ? null : residuals + 2, channel);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -137,7 +153,8 @@ internal readonly unsafe struct Winograd2 : IWinograd
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void OutputRow<TSimd, TVector>(TVector m0, TVector m1, TVector m2, TVector m3, TVector offset, float** targets, float** residuals, nint channel)
+    private static void OutputRow<TSimd, TVector>(
+        TVector m0, TVector m1, TVector m2, TVector m3, TVector offset, float** targets, float** residuals, nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
@@ -147,8 +164,8 @@ internal readonly unsafe struct Winograd2 : IWinograd
 }
 
 /// <summary>
-/// F(4 x 4, 3 x 3) at the points 0, 5/8, -5/8, 3/2, -3/2 and infinity. With them errors are a quarter of those at the usual 0, 1, -1, 2, -2;
-/// pairs of opposite points share their even and odd parts, and all constants of the maps of input and output are exact.
+/// F(4 x 4, 3 x 3) at the points 0, 5/8, -5/8, 3/2, -3/2 and infinity. With them errors are a quarter of those at the usual 0, 1, -1, 2,
+/// -2; pairs of opposite points share their even and odd parts, and all constants of the maps of input and output are exact.
 /// </summary>
 internal readonly unsafe struct Winograd4 : IWinograd
 {
@@ -169,22 +186,44 @@ internal readonly unsafe struct Winograd4 : IWinograd
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         static TVector At(float** pixels, nint channel, int i) => TSimd.Load(pixels[i] + channel);
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static TVector End(float** pixels, nint channel, int i) => Input0<TSimd, TVector>(At(pixels, channel, i), At(pixels, channel, i + 12), At(pixels, channel, i + 24));
+        static TVector End(float** pixels, nint channel, int i) =>
+            Input0<TSimd, TVector>(At(pixels, channel, i), At(pixels, channel, i + 12), At(pixels, channel, i + 24));
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static TVector Even(float** pixels, nint channel, int i, float square) => TSimd.MultiplyAdd(TSimd.Create(-square), At(pixels, channel, i + 12), At(pixels, channel, i + 24));
+        static TVector Even(float** pixels, nint channel, int i, float square) =>
+            TSimd.MultiplyAdd(TSimd.Create(-square), At(pixels, channel, i + 12), At(pixels, channel, i + 24));
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static TVector Odd(float** pixels, nint channel, int i, float square, float point) => TSimd.Multiply(TSimd.Create(point), TSimd.MultiplyAdd(TSimd.Create(-square), At(pixels, channel, i + 6), At(pixels, channel, i + 18)));
+        static TVector Odd(float** pixels, nint channel, int i, float square, float point) =>
+            TSimd.Multiply(
+                TSimd.Create(point), TSimd.MultiplyAdd(TSimd.Create(-square), At(pixels, channel, i + 6), At(pixels, channel, i + 18)));
 
-        InputRow<TSimd, TVector>(End(pixels, channel, 0), End(pixels, channel, 1), End(pixels, channel, 2), End(pixels, channel, 3), End(pixels, channel, 4), End(pixels, channel, 5), target, stride);
-        TVector e0 = Even(pixels, channel, 0, B2), e1 = Even(pixels, channel, 1, B2), e2 = Even(pixels, channel, 2, B2), e3 = Even(pixels, channel, 3, B2), e4 = Even(pixels, channel, 4, B2), e5 = Even(pixels, channel, 5, B2);
-        TVector o0 = Odd(pixels, channel, 0, B2, A), o1 = Odd(pixels, channel, 1, B2, A), o2 = Odd(pixels, channel, 2, B2, A), o3 = Odd(pixels, channel, 3, B2, A), o4 = Odd(pixels, channel, 4, B2, A), o5 = Odd(pixels, channel, 5, B2, A);
-        InputRow<TSimd, TVector>(TSimd.Add(e0, o0), TSimd.Add(e1, o1), TSimd.Add(e2, o2), TSimd.Add(e3, o3), TSimd.Add(e4, o4), TSimd.Add(e5, o5), target + 6 * stride, stride);
-        InputRow<TSimd, TVector>(TSimd.Subtract(e0, o0), TSimd.Subtract(e1, o1), TSimd.Subtract(e2, o2), TSimd.Subtract(e3, o3), TSimd.Subtract(e4, o4), TSimd.Subtract(e5, o5), target + 12 * stride, stride);
-        (e0, e1, e2, e3, e4, e5) = (Even(pixels, channel, 0, A2), Even(pixels, channel, 1, A2), Even(pixels, channel, 2, A2), Even(pixels, channel, 3, A2), Even(pixels, channel, 4, A2), Even(pixels, channel, 5, A2));
-        (o0, o1, o2, o3, o4, o5) = (Odd(pixels, channel, 0, A2, B), Odd(pixels, channel, 1, A2, B), Odd(pixels, channel, 2, A2, B), Odd(pixels, channel, 3, A2, B), Odd(pixels, channel, 4, A2, B), Odd(pixels, channel, 5, A2, B));
-        InputRow<TSimd, TVector>(TSimd.Add(e0, o0), TSimd.Add(e1, o1), TSimd.Add(e2, o2), TSimd.Add(e3, o3), TSimd.Add(e4, o4), TSimd.Add(e5, o5), target + 18 * stride, stride);
-        InputRow<TSimd, TVector>(TSimd.Subtract(e0, o0), TSimd.Subtract(e1, o1), TSimd.Subtract(e2, o2), TSimd.Subtract(e3, o3), TSimd.Subtract(e4, o4), TSimd.Subtract(e5, o5), target + 24 * stride, stride);
-        InputRow<TSimd, TVector>(End(pixels, channel, 6), End(pixels, channel, 7), End(pixels, channel, 8), End(pixels, channel, 9), End(pixels, channel, 10), End(pixels, channel, 11), target + 30 * stride, stride);
+        InputRow<TSimd, TVector>(
+            End(pixels, channel, 0), End(pixels, channel, 1), End(pixels, channel, 2), End(pixels, channel, 3), End(pixels, channel, 4),
+            End(pixels, channel, 5), target, stride);
+        TVector e0 = Even(pixels, channel, 0, B2), e1 = Even(pixels, channel, 1, B2), e2 = Even(pixels, channel, 2, B2),
+        e3 = Even(pixels, channel, 3, B2), e4 = Even(pixels, channel, 4, B2), e5 = Even(pixels, channel, 5, B2);
+        TVector o0 = Odd(pixels, channel, 0, B2, A), o1 = Odd(pixels, channel, 1, B2, A), o2 = Odd(pixels, channel, 2, B2, A),
+        o3 = Odd(pixels, channel, 3, B2, A), o4 = Odd(pixels, channel, 4, B2, A), o5 = Odd(pixels, channel, 5, B2, A);
+        InputRow<TSimd, TVector>(
+            TSimd.Add(e0, o0), TSimd.Add(e1, o1), TSimd.Add(e2, o2), TSimd.Add(e3, o3), TSimd.Add(e4, o4), TSimd.Add(e5, o5),
+            target + 6 * stride, stride);
+        InputRow<TSimd, TVector>(
+            TSimd.Subtract(e0, o0), TSimd.Subtract(e1, o1), TSimd.Subtract(e2, o2), TSimd.Subtract(e3, o3), TSimd.Subtract(e4, o4),
+            TSimd.Subtract(e5, o5), target + 12 * stride, stride);
+        (e0, e1, e2, e3, e4, e5) = (
+            Even(pixels, channel, 0, A2), Even(pixels, channel, 1, A2), Even(pixels, channel, 2, A2), Even(pixels, channel, 3, A2),
+            Even(pixels, channel, 4, A2), Even(pixels, channel, 5, A2));
+        (o0, o1, o2, o3, o4, o5) = (
+            Odd(pixels, channel, 0, A2, B), Odd(pixels, channel, 1, A2, B), Odd(pixels, channel, 2, A2, B), Odd(pixels, channel, 3, A2, B),
+            Odd(pixels, channel, 4, A2, B), Odd(pixels, channel, 5, A2, B));
+        InputRow<TSimd, TVector>(
+            TSimd.Add(e0, o0), TSimd.Add(e1, o1), TSimd.Add(e2, o2), TSimd.Add(e3, o3), TSimd.Add(e4, o4), TSimd.Add(e5, o5),
+            target + 18 * stride, stride);
+        InputRow<TSimd, TVector>(
+            TSimd.Subtract(e0, o0), TSimd.Subtract(e1, o1), TSimd.Subtract(e2, o2), TSimd.Subtract(e3, o3), TSimd.Subtract(e4, o4),
+            TSimd.Subtract(e5, o5), target + 24 * stride, stride);
+        InputRow<TSimd, TVector>(
+            End(pixels, channel, 6), End(pixels, channel, 7), End(pixels, channel, 8), End(pixels, channel, 9), End(pixels, channel, 10),
+            End(pixels, channel, 11), target + 30 * stride, stride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -195,23 +234,27 @@ internal readonly unsafe struct Winograd4 : IWinograd
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         TVector At(int i) => TSimd.Load(taps + i * tapStride);
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        TVector Even(int i, float scale, float square) => TSimd.MultiplyAdd(TSimd.Create(scale * square), At(i + 6), TSimd.Multiply(TSimd.Create(scale), At(i)));
+        TVector Even(int i, float scale, float square) =>
+            TSimd.MultiplyAdd(TSimd.Create(scale * square), At(i + 6), TSimd.Multiply(TSimd.Create(scale), At(i)));
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         TVector Odd(int i, float scale, float point) => TSimd.Multiply(TSimd.Create(scale * point), At(i + 3));
 
         var zero = TSimd.Create(1 / (A2 * B2));
         KernelRow<TSimd, TVector>(TSimd.Multiply(zero, At(0)), TSimd.Multiply(zero, At(1)), TSimd.Multiply(zero, At(2)), target, stride);
-        TVector e0 = Even(0, ScaleA, A2), e1 = Even(1, ScaleA, A2), e2 = Even(2, ScaleA, A2), o0 = Odd(0, ScaleA, A), o1 = Odd(1, ScaleA, A), o2 = Odd(2, ScaleA, A);
+        TVector e0 = Even(0, ScaleA, A2), e1 = Even(1, ScaleA, A2), e2 = Even(2, ScaleA, A2), o0 = Odd(0, ScaleA, A),
+        o1 = Odd(1, ScaleA, A), o2 = Odd(2, ScaleA, A);
         KernelRow<TSimd, TVector>(TSimd.Add(e0, o0), TSimd.Add(e1, o1), TSimd.Add(e2, o2), target + 6 * stride, stride);
         KernelRow<TSimd, TVector>(TSimd.Subtract(e0, o0), TSimd.Subtract(e1, o1), TSimd.Subtract(e2, o2), target + 12 * stride, stride);
-        (e0, e1, e2, o0, o1, o2) = (Even(0, ScaleB, B2), Even(1, ScaleB, B2), Even(2, ScaleB, B2), Odd(0, ScaleB, B), Odd(1, ScaleB, B), Odd(2, ScaleB, B));
+        (e0, e1, e2, o0, o1, o2) = (
+            Even(0, ScaleB, B2), Even(1, ScaleB, B2), Even(2, ScaleB, B2), Odd(0, ScaleB, B), Odd(1, ScaleB, B), Odd(2, ScaleB, B));
         KernelRow<TSimd, TVector>(TSimd.Add(e0, o0), TSimd.Add(e1, o1), TSimd.Add(e2, o2), target + 18 * stride, stride);
         KernelRow<TSimd, TVector>(TSimd.Subtract(e0, o0), TSimd.Subtract(e1, o1), TSimd.Subtract(e2, o2), target + 24 * stride, stride);
         KernelRow<TSimd, TVector>(At(6), At(7), At(8), target + 30 * stride, stride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Output<TSimd, TVector>(float* products, nint stride, TVector offset, float** targets, float** residuals, nint channel)
+    public static void Output<TSimd,
+    TVector>(float* products, nint stride, TVector offset, float** targets, float** residuals, nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
@@ -232,7 +275,9 @@ internal readonly unsafe struct Winograd4 : IWinograd
 
     private const float ScaleB = (float)(1 / (2.0 * B2 * (B2 - A2)));
 
-    /// <summary>x^4 - (a^2 + b^2) x^2 + a^2 b^2 with powers of x replaced by values: the row for 0, and for infinity one place further.</summary>
+    /// <summary>
+    /// x^4 - (a^2 + b^2) x^2 + a^2 b^2 with powers of x replaced by values: the row for 0, and for infinity one place further.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TVector Input0<TSimd, TVector>(TVector d0, TVector d2, TVector d4)
         where TSimd : ISimd<TVector>
@@ -240,7 +285,8 @@ internal readonly unsafe struct Winograd4 : IWinograd
         TSimd.MultiplyAdd(TSimd.Create(A2 * B2), d0, TSimd.MultiplyAdd(TSimd.Create(-(A2 + B2)), d2, d4));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void InputRow<TSimd, TVector>(TVector d0, TVector d1, TVector d2, TVector d3, TVector d4, TVector d5, float* target, nint stride)
+    private static void InputRow<TSimd,
+    TVector>(TVector d0, TVector d1, TVector d2, TVector d3, TVector d4, TVector d5, float* target, nint stride)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
@@ -275,16 +321,21 @@ internal readonly unsafe struct Winograd4 : IWinograd
 
     /// <summary>The four sums over a column of points.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void OutputColumn<TSimd, TVector>(float* products, nint stride, out TVector y0, out TVector y1, out TVector y2, out TVector y3)
+    private static void OutputColumn<TSimd,
+    TVector>(float* products, nint stride, out TVector y0, out TVector y1, out TVector y2, out TVector y3)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
-        TVector m1 = TSimd.Load(products + 6 * stride), m2 = TSimd.Load(products + 12 * stride), m3 = TSimd.Load(products + 18 * stride), m4 = TSimd.Load(products + 24 * stride);
-        Interpolate<TSimd, TVector>(TSimd.Load(products), m1, m2, m3, m4, TSimd.Load(products + 30 * stride), out y0, out y1, out y2, out y3);
+        TVector m1 = TSimd.Load(products + 6 * stride), m2 = TSimd.Load(products + 12 * stride), m3 = TSimd.Load(products + 18 * stride),
+        m4 = TSimd.Load(products + 24 * stride);
+        Interpolate<TSimd, TVector>(
+            TSimd.Load(products), m1, m2, m3, m4, TSimd.Load(products + 30 * stride), out y0, out y1, out y2, out y3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void OutputRow<TSimd, TVector>(TVector m0, TVector m1, TVector m2, TVector m3, TVector m4, TVector m5, TVector offset, float** targets, float** residuals, nint channel)
+    private static void OutputRow<TSimd, TVector>(
+        TVector m0, TVector m1, TVector m2, TVector m3, TVector m4, TVector m5, TVector offset, float** targets, float** residuals,
+        nint channel)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {
@@ -297,7 +348,9 @@ internal readonly unsafe struct Winograd4 : IWinograd
 
     /// <summary>y[i] = the sum over finite points p of p^i m(p), and in y[3] the value at infinity.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Interpolate<TSimd, TVector>(TVector m0, TVector m1, TVector m2, TVector m3, TVector m4, TVector m5, out TVector y0, out TVector y1, out TVector y2, out TVector y3)
+    private static void Interpolate<TSimd, TVector>(
+        TVector m0, TVector m1, TVector m2, TVector m3, TVector m4, TVector m5, out TVector y0, out TVector y1, out TVector y2,
+        out TVector y3)
         where TSimd : ISimd<TVector>
         where TVector : struct
     {

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Attune.Tensors.OneDnn;
 
 /// <summary>
-/// The part of oneDNN's C API (version 2, <c>libdnnl.so.2</c>) that is used. Descriptions of memory and operations are plain structures whose insides belong to the library: they
-/// are passed as blocks of bytes with room to spare.
+/// The part of oneDNN's C API (version 2, <c>libdnnl.so.2</c>) that is used. Descriptions of memory and operations are plain structures
+/// whose insides belong to the library: they are passed as blocks of bytes with room to spare.
 /// </summary>
 internal static unsafe partial class Native
 {
@@ -109,7 +109,9 @@ internal static unsafe partial class Native
     public static partial int DescribeProduct(byte* operation, byte* source, byte* weights, byte* bias, byte* destination);
 
     [LibraryImport(Library, EntryPoint = "dnnl_convolution_forward_desc_init")]
-    public static partial int DescribeConvolution(byte* operation, int propagation, int algorithm, byte* source, byte* weights, byte* bias, byte* destination, long* strides, long* paddingBefore, long* paddingAfter);
+    public static partial int DescribeConvolution(
+        byte* operation, int propagation, int algorithm, byte* source, byte* weights, byte* bias, byte* destination, long* strides,
+        long* paddingBefore, long* paddingAfter);
 
     [LibraryImport(Library, EntryPoint = "dnnl_primitive_attr_create")]
     public static partial int AttributesCreate(nint* attributes);
@@ -139,7 +141,8 @@ internal static unsafe partial class Native
     public static partial int PrimitiveDescriptionCreate(nint* description, byte* operation, nint attributes, nint engine, nint hint);
 
     [LibraryImport(Library, EntryPoint = "dnnl_reorder_primitive_desc_create")]
-    public static partial int ReorderDescriptionCreate(nint* description, byte* source, nint sourceEngine, byte* destination, nint destinationEngine, nint attributes);
+    public static partial int ReorderDescriptionCreate(
+        nint* description, byte* source, nint sourceEngine, byte* destination, nint destinationEngine, nint attributes);
 
     [LibraryImport(Library, EntryPoint = "dnnl_primitive_desc_destroy")]
     public static partial int PrimitiveDescriptionDestroy(nint description);

@@ -1,8 +1,8 @@
 namespace Attune.Tensors.OneDnn;
 
 /// <summary>
-/// Products and convolutions by oneDNN; everything else, and what oneDNN has no fast implementation for, by another device. One call runs at a time. Results are the same from run to run
-/// for a fixed number of threads.
+/// Products and convolutions by oneDNN; everything else, and what oneDNN has no fast implementation for, by another device. One call runs
+/// at a time. Results are the same from run to run for a fixed number of threads.
 /// </summary>
 internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
 {
@@ -35,7 +35,9 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
     public override string Name => "onednn";
 
     public override string Description =>
-        $"oneDNN {_library.Version}, {(_precision == Precision.BFloat16 ? "bf16" : "f32")}{(_precision == Precision.BFloat16 && !_library.HasBFloat16 ? " (emulated: this processor has no bfloat16 instructions)" : "")}"
+        $"oneDNN {_library.Version}, {(_precision == Precision.BFloat16 ? "bf16" : "f32")}"
+            + (_precision == Precision.BFloat16 && !_library.HasBFloat16
+                ? " (emulated: this processor has no bfloat16 instructions)" : "")
         + (_everything ? " for all products and convolutions" : ", managed where that is faster");
 
     /// <summary>Bytes of reordered weights.</summary>
@@ -133,8 +135,14 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
         {
             _library.UseThreads(Workers.MaxThreads);
             long stride = Type == Native.Float32 ? Spacing(from) : inputs;
-            var key = new Key(weight.Shape, [], [], default, from.Count, stride, Spacing(to), bias != null, activation, add, Blocked: true, Workers.MaxThreads);
-            var operation = Find(key, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: true, k.Bias, k.Activation, k.Add));
+            var key = new Key(
+                weight.Shape, [], [], default, from.Count, stride, Spacing(to), bias != null, activation, add, Blocked: true,
+                Workers.MaxThreads);
+            var operation = Find(
+                key,
+                k => Operation.Product(
+                    _library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: true, k.Bias, k.Activation,
+                    k.Add));
             if (operation == null)
                 return false;
             nint memory = _weights.Find(weight, operation.Weights);
@@ -143,7 +151,13 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
                 return false;
             using var source = Convert(from.At(0), from.Count, from.Columns, Spacing(from));
             using var offsets = Widen(bias);
-            if (roomless && weight.Type == WeightType && Find(key with { Blocked = false }, k => Operation.Product(_library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: false, k.Bias, k.Activation, k.Add)) is { } plain)
+            if (roomless
+                && weight.Type == WeightType
+                && Find(
+                    key with { Blocked = false },
+                    k => Operation.Product(
+                        _library, k.Rows, inputs, outputs, Type, k.SourceStride, k.DestinationStride, blocked: false, k.Bias, k.Activation,
+                        k.Add)) is { } plain)
             {
                 // No room for a copy in the library's order: it reads the weight where it lies, and reorders what it needs for each block.
                 memory = Operation.Memory(_library, plain.Weights, weight.Pointer);
@@ -167,7 +181,9 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
         lock (_gate)
         {
             _library.UseThreads(Workers.MaxThreads);
-            var key = new Key(weight.Shape, x.Shape, output.Shape, geometry, 0, 0, 0, bias != null, Activation.None, add, Blocked: true, Workers.MaxThreads);
+            var key = new Key(
+                weight.Shape, x.Shape, output.Shape, geometry, 0, 0, 0, bias != null, Activation.None, add, Blocked: true,
+                Workers.MaxThreads);
             var operation = Find(key, k => Operation.Convolution(_library, k.Input, k.Weight, k.Output, k.Geometry, Type, k.Bias, k.Add));
             if (operation == null)
                 return false;
@@ -175,13 +191,17 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
             using var offsets = Widen(bias);
             var s = weight.Shape;
             long kernel = (long)s[2] * s[3];
-            Run(operation, source.Pointer, _weights.Find(weight, operation.Weights), weight, [s[0], s[1], s[2], s[3]], [s[1] * kernel, kernel, s[3], 1], (float*)offsets.Pointer, output.Pointer);
+            Run(
+                operation, source.Pointer, _weights.Find(weight, operation.Weights), weight, [s[0], s[1], s[2], s[3]],
+                [s[1] * kernel, kernel, s[3], 1], (float*)offsets.Pointer, output.Pointer);
             return true;
         }
     }
 
     /// <summary>Runs with a weight that is, or is not yet, in the order of the operation.</summary>
-    private void Run(Operation operation, void* source, nint memory, Weight weight, ReadOnlySpan<long> extents, ReadOnlySpan<long> strides, float* bias, void* destination)
+    private void Run(
+        Operation operation, void* source, nint memory, Weight weight, ReadOnlySpan<long> extents, ReadOnlySpan<long> strides, float* bias,
+        void* destination)
     {
         if (memory != 0)
         {
@@ -274,7 +294,8 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
 
     /// <summary>What an operation depends on.</summary>
     private readonly record struct Key(
-        Shape Weight, Shape Input, Shape Output, Conv2dGeometry Geometry, long Rows, long SourceStride, long DestinationStride, bool Bias, Activation Activation, bool Add, bool Blocked, int Threads);
+        Shape Weight, Shape Input, Shape Output, Conv2dGeometry Geometry, long Rows, long SourceStride, long DestinationStride, bool Bias,
+        Activation Activation, bool Add, bool Blocked, int Threads);
 
     /// <summary>Memory from the pool for the length of a call, or memory of someone else.</summary>
     private readonly ref struct Borrowed(void* pointer, nuint rented)

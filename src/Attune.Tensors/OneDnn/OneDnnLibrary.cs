@@ -19,7 +19,8 @@ internal sealed unsafe class OneDnnLibrary
     private const int IsaAvx512BFloat16 = 0xE7;
 
     /// <summary>
-    /// OpenMP's threads wait awake for the next product only for about as long as <see cref="Workers"/> do: by default they would take a processor from managed kernels for milliseconds.
+    /// OpenMP's threads wait awake for the next product only for about as long as <see cref="Workers"/> do: by default they would take a
+    /// processor from managed kernels for milliseconds.
     /// </summary>
     private const string SpinCount = "10000";
 
@@ -82,13 +83,17 @@ internal sealed unsafe class OneDnnLibrary
         if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") == null)
             _ = Native.SetEnvironment("GOMP_SPINCOUNT", SpinCount, 0);
         if (!NativeLibrary.TryLoad(name, out nint handle))
-            return (null, $"oneDNN was not found: '{name}' cannot be loaded (Debian: apt-get install libdnnl2; {Variable} names another file).");
+            return (
+                null,
+                $"oneDNN was not found: '{name}' cannot be loaded (Debian: apt-get install libdnnl2; {Variable} names another file).");
         if (!NativeLibrary.TryGetExport(handle, "dnnl_version", out _))
             return (null, $"'{name}' is not oneDNN: it has no function dnnl_version.");
-        NativeLibrary.SetDllImportResolver(typeof(Native).Assembly, (string library, Assembly _, DllImportSearchPath? _) => library == Native.Library ? handle : 0);
+        NativeLibrary.SetDllImportResolver(
+            typeof(Native).Assembly, (string library, Assembly _, DllImportSearchPath? _) => library == Native.Library ? handle : 0);
         var version = Native.Version();
         string text = FormattableString.Invariant($"{version->Major}.{version->Minor}.{version->Patch}");
-        return version->Major != SupportedMajor ? (null, $"'{name}' is oneDNN {text}, expected {SupportedMajor}.x.") : (new OneDnnLibrary(handle, text), "");
+        return version->Major != SupportedMajor ? (null, $"'{name}' is oneDNN {text}, expected {SupportedMajor}.x.")
+            : (new OneDnnLibrary(handle, text), "");
     }
 
     private static string StatusName(int status) => status switch

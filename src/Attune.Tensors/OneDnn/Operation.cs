@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace Attune.Tensors.OneDnn;
 
 /// <summary>
-/// A primitive of oneDNN, compiled for its shapes: a product, a convolution or a reordering of elements. Working memory is the caller's, so that one operation may run on any thread.
+/// A primitive of oneDNN, compiled for its shapes: a product, a convolution or a reordering of elements. Working memory is the caller's, so
+/// that one operation may run on any thread.
 /// </summary>
 internal sealed unsafe class Operation : IDisposable
 {
@@ -65,7 +66,8 @@ internal sealed unsafe class Operation : IDisposable
     /// <param name="add">Whether the result is added to what the destination holds, instead of replacing it.</param>
     /// <returns>Null when the library has no implementation.</returns>
     public static Operation? Product(
-        OneDnnLibrary library, long rows, int inputs, int outputs, int type, long sourceStride, long destinationStride, bool blocked, bool bias, Activation activation, bool add = false)
+        OneDnnLibrary library, long rows, int inputs, int outputs, int type, long sourceStride, long destinationStride, bool blocked,
+        bool bias, Activation activation, bool add = false)
     {
         byte* room = stackalloc byte[4 * Native.MemoryDescriptorBytes];
         byte* source = room;
@@ -78,16 +80,19 @@ internal sealed unsafe class Operation : IDisposable
         if (bias)
             Describe(offsets, Native.Float32, [1, outputs], [outputs, 1]);
         byte* operation = stackalloc byte[Native.OperationDescriptorBytes];
-        OneDnnLibrary.Check(Native.DescribeProduct(operation, source, weights, bias ? offsets : null, destination), "the description of a product");
+        OneDnnLibrary.Check(
+            Native.DescribeProduct(operation, source, weights, bias ? offsets : null, destination), "the description of a product");
         return Create(library, operation, activation, add);
     }
 
     /// <summary>
-    /// A convolution of images with channels last; the library chooses how the weights lie. Direct, unless its Winograd algorithm is asked for as a peer in benchmarks: that wants images in blocks of 16
-    /// channels, of which the channels must then be multiples.
+    /// A convolution of images with channels last; the library chooses how the weights lie. Direct, unless its Winograd algorithm is asked
+    /// for as a peer in benchmarks: that wants images in blocks of 16 channels, of which the channels must then be multiples.
     /// </summary>
     /// <returns>Null where the library does not do it.</returns>
-    public static Operation? Convolution(OneDnnLibrary library, Shape input, Shape weight, Shape output, Conv2dGeometry geometry, int type, bool bias, bool add = false, bool winograd = false)
+    public static Operation? Convolution(
+        OneDnnLibrary library, Shape input, Shape weight, Shape output, Conv2dGeometry geometry, int type, bool bias, bool add = false,
+        bool winograd = false)
     {
         byte* room = stackalloc byte[4 * Native.MemoryDescriptorBytes];
         byte* source = room;
@@ -109,7 +114,10 @@ internal sealed unsafe class Operation : IDisposable
             (output[2] - 1) * geometry.Stride + weight[3] - input[2] - geometry.Left,
         };
         // The library refuses geometries that it finds strange, as windows that do not reach the image's end by more than a stride.
-        if (Native.DescribeConvolution(operation, Native.ForwardInference, winograd ? Native.ConvolutionWinograd : Native.ConvolutionDirect, source, weights, bias ? offsets : null, destination, strides, before, after) != 0)
+        if (
+            Native.DescribeConvolution(
+                operation, Native.ForwardInference, winograd ? Native.ConvolutionWinograd : Native.ConvolutionDirect, source, weights,
+                bias ? offsets : null, destination, strides, before, after) != 0)
             return null;
         return Create(library, operation, Activation.None, add);
     }

@@ -4,8 +4,9 @@ using System.Runtime.InteropServices;
 namespace Attune.Tensors.OneDnn;
 
 /// <summary>
-/// Weights in the order that oneDNN's kernels read, made once and kept up to a budget. Nothing is driven out: a model larger than the budget, which reads its weights in turn, would only
-/// ever miss. What a weight occupies is freed when its file is disposed, and, when room is next needed, for tensors that were disposed and files that were collected.
+/// Weights in the order that oneDNN's kernels read, made once and kept up to a budget. Nothing is driven out: a model larger than the
+/// budget, which reads its weights in turn, would only ever miss. What a weight occupies is freed when its file is disposed, and, when room
+/// is next needed, for tensors that were disposed and files that were collected.
 /// </summary>
 /// <param name="library">The library.</param>
 /// <param name="budget">The most bytes to occupy.</param>
@@ -20,7 +21,9 @@ internal sealed unsafe class WeightCache(OneDnnLibrary library, long budget, Loc
 
     /// <summary>The memory of a weight in the given order, or null.</summary>
     public nint Find(Weight weight, byte* descriptor) =>
-        _entries.TryGetValue(Key(weight), out var entry) && ReferenceEquals(entry.Owner.Target, weight.Owner) ? entry.Find(descriptor)?.Memory ?? 0 : 0;
+        _entries.TryGetValue(Key(weight), out var entry) && ReferenceEquals(entry.Owner.Target, weight.Owner)
+            ? entry.Find(descriptor)?.Memory ?? 0
+            : 0;
 
     /// <summary>Whether so many bytes more stay within the budget.</summary>
     public bool HasRoom(nuint bytes)

@@ -24,8 +24,8 @@ public enum AttentionKind
 public readonly record struct AttentionSite(string Path, AttentionKind Kind);
 
 /// <summary>
-/// One call of an attention layer: queries, keys and values as the model's linear layers made them, viewed as [batch, tokens, heads, channels],
-/// after QK-norm and before the rotary embedding. The result has the shape of the queries and goes to the output projection.
+/// One call of an attention layer: queries, keys and values as the model's linear layers made them, viewed as [batch, tokens, heads,
+/// channels], after QK-norm and before the rotary embedding. The result has the shape of the queries and goes to the output projection.
 /// </summary>
 /// <param name="Query">[batch, query tokens, heads, channels].</param>
 /// <param name="Key">[batch or 1, key tokens, key heads, channels]; key heads divide heads.</param>
@@ -49,7 +49,8 @@ public interface IAttention
     Tensor Attend(AttentionCall call);
 
     /// <summary>
-    /// Whether the layer's latents are guided by the negative text. A model leaves the negative text out of the layers after the last one that is.
+    /// Whether the layer's latents are guided by the negative text. A model leaves the negative text out of the layers after the last one
+    /// that is.
     /// </summary>
     bool ReadsNegativeText(AttentionSite site) => false;
 }
@@ -58,7 +59,8 @@ public interface IAttention
 public interface IBlockFilter
 {
     /// <summary>Whether a block is left out.</summary>
-    /// <param name="path">The checkpoint's name of a transformer block: <c>transformer_blocks.3</c>, <c>mid_block.attentions.0.transformer_blocks.0</c>.</param>
+    /// <param name="path">The checkpoint's name of a transformer block: <c>transformer_blocks.3</c>,
+    /// <c>mid_block.attentions.0.transformer_blocks.0</c>.</param>
     bool Skips(string path);
 }
 
@@ -69,7 +71,8 @@ public interface ISkipConnection
     /// <param name="path">The checkpoint's name of the block: <c>up_blocks.0</c>.</param>
     /// <param name="hidden">The backbone's features, [batch, height, width, channels].</param>
     /// <param name="skip">The features from the encoder, [batch, height, width, channels].</param>
-    /// <returns>What is concatenated instead: the arguments themselves, or tensors of the current scope. Arguments must not be written to.</returns>
+    /// <returns>What is concatenated instead: the arguments themselves, or tensors of the current scope. Arguments must not be written
+    /// to.</returns>
     (Tensor Hidden, Tensor Skip) Adjust(string path, Tensor hidden, Tensor skip);
 }
 

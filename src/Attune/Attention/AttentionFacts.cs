@@ -21,7 +21,10 @@ public sealed class AttentionPartial : IDisposable
     }
 }
 
-/// <summary>A rule that reads <see cref="AttentionFacts.TextSparse"/>: with its alpha known from the start, the logits over the text are computed once for dense and sparse.</summary>
+/// <summary>
+/// A rule that reads <see cref="AttentionFacts.TextSparse"/>: with its alpha known from the start, the logits over the text are computed
+/// once for dense and sparse.
+/// </summary>
 public interface ISparseTextReader
 {
     /// <summary>The alpha that the rule asks for.</summary>
@@ -29,10 +32,11 @@ public interface ISparseTextReader
 }
 
 /// <summary>
-/// What guidance rules read of one attention call: plain attention outputs of the latent rows over parts of the keys, each computed at most once and only when
-/// asked for. The latents' partial over the latents is shared by the prompt and the negative prompt. Facts stay plain whatever rules do.
-/// All results are [batch, latent rows, heads, channels] unless stated; rows are the latents, then the references, in packing order. They are owned by the facts,
-/// are only read, and may be the same tensor: in cross-attention, where the keys hold no latents, the latents' output is that over the text.
+/// What guidance rules read of one attention call: plain attention outputs of the latent rows over parts of the keys, each computed at most
+/// once and only when asked for. The latents' partial over the latents is shared by the prompt and the negative prompt. Facts stay plain
+/// whatever rules do. All results are [batch, latent rows, heads, channels] unless stated; rows are the latents, then the references, in
+/// packing order. They are owned by the facts, are only read, and may be the same tensor: in cross-attention, where the keys hold no
+/// latents, the latents' output is that over the text.
 /// </summary>
 public sealed class AttentionFacts : IDisposable
 {
@@ -71,8 +75,8 @@ public sealed class AttentionFacts : IDisposable
     public Tensor Latents => LatentsPartial.Output;
 
     /// <summary>
-    /// Z-: the latents over the negative text and the latents; where negative latents exist, the output of those rows over the negative text
-    /// and the negative latents.
+    /// Z-: the latents over the negative text and the latents; where negative latents exist, the output of those rows over the negative
+    /// text and the negative latents.
     /// </summary>
     /// <exception cref="InvalidOperationException">The call has no negative text.</exception>
     public Tensor NegativeLatents => (_negativeLatents ??= ComputeNegativeLatents()).Output;
@@ -83,7 +87,10 @@ public sealed class AttentionFacts : IDisposable
     /// <summary>The latents over the prompt's text alone.</summary>
     public Tensor TextDense => OverText.Output;
 
-    /// <summary>[batch, latent rows, heads]: the share of a row's attention that the prompt's text gets; 1 in cross-attention, 0 where no text counts.</summary>
+    /// <summary>
+    /// [batch, latent rows, heads]: the share of a row's attention that the prompt's text gets; 1 in cross-attention, 0 where no text
+    /// counts.
+    /// </summary>
     public Tensor TextMass => _textMass ??= ComputeTextMass();
 
     /// <summary>[batch, query tokens, heads, channels]: all queries after the rotary embedding.</summary>
@@ -92,10 +99,15 @@ public sealed class AttentionFacts : IDisposable
     /// <summary>[batch or 1, key tokens, key heads, channels]: all keys after the rotary embedding.</summary>
     public Tensor Key => _key ??= Rotated(Call.Key, Call.KeyRotary);
 
-    /// <summary>Whether a rule needs more than <see cref="Latents"/>, so that these are put together from parts that serve the other facts too.</summary>
+    /// <summary>
+    /// Whether a rule needs more than <see cref="Latents"/>, so that these are put together from parts that serve the other facts too.
+    /// </summary>
     internal bool NeedsParts { get; init; }
 
-    /// <summary>The alpha that <see cref="TextSparse"/> will be asked for, where it is known: then the logits over the text are computed once for both outputs.</summary>
+    /// <summary>
+    /// The alpha that <see cref="TextSparse"/> will be asked for, where it is known: then the logits over the text are computed once for
+    /// both outputs.
+    /// </summary>
     internal float? ExpectedEntmax { get; init; }
 
     /// <summary><see cref="Latents"/> with their log-sum-exp.</summary>
@@ -119,18 +131,24 @@ public sealed class AttentionFacts : IDisposable
         }
     }
 
-    /// <summary>The latents over the prompt's text alone, with alpha-entmax weights of the same logits in the place of softmax (<see cref="Device.Entmax"/>).</summary>
+    /// <summary>
+    /// The latents over the prompt's text alone, with alpha-entmax weights of the same logits in the place of softmax
+    /// (<see cref="Device.Entmax"/>).
+    /// </summary>
     /// <param name="alpha">1 or more; 1 is <see cref="TextDense"/>, 2 sparsemax.</param>
     /// <exception cref="ArgumentOutOfRangeException">alpha is below 1 or not finite.</exception>
     /// <exception cref="ArgumentException">The prompt's text is not one run of keys.</exception>
     public Tensor TextSparse(float alpha) => alpha == 1 ? TextDense : Sparse(alpha).Output;
 
-    /// <summary>[batch, latent rows, heads]: how many tokens of the prompt's text have a weight above 0 in <see cref="TextSparse"/>.</summary>
+    /// <summary>
+    /// [batch, latent rows, heads]: how many tokens of the prompt's text have a weight above 0 in <see cref="TextSparse"/>.
+    /// </summary>
     /// <inheritdoc cref="TextSparse"/>
     public Tensor SupportSize(float alpha) => Sparse(alpha).Support;
 
     /// <summary>
-    /// The latent rows when each of them sees, of the latents, itself alone, and the prompt's text where the keys hold it: the values themselves in self-attention. A tensor of the current scope.
+    /// The latent rows when each of them sees, of the latents, itself alone, and the prompt's text where the keys hold it: the values
+    /// themselves in self-attention. A tensor of the current scope.
     /// </summary>
     public Tensor LatentsOverThemselves()
     {
@@ -148,7 +166,8 @@ public sealed class AttentionFacts : IDisposable
             for (int head = 0; head < heads; head++)
             {
                 values.Row(keyItem, row, head / group).CopyTo(output.Row(item, row, head));
-                logSumExp.Row(item, row)[head] = Call.Scale * System.Numerics.Tensors.TensorPrimitives.Dot(query.Row(item, row, head), keys.Row(keyItem, row, head / group));
+                logSumExp.Row(item, row)[head] = Call.Scale * System.Numerics.Tensors.TensorPrimitives.Dot(
+                    query.Row(item, row, head), keys.Row(keyItem, row, head / group));
             }
         });
         if (Call.Keys.Contains(TokenKind.Text))
@@ -176,7 +195,8 @@ public sealed class AttentionFacts : IDisposable
             var (first, count) = runs[i];
             var part = i == 0 ? output : Tensor.Empty(query.Shape, query.Device);
             var sums = i == 0 ? logSumExp : Tensor.Empty(logSumExp.Shape, query.Device);
-            query.Attention(Key.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, MaskOf(start, length, first, count), part, sums);
+            query.Attention(
+                Key.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, MaskOf(start, length, first, count), part, sums);
             if (i > 0)
                 query.Device.MergeAttention(output, logSumExp, part, sums, output, logSumExp);
         }
@@ -235,7 +255,8 @@ public sealed class AttentionFacts : IDisposable
 
         // Nobody else reads the part over the negative text: the merged output takes its place.
         var negative = AttendNegativeText();
-        negative.Output.Device.MergeAttention(OverLatents.Output, OverLatents.LogSumExp, negative.Output, negative.LogSumExp, negative.Output, negative.LogSumExp);
+        negative.Output.Device.MergeAttention(
+            OverLatents.Output, OverLatents.LogSumExp, negative.Output, negative.LogSumExp, negative.Output, negative.LogSumExp);
         return negative;
     }
 
@@ -252,14 +273,17 @@ public sealed class AttentionFacts : IDisposable
         _sparse ??= [];
         if (_sparse.TryGetValue(alpha, out var known))
             return known;
-        var (first, count) = OneRun(Call.Keys, [TokenKind.Text], $"{Call.Site.Path}: the prompt's text must be one run of keys for sparse attention.");
+        var (first, count) = OneRun(
+            Call.Keys, [TokenKind.Text], $"{Call.Site.Path}: the prompt's text must be one run of keys for sparse attention.");
         using var scope = new TensorScope();
         var query = Query.Slice(1, Start, Length);
         var output = Tensor.Empty(query.Shape, query.Device);
         var support = Tensor.Empty(query.Shape.Take(..3), query.Device);
         var dense = _overText == null ? Tensor.Empty(query.Shape, query.Device) : null;
         var logSumExp = _overText == null ? Tensor.Empty(support.Shape, query.Device) : null;
-        query.EntmaxAttention(Key.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, alpha, MaskOf(Start, Length, first, count), output, dense, logSumExp, support);
+        query.EntmaxAttention(
+            Key.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, alpha, MaskOf(Start, Length, first, count), output,
+            dense, logSumExp, support);
         if (dense != null)
             _overText = new AttentionPartial(TensorScope.Detach(dense), TensorScope.Detach(logSumExp!));
         return _sparse[alpha] = (TensorScope.Detach(output), TensorScope.Detach(support));

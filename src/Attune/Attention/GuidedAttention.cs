@@ -10,7 +10,8 @@ public interface IAttentionBase
 }
 
 /// <summary>
-/// Adds a term to the latent rows of an attention output (NAG, NASA, PLADIS, GAG). Corrections read plain facts, never each other, and add up.
+/// Adds a term to the latent rows of an attention output (NAG, NASA, PLADIS, GAG). Corrections read plain facts, never each other, and add
+/// up.
 /// </summary>
 public interface IAttentionCorrection
 {
@@ -25,7 +26,8 @@ public interface IAttentionCorrection
 /// <param name="Base">What replaces the plain output, or null.</param>
 /// <param name="Correction">What is added, or null.</param>
 /// <param name="NeedsNegativeText">Whether it reads the negative text.</param>
-public sealed record AttentionEffect(Func<AttentionSite, bool> Acts, IAttentionBase? Base, IAttentionCorrection? Correction, bool NeedsNegativeText);
+public sealed record AttentionEffect(
+    Func<AttentionSite, bool> Acts, IAttentionBase? Base, IAttentionCorrection? Correction, bool NeedsNegativeText);
 
 /// <summary>Plain attention, with the effects of guidance rules on the latent rows. Text rows are never touched.</summary>
 public sealed class GuidedAttention : IAttention
@@ -39,7 +41,8 @@ public sealed class GuidedAttention : IAttention
     public IAttentionProbe? Probe { get; init; }
 
     /// <inheritdoc/>
-    public bool ReadsNegativeText(AttentionSite site) => ActsAt(site) && _effects.Any(effect => effect.NeedsNegativeText && effect.Acts(site));
+    public bool ReadsNegativeText(AttentionSite site) =>
+        ActsAt(site) && _effects.Any(effect => effect.NeedsNegativeText && effect.Acts(site));
 
     /// <inheritdoc/>
     public Tensor Attend(AttentionCall call)
@@ -47,7 +50,8 @@ public sealed class GuidedAttention : IAttention
         ArgumentNullException.ThrowIfNull(call);
         var effects = ActsAt(call.Site) ? Array.FindAll(_effects, effect => effect.Acts(call.Site)) : [];
         if (effects.Length == 0)
-            return Probe != null && call.Site.Kind is AttentionKind.Cross or AttentionKind.Joint ? AttendWatched(call, Probe) : PlainAttention.Instance.Attend(call);
+            return Probe != null && call.Site.Kind is AttentionKind.Cross or AttentionKind.Joint ? AttendWatched(call, Probe)
+                : PlainAttention.Instance.Attend(call);
 
         using var scope = new TensorScope();
         var output = Tensor.Empty(call.Query.Shape, call.Query.Device);
@@ -70,7 +74,9 @@ public sealed class GuidedAttention : IAttention
         return scope.Keep(output);
     }
 
-    /// <summary>Plain attention, and facts beside it that are the probe's alone: the output is computed as without a probe, to the bit.</summary>
+    /// <summary>
+    /// Plain attention, and facts beside it that are the probe's alone: the output is computed as without a probe, to the bit.
+    /// </summary>
     private static Tensor AttendWatched(AttentionCall call, IAttentionProbe probe)
     {
         using var scope = new TensorScope();

@@ -23,7 +23,9 @@ public sealed class PlainAttention : IAttention
         return scope.Keep(output);
     }
 
-    /// <summary>Writes the plain rows of the query spans whose kind is asked for; neighbours that see the same keys go in one product.</summary>
+    /// <summary>
+    /// Writes the plain rows of the query spans whose kind is asked for; neighbours that see the same keys go in one product.
+    /// </summary>
     internal static void AttendRows(AttentionFacts facts, Tensor output, Func<TokenKind, bool> wanted)
     {
         var call = facts.Call;

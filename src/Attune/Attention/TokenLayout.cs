@@ -30,9 +30,9 @@ public readonly record struct TokenSpan(TokenKind Kind, int Start, int Length, L
 }
 
 /// <summary>
-/// Says which token of a packed sequence is which. Who attends to whom follows from it: latents and references see text, latents and references;
-/// text sees the same; negative text sees itself and the negative latents where there are any, else the latents and references; negative latents
-/// see negative text and themselves.
+/// Says which token of a packed sequence is which. Who attends to whom follows from it: latents and references see text, latents and
+/// references; text sees the same; negative text sees itself and the negative latents where there are any, else the latents and references;
+/// negative latents see negative text and themselves.
 /// </summary>
 public sealed class TokenLayout
 {
@@ -50,7 +50,8 @@ public sealed class TokenLayout
         }
         Spans = [.. spans.Where(span => span.Length > 0)];
         Length = at;
-        if (Contains(TokenKind.NegativeLatent) && CountOf(TokenKind.NegativeLatent) != CountOf(TokenKind.Latent) + CountOf(TokenKind.Reference))
+        if (Contains(TokenKind.NegativeLatent)
+            && CountOf(TokenKind.NegativeLatent) != CountOf(TokenKind.Latent) + CountOf(TokenKind.Reference))
             throw new ArgumentException("Negative latents mirror the latents one to one.", nameof(spans));
     }
 

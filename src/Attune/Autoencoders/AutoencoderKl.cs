@@ -5,8 +5,9 @@ using Attune.Weights;
 namespace Attune.Autoencoders;
 
 /// <summary>
-/// The autoencoder of Stable Diffusion, SDXL, SD3 and FLUX.1 (AutoencoderKL of diffusers; Rombach et al., "High-Resolution Image Synthesis with
-/// Latent Diffusion Models", 2022). Images and latents have their channels last. It always computes in float32, so <c>force_upcast</c> has no meaning here.
+/// The autoencoder of Stable Diffusion, SDXL, SD3 and FLUX.1 (AutoencoderKL of diffusers; Rombach et al., "High-Resolution Image Synthesis
+/// with Latent Diffusion Models", 2022). Images and latents have their channels last. It always computes in float32, so <c>force_upcast</c>
+/// has no meaning here.
 /// </summary>
 public sealed class AutoencoderKl : IDisposable
 {
@@ -50,10 +51,12 @@ public sealed class AutoencoderKl : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static AutoencoderKl Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static AutoencoderKl Load(ComponentSource source) => source.Build((checkpoint, config) => new AutoencoderKl(checkpoint, config));
+    internal static AutoencoderKl Load(ComponentSource source) =>
+        source.Build((checkpoint, config) => new AutoencoderKl(checkpoint, config));
 
     /// <summary>Encodes images.</summary>
-    /// <param name="image">[batch, height, width, 3], values in [-1, 1]; height and width multiples of <see cref="PixelsPerLatent"/>.</param>
+    /// <param name="image">[batch, height, width, 3], values in [-1, 1]; height and width multiples of
+    /// <see cref="PixelsPerLatent"/>.</param>
     /// <param name="cancellation">Checked before every block.</param>
     /// <returns>The distribution of the latents, before <see cref="Normalize"/>; its tensors belong to the current scope.</returns>
     /// <exception cref="ArgumentException">The image has the wrong shape.</exception>
@@ -68,7 +71,9 @@ public sealed class AutoencoderKl : IDisposable
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public Tensor Decode(Tensor latents, CancellationToken cancellation = default) => _coders.Decode(latents, cancellation);
 
-    /// <summary>Latents of this autoencoder to those of a denoiser: (latents - shift) scale, or (latents - mean) scale / deviation.</summary>
+    /// <summary>
+    /// Latents of this autoencoder to those of a denoiser: (latents - shift) scale, or (latents - mean) scale / deviation.
+    /// </summary>
     /// <param name="latents">[batch, height, width, <see cref="LatentChannels"/>].</param>
     /// <returns>As the latents; a tensor of the current scope.</returns>
     public Tensor Normalize(Tensor latents)
@@ -103,8 +108,10 @@ public sealed class AutoencoderKl : IDisposable
     {
         if (config.Find(key) is not { } value)
             return null;
-        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() != LatentChannels || value.EnumerateArray().Any(number => number.ValueKind != JsonValueKind.Number))
-            throw new CheckpointException($"'{config.Path}': {key} is {value.GetRawText()}, expected {LatentChannels} numbers, one for each latent channel.");
+        if (value.ValueKind != JsonValueKind.Array
+            || value.GetArrayLength() != LatentChannels || value.EnumerateArray().Any(number => number.ValueKind != JsonValueKind.Number))
+            throw new CheckpointException(
+                $"'{config.Path}': {key} is {value.GetRawText()}, expected {LatentChannels} numbers, one for each latent channel.");
         return [.. value.EnumerateArray().Select(number => number.GetSingle())];
     }
 }

@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Autoencoders;
 
 /// <summary>
-/// The autoencoder of FLUX.2 (AutoencoderKLFlux2 of diffusers): <see cref="AutoencoderKl"/>'s encoder and decoder around latents that the denoiser sees in
-/// patches of 2 x 2, normalised with the running statistics of a batch norm. Images and latents have their channels last.
+/// The autoencoder of FLUX.2 (AutoencoderKLFlux2 of diffusers): <see cref="AutoencoderKl"/>'s encoder and decoder around latents that the
+/// denoiser sees in patches of 2 x 2, normalised with the running statistics of a batch norm. Images and latents have their channels last.
 /// </summary>
 public sealed class AutoencoderKlFlux2 : IDisposable
 {
@@ -47,10 +47,12 @@ public sealed class AutoencoderKlFlux2 : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static AutoencoderKlFlux2 Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static AutoencoderKlFlux2 Load(ComponentSource source) => source.Build((checkpoint, config) => new AutoencoderKlFlux2(checkpoint, config));
+    internal static AutoencoderKlFlux2 Load(ComponentSource source) =>
+        source.Build((checkpoint, config) => new AutoencoderKlFlux2(checkpoint, config));
 
     /// <summary>Encodes images.</summary>
-    /// <param name="image">[batch, height, width, 3], values in [-1, 1]; height and width multiples of <see cref="PixelsPerLatent"/>.</param>
+    /// <param name="image">[batch, height, width, 3], values in [-1, 1]; height and width multiples of
+    /// <see cref="PixelsPerLatent"/>.</param>
     /// <param name="cancellation">Checked before every block.</param>
     /// <returns>The distribution of the latents, before <see cref="Normalize"/>; its tensors belong to the current scope.</returns>
     /// <exception cref="ArgumentException">The image has the wrong shape.</exception>
@@ -65,7 +67,10 @@ public sealed class AutoencoderKlFlux2 : IDisposable
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public Tensor Decode(Tensor latents, CancellationToken cancellation = default) => _coders.Decode(latents, cancellation);
 
-    /// <summary>Latents of this autoencoder to those of a denoiser: patches, whose channels are in the order (channel, row, column), then (patch - mean) / deviation.</summary>
+    /// <summary>
+    /// Latents of this autoencoder to those of a denoiser: patches, whose channels are in the order (channel, row, column), then (patch -
+    /// mean) / deviation.
+    /// </summary>
     /// <param name="latents">[batch, height, width, <see cref="LatentChannels"/>]; height and width multiples of the patch.</param>
     /// <returns>[batch, height / 2, width / 2, <see cref="PatchChannels"/>]; a tensor of the current scope.</returns>
     /// <exception cref="ArgumentException">The latents do not fit.</exception>
@@ -74,7 +79,9 @@ public sealed class AutoencoderKlFlux2 : IDisposable
         ArgumentNullException.ThrowIfNull(latents);
         var shape = latents.Shape;
         if (shape.Rank != 4 || shape[3] != LatentChannels || shape[1] % _patch[0] != 0 || shape[2] % _patch[1] != 0)
-            throw new ArgumentException($"Latents {shape} cannot be cut into patches of {_patch[0]} x {_patch[1]} with {LatentChannels} channels.", nameof(latents));
+            throw new ArgumentException(
+                $"Latents {shape} cannot be cut into patches of {_patch[0]} x {_patch[1]} with {LatentChannels} channels.",
+                nameof(latents));
         using var scope = new TensorScope();
         var (rows, columns) = (shape[1] / _patch[0], shape[2] / _patch[1]);
         var patches = latents.Reshape(shape[0], rows, _patch[0], columns, _patch[1], LatentChannels).Permute(0, 1, 3, 5, 2, 4)
@@ -92,7 +99,8 @@ public sealed class AutoencoderKlFlux2 : IDisposable
         ArgumentNullException.ThrowIfNull(latents);
         var shape = latents.Shape;
         if (shape.Rank != 4 || shape[3] != PatchChannels)
-            throw new ArgumentException($"The denoiser's latents are [batch, rows, columns, {PatchChannels}], not {shape}.", nameof(latents));
+            throw new ArgumentException(
+                $"The denoiser's latents are [batch, rows, columns, {PatchChannels}], not {shape}.", nameof(latents));
         using var scope = new TensorScope();
         var patches = latents.Multiply(Tensor.From(_deviation, [PatchChannels]));
         patches.Add(Tensor.From(_mean, [PatchChannels]), into: patches);

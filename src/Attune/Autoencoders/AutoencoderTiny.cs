@@ -5,8 +5,8 @@ using Attune.Weights;
 namespace Attune.Autoencoders;
 
 /// <summary>
-/// A small, fast autoencoder that approximates the large one of a model (AutoencoderTiny of diffusers: TAESD for Stable Diffusion and SDXL, TAEF1 for FLUX.1,
-/// by Ollin Boer Bohan): convolutions only. Images and latents have their channels last.
+/// A small, fast autoencoder that approximates the large one of a model (AutoencoderTiny of diffusers: TAESD for Stable Diffusion and SDXL,
+/// TAEF1 for FLUX.1, by Ollin Boer Bohan): convolutions only. Images and latents have their channels last.
 /// </summary>
 public sealed class AutoencoderTiny : IDisposable
 {
@@ -30,7 +30,10 @@ public sealed class AutoencoderTiny : IDisposable
     /// <summary>How many pixels, in each direction, a latent stands for.</summary>
     public int PixelsPerLatent => 1 << (_config.EncoderChannels.Length - 1);
 
-    /// <summary>What latents are multiplied with before a denoiser sees them: 1 in all known models, since this autoencoder speaks the denoiser's latents.</summary>
+    /// <summary>
+    /// What latents are multiplied with before a denoiser sees them: 1 in all known models, since this autoencoder speaks the denoiser's
+    /// latents.
+    /// </summary>
     public float ScalingFactor => _config.ScalingFactor;
 
     /// <summary>What is subtracted from latents before they are multiplied.</summary>
@@ -40,19 +43,23 @@ public sealed class AutoencoderTiny : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static AutoencoderTiny Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static AutoencoderTiny Load(ComponentSource source) => source.Build((checkpoint, config) => new AutoencoderTiny(checkpoint, config));
+    internal static AutoencoderTiny Load(ComponentSource source) =>
+        source.Build((checkpoint, config) => new AutoencoderTiny(checkpoint, config));
 
     /// <summary>Encodes images.</summary>
-    /// <param name="image">[batch, height, width, 3], values in [-1, 1]; height and width multiples of <see cref="PixelsPerLatent"/>.</param>
+    /// <param name="image">[batch, height, width, 3], values in [-1, 1]; height and width multiples of
+    /// <see cref="PixelsPerLatent"/>.</param>
     /// <param name="cancellation">Checked before every level.</param>
-    /// <returns>Latents [batch, height / 8, width / 8, <see cref="LatentChannels"/>], used as they are: there is no distribution to draw from. A tensor of the current scope.</returns>
+    /// <returns>Latents [batch, height / 8, width / 8, <see cref="LatentChannels"/>], used as they are: there is no distribution to draw
+    /// from. A tensor of the current scope.</returns>
     /// <exception cref="ArgumentException">The image has the wrong shape.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public Tensor Encode(Tensor image, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(image);
         if (image.Shape.Rank != 4 || image.Shape[3] != _config.InChannels)
-            throw new ArgumentException($"The autoencoder encodes images [batch, height, width, {_config.InChannels}], not {image.Shape}.", nameof(image));
+            throw new ArgumentException(
+                $"The autoencoder encodes images [batch, height, width, {_config.InChannels}], not {image.Shape}.", nameof(image));
         using var scope = new TensorScope();
         return scope.Keep(_encoder.Apply(image.Affine(0.5f, 0.5f), cancellation));
     }
@@ -67,7 +74,8 @@ public sealed class AutoencoderTiny : IDisposable
     {
         ArgumentNullException.ThrowIfNull(latents);
         if (latents.Shape.Rank != 4 || latents.Shape[3] != LatentChannels)
-            throw new ArgumentException($"The autoencoder decodes latents [batch, height, width, {LatentChannels}], not {latents.Shape}.", nameof(latents));
+            throw new ArgumentException(
+                $"The autoencoder decodes latents [batch, height, width, {LatentChannels}], not {latents.Shape}.", nameof(latents));
         using var scope = new TensorScope();
         var image = _decoder.Apply(latents, cancellation);
         return scope.Keep(image.Affine(2, -1, into: image));
@@ -83,7 +91,10 @@ public sealed class AutoencoderTiny : IDisposable
     /// <returns>As the latents; a tensor of the current scope.</returns>
     public Tensor Denormalize(Tensor latents) => latents.Affine(1 / ScalingFactor, ShiftFactor);
 
-    /// <summary>Squeezes latents into [0, 1], so that they can be stored as the bytes of an image (<c>scale_latents</c>): clamp(latents / (2 magnitude) + shift, 0, 1).</summary>
+    /// <summary>
+    /// Squeezes latents into [0, 1], so that they can be stored as the bytes of an image (<c>scale_latents</c>): clamp(latents / (2
+    /// magnitude) + shift, 0, 1).
+    /// </summary>
     /// <param name="latents">[batch, height, width, <see cref="LatentChannels"/>].</param>
     /// <returns>As the latents; a tensor of the current scope.</returns>
     public Tensor ToUnitRange(Tensor latents)
@@ -97,13 +108,17 @@ public sealed class AutoencoderTiny : IDisposable
     /// <summary>The inverse of <see cref="ToUnitRange"/> where that did not clamp (<c>unscale_latents</c>).</summary>
     /// <param name="latents">[batch, height, width, <see cref="LatentChannels"/>], values in [0, 1].</param>
     /// <returns>As the latents; a tensor of the current scope.</returns>
-    public Tensor FromUnitRange(Tensor latents) => latents.Affine(2 * _config.LatentMagnitude, -_config.LatentShift * 2 * _config.LatentMagnitude);
+    public Tensor FromUnitRange(Tensor latents) =>
+        latents.Affine(2 * _config.LatentMagnitude, -_config.LatentShift * 2 * _config.LatentMagnitude);
 
     /// <inheritdoc/>
     public void Dispose() => _checkpoint.Dispose();
 }
 
-/// <summary>Levels of a convolution, which halves the size from the second level on, and residual blocks; then a convolution. The file numbers the layers through.</summary>
+/// <summary>
+/// Levels of a convolution, which halves the size from the second level on, and residual blocks; then a convolution. The file numbers the
+/// layers through.
+/// </summary>
 internal sealed class TinyEncoder
 {
     private readonly (Conv2d Conv, TinyBlock[] Blocks)[] _levels;
@@ -141,10 +156,14 @@ internal sealed class TinyEncoder
     }
 }
 
-/// <summary>A soft clamp and a convolution; levels of residual blocks, a doubling of the size (save in the last) and a convolution.</summary>
+/// <summary>
+/// A soft clamp and a convolution; levels of residual blocks, a doubling of the size (save in the last) and a convolution.
+/// </summary>
 internal sealed class TinyDecoder
 {
-    /// <summary>Latents are clamped softly to [-3, 3]; the reference has the number in its code, whatever <c>latent_magnitude</c> says.</summary>
+    /// <summary>
+    /// Latents are clamped softly to [-3, 3]; the reference has the number in its code, whatever <c>latent_magnitude</c> says.
+    /// </summary>
     private const float Bound = 3;
 
     private readonly Conv2d _convIn;
@@ -167,7 +186,8 @@ internal sealed class TinyDecoder
                 blocks[j] = new TinyBlock(at.At("layers", layer++), channels, config.ActFn);
             if (!last)
                 layer++;    // the upsampling
-            _levels[i] = (blocks, new Conv2d(at.At("layers", layer++), channels, last ? config.OutChannels : channels, kernel: 3, bias: last));
+            _levels[i] = (
+                blocks, new Conv2d(at.At("layers", layer++), channels, last ? config.OutChannels : channels, kernel: 3, bias: last));
         }
     }
 
@@ -212,7 +232,8 @@ internal sealed class TinyBlock(WeightCursor at, int channels, Activation activa
 
 /// <summary>The keys of config.json that shape the autoencoder, with the reference's defaults.</summary>
 internal sealed record TinyConfig(
-    int InChannels, int OutChannels, int LatentChannels, int[] EncoderChannels, int[] DecoderChannels, int[] NumEncoderBlocks, int[] NumDecoderBlocks,
+    int InChannels, int OutChannels, int LatentChannels, int[] EncoderChannels, int[] DecoderChannels, int[] NumEncoderBlocks,
+    int[] NumDecoderBlocks,
     Activation ActFn, int UpsamplingScalingFactor, float LatentMagnitude, float LatentShift, float ScalingFactor, float ShiftFactor)
 {
     public static TinyConfig Read(ModelConfig config)
@@ -221,7 +242,8 @@ internal sealed record TinyConfig(
             config.Int("in_channels", 3), config.Int("out_channels", 3), config.Int("latent_channels", 4),
             config.Ints("encoder_block_out_channels", 64, 64, 64, 64), config.Ints("decoder_block_out_channels", 64, 64, 64, 64),
             config.Ints("num_encoder_blocks", 1, 3, 3, 3), config.Ints("num_decoder_blocks", 3, 3, 3, 1),
-            config.Activation("act_fn", "relu"), config.Int("upsampling_scaling_factor", 2), config.Float("latent_magnitude", 3), config.Float("latent_shift", 0.5),
+            config.Activation("act_fn", "relu"), config.Int("upsampling_scaling_factor", 2), config.Float("latent_magnitude", 3),
+            config.Float("latent_shift", 0.5),
             config.Float("scaling_factor", 1), config.Float("shift_factor", 0));
         RequireLevels(config, "encoder", result.EncoderChannels, result.NumEncoderBlocks);
         RequireLevels(config, "decoder", result.DecoderChannels, result.NumDecoderBlocks);
@@ -229,7 +251,8 @@ internal sealed record TinyConfig(
         if (upsampling != "nearest")
             throw new CheckpointException($"'{config.Path}': upsample_fn is '{upsampling}', expected 'nearest'.");
         if (result.UpsamplingScalingFactor < 1)
-            throw new CheckpointException($"'{config.Path}': upsampling_scaling_factor is {result.UpsamplingScalingFactor}, expected 1 or more.");
+            throw new CheckpointException(
+                $"'{config.Path}': upsampling_scaling_factor is {result.UpsamplingScalingFactor}, expected 1 or more.");
         return result;
     }
 
@@ -237,8 +260,11 @@ internal sealed record TinyConfig(
     private static void RequireLevels(ModelConfig config, string part, int[] channels, int[] blocks)
     {
         if (channels.Length == 0 || channels.Length != blocks.Length)
-            throw new CheckpointException($"'{config.Path}': {part}_block_out_channels has {channels.Length} levels and num_{part}_blocks {blocks.Length}, expected the same number, at least one.");
+            throw new CheckpointException(
+                $"'{config.Path}': {part}_block_out_channels has {channels.Length} levels and num_{part}_blocks {blocks.Length}, expected "
+                    + $"the same number, at least one.");
         if (channels.Any(width => width != channels[0]))
-            throw new CheckpointException($"'{config.Path}': {part}_block_out_channels is [{string.Join(", ", channels)}], expected one width for all levels.");
+            throw new CheckpointException(
+                $"'{config.Path}': {part}_block_out_channels is [{string.Join(", ", channels)}], expected one width for all levels.");
     }
 }

@@ -3,8 +3,8 @@ using Attune.Tensors;
 namespace Attune.Autoencoders;
 
 /// <summary>
-/// The distribution of latents that an encoder gives for an image: independent normal distributions. The tensors belong to the scope in which they were made;
-/// disposing the distribution disposes them.
+/// The distribution of latents that an encoder gives for an image: independent normal distributions. The tensors belong to the scope in
+/// which they were made; disposing the distribution disposes them.
 /// </summary>
 public sealed class DiagonalGaussian : IDisposable
 {

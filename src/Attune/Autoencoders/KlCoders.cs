@@ -5,8 +5,8 @@ using Attune.Weights;
 namespace Attune.Autoencoders;
 
 /// <summary>
-/// The encoder and decoder of the KL autoencoders of latent diffusion (Encoder and Decoder of diffusers), with the 1 x 1 convolutions at their border.
-/// Blocks consume their input: they dispose it as soon as they can, since feature maps are large.
+/// The encoder and decoder of the KL autoencoders of latent diffusion (Encoder and Decoder of diffusers), with the 1 x 1 convolutions at
+/// their border. Blocks consume their input: they dispose it as soon as they can, since feature maps are large.
 /// </summary>
 internal sealed class KlCoders
 {
@@ -22,14 +22,16 @@ internal sealed class KlCoders
         _encoder = new KlEncoder(root.At("encoder"), config);
         _decoder = new KlDecoder(root.At("decoder"), config);
         _quantConv = config.UseQuantConv ? new Linear(root.At("quant_conv"), 2 * config.LatentChannels, 2 * config.LatentChannels) : null;
-        _postQuantConv = config.UsePostQuantConv ? new Linear(root.At("post_quant_conv"), config.LatentChannels, config.LatentChannels) : null;
+        _postQuantConv = config.UsePostQuantConv ? new Linear(root.At("post_quant_conv"), config.LatentChannels, config.LatentChannels)
+            : null;
     }
 
     public DiagonalGaussian Encode(Tensor image, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(image);
         if (image.Shape.Rank != 4 || image.Shape[3] != _config.InChannels)
-            throw new ArgumentException($"The autoencoder encodes images [batch, height, width, {_config.InChannels}], not {image.Shape}.", nameof(image));
+            throw new ArgumentException(
+                $"The autoencoder encodes images [batch, height, width, {_config.InChannels}], not {image.Shape}.", nameof(image));
         using var scope = new TensorScope();
         var moments = _encoder.Apply(image, cancellation);
         if (_quantConv != null)
@@ -44,7 +46,8 @@ internal sealed class KlCoders
     {
         ArgumentNullException.ThrowIfNull(latents);
         if (latents.Shape.Rank != 4 || latents.Shape[3] != _config.LatentChannels)
-            throw new ArgumentException($"The autoencoder decodes latents [batch, height, width, {_config.LatentChannels}], not {latents.Shape}.", nameof(latents));
+            throw new ArgumentException(
+                $"The autoencoder decodes latents [batch, height, width, {_config.LatentChannels}], not {latents.Shape}.", nameof(latents));
         using var scope = new TensorScope();
         return scope.Keep(_decoder.Apply(_postQuantConv?.Apply(latents) ?? latents, cancellation));
     }
@@ -155,7 +158,8 @@ internal sealed class KlUpBlock(WeightCursor at, int inputs, int outputs, bool u
 internal sealed class KlMidBlock(WeightCursor at, int channels, KlConfig config)
 {
     private readonly ResnetBlock _first = config.Resnet(at.At("resnets", 0), channels, channels);
-    private readonly KlAttention? _attention = config.MidBlockAddAttention ? new(at.At("attentions", 0), channels, config.NormNumGroups) : null;
+    private readonly KlAttention? _attention = config.MidBlockAddAttention ? new(at.At("attentions", 0), channels, config.NormNumGroups)
+        : null;
     private readonly ResnetBlock _second = config.Resnet(at.At("resnets", 1), channels, channels);
 
     public Tensor Apply(Tensor x)
@@ -242,11 +246,14 @@ internal sealed record KlConfig
         RequireBlocks(config, "down_block_types", "DownEncoderBlock2D", channels.Length);
         RequireBlocks(config, "up_block_types", "UpDecoderBlock2D", channels.Length);
         if (channels.Length == 0 || result.DecoderChannels.Length != channels.Length)
-            throw new CheckpointException($"'{config.Path}': block_out_channels has {channels.Length} levels and decoder_block_out_channels {result.DecoderChannels.Length}, expected the same number, at least one.");
+            throw new CheckpointException(
+                $"'{config.Path}': block_out_channels has {channels.Length} levels and decoder_block_out_channels "
+                    + $"{result.DecoderChannels.Length}, expected the same number, at least one.");
         foreach (int width in channels.Concat(result.DecoderChannels))
         {
             if (result.NormNumGroups <= 0 || width % result.NormNumGroups != 0)
-                throw new CheckpointException($"'{config.Path}': norm_num_groups {result.NormNumGroups} does not divide the {width} channels of a block.");
+                throw new CheckpointException(
+                    $"'{config.Path}': norm_num_groups {result.NormNumGroups} does not divide the {width} channels of a block.");
         }
         return result;
     }

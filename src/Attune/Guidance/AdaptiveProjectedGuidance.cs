@@ -3,9 +3,9 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Adaptive Projected Guidance (Sadat et al., arXiv 2410.02416): the difference D = c - u of the predictions for prompt and negative prompt is averaged over the steps
-/// (D + momentum times the sum before), cut to a norm, and split along c; the parallel part, which saturates, counts eta times: u + scale (D_orthogonal + eta D_parallel).
-/// Norms and projections are taken for each sample.
+/// Adaptive Projected Guidance (Sadat et al., arXiv 2410.02416): the difference D = c - u of the predictions for prompt and negative prompt
+/// is averaged over the steps (D + momentum times the sum before), cut to a norm, and split along c; the parallel part, which saturates,
+/// counts eta times: u + scale (D_orthogonal + eta D_parallel). Norms and projections are taken for each sample.
 /// </summary>
 [GuidanceName("apg")]
 public sealed record AdaptiveProjectedGuidance : GuidanceRule, IPredictionRule
@@ -22,7 +22,10 @@ public sealed record AdaptiveProjectedGuidance : GuidanceRule, IPredictionRule
     [GuidanceParameter("norm", "adaptive_projected_guidance_rescale", Range = "[0, inf)")]
     public float Norm { get; init; } = 15;
 
-    /// <summary>The weight of the sum of earlier differences, -1 to 1; negative pushes away from them. Default -0.5 (the paper, SDXL); 0 remembers nothing.</summary>
+    /// <summary>
+    /// The weight of the sum of earlier differences, -1 to 1; negative pushes away from them. Default -0.5 (the paper, SDXL); 0 remembers
+    /// nothing.
+    /// </summary>
     [GuidanceParameter("momentum", "adaptive_projected_guidance_momentum", Range = "[-1, 1]")]
     public float Momentum { get; init; } = -0.5f;
 

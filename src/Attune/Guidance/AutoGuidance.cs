@@ -4,8 +4,8 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// AutoGuidance (Karras et al., arXiv 2406.02507): away from a worse version of the same model, here one that some blocks are left out of: bad + scale (good - bad), which as a term is
-/// + (scale - 1) (c - c_bad). Costs a second pass, less the blocks left out.
+/// AutoGuidance (Karras et al., arXiv 2406.02507): away from a worse version of the same model, here one that some blocks are left out of:
+/// bad + scale (good - bad), which as a term is + (scale - 1) (c - c_bad). Costs a second pass, less the blocks left out.
 /// </summary>
 [GuidanceName("autoguidance")]
 public sealed record AutoGuidance : GuidanceRule, IBlockFilter, IPredictionRule

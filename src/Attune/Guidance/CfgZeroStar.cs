@@ -3,8 +3,8 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// CFG-Zero* (Fan et al., arXiv 2503.18886), for flow matching: the negative prediction u is first scaled to fit the prompt's, a = &lt;c, u&gt; / |u|^2 for each sample, and the first
-/// steps, whose predictions do more harm than good, are zero: a u + scale (c - a u).
+/// CFG-Zero* (Fan et al., arXiv 2503.18886), for flow matching: the negative prediction u is first scaled to fit the prompt's, a = &lt;c,
+/// u&gt; / |u|^2 for each sample, and the first steps, whose predictions do more harm than good, are zero: a u + scale (c - a u).
 /// </summary>
 [GuidanceName("cfg-zero-star")]
 public sealed record CfgZeroStar : GuidanceRule, IPredictionRule

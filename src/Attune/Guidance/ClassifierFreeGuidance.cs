@@ -3,8 +3,8 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Classifier-free guidance (Ho and Salimans, arXiv 2207.12598): u + scale (c - u), where u is the prediction for the negative prompt and c the one for the
-/// prompt. Costs a second pass. For models with an embedded guidance scale this is "true CFG".
+/// Classifier-free guidance (Ho and Salimans, arXiv 2207.12598): u + scale (c - u), where u is the prediction for the negative prompt and c
+/// the one for the prompt. Costs a second pass. For models with an embedded guidance scale this is "true CFG".
 /// </summary>
 [GuidanceName("cfg")]
 public sealed record ClassifierFreeGuidance : GuidanceRule, IPredictionRule

@@ -3,13 +3,16 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Guidance rescale (Lin et al., "Common diffusion noise schedules and sample steps are flawed", arXiv 2305.08891, section 3.4): the guided prediction g is brought to the standard
-/// deviation of the prompt's prediction c, against overexposure: share (g std(c) / std(g)) + (1 - share) g, for each sample, with Bessel's correction.
+/// Guidance rescale (Lin et al., "Common diffusion noise schedules and sample steps are flawed", arXiv 2305.08891, section 3.4): the guided
+/// prediction g is brought to the standard deviation of the prompt's prediction c, against overexposure: share (g std(c) / std(g)) + (1 -
+/// share) g, for each sample, with Bessel's correction.
 /// </summary>
 [GuidanceName("rescale")]
 public sealed record DeviationRescale : GuidanceRule, IPredictionRule
 {
-    /// <summary>The share of the rescaled prediction, 0 to 1; 0 is off. Default 0.7 (the paper). diffusers calls it <c>guidance_rescale</c>.</summary>
+    /// <summary>
+    /// The share of the rescaled prediction, 0 to 1; 0 is off. Default 0.7 (the paper). diffusers calls it <c>guidance_rescale</c>.
+    /// </summary>
     [GuidanceParameter("share", "guidance_rescale", Range = "[0, 1]")]
     public float Share { get; init; } = 0.7f;
 

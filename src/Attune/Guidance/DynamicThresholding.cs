@@ -3,8 +3,9 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Dynamic thresholding (Saharia et al., Imagen, arXiv 2205.11487, section 2.3): the clean sample that the guided prediction means is clamped to a quantile s of its absolute values and
-/// divided by it, for each sample: clamp(x0, -s, s) / s with s = clamp(quantile(|x0|, ratio), 1, max). Made for pixels in [-1, 1]; latents have other ranges.
+/// Dynamic thresholding (Saharia et al., Imagen, arXiv 2205.11487, section 2.3): the clean sample that the guided prediction means is
+/// clamped to a quantile s of its absolute values and divided by it, for each sample: clamp(x0, -s, s) / s with s = clamp(quantile(|x0|,
+/// ratio), 1, max). Made for pixels in [-1, 1]; latents have other ranges.
 /// </summary>
 [GuidanceName("dynamic-thresholding")]
 public sealed record DynamicThresholding : GuidanceRule, IPredictionRule

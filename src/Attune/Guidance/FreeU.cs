@@ -4,8 +4,9 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// FreeU (Si et al., arXiv 2309.11497), for UNets: in the first two up blocks the first half of the backbone's channels is amplified by b, and the lowest frequencies of the features from the encoder are damped by
-/// s, before they are concatenated. Acts in every pass and costs next to nothing. The damped frequencies are those of the reference: 0 and -1 on both axes.
+/// FreeU (Si et al., arXiv 2309.11497), for UNets: in the first two up blocks the first half of the backbone's channels is amplified by b,
+/// and the lowest frequencies of the features from the encoder are damped by s, before they are concatenated. Acts in every pass and costs
+/// next to nothing. The damped frequencies are those of the reference: 0 and -1 on both axes.
 /// </summary>
 [GuidanceName("freeu")]
 public sealed record FreeU : GuidanceRule, ISkipConnection
@@ -59,7 +60,8 @@ public sealed record FreeU : GuidanceRule, ISkipConnection
     }
 
     /// <summary>
-    /// x + (s - 1) times the part of x in the modes (u, v) with u and v in {-1, 0}: that part is a sum of four products with cosines and sines, so no Fourier transform is needed.
+    /// x + (s - 1) times the part of x in the modes (u, v) with u and v in {-1, 0}: that part is a sum of four products with cosines and
+    /// sines, so no Fourier transform is needed.
     /// </summary>
     private static Tensor Damp(Tensor skip, float factor)
     {
@@ -69,7 +71,9 @@ public sealed record FreeU : GuidanceRule, ISkipConnection
         var result = skip.Clone();
 
         // On an axis of one pixel, frequency -1 is frequency 0.
-        var modes = new[] { (0, 0), (0, -1), (-1, 0), (-1, -1) }.Where(mode => (height > 1 || mode.Item1 == 0) && (width > 1 || mode.Item2 == 0)).ToArray();
+        var modes = new[] { (0, 0), (0, -1), (-1, 0), (-1, -1) }.Where(
+            mode => (height > 1 || mode.Item1 == 0) && (width > 1 || mode.Item2 == 0))
+            .ToArray();
         for (int item = 0; item < skip.Shape[0]; item++)
         {
             var (cosine, sine) = (new double[modes.Length * channels], new double[modes.Length * channels]);
@@ -101,7 +105,8 @@ public sealed record FreeU : GuidanceRule, ISkipConnection
                 {
                     for (int mode = 0; mode < modes.Length; mode++)
                     {
-                        var (sin, cos) = Math.SinCos(2 * Math.PI * (modes[mode].Item1 * (double)y / height + modes[mode].Item2 * (double)x / width));
+                        var (sin, cos) = Math.SinCos(
+                            2 * Math.PI * (modes[mode].Item1 * (double)y / height + modes[mode].Item2 * (double)x / width));
                         visit(y, x, mode, cos, sin);
                     }
                 }

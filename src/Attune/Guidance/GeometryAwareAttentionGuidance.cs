@@ -6,7 +6,9 @@ using Attune.Tensors;
 
 namespace Attune.Guidance;
 
-/// <summary>What <see cref="GeometryAwareAttentionGuidance"/> takes for the direction of retrieval where text and latents share one attention.</summary>
+/// <summary>
+/// What <see cref="GeometryAwareAttentionGuidance"/> takes for the direction of retrieval where text and latents share one attention.
+/// </summary>
 public enum GuidanceProjection
 {
     /// <summary>The sparse output over the text alone; the change counts with the text's share of the row. The default.</summary>
@@ -17,9 +19,9 @@ public enum GuidanceProjection
 }
 
 /// <summary>
-/// Geometry-Aware Attention Guidance (Kim, arXiv 2603.02531, equations 12 and 13). The discrepancy r = s - d between sparse (alpha-entmax, s) and dense (softmax, d)
-/// attention over the prompt's text is split along s: par = (r s / s s) s, orth = r - par. The parallel part is amplified, the orthogonal one held back, and the
-/// length bounded, for each head and row:
+/// Geometry-Aware Attention Guidance (Kim, arXiv 2603.02531, equations 12 and 13). The discrepancy r = s - d between sparse (alpha-entmax,
+/// s) and dense (softmax, d) attention over the prompt's text is split along s: par = (r s / s s) s, orth = r - par. The parallel part is
+/// amplified, the orthogonal one held back, and the length bounded, for each head and row:
 /// G = par + zeta orth; result = s + lambda G min(1, eta / |G|).
 /// In joint attention this happens to the text's share m of a row: the correction is m (result - d). Needs no negative prompt.
 /// With zeta 1 and no bound it is <see cref="PladisGuidance"/> of scale lambda + 1.
@@ -28,7 +30,8 @@ public enum GuidanceProjection
 public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader, IDiagnosedRule
 {
     private static readonly Quantity Gain = new("gag.gain", "Share of the sparse output that points along the discrepancy",
-        "c = r s / s s for each latent token and head: the parallel part of the discrepancy r = s - d in units of s (of the whole row's sparse output with project=row). With zeta 0 the rule multiplies s by 1 + lambda c where eta " +
+        "c = r s / s s for each latent token and head: the parallel part of the discrepancy r = s - d in units of s (of the whole row's "
+            + "sparse output with project=row). With zeta 0 the rule multiplies s by 1 + lambda c where eta " +
         "does not bind. Below 0, sparse attention is the shorter one. Not defined where s is 0 or no text counts.",
         "the parallel part of the discrepancy is {0} times the sparse output");
 
@@ -84,7 +87,9 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
             for (int head = 0; head < share.Length; head++)
             {
                 int at = head * channels;
-                AddToHead(sums.Slice(at, channels), d.Slice(at, channels), s.Slice(at, channels), whole == null ? default : z.Slice(at, channels), share[head]);
+                AddToHead(
+                    sums.Slice(at, channels), d.Slice(at, channels), s.Slice(at, channels), whole == null ? default : z.Slice(at, channels),
+                    share[head]);
             }
         });
     }
@@ -119,8 +124,8 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
     }
 
     /// <summary>
-    /// Adds result - d for one head of one row, as a r + b s with two numbers a and b: r, par and orth are never written down. On the full row, r is the text's
-    /// share of the discrepancy and s the row with it.
+    /// Adds result - d for one head of one row, as a r + b s with two numbers a and b: r, par and orth are never written down. On the full
+    /// row, r is the text's share of the discrepancy and s the row with it.
     /// </summary>
     private void AddToHead(Span<float> output, ReadOnlySpan<float> dense, ReadOnlySpan<float> sparse, ReadOnlySpan<float> row, float mass)
     {
@@ -170,7 +175,8 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
     }
 
     /// <summary>The products r s, s s and r r where float32 cannot hold squares.</summary>
-    private static (double Along, double Square, double Length) Products(ReadOnlySpan<float> dense, ReadOnlySpan<float> sparse, ReadOnlySpan<float> row, float mass)
+    private static (double Along, double Square, double Length) Products(
+        ReadOnlySpan<float> dense, ReadOnlySpan<float> sparse, ReadOnlySpan<float> row, float mass)
     {
         var (along, square, length) = (0.0, 0.0, 0.0);
         for (int i = 0; i < dense.Length; i++)

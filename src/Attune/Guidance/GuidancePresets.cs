@@ -26,8 +26,11 @@ public sealed record RulePreset(GuidanceRule Rule, PresetOrigin Origin, string S
     public string Name => RuleCatalog.NameOf(Rule.GetType());
 }
 
-/// <summary>How a family of models is sampled, where its folder cannot say so: few-step models that are distilled from others share their form.</summary>
-/// <param name="Scheduler">A scheduler and changes of its configuration, as <c>EulerDiscreteScheduler:timestep_spacing=trailing</c>; null is the checkpoint's.</param>
+/// <summary>
+/// How a family of models is sampled, where its folder cannot say so: few-step models that are distilled from others share their form.
+/// </summary>
+/// <param name="Scheduler">A scheduler and changes of its configuration, as <c>EulerDiscreteScheduler:timestep_spacing=trailing</c>; null
+/// is the checkpoint's.</param>
 /// <param name="Steps">The number of steps; null where <paramref name="Timesteps"/> say it.</param>
 /// <param name="Timesteps">The timesteps themselves, from high to low.</param>
 /// <param name="Eta">How much of the noise is drawn anew, for schedulers with this option.</param>
@@ -50,8 +53,9 @@ public sealed record ModelPreset(string Family, string Title, bool FewStep, IRea
 }
 
 /// <summary>
-/// Published parameters of guidance rules, and how few-step models are sampled, for families of models, each with its source. They are data: <c>presets.json</c>, embedded in the library.
-/// Read strictly: an entry that names no rule or parameter, lies out of range or has no source is an error.
+/// Published parameters of guidance rules, and how few-step models are sampled, for families of models, each with its source. They are
+/// data: <c>presets.json</c>, embedded in the library. Read strictly: an entry that names no rule or parameter, lies out of range or has no
+/// source is an error.
 /// </summary>
 public static class GuidancePresets
 {
@@ -80,7 +84,8 @@ public static class GuidancePresets
     {
         ArgumentNullException.ThrowIfNull(family);
         return All.Value.TryGetValue(family, out var preset) ? preset
-            : throw new ArgumentException($"'{family}' is no family of models that has presets; there are: {string.Join(", ", Families)}.", nameof(family));
+            : throw new ArgumentException(
+                $"'{family}' is no family of models that has presets; there are: {string.Join(", ", Families)}.", nameof(family));
     }
 
     /// <summary>The parameters of a rule for a family, or null when nothing is known.</summary>
@@ -96,7 +101,8 @@ public static class GuidancePresets
     {
         try
         {
-            var entries = JsonSerializer.Deserialize<Dictionary<string, Entry>>(json, Options) ?? throw new FormatException("The presets are null.");
+            var entries = JsonSerializer.Deserialize<Dictionary<string, Entry>>(json, Options)
+                ?? throw new FormatException("The presets are null.");
             return entries.ToDictionary(entry => entry.Key, entry => Build(entry.Key, entry.Value), StringComparer.Ordinal);
         }
         catch (JsonException exception)
@@ -133,13 +139,18 @@ public static class GuidancePresets
                 throw new FormatException(At("the sampling has no source."));
             if ((sampling.Steps == null) == (sampling.Timesteps == null))
                 throw new FormatException(At("the sampling has either steps or timesteps."));
-            if (sampling.Steps is < 1 or > 1000 || sampling.Timesteps is { } times && (times.Count == 0 || times.Any(t => t is < 0 or > 999) || times.Zip(times.Skip(1)).Any(pair => pair.First <= pair.Second)))
+            if (sampling.Steps is < 1 or > 1000
+                || sampling.Timesteps is { } times
+                && (
+                    times.Count == 0
+                        || times.Any(t => t is < 0 or > 999) || times.Zip(times.Skip(1)).Any(pair => pair.First <= pair.Second)))
                 throw new FormatException(At("steps are 1 to 1000; timesteps fall and lie within 0 to 999."));
             if (sampling.Eta is < 0 or > 1 || sampling.GuidanceScale is < 0)
                 throw new FormatException(At("eta is 0 to 1, guidance_scale at least 0."));
         }
         return new ModelPreset(family, entry.Title, entry.FewStep, rules, entry.Sampling is not { } found ? null
-            : new SamplingPreset(found.Scheduler, found.Steps, found.Timesteps, found.Eta, found.GuidanceScale, found.Origin, found.Source));
+            : new SamplingPreset(
+                found.Scheduler, found.Steps, found.Timesteps, found.Eta, found.GuidanceScale, found.Origin, found.Source));
     }
 
     private sealed record Entry(string Title, IReadOnlyList<RuleEntry> Rules, bool FewStep = false, SamplingEntry? Sampling = null);
@@ -147,5 +158,6 @@ public static class GuidancePresets
     private sealed record RuleEntry(string Rule, PresetOrigin Origin, string Source);
 
     private sealed record SamplingEntry(
-        PresetOrigin Origin, string Source, string? Scheduler = null, int? Steps = null, IReadOnlyList<int>? Timesteps = null, float? Eta = null, float? GuidanceScale = null);
+        PresetOrigin Origin, string Source, string? Scheduler = null, int? Steps = null, IReadOnlyList<int>? Timesteps = null,
+        float? Eta = null, float? GuidanceScale = null);
 }

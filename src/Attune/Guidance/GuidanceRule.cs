@@ -5,10 +5,11 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// A way to steer generation. In attention space a rule is a base (<see cref="IAttentionBase"/>) or a correction (<see cref="IAttentionCorrection"/>);
-/// in prediction space it combines whole passes (<see cref="IPredictionRule"/>). A rule that takes something away in a pass of its own
-/// (<see cref="PassKinds.Perturbed"/>) acts there as a base or a block filter (<see cref="IBlockFilter"/>) and combines the passes as a prediction rule.
-/// A rule is immutable data; what it remembers during a run lives in the run (<see cref="PredictionFacts.State"/>).
+/// A way to steer generation. In attention space a rule is a base (<see cref="IAttentionBase"/>) or a correction
+/// (<see cref="IAttentionCorrection"/>); in prediction space it combines whole passes (<see cref="IPredictionRule"/>). A rule that takes
+/// something away in a pass of its own (<see cref="PassKinds.Perturbed"/>) acts there as a base or a block filter
+/// (<see cref="IBlockFilter"/>) and combines the passes as a prediction rule. A rule is immutable data; what it remembers during a run
+/// lives in the run (<see cref="PredictionFacts.State"/>).
 /// </summary>
 public abstract record GuidanceRule
 {
@@ -119,12 +120,16 @@ public sealed class GuidanceParameterAttribute(params string[] names) : Attribut
     /// <summary>The names, the preferred one first.</summary>
     public IReadOnlyList<string> Names { get; } = names;
 
-    /// <summary>The numbers that the parameter may be, as <c>[0, 1]</c> or <c>[0, inf)</c> (<see cref="ParameterRange"/>); null is any finite number.</summary>
+    /// <summary>
+    /// The numbers that the parameter may be, as <c>[0, 1]</c> or <c>[0, inf)</c> (<see cref="ParameterRange"/>); null is any finite
+    /// number.
+    /// </summary>
     public string? Range { get; init; }
 }
 
 /// <summary>
-/// A parameter as another tool states it, with another meaning: value x there is <see cref="Factor"/> x + <see cref="Offset"/> here. Understood in texts, never written.
+/// A parameter as another tool states it, with another meaning: value x there is <see cref="Factor"/> x + <see cref="Offset"/> here.
+/// Understood in texts, never written.
 /// </summary>
 /// <param name="name">The other tool's name.</param>
 /// <param name="parameter">The rule's parameter that it sets.</param>

@@ -5,7 +5,8 @@ using Attune.Attention;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Some of a model's layers: by the beginnings of their module names (<c>transformer_blocks.3</c>, <c>mid_block</c>), by short names and numbers, and by the kind of attention.
+/// Some of a model's layers: by the beginnings of their module names (<c>transformer_blocks.3</c>, <c>mid_block</c>), by short names and
+/// numbers, and by the kind of attention.
 /// </summary>
 public sealed partial record LayerSelector
 {
@@ -35,8 +36,9 @@ public sealed partial record LayerSelector
     public static LayerSelector All { get; } = new([]);
 
     /// <summary>
-    /// Layers whose path is, or lies below, one of the given. A part is a module's path; a short name (<c>double</c>, <c>single</c>, <c>down</c>, <c>mid</c>, <c>up</c>), alone or with a
-    /// number or a range (<c>down.1</c>, <c>single.10-20</c>); a number or range alone, which counts transformer blocks (double-stream ones where there are two stacks); or a kind of
+    /// Layers whose path is, or lies below, one of the given. A part is a module's path; a short name (<c>double</c>, <c>single</c>,
+    /// <c>down</c>, <c>mid</c>, <c>up</c>), alone or with a number or a range (<c>down.1</c>, <c>single.10-20</c>); a number or range
+    /// alone, which counts transformer blocks (double-stream ones where there are two stacks); or a kind of
     /// attention (<c>self</c>, <c>cross</c>, <c>joint</c>), to which the others are then restricted.
     /// </summary>
     /// <exception cref="ArgumentException">A part is empty, or a range ends before it begins.</exception>
@@ -68,7 +70,10 @@ public sealed partial record LayerSelector
         }
         catch (ArgumentException exception)
         {
-            throw new FormatException($"'{text}' is no selection of layers; expected module paths, short names (down.1, mid, single.10-20), numbers or kinds (self, cross, joint) joined by |, or all.", exception);
+            throw new FormatException(
+                $"'{text}' is no selection of layers; expected module paths, short names (down.1, mid, single.10-20), numbers or kinds "
+                    + $"(self, cross, joint) joined by |, or all.",
+                exception);
         }
     }
 
@@ -100,9 +105,13 @@ public sealed partial record LayerSelector
         int last = match.Groups["last"].Success ? int.Parse(match.Groups["last"].ValueSpan, CultureInfo.InvariantCulture) : first;
         if (last < first)
             throw new ArgumentException($"The range of layers '{part}' ends before it begins.", nameof(part));
-        return stacks.SelectMany(stack => Enumerable.Range(first, last - first + 1).Select(i => FormattableString.Invariant($"{stack}.{i}")));
+        return stacks.SelectMany(
+            stack => Enumerable.Range(first, last - first + 1).Select(i => FormattableString.Invariant($"{stack}.{i}")));
     }
 
-    [GeneratedRegex(@"^(?:(?<stack>[a-z]+)(?:\.(?<first>[0-9]{1,4})(?:-(?<last>[0-9]{1,4}))?)?|(?<stack>)(?<first>[0-9]{1,4})(?:-(?<last>[0-9]{1,4}))?)$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"^(?:(?<stack>[a-z]+)(?:\.(?<first>[0-9]{1,4})(?:-(?<last>[0-9]{1,4}))?)?"
+            + @"|(?<stack>)(?<first>[0-9]{1,4})(?:-(?<last>[0-9]{1,4}))?)$",
+        RegexOptions.CultureInvariant)]
     private static partial Regex ShortForm();
 }

@@ -3,8 +3,8 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Magnitude-aware mitigation for boosted guidance, MAMBO-G (arXiv 2508.03442): the larger the difference of the predictions is beside the negative one, the less it is amplified:
-/// u + w (c - u) with w = 1 + (scale - 1) exp(-alpha |c - u| / |u|), for each sample.
+/// Magnitude-aware mitigation for boosted guidance, MAMBO-G (arXiv 2508.03442): the larger the difference of the predictions is beside the
+/// negative one, the less it is amplified: u + w (c - u) with w = 1 + (scale - 1) exp(-alpha |c - u| / |u|), for each sample.
 /// </summary>
 [GuidanceName("mambo-g")]
 public sealed record MagnitudeAwareGuidance : GuidanceRule, IPredictionRule
@@ -40,7 +40,8 @@ public sealed record MagnitudeAwareGuidance : GuidanceRule, IPredictionRule
             for (int i = 0; i < pair.A.Length; i++)
                 square += ((double)pair.A[i] - pair.B[i]) * ((double)pair.A[i] - pair.B[i]);
             double norm = Samples.Norm(pair.B);
-            double ratio = square == 0 || Alpha == 0 ? 0 : Math.Sqrt(square) / norm;      // infinite for a negative prediction of zeros: no amplification
+            // infinite for a negative prediction of zeros: no amplification
+            double ratio = square == 0 || Alpha == 0 ? 0 : Math.Sqrt(square) / norm;
             double scale = 1 + (Scale - 1) * Math.Exp(-Alpha * ratio);
             return (scale, 1 - scale);
         });

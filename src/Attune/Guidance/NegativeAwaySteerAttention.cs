@@ -4,8 +4,9 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Negative-Away Steer Attention, NASA (SNOOPI, Nguyen et al., arXiv 2412.02687): the attention output of the negative prompt is subtracted from that of the
-/// prompt, Z+ - scale Z-. Made for one-step UNets and PixArt; in joint attention <see cref="NormalizedAttentionGuidance"/> holds better.
+/// Negative-Away Steer Attention, NASA (SNOOPI, Nguyen et al., arXiv 2412.02687): the attention output of the negative prompt is subtracted
+/// from that of the prompt, Z+ - scale Z-. Made for one-step UNets and PixArt; in joint attention <see cref="NormalizedAttentionGuidance"/>
+/// holds better.
 /// </summary>
 [GuidanceName("nasa")]
 public sealed record NegativeAwaySteerAttention : GuidanceRule, IAttentionCorrection

@@ -3,7 +3,8 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Norm keeping, as the Qwen-Image pipeline does it: the guided prediction g gets back the norm of the prompt's prediction c at every token: g |c| / |g|, norms over the innermost axis.
+/// Norm keeping, as the Qwen-Image pipeline does it: the guided prediction g gets back the norm of the prompt's prediction c at every
+/// token: g |c| / |g|, norms over the innermost axis.
 /// </summary>
 [GuidanceName("norm-keeping")]
 public sealed record NormKeeping : GuidanceRule, IPredictionRule

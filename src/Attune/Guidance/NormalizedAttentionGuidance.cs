@@ -17,8 +17,8 @@ public enum LatentSharing
 }
 
 /// <summary>
-/// Normalized Attention Guidance (Chen et al., arXiv 2505.21179, equations 7 to 10). The attention output of the prompt is extrapolated away from that of
-/// the negative prompt, its norm bounded by tau times the original, and blended:
+/// Normalized Attention Guidance (Chen et al., arXiv 2505.21179, equations 7 to 10). The attention output of the prompt is extrapolated
+/// away from that of the negative prompt, its norm bounded by tau times the original, and blended:
 /// Z~ = Z+ + phi (Z+ - Z-); R = |Z~| / |Z+| for each token, over all heads; Z^ = min(R, tau) / R Z~; result = alpha Z^ + (1 - alpha) Z+.
 /// </summary>
 [GuidanceName("nag")]
@@ -27,14 +27,19 @@ public enum LatentSharing
 public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorrection, IDiagnosedRule
 {
     private static readonly Quantity Clipped = Quantity.Share("nag.clipped", "Tokens that tau clips",
-        "The share of latent tokens whose norm ratio R exceeds tau, so that the extrapolated output is shortened to tau times the original.", "tau clips {0} of the tokens");
+        "The share of latent tokens whose norm ratio R exceeds tau, so that the extrapolated output is shortened to tau times the "
+            + "original.",
+        "tau clips {0} of the tokens");
 
     private static readonly Quantity Ratio = new("nag.ratio", "Norm ratio R before clipping",
-        "R = |Z~| / |Z+| for each latent token, over all heads, in the rule's norm, with Z~ = Z+ + phi (Z+ - Z-). 1: extrapolation changes no norm. Not defined where Z+ is 0.",
+        "R = |Z~| / |Z+| for each latent token, over all heads, in the rule's norm, with Z~ = Z+ + phi (Z+ - Z-). 1: extrapolation "
+            + "changes no norm. Not defined where Z+ is 0.",
         "extrapolation makes the output {0} times as long")
     { Minimum = 0 };
 
-    /// <summary>phi, the extrapolation: 0 or more; 0 is off. The authors' code calls phi + 1 <c>nag_scale</c>. Default 4 (the paper, FLUX).</summary>
+    /// <summary>
+    /// phi, the extrapolation: 0 or more; 0 is off. The authors' code calls phi + 1 <c>nag_scale</c>. Default 4 (the paper, FLUX).
+    /// </summary>
     [GuidanceParameter("scale", "phi", Range = "[0, inf)")]
     public float Scale { get; init; } = 4;
 
@@ -74,9 +79,13 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
         using var scope = new TensorScope();
         var (target, positive, negative) = (output.Flat(), facts.Latents.Flat(), facts.NegativeLatents.Flat());
         if (Norm == 2)
-            GuidedRows.For(target, (item, token) => AddToToken<Squares>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
+            GuidedRows.For(
+                target,
+                (item, token) => AddToToken<Squares>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
         else
-            GuidedRows.For(target, (item, token) => AddToToken<Magnitudes>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
+            GuidedRows.For(
+                target,
+                (item, token) => AddToToken<Magnitudes>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
     }
 
     /// <inheritdoc/>
@@ -90,7 +99,8 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
         int clipped = 0;
         GuidedRows.For(positive, (item, token) =>
         {
-            var (plain, extrapolated) = Norm == 2 ? Norms<Squares>(positive.Row(item, token), negative.Row(item, token)) : Norms<Magnitudes>(positive.Row(item, token), negative.Row(item, token));
+            var (plain, extrapolated) = Norm == 2 ? Norms<Squares>(positive.Row(item, token), negative.Row(item, token))
+                : Norms<Magnitudes>(positive.Row(item, token), negative.Row(item, token));
             ratios[item * facts.Length + token] = extrapolated / plain;
             if (extrapolated > Tau * plain)
                 Interlocked.Increment(ref clipped);
@@ -99,7 +109,9 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
         to.Add(Ratio, ratios);
     }
 
-    /// <summary>Adds alpha (Z^ - Z+) for one token, as alpha ((c - 1) Z+ + c phi (Z+ - Z-)) with c = min(R, tau) / R: exactly 0 where guidance is.</summary>
+    /// <summary>
+    /// Adds alpha (Z^ - Z+) for one token, as alpha ((c - 1) Z+ + c phi (Z+ - Z-)) with c = min(R, tau) / R: exactly 0 where guidance is.
+    /// </summary>
     private void AddToToken<TNorm>(Span<float> output, ReadOnlySpan<float> positive, ReadOnlySpan<float> negative)
         where TNorm : INorm
     {

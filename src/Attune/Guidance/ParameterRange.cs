@@ -3,7 +3,10 @@ using System.Text.RegularExpressions;
 
 namespace Attune.Guidance;
 
-/// <summary>The numbers that a parameter may be: an interval in the usual notation, as <c>[0, 1]</c>, <c>[0, inf)</c>, or <c>(0, inf]</c> where infinity itself is a value.</summary>
+/// <summary>
+/// The numbers that a parameter may be: an interval in the usual notation, as <c>[0, 1]</c>, <c>[0, inf)</c>, or <c>(0, inf]</c> where
+/// infinity itself is a value.
+/// </summary>
 public readonly partial record struct ParameterRange
 {
     private ParameterRange(double minimum, bool closedBelow, double maximum, bool closedAbove) =>

@@ -3,9 +3,9 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Perp-Neg (Armandpour et al., arXiv 2304.04968): only the part of the negative prompt's direction that is perpendicular to the prompt's is taken away, so that what both share is kept:
-/// e + scale (p - negative_scale (n - &lt;n, p&gt; / |p|^2 p)), where e is the prediction for the empty prompt, p that for the prompt less e, n that for the negative prompt less e.
-/// Costs two more passes.
+/// Perp-Neg (Armandpour et al., arXiv 2304.04968): only the part of the negative prompt's direction that is perpendicular to the prompt's
+/// is taken away, so that what both share is kept: e + scale (p - negative_scale (n - &lt;n, p&gt; / |p|^2 p)), where e is the prediction
+/// for the empty prompt, p that for the prompt less e, n that for the negative prompt less e. Costs two more passes.
 /// </summary>
 [GuidanceName("perp-neg")]
 public sealed record PerpendicularNegativeGuidance : GuidanceRule, IPredictionRule

@@ -4,8 +4,9 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Perturbed-Attention Guidance (Ahn et al., arXiv 2403.17377): away from a pass for the prompt in which self-attention maps of some layers are the identity, so that every latent row sees
-/// itself alone (in joint attention: the text and itself): + scale (c - c_perturbed). Works without a negative prompt. Costs a second pass.
+/// Perturbed-Attention Guidance (Ahn et al., arXiv 2403.17377): away from a pass for the prompt in which self-attention maps of some layers
+/// are the identity, so that every latent row sees itself alone (in joint attention: the text and itself): + scale (c - c_perturbed). Works
+/// without a negative prompt. Costs a second pass.
 /// </summary>
 [GuidanceName("pag")]
 public sealed record PerturbedAttentionGuidance : GuidanceRule, IAttentionBase, IPredictionRule

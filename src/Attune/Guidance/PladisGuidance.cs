@@ -7,8 +7,9 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// PLADIS (Kim and Sim, arXiv 2503.07677): the attention over the prompt's text is extrapolated from dense (softmax, d) to sparse (alpha-entmax, s) weights,
-/// d + scale (s - d). In joint attention this happens to the text's share m of a row: the correction is m scale (s - d). Needs no negative prompt.
+/// PLADIS (Kim and Sim, arXiv 2503.07677): the attention over the prompt's text is extrapolated from dense (softmax, d) to sparse
+/// (alpha-entmax, s) weights, d + scale (s - d). In joint attention this happens to the text's share m of a row: the correction is m scale
+/// (s - d). Needs no negative prompt.
 /// </summary>
 [GuidanceName("pladis")]
 public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader, IDiagnosedRule

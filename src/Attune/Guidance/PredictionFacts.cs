@@ -3,8 +3,9 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// What prediction rules read of a step: the single passes, where the run stands, and what the predictions mean for the clean sample. Predictions and latents have
-/// the form of the model, [batch, ..., channels]: [batch, height, width, channels] of a UNet, packed tokens of a transformer.
+/// What prediction rules read of a step: the single passes, where the run stands, and what the predictions mean for the clean sample.
+/// Predictions and latents have the form of the model, [batch, ..., channels]: [batch, height, width, channels] of a UNet, packed tokens of
+/// a transformer.
 /// </summary>
 public sealed class PredictionFacts
 {
@@ -34,7 +35,9 @@ public sealed class PredictionFacts
     /// <summary>The plain prediction for the empty prompt, when a rule needs it (<see cref="PassKinds.Empty"/>).</summary>
     public Tensor? Empty { get; init; }
 
-    /// <summary>What a prediction says of the clean sample: the conversion of the scheduler; by default the prediction is the clean sample.</summary>
+    /// <summary>
+    /// What a prediction says of the clean sample: the conversion of the scheduler; by default the prediction is the clean sample.
+    /// </summary>
     public Func<Tensor, Tensor> ToCleanSample { get; init; } = prediction => prediction;
 
     /// <summary>The prediction that means a clean sample.</summary>
@@ -46,14 +49,19 @@ public sealed class PredictionFacts
     {
         ArgumentNullException.ThrowIfNull(rule);
         return _perturbed.TryGetValue(rule, out var prediction) ? prediction
-            : throw new InvalidOperationException($"{RuleCatalog.NameOf(rule.GetType())}: there is no perturbed pass of this rule in step {Point.Index}.");
+            : throw new InvalidOperationException(
+                $"{RuleCatalog.NameOf(rule.GetType())}: there is no perturbed pass of this rule in step {Point.Index}.");
     }
 
     /// <summary>What a rule remembers during the run, made when it is first asked for. Disposed with the run.</summary>
     /// <exception cref="InvalidOperationException">The facts belong to no run.</exception>
     public T State<T>(GuidanceRule rule, Func<T> make)
         where T : class =>
-        (_state ?? throw new InvalidOperationException($"{RuleCatalog.NameOf(rule?.GetType() ?? typeof(T))} remembers earlier steps; these facts belong to no run.")).Get(rule!, make);
+        (
+            _state
+                ?? throw new InvalidOperationException(
+                    $"{RuleCatalog.NameOf(rule?.GetType() ?? typeof(T))} remembers earlier steps; these facts belong to no run."))
+            .Get(rule!, make);
 
     /// <summary>Adds the prediction of a rule's own pass.</summary>
     public void SetPerturbed(GuidanceRule rule, Tensor prediction) => _perturbed[rule] = prediction;

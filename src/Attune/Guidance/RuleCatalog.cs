@@ -10,7 +10,8 @@ namespace Attune.Guidance;
 public static class RuleCatalog
 {
     private static ImmutableDictionary<string, Type> _types = typeof(RuleCatalog).Assembly.GetTypes()
-        .Where(type => type.IsSubclassOf(typeof(GuidanceRule)) && !type.IsAbstract && type.GetCustomAttribute<GuidanceNameAttribute>() != null)
+        .Where(
+            type => type.IsSubclassOf(typeof(GuidanceRule)) && !type.IsAbstract && type.GetCustomAttribute<GuidanceNameAttribute>() != null)
         .ToImmutableDictionary(NameOf, type => type, StringComparer.Ordinal);
 
     /// <summary>The names of all rules.</summary>
@@ -26,7 +27,9 @@ public static class RuleCatalog
     /// <summary>The types of all rules, by name.</summary>
     public static IReadOnlyDictionary<string, Type> Types => _types;
 
-    /// <summary>Makes a rule from another assembly known by the name that its <see cref="GuidanceNameAttribute"/> gives, so that texts may name it.</summary>
+    /// <summary>
+    /// Makes a rule from another assembly known by the name that its <see cref="GuidanceNameAttribute"/> gives, so that texts may name it.
+    /// </summary>
     /// <typeparam name="T">The rule: it has a constructor without parameters.</typeparam>
     /// <exception cref="ArgumentException">Another rule has that name.</exception>
     public static void Register<T>()
@@ -49,8 +52,10 @@ public static class RuleCatalog
 
     /// <summary>Reads the text form of any number of rules; <c>none</c> is no rule.</summary>
     /// <param name="text">As <c>nag:scale=4,tau=2.5+cfg</c>.</param>
-    /// <param name="preset">What parameters are that the text does not give, for rules that the preset knows; all others take the rule's defaults.</param>
-    /// <exception cref="FormatException">The text is malformed, or names an unknown rule or parameter, or a value that is no number.</exception>
+    /// <param name="preset">What parameters are that the text does not give, for rules that the preset knows; all others take the rule's
+    /// defaults.</param>
+    /// <exception cref="FormatException">The text is malformed, or names an unknown rule or parameter, or a value that is no
+    /// number.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A parameter is out of range.</exception>
     public static IReadOnlyList<GuidanceRule> Parse(string text, ModelPreset? preset = null)
     {
@@ -62,7 +67,9 @@ public static class RuleCatalog
         {
             string[] halves = part.Split(':', 2, StringSplitOptions.TrimEntries);
             var parameters = new Dictionary<string, string>(StringComparer.Ordinal);
-            foreach (string pair in halves.Length == 1 ? [] : halves[1].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+            foreach (
+                string pair in halves.Length == 1 ? []
+                    : halves[1].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             {
                 string[] sides = pair.Split('=', 2, StringSplitOptions.TrimEntries);
                 if (sides.Length != 2 || !parameters.TryAdd(sides[0], sides[1]))
@@ -73,7 +80,9 @@ public static class RuleCatalog
         return rules;
     }
 
-    /// <summary>Makes a rule from the text form of its parameters; those that are not given are the preset's or keep their defaults.</summary>
+    /// <summary>
+    /// Makes a rule from the text form of its parameters; those that are not given are the preset's or keep their defaults.
+    /// </summary>
     /// <inheritdoc cref="Parse"/>
     public static GuidanceRule Create(string name, IReadOnlyDictionary<string, string> parameters, ModelPreset? preset = null)
     {
@@ -86,7 +95,8 @@ public static class RuleCatalog
         {
             var alias = type.GetCustomAttributes<GuidanceAliasAttribute>().FirstOrDefault(alias => alias.Name == key);
             var parameter = known.FirstOrDefault(parameter => parameter.Names.Contains(alias?.Parameter ?? key))
-                ?? throw new FormatException($"'{name}' has no parameter '{key}'; it has: {string.Join(", ", known.Select(parameter => parameter.Name))}.");
+                ?? throw new FormatException(
+                    $"'{name}' has no parameter '{key}'; it has: {string.Join(", ", known.Select(parameter => parameter.Name))}.");
             if (!values.TryAdd(parameter, parameter.Read(name, alias?.Convert(value) ?? value)))
                 throw new FormatException($"'{name}': '{key}' gives {parameter.Name} a second time.");
         }
@@ -95,12 +105,16 @@ public static class RuleCatalog
         return rule;
     }
 
-    /// <summary>The text form of a rule with all its parameters; steps and layers only where they are not all, or not all is the default.</summary>
+    /// <summary>
+    /// The text form of a rule with all its parameters; steps and layers only where they are not all, or not all is the default.
+    /// </summary>
     public static string Format(GuidanceRule rule)
     {
         ArgumentNullException.ThrowIfNull(rule);
         var plain = rule.GetType().GetConstructor(Type.EmptyTypes)?.Invoke(null) as GuidanceRule;
-        var parameters = RuleParameter.Of(rule.GetType()).Select(parameter => (parameter, Text: parameter.TextOf(rule))).Where(pair => pair.Text != "all" || plain != null && pair.parameter.TextOf(plain) != "all");
+        var parameters = RuleParameter.Of(rule.GetType())
+            .Select(parameter => (parameter, Text: parameter.TextOf(rule)))
+            .Where(pair => pair.Text != "all" || plain != null && pair.parameter.TextOf(plain) != "all");
         string text = string.Join(',', parameters.Select(pair => $"{pair.parameter.Name}={pair.Text}"));
         return text.Length == 0 ? NameOf(rule.GetType()) : $"{NameOf(rule.GetType())}:{text}";
     }

@@ -66,7 +66,10 @@ public sealed class RuleParameter
             return integer;
         if (type.IsEnum && !char.IsAsciiDigit(text.FirstOrDefault()) && Enum.TryParse(type, text, ignoreCase: true, out object? value))
             return value!;
-        string expected = type.IsEnum ? string.Join(" or ", Enum.GetNames(type)).ToLowerInvariant() : type == typeof(int) ? "an integer" : "a number";
+        string expected = type.IsEnum
+            ? string.Join(" or ", Enum.GetNames(type)).ToLowerInvariant()
+            : type == typeof(int) ? "an integer"
+            : "a number";
         throw new FormatException($"{rule}: {Name} is '{text}', expected {expected}.");
     }
 
@@ -79,6 +82,9 @@ public sealed class RuleParameter
         double value = Convert.ToDouble(Property.GetValue(rule), CultureInfo.InvariantCulture);
         if (Range?.Contains(value) ?? double.IsFinite(value))
             return;
-        throw new ArgumentOutOfRangeException(Name, FormattableString.Invariant($"{RuleCatalog.NameOf(rule.GetType())}: {Name} is {value}, expected {Range?.ToString() ?? "a finite number"}."));
+        throw new ArgumentOutOfRangeException(
+            Name,
+            FormattableString.Invariant(
+                $"{RuleCatalog.NameOf(rule.GetType())}: {Name} is {value}, expected {Range?.ToString() ?? "a finite number"}."));
     }
 }

@@ -3,7 +3,8 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Arithmetic on predictions, sample by sample: item i of the batch, all other axes taken as one vector. Sums are taken in double precision, in one order.
+/// Arithmetic on predictions, sample by sample: item i of the batch, all other axes taken as one vector. Sums are taken in double
+/// precision, in one order.
 /// </summary>
 internal static class Samples
 {

@@ -4,8 +4,8 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Skip-layer guidance (Stability AI, for Stable Diffusion 3.5; the idea of Spatiotemporal Skip Guidance, arXiv 2411.18664): away from a pass for the prompt that leaves out whole blocks:
-/// + scale (c - c_skipped). Costs a second pass in the steps in which it acts.
+/// Skip-layer guidance (Stability AI, for Stable Diffusion 3.5; the idea of Spatiotemporal Skip Guidance, arXiv 2411.18664): away from a
+/// pass for the prompt that leaves out whole blocks: + scale (c - c_skipped). Costs a second pass in the steps in which it acts.
 /// </summary>
 [GuidanceName("slg", "skip-layers")]
 public sealed record SkipLayerGuidance : GuidanceRule, IBlockFilter, IPredictionRule
@@ -17,7 +17,9 @@ public sealed record SkipLayerGuidance : GuidanceRule, IBlockFilter, IPrediction
     [GuidanceParameter("scale", "skip_layer_guidance_scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 2.8f;
 
-    /// <summary>The part of the run after which the rule acts, 0 to 1: step i of n when n start &lt; i, so never in the first step. Default 0.01.</summary>
+    /// <summary>
+    /// The part of the run after which the rule acts, 0 to 1: step i of n when n start &lt; i, so never in the first step. Default 0.01.
+    /// </summary>
     [GuidanceParameter("start", "skip_layer_guidance_start", Range = "[0, 1]")]
     public float Start { get; init; } = 0.01f;
 
@@ -47,6 +49,9 @@ public sealed record SkipLayerGuidance : GuidanceRule, IBlockFilter, IPrediction
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts) => Perturbation.Push(guided, facts, this, Scale);
 
-    /// <summary>The number that a float states: 0.2f is a little more than 0.2, of which 10 steps are 2 exactly, as in the reference. Decimals round to it.</summary>
+    /// <summary>
+    /// The number that a float states: 0.2f is a little more than 0.2, of which 10 steps are 2 exactly, as in the reference. Decimals round
+    /// to it.
+    /// </summary>
     private static double AsWritten(float value) => (double)(decimal)value;
 }

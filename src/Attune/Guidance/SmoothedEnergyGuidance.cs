@@ -4,9 +4,10 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Smoothed Energy Guidance (Hong, arXiv 2408.00760): away from a pass for the prompt in which the queries of some self-attention layers are blurred over the grid of latents, which smooths the
-/// energy landscape of attention: + scale (c - c_blurred). Queries are blurred as the layer hands them over, after QK-norm where a model has one and before the rotary embedding
-/// (diffusers blurs before the norm). Costs a second pass.
+/// Smoothed Energy Guidance (Hong, arXiv 2408.00760): away from a pass for the prompt in which the queries of some self-attention layers
+/// are blurred over the grid of latents, which smooths the energy landscape of attention: + scale (c - c_blurred). Queries are blurred as
+/// the layer hands them over, after QK-norm where a model has one and before the rotary embedding (diffusers blurs before the norm). Costs
+/// a second pass.
 /// </summary>
 [GuidanceName("seg")]
 public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPredictionRule
@@ -16,8 +17,9 @@ public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPre
     public float Scale { get; init; } = 3;
 
     /// <summary>
-    /// The standard deviation of the blur in tokens, above 0; infinite (the paper's choice, default) takes the mean of all queries. The kernel is ceil(6 sigma) wide, made odd, and
-    /// no wider than the smaller side of the grid, plus one if that is even; borders are reflected.
+    /// The standard deviation of the blur in tokens, above 0; infinite (the paper's choice, default) takes the mean of all queries. The
+    /// kernel is ceil(6 sigma) wide, made odd, and no wider than the smaller side of the grid, plus one if that is even; borders are
+    /// reflected.
     /// </summary>
     [GuidanceParameter("sigma", "seg_blur_sigma", Range = "(0, inf]")]
     public float Sigma { get; init; } = float.PositiveInfinity;
@@ -49,7 +51,9 @@ public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPre
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts) => Perturbation.Push(guided, facts, this, Scale);
 
-    /// <summary>The queries of a call with those of every span of latents or references blurred over its grid; owned by the current scope.</summary>
+    /// <summary>
+    /// The queries of a call with those of every span of latents or references blurred over its grid; owned by the current scope.
+    /// </summary>
     /// <exception cref="InvalidOperationException">Such a span has no grid.</exception>
     internal Tensor Blur(AttentionCall call)
     {
@@ -60,7 +64,10 @@ public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPre
             var (rows, columns) = (1, span.Length);
             if (!float.IsPositiveInfinity(Sigma))
             {
-                var grid = span.Grid ?? throw new InvalidOperationException($"seg: {call.Site.Path} does not say how its {span.Length} latents lie on a grid; only sigma=infinite goes without.");
+                var grid = span.Grid
+                    ?? throw new InvalidOperationException(
+                        $"seg: {call.Site.Path} does not say how its {span.Length} latents lie on a grid; only sigma=infinite goes "
+                            + $"without.");
                 (rows, columns) = (grid.Height, grid.Width);
             }
             for (int item = 0; item < query.Shape[0]; item++)
@@ -69,7 +76,10 @@ public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPre
         return query;
     }
 
-    /// <summary>Blurs rows of tokens, [rows columns, width], in place. The Gaussian is separable: first along the columns of every row, then along the rows.</summary>
+    /// <summary>
+    /// Blurs rows of tokens, [rows columns, width], in place. The Gaussian is separable: first along the columns of every row, then along
+    /// the rows.
+    /// </summary>
     private void BlurGrid(Tensor tokens, int rows, int columns)
     {
         int width = tokens.Shape[1];
@@ -97,7 +107,10 @@ public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPre
         Convolve(turned, tokens, rows, columns, columns, 1, kernel);
     }
 
-    /// <summary>Convolves every line of <paramref name="length"/> tokens that lie <paramref name="stride"/> apart; lines begin <paramref name="lineStride"/> apart.</summary>
+    /// <summary>
+    /// Convolves every line of <paramref name="length"/> tokens that lie <paramref name="stride"/> apart; lines begin
+    /// <paramref name="lineStride"/> apart.
+    /// </summary>
     private static void Convolve(Tensor from, Tensor to, int length, int lines, int stride, int lineStride, float[] kernel)
     {
         int reach = kernel.Length / 2;
@@ -108,7 +121,8 @@ public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPre
                 var sum = to.Row(line * lineStride + at * stride);
                 sum.Clear();
                 for (int k = -reach; k <= reach; k++)
-                    System.Numerics.Tensors.TensorPrimitives.MultiplyAdd(from.Row(line * lineStride + Reflect(at + k, length) * stride), kernel[k + reach], sum, sum);
+                    System.Numerics.Tensors.TensorPrimitives.MultiplyAdd(
+                        from.Row(line * lineStride + Reflect(at + k, length) * stride), kernel[k + reach], sum, sum);
             }
         });
     }

@@ -7,7 +7,8 @@ namespace Attune.Guidance;
 /// <param name="Index">The step, counted from 0.</param>
 /// <param name="Count">The number of steps of the run.</param>
 /// <param name="Timestep">The scheduler's timestep, 0 to 1000 for nearly all models.</param>
-/// <param name="Sigma">The noise level on the scheduler's scale: sqrt((1 - alpha-bar) / alpha-bar) for diffusion, 0 to 1 for flow matching.</param>
+/// <param name="Sigma">The noise level on the scheduler's scale: sqrt((1 - alpha-bar) / alpha-bar) for diffusion, 0 to 1 for flow
+/// matching.</param>
 public readonly record struct StepPoint(int Index, int Count, double Timestep, double Sigma);
 
 /// <summary>What the bounds of a <see cref="StepRange"/> count.</summary>
@@ -22,7 +23,9 @@ public enum StepUnit
     /// <summary>The scheduler's timestep: low &lt;= t &lt;= high.</summary>
     Timestep,
 
-    /// <summary>The noise level: low &lt; sigma &lt;= high, as in "Applying guidance in a limited interval" (Kynkaanniemi et al., arXiv 2404.07724).</summary>
+    /// <summary>
+    /// The noise level: low &lt; sigma &lt;= high, as in "Applying guidance in a limited interval" (Kynkaanniemi et al., arXiv 2404.07724).
+    /// </summary>
     Sigma,
 }
 
@@ -57,7 +60,8 @@ public readonly partial record struct StepRange
     public static StepRange Part(double first, double end)
     {
         if (!(first >= 0 && end <= 1 && first <= end))
-            throw new ArgumentOutOfRangeException(nameof(first), FormattableString.Invariant($"The part {first} to {end} does not lie within 0 to 1."));
+            throw new ArgumentOutOfRangeException(
+                nameof(first), FormattableString.Invariant($"The part {first} to {end} does not lie within 0 to 1."));
         return new StepRange(first, end, StepUnit.Part);
     }
 
@@ -73,12 +77,15 @@ public readonly partial record struct StepRange
     public bool Contains(StepPoint point) => Unit switch
     {
         StepUnit.Iteration => point.Index >= First && point.Index < End,
-        StepUnit.Part => (double)point.Index / point.Count is var done && done >= First && done < End,      // quotients: 7 of 100 is 7 % to the bit, 7 % of 100 is not 7
+        // quotients: 7 of 100 is 7 % to the bit, 7 % of 100 is not 7
+        StepUnit.Part => (double)point.Index / point.Count is var done && done >= First && done < End,
         StepUnit.Timestep => point.Timestep >= First && point.Timestep <= End,
         _ => point.Sigma > First && point.Sigma <= End,
     };
 
-    /// <summary>Reads <c>0-2</c> (iterations 0 and 1), <c>2-</c>, <c>0%-50%</c>, <c>t:250-1000</c>, <c>sigma:0.2-1.6</c> or <c>all</c>.</summary>
+    /// <summary>
+    /// Reads <c>0-2</c> (iterations 0 and 1), <c>2-</c>, <c>0%-50%</c>, <c>t:250-1000</c>, <c>sigma:0.2-1.6</c> or <c>all</c>.
+    /// </summary>
     /// <exception cref="FormatException">The text is none of these.</exception>
     public static StepRange Parse(string text)
     {
@@ -102,7 +109,8 @@ public readonly partial record struct StepRange
                 };
             }
         }
-        throw new FormatException($"'{text}' is no range of steps; expected FIRST-END (as 0-2), FIRST-, P%-Q%, t:LOW-HIGH, sigma:LOW-HIGH or all.");
+        throw new FormatException(
+            $"'{text}' is no range of steps; expected FIRST-END (as 0-2), FIRST-, P%-Q%, t:LOW-HIGH, sigma:LOW-HIGH or all.");
     }
 
     /// <inheritdoc/>
@@ -112,18 +120,24 @@ public readonly partial record struct StepRange
             return "all";
         string prefix = Unit switch { StepUnit.Timestep => "t:", StepUnit.Sigma => "sigma:", _ => "" };
         string end = double.IsPositiveInfinity(End) ? "" : FormattableString.Invariant($"{End}");
-        return Unit == StepUnit.Part ? FormattableString.Invariant($"{First * 100}%-{End * 100}%") : FormattableString.Invariant($"{prefix}{First}-{end}");
+        return Unit == StepUnit.Part ? FormattableString.Invariant($"{First * 100}%-{End * 100}%")
+            : FormattableString.Invariant($"{prefix}{First}-{end}");
     }
 
     private static StepRange Interval(double low, double high, StepUnit unit)
     {
         if (!(low >= 0 && low <= high))
-            throw new ArgumentOutOfRangeException(nameof(low), FormattableString.Invariant($"The interval {low} to {high} is negative or ends before it begins."));
+            throw new ArgumentOutOfRangeException(
+                nameof(low), FormattableString.Invariant($"The interval {low} to {high} is negative or ends before it begins."));
         return new StepRange(low, high, unit);
     }
 
-    private static double Number(string text, double missing) => text.Length == 0 ? missing : double.Parse(text, NumberStyles.Float, CultureInfo.InvariantCulture);
+    private static double Number(string text, double missing) =>
+        text.Length == 0 ? missing : double.Parse(text, NumberStyles.Float, CultureInfo.InvariantCulture);
 
-    [GeneratedRegex(@"^(?<unit>t:|sigma:)?(?<first>[0-9]*\.?[0-9]*(?:[eE]-?[0-9]+)?)(?<percent>%)?-(?<end>[0-9]*\.?[0-9]*(?:[eE]-?[0-9]+)?)(?(percent)%?|)$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"^(?<unit>t:|sigma:)?(?<first>[0-9]*\.?[0-9]*(?:[eE]-?[0-9]+)?)(?<percent>%)?"
+            + @"-(?<end>[0-9]*\.?[0-9]*(?:[eE]-?[0-9]+)?)(?(percent)%?|)$",
+        RegexOptions.CultureInvariant)]
     private static partial Regex Pattern();
 }

@@ -3,8 +3,8 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Tangential damping CFG (Kwon et al., arXiv 2503.18137): of the negative prediction u only the part along the first right singular vector of the two rows [c; u] is kept, u', then
-/// u' + scale (c - u'), for each sample.
+/// Tangential damping CFG (Kwon et al., arXiv 2503.18137): of the negative prediction u only the part along the first right singular vector
+/// of the two rows [c; u] is kept, u', then u' + scale (c - u'), for each sample.
 /// </summary>
 [GuidanceName("tcfg")]
 public sealed record TangentialGuidance : GuidanceRule, IPredictionRule
@@ -32,8 +32,8 @@ public sealed record TangentialGuidance : GuidanceRule, IPredictionRule
         ArgumentNullException.ThrowIfNull(facts);
         return Samples.Combine(guided, facts.Negative!, pair =>
         {
-            // With the Gram matrix G = [[cc, cu], [cu, uu]] and its first unit eigenvector (x, y), the first right singular vector is (x c + y u) / sqrt(l), and the part of u along it
-            // y (x c + y u), for G (x, y) = l (x, y).
+            // With the Gram matrix G = [[cc, cu], [cu, uu]] and its first unit eigenvector (x, y), the first right singular vector is (x c
+            // + y u) / sqrt(l), and the part of u along it y (x c + y u), for G (x, y) = l (x, y).
             double cc = Samples.Dot(pair.A, pair.A);
             double cu = Samples.Dot(pair.A, pair.B);
             double uu = Samples.Dot(pair.B, pair.B);

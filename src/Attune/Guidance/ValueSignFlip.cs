@@ -5,16 +5,17 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// Value Sign Flip, VSF (Guo and Lu, arXiv 2508.10931): for the latents, the negative prompt's keys join the same softmax, with their logits lowered by an offset and
-/// their values multiplied by -scale, so that a latent turns away from the negative prompt as far as it attends to it. Nothing else sees those keys.
-/// Even with scale 0 they take attention away: the rule is never off. The author advises scale 3.5 and offset 0.1 for SD3.5 Turbo, 6 for FLUX schnell,
-/// 1.7 and offset 0.2 for Wan, and says that it does not work on FLUX dev.
+/// Value Sign Flip, VSF (Guo and Lu, arXiv 2508.10931): for the latents, the negative prompt's keys join the same softmax, with their
+/// logits lowered by an offset and their values multiplied by -scale, so that a latent turns away from the negative prompt as far as it
+/// attends to it. Nothing else sees those keys. Even with scale 0 they take attention away: the rule is never off. The author advises scale
+/// 3.5 and offset 0.1 for SD3.5 Turbo, 6 for FLUX schnell, 1.7 and offset 0.2 for Wan, and says that it does not work on FLUX dev.
 /// </summary>
 [GuidanceName("vsf")]
 public sealed record ValueSignFlip : GuidanceRule, IAttentionBase, IDiagnosedRule
 {
     private static readonly Quantity Flipped = Quantity.Share("vsf.share", "Attention that the flipped values get",
-        "The share of a latent token's softmax weights, the negative prompt's keys among them with the offset, that falls on the negative prompt, for each token and head. Scale times this share of the negative output is subtracted.",
+        "The share of a latent token's softmax weights, the negative prompt's keys among them with the offset, that falls on the negative "
+            + "prompt, for each token and head. Scale times this share of the negative output is subtracted.",
         "latents give {0} of their attention to the negative prompt");
 
     /// <summary>What the negative prompt's values are multiplied with, the sign aside: 0 or more. Default 3.5.</summary>
@@ -35,7 +36,8 @@ public sealed record ValueSignFlip : GuidanceRule, IAttentionBase, IDiagnosedRul
         using var scope = new TensorScope();
         var (positive, negative) = (facts.LatentsPartial, facts.OverNegativeText);
         var flipped = negative.Output.Affine(-Scale);
-        positive.Output.Device.MergeAttention(positive.Output, positive.LogSumExp, flipped, negative.LogSumExp.Affine(1, -Offset), flipped, null);
+        positive.Output.Device.MergeAttention(
+            positive.Output, positive.LogSumExp, flipped, negative.LogSumExp.Affine(1, -Offset), flipped, null);
         return scope.Keep(flipped);
     }
 

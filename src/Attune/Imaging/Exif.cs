@@ -2,14 +2,18 @@ using System.Buffers.Binary;
 
 namespace Attune.Imaging;
 
-/// <summary>The one thing of Exif metadata that changes pixels: how the camera was held (CIPA DC-008, section 4.6.4, tag Orientation).</summary>
+/// <summary>
+/// The one thing of Exif metadata that changes pixels: how the camera was held (CIPA DC-008, section 4.6.4, tag Orientation).
+/// </summary>
 internal static class Exif
 {
     private const int OrientationTag = 0x0112;
     private const int Short = 3;
     private const int Long = 4;
 
-    /// <summary>The orientation from 1 to 8 that a TIFF structure states in its first directory; 1, upright, when it states none or is damaged.</summary>
+    /// <summary>
+    /// The orientation from 1 to 8 that a TIFF structure states in its first directory; 1, upright, when it states none or is damaged.
+    /// </summary>
     public static int Orientation(ReadOnlySpan<byte> tiff)
     {
         if (tiff.Length < 8)
@@ -32,7 +36,8 @@ internal static class Exif
         }
         return 1;
 
-        ushort Word(ReadOnlySpan<byte> at) => little ? BinaryPrimitives.ReadUInt16LittleEndian(at) : BinaryPrimitives.ReadUInt16BigEndian(at);
+        ushort Word(ReadOnlySpan<byte> at) =>
+            little ? BinaryPrimitives.ReadUInt16LittleEndian(at) : BinaryPrimitives.ReadUInt16BigEndian(at);
         uint Quad(ReadOnlySpan<byte> at) => little ? BinaryPrimitives.ReadUInt32LittleEndian(at) : BinaryPrimitives.ReadUInt32BigEndian(at);
     }
 

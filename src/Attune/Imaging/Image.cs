@@ -5,7 +5,9 @@ namespace Attune.Imaging;
 /// <summary>An image of 8-bit RGB pixels, row by row from the top.</summary>
 public sealed class Image
 {
-    /// <summary>The most pixels that a file may have; more is taken for a file that means to exhaust memory. Pillow draws the line here too.</summary>
+    /// <summary>
+    /// The most pixels that a file may have; more is taken for a file that means to exhaust memory. Pillow draws the line here too.
+    /// </summary>
     internal const long MaxPixels = 178_956_970;
 
     /// <summary>Wraps pixels.</summary>
@@ -44,8 +46,8 @@ public sealed class Image
     }
 
     /// <summary>
-    /// Decodes a PNG (see <see cref="Png.Read"/>) or JPEG file (see <see cref="Jpeg.Read"/>); the content tells which. The image is turned upright
-    /// where Exif metadata says how the camera was held, as diffusers' <c>load_image</c> does; colour profiles are not applied.
+    /// Decodes a PNG (see <see cref="Png.Read"/>) or JPEG file (see <see cref="Jpeg.Read"/>); the content tells which. The image is turned
+    /// upright where Exif metadata says how the camera was held, as diffusers' <c>load_image</c> does; colour profiles are not applied.
     /// </summary>
     /// <param name="bytes">The whole file.</param>
     /// <param name="name">What errors call it: its path.</param>
@@ -60,22 +62,26 @@ public sealed class Image
     }
 
     /// <summary>
-    /// The image at another size, with Pillow's antialiased Lanczos resampling (<c>Image.resize(size, Resampling.LANCZOS)</c>), which diffusers uses
-    /// for the images that it is given. The aspect ratio is not kept.
+    /// The image at another size, with Pillow's antialiased Lanczos resampling (<c>Image.resize(size, Resampling.LANCZOS)</c>), which
+    /// diffusers uses for the images that it is given. The aspect ratio is not kept.
     /// </summary>
     /// <param name="width">In pixels.</param>
     /// <param name="height">In pixels.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A side is not positive, or the image or its rows alone at the new width have more than 178,956,970 pixels.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A side is not positive, or the image or its rows alone at the new width have more than
+    /// 178,956,970 pixels.</exception>
     public Image Resize(int width, int height)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(height);
         if ((long)width * Math.Max(height, Height) > MaxPixels)
-            throw new ArgumentOutOfRangeException(nameof(width), $"{width} x {height}, from {Width} x {Height}: more than {MaxPixels} pixels.");
+            throw new ArgumentOutOfRangeException(
+                nameof(width), $"{width} x {height}, from {Width} x {Height}: more than {MaxPixels} pixels.");
         return (width, height) == (Width, Height) ? this : Lanczos.Resize(this, width, height);
     }
 
-    /// <summary>The pixels as a tensor [1, height, width, 3] of values from 0 to 1, owned by the current <see cref="TensorScope"/>.</summary>
+    /// <summary>
+    /// The pixels as a tensor [1, height, width, 3] of values from 0 to 1, owned by the current <see cref="TensorScope"/>.
+    /// </summary>
     public Tensor ToTensor()
     {
         var tensor = Tensor.Empty([1, Height, Width, 3]);

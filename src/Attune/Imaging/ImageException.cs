@@ -1,6 +1,8 @@
 namespace Attune.Imaging;
 
-/// <summary>An image file is malformed, incomplete, too large, or of a kind that is not read. The message names the file and what is wrong in it.</summary>
+/// <summary>
+/// An image file is malformed, incomplete, too large, or of a kind that is not read. The message names the file and what is wrong in it.
+/// </summary>
 public sealed class ImageException : IOException
 {
     /// <summary>An error without a message.</summary>

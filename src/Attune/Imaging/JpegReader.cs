@@ -2,7 +2,9 @@ using System.Buffers.Binary;
 
 namespace Attune.Imaging;
 
-/// <summary>Decodes one JPEG file: its markers, frame and scans (T.81, annex B). All coefficients are kept until the last scan is read.</summary>
+/// <summary>
+/// Decodes one JPEG file: its markers, frame and scans (T.81, annex B). All coefficients are kept until the last scan is read.
+/// </summary>
 internal ref struct JpegReader
 {
     /// <summary>Progressive files have about ten scans; thousands, which cost few bytes, are meant to keep the reader busy.</summary>
@@ -78,7 +80,9 @@ internal ref struct JpegReader
         }
     }
 
-    /// <summary>Skips to the next marker (B.1.1.2): 0xFF, any number of times, and a code. What lies before it is what a scan left over.</summary>
+    /// <summary>
+    /// Skips to the next marker (B.1.1.2): 0xFF, any number of times, and a code. What lies before it is what a scan left over.
+    /// </summary>
     private int NextMarker()
     {
         while (true)
@@ -99,7 +103,8 @@ internal ref struct JpegReader
         var rest = _bytes[_position..];
         int length = rest.Length < 2 ? 0 : BinaryPrimitives.ReadUInt16BigEndian(rest);
         if (rest.Length >= 2 && length < 2)
-            throw Error($"is damaged: the segment of the marker 0x{marker:X2} at byte {_position} has the length {length}, expected 2 or more");
+            throw Error(
+                $"is damaged: the segment of the marker 0x{marker:X2} at byte {_position} has the length {length}, expected 2 or more");
         if (length == 0 || length > rest.Length)
             throw Error($"is cut off in the segment of the marker 0x{marker:X2} at byte {_position}");
         _position += length;
@@ -130,7 +135,9 @@ internal ref struct JpegReader
             var (id, sampling, table) = (segment[6 + (3 * i)], segment[7 + (3 * i)], segment[8 + (3 * i)]);
             var (across, down) = (sampling >> 4, sampling & 15);
             if (across is < 1 or > 4 || down is < 1 or > 4 || table > 3)
-                throw Error($"is damaged: component {i} has the sampling factors {across} x {down} and quantization table {table}, expected 1 to 4 and 0 to 3");
+                throw Error(
+                    $"is damaged: component {i} has the sampling factors {across} x {down} and quantization table {table}, expected 1 to "
+                        + $"4 and 0 to 3");
             components[i] = new JpegComponent { Id = id, Across = across, Down = down, QuantizationTable = table };
             (maxAcross, maxDown) = (Math.Max(maxAcross, across), Math.Max(maxDown, down));
         }
@@ -211,7 +218,9 @@ internal ref struct JpegReader
         if (_progressive && (scan.Start > scan.End || scan.End > 63 || (scan.Start == 0 && scan.End != 0) || (scan.Start > 0 && count > 1)
             || scan.Low > 13 || (scan.High != 0 && scan.High != scan.Low + 1)))
         {
-            throw Error($"is damaged: a scan has coefficients {scan.Start} to {scan.End}, bits {scan.High} to {scan.Low} of {count} components, which is no step of a progression");
+            throw Error(
+                $"is damaged: a scan has coefficients {scan.Start} to {scan.End}, bits {scan.High} to {scan.Low} of {count} components, "
+                    + $"which is no step of a progression");
         }
         bool dc = scan.Start == 0, ac = scan.End > 0;
         for (int i = 0; i < count; i++)
@@ -255,7 +264,10 @@ internal ref struct JpegReader
         return Exif.Upright(JpegSamples.ToImage(_width, _height, _components, ColorSpace()), _orientation ?? 1);
     }
 
-    /// <summary>What the components are, which T.81 leaves to applications: decided as libjpeg does, by JFIF and Adobe segments, then by their names.</summary>
+    /// <summary>
+    /// What the components are, which T.81 leaves to applications: decided as libjpeg does, by JFIF and Adobe segments, then by their
+    /// names.
+    /// </summary>
     private readonly JpegColorSpace ColorSpace()
     {
         if (_components.Length == 1)
@@ -288,7 +300,9 @@ internal sealed class JpegComponent
 {
     public required int Id { get; init; }
 
-    /// <summary>Its sampling factors, H and V; <see cref="StepAcross"/> and <see cref="StepDown"/> are the largest of all components.</summary>
+    /// <summary>
+    /// Its sampling factors, H and V; <see cref="StepAcross"/> and <see cref="StepDown"/> are the largest of all components.
+    /// </summary>
     public required int Across { get; init; }
 
     public required int Down { get; init; }

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Attune.Imaging;
 
 /// <summary>
-/// From coefficients to pixels: the inverse cosine transform (T.81, A.3.3), upsampling and colours. T.81 leaves the arithmetic open; here it is that of
-/// libjpeg-turbo's defaults, to the last bit.
+/// From coefficients to pixels: the inverse cosine transform (T.81, A.3.3), upsampling and colours. T.81 leaves the arithmetic open; here
+/// it is that of libjpeg-turbo's defaults, to the last bit.
 /// </summary>
 internal static class JpegSamples
 {
@@ -35,7 +35,8 @@ internal static class JpegSamples
         for (int row = 0; row < component.BlockRows; row++)
         {
             for (int column = 0; column < component.BlockColumns; column++)
-                Transform(component.Block(column, row), component.Quantization!, values, plane.AsSpan((8 * row * stride) + (8 * column)), stride);
+                Transform(
+                    component.Block(column, row), component.Quantization!, values, plane.AsSpan((8 * row * stride) + (8 * column)), stride);
         }
         return plane;
     }
@@ -46,7 +47,8 @@ internal static class JpegSamples
     private const int C1501 = 12299, C1847 = 15137, C1961 = 16069, C2053 = 16819, C2562 = 20995, C3072 = 25172;
 
     /// <summary>The columns of a block, which keep 2 fractional bits, then its rows; the scale of both together is 8.</summary>
-    private static void Transform(ReadOnlySpan<short> coefficients, ReadOnlySpan<ushort> quantization, Span<int> values, Span<byte> samples, int stride)
+    private static void Transform(
+        ReadOnlySpan<short> coefficients, ReadOnlySpan<ushort> quantization, Span<int> values, Span<byte> samples, int stride)
     {
         for (int i = 0; i < 64; i++)
             values[i] = coefficients[i] * quantization[i];
@@ -95,9 +97,9 @@ internal static class JpegSamples
     }
 
     /// <summary>
-    /// Row <paramref name="y"/> of the image. Samples lie at the centres of what they cover: where there are half as many, a triangle filter weighs the
-    /// nearest with 3/4 and the next with 1/4, along each axis; rounding alternates between up and down, which leaves the mean as it is.
-    /// Other ratios, and images two samples wide, repeat the sample.
+    /// Row <paramref name="y"/> of the image. Samples lie at the centres of what they cover: where there are half as many, a triangle
+    /// filter weighs the nearest with 3/4 and the next with 1/4, along each axis; rounding alternates between up and down, which leaves the
+    /// mean as it is. Other ratios, and images two samples wide, repeat the sample.
     /// </summary>
     private static void Upsample(JpegComponent component, byte[] plane, int y, Span<byte> line)
     {

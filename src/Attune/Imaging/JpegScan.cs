@@ -159,8 +159,8 @@ internal ref struct JpegScan
     }
 
     /// <summary>
-    /// G.1.2.3: one more bit of a band of coefficients. A run counts the coefficients that are still zero; those that it passes and that are not
-    /// get a bit each, and at its end stands a coefficient that becomes 1 or -1.
+    /// G.1.2.3: one more bit of a band of coefficients. A run counts the coefficients that are still zero; those that it passes and that
+    /// are not get a bit each, and at its end stands a coefficient that becomes 1 or -1.
     /// </summary>
     private void Refine(JpegHuffmanTable table, Span<short> block)
     {
@@ -287,7 +287,9 @@ internal ref struct JpegScan
     private readonly ImageException Error(string found) => new($"'{_name}' is damaged: a scan has {found}, near byte {_position}.");
 }
 
-/// <summary>The codes of a Huffman table (T.81, annex C): those of one length are consecutive numbers, and follow on the shorter ones.</summary>
+/// <summary>
+/// The codes of a Huffman table (T.81, annex C): those of one length are consecutive numbers, and follow on the shorter ones.
+/// </summary>
 internal sealed class JpegHuffmanTable
 {
     public const int MaxLength = 16;
@@ -315,7 +317,8 @@ internal sealed class JpegHuffmanTable
             for (int i = 0; i < counts[length - 1]; i++, code++, at++)
             {
                 if (length <= FastLength && code < 1 << length)
-                    table._fast.AsSpan(code << (FastLength - length), 1 << (FastLength - length)).Fill((ushort)((length << 8) | symbols[at]));
+                    table._fast.AsSpan(code << (FastLength - length), 1 << (FastLength - length))
+                        .Fill((ushort)((length << 8) | symbols[at]));
             }
             if (code > 1 << length)
                 return null;

@@ -1,8 +1,8 @@
 namespace Attune.Imaging;
 
 /// <summary>
-/// Resampling with the Lanczos window of three lobes, as Pillow does it for 8-bit images: first the rows, then the columns, with weights of 22
-/// fractional bits, and 8-bit values in between. Where the image shrinks the window widens, which keeps patterns from aliasing.
+/// Resampling with the Lanczos window of three lobes, as Pillow does it for 8-bit images: first the rows, then the columns, with weights of
+/// 22 fractional bits, and 8-bit values in between. Where the image shrinks the window widens, which keeps patterns from aliasing.
 /// </summary>
 internal static class Lanczos
 {

@@ -5,8 +5,8 @@ using System.Text;
 namespace Attune.Imaging;
 
 /// <summary>
-/// Reads and writes PNG files (W3C PNG, third edition; ISO/IEC 15948). What is written is 8-bit RGB without interlacing, and its bytes depend on the
-/// pixels and texts alone.
+/// Reads and writes PNG files (W3C PNG, third edition; ISO/IEC 15948). What is written is 8-bit RGB without interlacing, and its bytes
+/// depend on the pixels and texts alone.
 /// </summary>
 public static class Png
 {
@@ -40,13 +40,15 @@ public static class Png
     }
 
     /// <summary>
-    /// Decodes a PNG file of any colour type, bit depth and interlacing to 8-bit RGB, as Pillow's <c>convert("RGB")</c> does: alpha and transparent
-    /// colours are dropped, not blended; of 16 bits per channel the high 8 count (Pillow saturates 16-bit grays instead, which loses them);
-    /// 1, 2 and 4-bit grays are stretched to 0 to 255; gamma and profiles are ignored. The image is turned upright where an eXIf chunk says how.
+    /// Decodes a PNG file of any colour type, bit depth and interlacing to 8-bit RGB, as Pillow's <c>convert("RGB")</c> does: alpha and
+    /// transparent colours are dropped, not blended; of 16 bits per channel the high 8 count (Pillow saturates 16-bit grays instead, which
+    /// loses them); 1, 2 and 4-bit grays are stretched to 0 to 255; gamma and profiles are ignored. The image is turned upright where an
+    /// eXIf chunk says how.
     /// </summary>
     /// <param name="bytes">The whole file.</param>
     /// <param name="name">What errors call it: its path.</param>
-    /// <exception cref="ImageException">The bytes are no PNG file, damaged or cut off, or the image has more than 178,956,970 pixels.</exception>
+    /// <exception cref="ImageException">The bytes are no PNG file, damaged or cut off, or the image has more than 178,956,970
+    /// pixels.</exception>
     public static Image Read(ReadOnlySpan<byte> bytes, string name) => new PngReader(bytes, name).Read();
 
     /// <summary>Writes an image to a file, which is replaced only when it is complete.</summary>
@@ -68,7 +70,9 @@ public static class Png
 
     internal static bool Matches(ReadOnlySpan<byte> bytes) => bytes.StartsWith(Signature);
 
-    /// <summary>Each row with the filter of the smallest sum of absolute differences among none, left, up and Paeth, as the specification suggests.</summary>
+    /// <summary>
+    /// Each row with the filter of the smallest sum of absolute differences among none, left, up and Paeth, as the specification suggests.
+    /// </summary>
     private static ReadOnlySpan<byte> Compress(Image image)
     {
         int stride = image.Width * 3;

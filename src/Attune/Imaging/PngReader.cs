@@ -12,8 +12,11 @@ internal ref struct PngReader
     /// <summary>Deflate spends at least 2 bits on 258 bytes.</summary>
     private const long MaxExpansion = 1032;
 
-    /// <summary>Where each pass of Adam7 begins, and its steps (section 8.1); a file without interlacing is one pass over everything.</summary>
-    private static readonly (int X, int Y, int StepX, int StepY)[] Adam7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
+    /// <summary>
+    /// Where each pass of Adam7 begins, and its steps (section 8.1); a file without interlacing is one pass over everything.
+    /// </summary>
+    private static readonly (int X, int Y, int StepX, int StepY)[] Adam7 = [
+        (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
     private static readonly (int X, int Y, int StepX, int StepY)[] NotInterlaced = [(0, 0, 1, 1)];
 
     private readonly ReadOnlySpan<byte> _bytes;
@@ -47,7 +50,9 @@ internal ref struct PngReader
             {
                 case "PLTE":
                     if (data.Length % 3 != 0 || data.Length is 0 or > 768 || compressed.Length != 0)
-                        throw Error($"has a palette (PLTE) of {data.Length} bytes {(compressed.Length == 0 ? "" : "after the pixels")}, expected 1 to 256 colours of 3 bytes before the pixels");
+                        throw Error(
+                            $"has a palette (PLTE) of {data.Length} bytes {(compressed.Length == 0 ? "" : "after the pixels")}, expected "
+                                + $"1 to 256 colours of 3 bytes before the pixels");
                     _palette = data;
                     break;
                 case "IDAT":
@@ -82,7 +87,8 @@ internal ref struct PngReader
         }
         type = Encoding.ASCII.GetString(rest.Slice(4, 4));
         if (length > rest.Length - 12)
-            throw Error($"is cut off: the chunk {type} at byte {_position} has {length} bytes, of which {rest.Length - 8} at most are there");
+            throw Error(
+                $"is cut off: the chunk {type} at byte {_position} has {length} bytes, of which {rest.Length - 8} at most are there");
         int end = 8 + (int)length;
         if ((Png.Crc(0xFFFFFFFF, rest[4..end]) ^ 0xFFFFFFFF) != BinaryPrimitives.ReadUInt32BigEndian(rest[end..]))
             throw Error($"is damaged: the CRC of the chunk {type} at byte {_position} is wrong");
@@ -111,7 +117,8 @@ internal ref struct PngReader
         if (!known)
             throw Error($"has the colour type {_color} with {_depth} bits, which PNG does not have");
         if (header[10] != 0 || header[11] != 0 || header[12] > 1)
-            throw Error($"has compression {header[10]}, filter method {header[11]} and interlacing {header[12]}, expected 0, 0, and 0 or 1");
+            throw Error(
+                $"has compression {header[10]}, filter method {header[11]} and interlacing {header[12]}, expected 0, 0, and 0 or 1");
         _interlaced = header[12] == 1;
         _channels = _color switch { Rgb => 3, GrayAlpha => 2, RgbAlpha => 4, _ => 1 };
     }
@@ -164,7 +171,10 @@ internal ref struct PngReader
         }
     }
 
-    /// <summary>Section 9.2: adds what was predicted from the bytes of the pixels to the left (or of the byte before, for pixels below 8 bits) and above.</summary>
+    /// <summary>
+    /// Section 9.2: adds what was predicted from the bytes of the pixels to the left (or of the byte before, for pixels below 8 bits) and
+    /// above.
+    /// </summary>
     private readonly void Unfilter(int filter, Span<byte> row, ReadOnlySpan<byte> above)
     {
         int distance = Math.Max(_channels * _depth / 8, 1);
@@ -207,11 +217,13 @@ internal ref struct PngReader
                 (pixel[0], pixel[1], pixel[2]) = (row[from], row[from + sampleBytes], row[from + (2 * sampleBytes)]);
                 continue;
             }
-            int value = _depth >= 8 ? row[i * _channels * sampleBytes] : (row[i * _depth / 8] >> (8 - _depth - (i * _depth % 8))) & ((1 << _depth) - 1);
+            int value = _depth >= 8 ? row[i * _channels * sampleBytes]
+                : (row[i * _depth / 8] >> (8 - _depth - (i * _depth % 8))) & ((1 << _depth) - 1);
             if (_color != Palette)
                 pixel.Fill((byte)(value * stretch));
             else if (3 * value < _palette.Length)
-                _palette.Slice(3 * value, 3).CopyTo(pixel);     // an index beyond the palette is an error that the specification shows as black
+                // an index beyond the palette is an error that the specification shows as black
+                _palette.Slice(3 * value, 3).CopyTo(pixel);
         }
     }
 

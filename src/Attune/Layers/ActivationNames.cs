@@ -8,7 +8,8 @@ internal static class ActivationNames
 {
     /// <summary>The activation that a configuration names.</summary>
     /// <exception cref="CheckpointException">The name is unknown.</exception>
-    public static Activation Activation(this ModelConfig config, string key, string missing) => Parse(config, key, config.String(key, missing));
+    public static Activation Activation(this ModelConfig config, string key, string missing) =>
+        Parse(config, key, config.String(key, missing));
 
     /// <summary>The activation of a name that was read from <paramref name="key"/>.</summary>
     /// <exception cref="CheckpointException">The name is unknown.</exception>
@@ -22,6 +23,9 @@ internal static class ActivationNames
         "tanh" => Tensors.Activation.Tanh,
         "sigmoid" => Tensors.Activation.Sigmoid,
         "linear" => Tensors.Activation.None,
-        _ => throw new CheckpointException($"'{config.Path}': {key} names the activation '{name}', expected silu, swish, gelu, gelu_new, quick_gelu, relu, tanh or sigmoid."),
+        _ =>
+            throw new CheckpointException(
+                $"'{config.Path}': {key} names the activation '{name}', expected silu, swish, gelu, gelu_new, quick_gelu, relu, tanh or "
+                    + $"sigmoid."),
     };
 }

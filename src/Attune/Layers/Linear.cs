@@ -25,7 +25,8 @@ internal sealed class Linear(WeightCursor at, int inputs, int outputs, bool bias
 
     /// <summary>Only some of the outputs: [..., inputs] to [..., length].</summary>
     public Tensor Apply(Tensor x, int start, int length, Activation activation = Activation.None, Tensor? into = null) =>
-        _layer.Addends == null ? x.Linear(_layer.Weight.Rows(start, length), _bias?.Rows(start, length), activation, into) : ApplyWithAddends(x, start, length, activation, into);
+        _layer.Addends == null ? x.Linear(_layer.Weight.Rows(start, length), _bias?.Rows(start, length), activation, into)
+            : ApplyWithAddends(x, start, length, activation, into);
 
     /// <summary>LoRA that was not merged: x W^T + b + scale (x A^T) B^T, then the activation.</summary>
     private Tensor ApplyWithAddends(Tensor x, int start, int length, Activation activation, Tensor? into)

@@ -26,5 +26,6 @@ internal sealed class GroupNorm(WeightCursor at, int groups, int channels, float
     private readonly Weight _weight = at.Get("weight", [channels]);
     private readonly Weight _bias = at.Get("bias", [channels]);
 
-    public Tensor Apply(Tensor x, Activation activation = Activation.None, Tensor? into = null) => x.GroupNorm(groups, _weight, _bias, epsilon, activation, into);
+    public Tensor Apply(Tensor x, Activation activation = Activation.None, Tensor? into = null) =>
+        x.GroupNorm(groups, _weight, _bias, epsilon, activation, into);
 }

@@ -4,10 +4,12 @@ using Attune.Weights;
 namespace Attune.Layers;
 
 /// <summary>
-/// Two convolutions, each after a group norm and an activation, added to their input (ResnetBlock2D of diffusers). Where <paramref name="embedding"/> gives the channels of an embedding of the
-/// timestep, its projection is added to every pixel between the convolutions.
+/// Two convolutions, each after a group norm and an activation, added to their input (ResnetBlock2D of diffusers). Where
+/// <paramref name="embedding"/> gives the channels of an embedding of the timestep, its projection is added to every pixel between the
+/// convolutions.
 /// </summary>
-internal sealed class ResnetBlock(WeightCursor at, int inputs, int outputs, int groups, float epsilon, Activation activation, int? embedding = null)
+internal sealed class ResnetBlock(
+    WeightCursor at, int inputs, int outputs, int groups, float epsilon, Activation activation, int? embedding = null)
 {
     private readonly GroupNorm _norm1 = new(at.At("norm1"), groups, inputs, epsilon);
     private readonly Conv2d _conv1 = new(at.At("conv1"), inputs, outputs, kernel: 3);

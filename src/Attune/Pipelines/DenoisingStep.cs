@@ -14,7 +14,8 @@ public sealed class DenoisingStep
     private readonly PipelineRun _run;
     private readonly AutoencoderTiny? _previewVae;
 
-    internal DenoisingStep(PipelineRun run, int index, AutoencoderTiny? previewVae) => (_run, Index, _previewVae) = (run, index, previewVae);
+    internal DenoisingStep(PipelineRun run, int index, AutoencoderTiny? previewVae) =>
+        (_run, Index, _previewVae) = (run, index, previewVae);
 
     /// <summary>Counted from 0.</summary>
     public int Index { get; }
@@ -89,8 +90,8 @@ public sealed class DenoisingStep
     public Tensor DecodeTensor(CancellationToken cancellation = default) => _run.Decode(cancellation);
 
     /// <summary>
-    /// A picture of the step: what the prediction says the image will be, decoded by the small autoencoder of <see cref="LoadOptions.PreviewVae"/>, or, without one, by the full autoencoder, which
-    /// takes as long as decoding the result.
+    /// A picture of the step: what the prediction says the image will be, decoded by the small autoencoder of
+    /// <see cref="LoadOptions.PreviewVae"/>, or, without one, by the full autoencoder, which takes as long as decoding the result.
     /// </summary>
     public Task<IReadOnlyList<Image>> DecodePreviewAsync(CancellationToken cancellation = default) => Task.Run(
         () =>

@@ -11,8 +11,8 @@ using Attune.Weights;
 namespace Attune.Pipelines;
 
 /// <summary>
-/// A diffusion model with everything around it, from an ordinary diffusers folder or a single file. Thread-safe: concurrent requests with different guidance share
-/// one set of weights.
+/// A diffusion model with everything around it, from an ordinary diffusers folder or a single file. Thread-safe: concurrent requests with
+/// different guidance share one set of weights.
 /// </summary>
 public abstract class DiffusionPipeline : IDisposable
 {
@@ -22,7 +22,9 @@ public abstract class DiffusionPipeline : IDisposable
     private AutoencoderTiny? _previewVae;
     private ModelPreset? _stated;
 
-    /// <summary>What a model_index.json may say beyond diffusers' keys; diffusers itself ignores keys that begin with an underscore.</summary>
+    /// <summary>
+    /// What a model_index.json may say beyond diffusers' keys; diffusers itself ignores keys that begin with an underscore.
+    /// </summary>
     private const string FamilyKey = "_attune_family";
 
     /// <summary>The pipelines by the <c>_class_name</c> of model_index.json.</summary>
@@ -41,8 +43,9 @@ public abstract class DiffusionPipeline : IDisposable
     public abstract string ClassName { get; }
 
     /// <summary>
-    /// The family of models whose published parameters suit the checkpoint (<see cref="GuidancePresets"/>), or null when none is known. A folder may name it as <c>_attune_family</c> in
-    /// model_index.json; then its sampling counts for requests too. Otherwise class and configuration decide alone: a form that was distilled to few steps counts as the model that it comes from.
+    /// The family of models whose published parameters suit the checkpoint (<see cref="GuidancePresets"/>), or null when none is known. A
+    /// folder may name it as <c>_attune_family</c> in model_index.json; then its sampling counts for requests too. Otherwise class and
+    /// configuration decide alone: a form that was distilled to few steps counts as the model that it comes from.
     /// </summary>
     public string? Family => _stated?.Family ?? ClassFamily;
 
@@ -61,10 +64,14 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The class names of the pipelines that can be loaded.</summary>
     public static IReadOnlyCollection<string> SupportedClasses => Pipelines.Keys;
 
-    /// <summary>Opens a diffusers folder, or a .safetensors file that holds a whole model. Weights stay on disk, mapped into memory.</summary>
-    /// <param name="path">The folder that holds model_index.json, or a single file of Stable Diffusion 1.x, 2.x or XL with the names of the original code.</param>
+    /// <summary>
+    /// Opens a diffusers folder, or a .safetensors file that holds a whole model. Weights stay on disk, mapped into memory.
+    /// </summary>
+    /// <param name="path">The folder that holds model_index.json, or a single file of Stable Diffusion 1.x, 2.x or XL with the names of the
+    /// original code.</param>
     /// <param name="options">LoRA files and other changes; null for the model as it is.</param>
-    /// <exception cref="CheckpointException">A file is missing or malformed or does not fit the model, or the pipeline's class is not supported.</exception>
+    /// <exception cref="CheckpointException">A file is missing or malformed or does not fit the model, or the pipeline's class is not
+    /// supported.</exception>
     /// <exception cref="ArgumentException">An option for single files is given with a folder.</exception>
     public static DiffusionPipeline Load(string path, LoadOptions? options = null)
     {
@@ -89,22 +96,27 @@ public abstract class DiffusionPipeline : IDisposable
         var index = source.Index;
         string name = index.ClassName ?? throw new CheckpointException($"'{index.Path}' has no _class_name.");
         if (!Pipelines.TryGetValue(name, out var open))
-            throw new CheckpointException($"'{index.Path}': the pipeline {name} is not supported; supported are {string.Join(", ", Pipelines.Keys.Order(StringComparer.Ordinal))}.");
+            throw new CheckpointException(
+                $"'{index.Path}': the pipeline {name} is not supported; supported are "
+                    + $"{string.Join(", ", Pipelines.Keys.Order(StringComparer.Ordinal))}.");
         string? family = index.Has(FamilyKey) ? index.String(FamilyKey, "") : null;
         if (family != null && !GuidancePresets.Families.Contains(family))
-            throw new CheckpointException($"'{index.Path}': {FamilyKey} is '{family}', which is no family that has presets; there are: {string.Join(", ", GuidancePresets.Families)}.");
+            throw new CheckpointException(
+                $"'{index.Path}': {FamilyKey} is '{family}', which is no family that has presets; there are: "
+                    + $"{string.Join(", ", GuidancePresets.Families)}.");
         var pipeline = open(source);
         pipeline._stated = family == null ? null : GuidancePresets.For(family);
         return pipeline;
     }
 
     /// <summary>
-    /// The denoising loop: yields after every step. The work runs on the thread pool, not on the caller's thread. Stopping the enumeration, or
-    /// cancelling (checked in every block), frees everything the run holds.
+    /// The denoising loop: yields after every step. The work runs on the thread pool, not on the caller's thread. Stopping the enumeration,
+    /// or cancelling (checked in every block), frees everything the run holds.
     /// </summary>
     /// <exception cref="ArgumentException">A value of the request is out of range; the message names it.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public async IAsyncEnumerable<DenoisingStep> DenoiseAsync(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation = default)
+    public async IAsyncEnumerable<DenoisingStep> DenoiseAsync(
+        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(request);
         Check(request);
@@ -132,7 +144,8 @@ public abstract class DiffusionPipeline : IDisposable
     /// <param name="cancellation">Stops the work within a block.</param>
     /// <returns>As many images as the request asks for.</returns>
     /// <inheritdoc cref="DenoiseAsync" path="/exception"/>
-    public async Task<IReadOnlyList<Image>> GenerateAsync(GenerationRequest request, Action<DenoisingStep>? progress = null, CancellationToken cancellation = default)
+    public async Task<IReadOnlyList<Image>> GenerateAsync(
+        GenerationRequest request, Action<DenoisingStep>? progress = null, CancellationToken cancellation = default)
     {
         IReadOnlyList<Image> images = [];
         await foreach (var step in DenoiseAsync(request, cancellation).ConfigureAwait(false))
@@ -166,7 +179,8 @@ public abstract class DiffusionPipeline : IDisposable
             if (_disposed)
                 return;
             if (_running > 0)
-                throw new InvalidOperationException("The pipeline cannot be disposed while it generates: cancel the runs and await them first.");
+                throw new InvalidOperationException(
+                    "The pipeline cannot be disposed while it generates: cancel the runs and await them first.");
             _disposed = true;
         }
         _previewVae?.Dispose();
@@ -195,7 +209,10 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The family that class and configuration tell.</summary>
     private protected virtual string? ClassFamily => null;
 
-    /// <summary>A request with what a family's sampling says and the request does not. A preset for a model that embeds a guidance scale may serve for one that embeds none.</summary>
+    /// <summary>
+    /// A request with what a family's sampling says and the request does not. A preset for a model that embeds a guidance scale may serve
+    /// for one that embeds none.
+    /// </summary>
     internal GenerationRequest With(GenerationRequest request, SamplingPreset? sampling)
     {
         var filled = request.With(sampling);
@@ -218,7 +235,10 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The scheduler of a request.</summary>
     private protected Scheduler SchedulerOf(GenerationRequest request) => request.Scheduler?.For(Scheduler.Config) ?? Scheduler;
 
-    /// <summary>The noise of a request, [count, height, width, channels], owned by the current scope: drawn channels first, as the reference draws it.</summary>
+    /// <summary>
+    /// The noise of a request, [count, height, width, channels], owned by the current scope: drawn channels first, as the reference draws
+    /// it.
+    /// </summary>
     private protected static Tensor DrawNoise(GenerationRequest request, TorchRandom random, int channels, int height, int width)
     {
         using var scope = new TensorScope();
@@ -247,7 +267,10 @@ public abstract class DiffusionPipeline : IDisposable
 
     private void Check(GenerationRequest request)
     {
-        foreach (var (name, value) in new[] { ("Steps", request.Steps), ("Count", request.Count), ("MaxSequenceLength", request.MaxSequenceLength), ("NegativeMaxSequenceLength", request.NegativeMaxSequenceLength) })
+        foreach (
+            var (name, value) in new[] {
+                ("Steps", request.Steps), ("Count", request.Count), ("MaxSequenceLength", request.MaxSequenceLength),
+                ("NegativeMaxSequenceLength", request.NegativeMaxSequenceLength) })
         {
             if (value is <= 0)
                 throw new ArgumentException($"{name} is {value}, expected 1 or more.", nameof(request));
@@ -256,27 +279,35 @@ public abstract class DiffusionPipeline : IDisposable
             throw new ArgumentException($"Steps is {request.Steps}, expected at most 1000.", nameof(request));
         foreach (var (option, given) in new[]
         {
-            (RequestOptions.InitialImage, request.InitialImage != null || request.InitialImageTensor != null), (RequestOptions.Timesteps, request.Timesteps != null), (RequestOptions.Sigmas, request.Sigmas != null),
-            (RequestOptions.Eta, request.Eta != null), (RequestOptions.ClipSkip, request.ClipSkip != null), (RequestOptions.LongPrompts, request.LongPrompts), (RequestOptions.SizeConditioning, request.SizeConditioning != null),
+            (RequestOptions.InitialImage, request.InitialImage != null || request.InitialImageTensor != null),
+            (RequestOptions.Timesteps, request.Timesteps != null), (RequestOptions.Sigmas, request.Sigmas != null),
+            (RequestOptions.Eta, request.Eta != null), (RequestOptions.ClipSkip, request.ClipSkip != null),
+            (RequestOptions.LongPrompts, request.LongPrompts), (RequestOptions.SizeConditioning, request.SizeConditioning != null),
             (RequestOptions.GuidanceScale, request.GuidanceScale != null),
         })
         {
             if (given && !Takes.HasFlag(option))
             {
                 throw new ArgumentException(
-                    $"{option}: {ClassName} does not take it{(option == RequestOptions.GuidanceScale ? ", since the model embeds no guidance scale; the rule cfg is classifier-free guidance" : "")}.", nameof(request));
+                    $"{option}: {ClassName} does not take it"
+                        + (option == RequestOptions.GuidanceScale
+                            ? ", since the model embeds no guidance scale; the rule cfg is classifier-free guidance." : "."),
+                    nameof(request));
             }
         }
         if (request.InitialImage != null && request.InitialImageTensor != null)
             throw new ArgumentException("InitialImage and InitialImageTensor are given; expected one of them.", nameof(request));
-        if (request.InitialImageTensor?.Shape is { } image && (image.Rank != 4 || image[3] != 3 || (image[0] != 1 && image[0] != request.Count)))
-            throw new ArgumentException($"InitialImageTensor is {image}, expected [1 or {request.Count}, height, width, 3].", nameof(request));
+        if (request.InitialImageTensor?.Shape is { } image
+            && (image.Rank != 4 || image[3] != 3 || (image[0] != 1 && image[0] != request.Count)))
+            throw new ArgumentException(
+                $"InitialImageTensor is {image}, expected [1 or {request.Count}, height, width, 3].", nameof(request));
         if (request.Strength is { } strength)
         {
             if (request.InitialImage == null && request.InitialImageTensor == null)
                 throw new ArgumentException("Strength is given without an initial image.", nameof(request));
             if (!(strength > 0 && strength <= 1))
-                throw new ArgumentException(FormattableString.Invariant($"Strength is {strength}, expected above 0 and at most 1."), nameof(request));
+                throw new ArgumentException(
+                    FormattableString.Invariant($"Strength is {strength}, expected above 0 and at most 1."), nameof(request));
         }
         if (request.Timesteps != null && request.Sigmas != null)
             throw new ArgumentException("Timesteps and Sigmas are given; expected one of them.", nameof(request));
@@ -299,7 +330,9 @@ public abstract class DiffusionPipeline : IDisposable
     {
         _previewVae = AutoencoderTiny.Load(folder);
         if (_previewVae.LatentChannels != LatentChannels)
-            throw new CheckpointException($"'{folder}': the autoencoder for previews has latent_channels {_previewVae.LatentChannels}, expected {LatentChannels} as {ClassName} has.");
+            throw new CheckpointException(
+                $"'{folder}': the autoencoder for previews has latent_channels {_previewVae.LatentChannels}, expected {LatentChannels} as "
+                    + $"{ClassName} has.");
     }
 
     private void Enter()

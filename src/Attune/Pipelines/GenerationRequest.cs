@@ -13,8 +13,8 @@ public sealed record GenerationRequest
     public required string Prompt { get; init; }
 
     /// <summary>
-    /// What they must not show. Read only by rules that need it. Null is the same as empty, except for models that were trained with zeros for a missing negative prompt
-    /// (<c>force_zeros_for_empty_prompt</c> of SDXL) when no rule reads it in attention.
+    /// What they must not show. Read only by rules that need it. Null is the same as empty, except for models that were trained with zeros
+    /// for a missing negative prompt (<c>force_zeros_for_empty_prompt</c> of SDXL) when no rule reads it in attention.
     /// </summary>
     public string? NegativePrompt { get; init; }
 
@@ -36,10 +36,16 @@ public sealed record GenerationRequest
     /// <summary>The guidance rules.</summary>
     public GuidanceSchedule Guidance { get; init; } = GuidanceSchedule.None;
 
-    /// <summary>Collects what guidance does, layer by layer and step by step; null for nothing, at no cost. It takes one run, and changes no bit of its result.</summary>
+    /// <summary>
+    /// Collects what guidance does, layer by layer and step by step; null for nothing, at no cost. It takes one run, and changes no bit of
+    /// its result.
+    /// </summary>
     public GuidanceTrace? Trace { get; init; }
 
-    /// <summary>The guidance scale that some models embed (FLUX.1-dev, latent consistency models); not classifier-free guidance. An error for models that embed none.</summary>
+    /// <summary>
+    /// The guidance scale that some models embed (FLUX.1-dev, latent consistency models); not classifier-free guidance. An error for models
+    /// that embed none.
+    /// </summary>
     public float? GuidanceScale { get; init; }
 
     /// <summary>Told of what does not keep a run from going on, as that a prompt was cut; null for nobody.</summary>
@@ -51,25 +57,30 @@ public sealed record GenerationRequest
     /// <summary>The same for the negative prompt; null is as for the prompt. Lengths need not be equal.</summary>
     public int? NegativeMaxSequenceLength { get; init; }
 
-    /// <summary>Initial noise instead of the seed's: [count, height / 8, width / 8, latent channels], standard normal. Read, never disposed.</summary>
+    /// <summary>
+    /// Initial noise instead of the seed's: [count, height / 8, width / 8, latent channels], standard normal. Read, never disposed.
+    /// </summary>
     public Tensor? InitialNoise { get; init; }
 
     /// <summary>
-    /// Whether a prompt that is longer than its CLIP text encoder takes (77 tokens) is encoded in pieces of 75 tokens, whose embeddings follow one another; otherwise the rest is cut off, as in
-    /// the reference. Both prompts may have different numbers of pieces. The pooled embedding is that of the first piece.
+    /// Whether a prompt that is longer than its CLIP text encoder takes (77 tokens) is encoded in pieces of 75 tokens, whose embeddings
+    /// follow one another; otherwise the rest is cut off, as in the reference. Both prompts may have different numbers of pieces. The
+    /// pooled embedding is that of the first piece.
     /// </summary>
     public bool LongPrompts { get; init; }
 
     /// <summary>
-    /// How many of the CLIP text encoder's last layers are left out of the prompt's embedding ("clip skip"), 0 or more, as <c>clip_skip</c> of diffusers: SDXL leaves out one layer more than this by itself,
-    /// and the negative prompt is encoded without it.
+    /// How many of the CLIP text encoder's last layers are left out of the prompt's embedding ("clip skip"), 0 or more, as <c>clip_skip</c>
+    /// of diffusers: SDXL leaves out one layer more than this by itself, and the negative prompt is encoded without it.
     /// </summary>
     public int? ClipSkip { get; init; }
 
     /// <summary>The scheduler instead of the checkpoint's.</summary>
     public SchedulerChoice? Scheduler { get; init; }
 
-    /// <summary>The timesteps to do, from high to low, instead of a number of steps, as few-step models want them (DMD2: 999, 749, 499, 249).</summary>
+    /// <summary>
+    /// The timesteps to do, from high to low, instead of a number of steps, as few-step models want them (DMD2: 999, 749, 499, 249).
+    /// </summary>
     public IReadOnlyList<int>? Timesteps { get; init; }
 
     /// <summary>The noise levels, from high to low, instead of a number of steps; see <see cref="SchedulerRequest.Sigmas"/>.</summary>
@@ -78,20 +89,28 @@ public sealed record GenerationRequest
     /// <summary>How much of the noise schedulers with this option draw anew (DDIM, TCD), 0 to 1; null is the scheduler's default.</summary>
     public float? Eta { get; init; }
 
-    /// <summary>The image to begin with; it is resampled to the size that is asked for, or else to the next smaller one that fits.</summary>
+    /// <summary>
+    /// The image to begin with; it is resampled to the size that is asked for, or else to the next smaller one that fits.
+    /// </summary>
     public Image? InitialImage { get; init; }
 
-    /// <summary>The same as a tensor [1 or count, height, width, 3] with values from 0 to 1, of exactly the size that is made. Read, never disposed.</summary>
+    /// <summary>
+    /// The same as a tensor [1 or count, height, width, 3] with values from 0 to 1, of exactly the size that is made. Read, never disposed.
+    /// </summary>
     public Tensor? InitialImageTensor { get; init; }
 
-    /// <summary>How much of an initial image is made anew, above 0 and at most 1: the part of the steps that is done. Null is the pipeline's default (Stable Diffusion: 0.8, SDXL: 0.3).</summary>
+    /// <summary>
+    /// How much of an initial image is made anew, above 0 and at most 1: the part of the steps that is done. Null is the pipeline's default
+    /// (Stable Diffusion: 0.8, SDXL: 0.3).
+    /// </summary>
     public float? Strength { get; init; }
 
     /// <summary>What SDXL is told about the picture's size; null is that of the picture that is made.</summary>
     public SizeConditioning? SizeConditioning { get; init; }
 
     /// <summary>
-    /// The request with what a preset says about sampling, where the request itself says nothing: a scheduler, steps or timesteps, and how much noise that scheduler draws anew; the embedded guidance scale.
+    /// The request with what a preset says about sampling, where the request itself says nothing: a scheduler, steps or timesteps, and how
+    /// much noise that scheduler draws anew; the embedded guidance scale.
     /// </summary>
     /// <exception cref="FormatException">The preset names a scheduler that there is not.</exception>
     public GenerationRequest With(SamplingPreset? sampling)

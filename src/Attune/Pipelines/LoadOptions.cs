@@ -5,8 +5,10 @@ using Attune.Weights.SingleFile;
 namespace Attune.Pipelines;
 
 /// <summary>A LoRA file (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021) and how strongly it acts.</summary>
-/// <param name="Path">A .safetensors file, or a folder with one. Dialects: peft and diffusers (old and new), kohya, ComfyUI, OneTrainer, Black Forest Labs, xlabs; with DoRA, LoCon, whole differences (<c>diff</c>, <c>diff_b</c>).</param>
-/// <param name="Scale">What the change is multiplied with, beside each layer's own alpha / rank; any finite number, 0 switches the file off.</param>
+/// <param name="Path">A .safetensors file, or a folder with one. Dialects: peft and diffusers (old and new), kohya, ComfyUI, OneTrainer,
+/// Black Forest Labs, xlabs; with DoRA, LoCon, whole differences (<c>diff</c>, <c>diff_b</c>).</param>
+/// <param name="Scale">What the change is multiplied with, beside each layer's own alpha / rank; any finite number, 0 switches the file
+/// off.</param>
 public sealed record LoraWeights(string Path, float Scale = 1);
 
 /// <summary>How a model is loaded.</summary>
@@ -19,25 +21,30 @@ public sealed record LoadOptions
     public bool LenientLora { get; init; }
 
     /// <summary>
-    /// Whether LoRA is merged into the weights when they are loaded. A merged weight is float32 in memory (4 bytes a parameter), while all others stay on disk, mapped; generation then
-    /// costs nothing more. Otherwise linear layers and convolutions compute the low-rank part beside the mapped weight, which takes no memory and some time; what has no such form (DoRA,
-    /// whole differences) is merged all the same.
+    /// Whether LoRA is merged into the weights when they are loaded. A merged weight is float32 in memory (4 bytes a parameter), while all
+    /// others stay on disk, mapped; generation then costs nothing more. Otherwise linear layers and convolutions compute the low-rank part
+    /// beside the mapped weight, which takes no memory and some time; what has no such form (DoRA, whole differences) is merged all the
+    /// same.
     /// </summary>
     public bool MergeLora { get; init; } = true;
 
     /// <summary>
-    /// For a model in a single file: a diffusers folder (its weights are not needed) with the tokenizers, which no single file holds. Where it has configurations of components or of the
-    /// scheduler, they replace the built-in ones. Without it, tokenizers are looked for beside the file (<c>tokenizer/</c>, for SDXL <c>tokenizer_2/</c> too).
+    /// For a model in a single file: a diffusers folder (its weights are not needed) with the tokenizers, which no single file holds. Where
+    /// it has configurations of components or of the scheduler, they replace the built-in ones. Without it, tokenizers are looked for
+    /// beside the file (<c>tokenizer/</c>, for SDXL <c>tokenizer_2/</c> too).
     /// </summary>
     public string? ConfigFolder { get; init; }
 
     /// <summary>
-    /// For a model in a single file: <c>epsilon</c>, <c>v_prediction</c> or <c>sample</c>. Null is what the file says, else the family's: v_prediction for SD 2.x (as diffusers assumes; its
-    /// 512 pixel base models need <c>epsilon</c>), epsilon for the others.
+    /// For a model in a single file: <c>epsilon</c>, <c>v_prediction</c> or <c>sample</c>. Null is what the file says, else the family's:
+    /// v_prediction for SD 2.x (as diffusers assumes; its 512 pixel base models need <c>epsilon</c>), epsilon for the others.
     /// </summary>
     public string? PredictionType { get; init; }
 
-    /// <summary>The folder of an AutoencoderTiny (TAESD) that decodes the pictures of single steps (<see cref="DenoisingStep.DecodePreview"/>); null leaves that to the full autoencoder.</summary>
+    /// <summary>
+    /// The folder of an AutoencoderTiny (TAESD) that decodes the pictures of single steps (<see cref="DenoisingStep.DecodePreview"/>); null
+    /// leaves that to the full autoencoder.
+    /// </summary>
     public string? PreviewVae { get; init; }
 
     /// <summary>Told of what was ignored.</summary>
@@ -51,13 +58,16 @@ public sealed record LoadOptions
         if (Directory.Exists(path))
         {
             if ((ConfigFolder != null ? nameof(ConfigFolder) : PredictionType != null ? nameof(PredictionType) : null) is { } option)
-                throw new ArgumentException($"{option} is for a model in a single file; '{path}' is a folder, which has configurations of its own.");
+                throw new ArgumentException(
+                    $"{option} is for a model in a single file; '{path}' is a folder, which has configurations of its own.");
             return Apply(new ModelFolder(path));
         }
-        return File.Exists(path) ? Apply(new SingleFileSource(path, new SingleFileSettings(ConfigFolder, PredictionType))) : throw new CheckpointException($"The folder or file '{path}' does not exist.");
+        return File.Exists(path) ? Apply(new SingleFileSource(path, new SingleFileSettings(ConfigFolder, PredictionType)))
+            : throw new CheckpointException($"The folder or file '{path}' does not exist.");
     }
 
     /// <summary>The source with what these options change.</summary>
     internal ModelSource Apply(ModelSource source) =>
-        Loras.Count == 0 ? source : new LoraSource(source, Loras.Select(lora => (lora.Path, lora.Scale)), new LoraSettings(MergeLora, LenientLora, Warning));
+        Loras.Count == 0 ? source
+            : new LoraSource(source, Loras.Select(lora => (lora.Path, lora.Scale)), new LoraSettings(MergeLora, LenientLora, Warning));
 }

@@ -74,9 +74,13 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
     public IReadOnlyDictionary<GuidanceRule, Tensor> PerturbedPredictions => _perturbedPredictions;
 
     /// <summary>One forward pass of the denoiser; the result belongs to the current scope.</summary>
-    protected abstract Tensor Predict(int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation);
+    protected abstract Tensor Predict(
+        int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation);
 
-    /// <summary>Standard normal noise in the form of the latents, drawn as the reference draws it: in that form, unless a model says otherwise. Owned by the current scope.</summary>
+    /// <summary>
+    /// Standard normal noise in the form of the latents, drawn as the reference draws it: in that form, unless a model says otherwise.
+    /// Owned by the current scope.
+    /// </summary>
     protected virtual Tensor DrawStepNoise()
     {
         var noise = Tensor.Empty(Latents.Shape);
@@ -97,7 +101,9 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         return TensorScope.Detach(DecodeLatents(Unpack(Latents), cancellation).Affine(0.5f, 0.5f).Clamp(0, 1));
     }
 
-    /// <summary>The images of the clean sample that the last prediction means, [count, height, width, 3] from 0 to 1; the caller disposes it.</summary>
+    /// <summary>
+    /// The images of the clean sample that the last prediction means, [count, height, width, 3] from 0 to 1; the caller disposes it.
+    /// </summary>
     public Tensor DecodePreview(AutoencoderTiny? vae, CancellationToken cancellation)
     {
         using var scope = new TensorScope();
@@ -119,7 +125,9 @@ internal abstract class PipelineRun(GenerationRequest request, ISchedulerRun sch
         var guidance = Request.Guidance.At(point, Request.Trace);
         var positive = Predict(step, Positive, guidance.ReadsNegativeText ? Negative : null, guidance.Steering, cancellation);
         Tensor? PredictPlain(PassKinds kind, Conditioning? conditioning) =>
-            guidance.Passes.FirstOrDefault(pass => pass.Kind == kind) is { } pass ? Predict(step, conditioning!, null, pass.Steering, cancellation) : null;
+            guidance.Passes.FirstOrDefault(pass => pass.Kind == kind) is { } pass
+                ? Predict(step, conditioning!, null, pass.Steering, cancellation)
+                : null;
         var facts = new PredictionFacts(point, Latents, positive, _guidanceState)
         {
             Negative = PredictPlain(PassKinds.Negative, Negative),

@@ -12,7 +12,8 @@ internal static class PromptTokens
     /// <param name="warning">Told what was cut; null where that matters to nobody.</param>
     public static int[] Of(Tokenizer tokenizer, string prompt, int length, Action<string>? warning)
     {
-        var tokens = tokenizer.Encode(prompt, new TokenizerOptions { MaxLength = length, Padding = TokenPadding.MaxLength, Truncation = true });
+        var tokens = tokenizer.Encode(
+            prompt, new TokenizerOptions { MaxLength = length, Padding = TokenPadding.MaxLength, Truncation = true });
         if (tokens.Cut.Count > 0)
             warning?.Invoke($"A prompt is cut to {length} tokens; what was left out: '{tokenizer.Decode([.. tokens.Cut]).Trim()}'.");
         return tokens.Ids;

@@ -4,8 +4,9 @@ namespace Attune.Pipelines;
 public readonly record struct PixelSize(int Height, int Width);
 
 /// <summary>
-/// What SDXL is told about the picture's history (Podell et al., arXiv 2307.01952, 2.2): it was trained on pictures of all sizes, cut to size, and learned how each looks. Values that are null are those of
-/// the picture that is made. Both passes of classifier-free guidance get the same, save for the scores.
+/// What SDXL is told about the picture's history (Podell et al., arXiv 2307.01952, 2.2): it was trained on pictures of all sizes, cut to
+/// size, and learned how each looks. Values that are null are those of the picture that is made. Both passes of classifier-free guidance
+/// get the same, save for the scores.
 /// </summary>
 public sealed record SizeConditioning
 {
@@ -21,7 +22,10 @@ public sealed record SizeConditioning
     /// <summary>The size after it was cut.</summary>
     public PixelSize? TargetSize { get; init; }
 
-    /// <summary>Read by models with <c>requires_aesthetics_score</c> (SDXL's refiner) instead of <see cref="TargetSize"/>: how beautiful the picture is, 1 to 10. Default 6.</summary>
+    /// <summary>
+    /// Read by models with <c>requires_aesthetics_score</c> (SDXL's refiner) instead of <see cref="TargetSize"/>: how beautiful the picture
+    /// is, 1 to 10. Default 6.
+    /// </summary>
     public float AestheticScore { get; init; } = 6;
 
     /// <summary>The same for the negative prompt. Default 2.5.</summary>

@@ -2,21 +2,27 @@ using Attune.Tensors;
 
 namespace Attune.Schedulers;
 
-/// <summary>Runs of DDIM and its relatives: whole timesteps of a training schedule, latents sqrt(abar) clean + sqrt(1 - abar) noise.</summary>
+/// <summary>
+/// Runs of DDIM and its relatives: whole timesteps of a training schedule, latents sqrt(abar) clean + sqrt(1 - abar) noise.
+/// </summary>
 internal abstract class AlphaBarRun : SchedulerRun
 {
     private readonly AlphaBars _bars;
     private readonly Prediction _prediction;
     private readonly CleanLimits _limits;
 
-    protected AlphaBarRun(string scheduler, double[] timesteps, AlphaBars bars, double finalBar, Prediction prediction, CleanLimits limits, int begin)
+    protected AlphaBarRun(
+        string scheduler, double[] timesteps, AlphaBars bars, double finalBar, Prediction prediction, CleanLimits limits, int begin)
         : base(scheduler, Array.ConvertAll(timesteps, t => (float)t), Levels(timesteps, bars, finalBar), begin)
     {
         (_bars, FinalBar, _prediction, _limits) = (bars, finalBar, prediction, limits);
         foreach (double t in timesteps)
         {
             if (t < 0 || t >= bars.Count)
-                throw new ArgumentException($"{scheduler}: the timestep {t} is outside of the training schedule, 0 to {bars.Count - 1}; do fewer steps, or lower steps_offset.", nameof(timesteps));
+                throw new ArgumentException(
+                    $"{scheduler}: the timestep {t} is outside of the training schedule, 0 to {bars.Count - 1}; do fewer steps, or lower "
+                        + $"steps_offset.",
+                    nameof(timesteps));
         }
     }
 

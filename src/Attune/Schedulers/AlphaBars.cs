@@ -17,8 +17,8 @@ internal enum ZeroSnr
 }
 
 /// <summary>
-/// The products of (1 - beta) of a training schedule, one for each timestep, in the single precision in which diffusers holds them: near t = 0 its rounding shows in every
-/// value derived from 1 - abar.
+/// The products of (1 - beta) of a training schedule, one for each timestep, in the single precision in which diffusers holds them: near t
+/// = 0 its rounding shows in every value derived from 1 - abar.
 /// </summary>
 internal sealed class AlphaBars
 {
@@ -92,9 +92,11 @@ internal sealed class AlphaBars
     {
         if (config.Find("trained_betas") is { } trained)
         {
-            return trained.ValueKind == JsonValueKind.Array && trained.GetArrayLength() == count && trained.EnumerateArray().All(beta => beta.ValueKind == JsonValueKind.Number)
+            return trained.ValueKind == JsonValueKind.Array
+                && trained.GetArrayLength() == count && trained.EnumerateArray().All(beta => beta.ValueKind == JsonValueKind.Number)
                 ? [.. trained.EnumerateArray().Select(beta => (float)beta.GetDouble())]
-                : throw new CheckpointException($"'{config.Path}': trained_betas must be a list of {count} numbers, as num_train_timesteps says.");
+                : throw new CheckpointException(
+                    $"'{config.Path}': trained_betas must be a list of {count} numbers, as num_train_timesteps says.");
         }
         start = config.Double("beta_start", start);
         end = config.Double("beta_end", end);
@@ -114,7 +116,9 @@ internal sealed class AlphaBars
             case "sigmoid":
                 return Array.ConvertAll(Linear(-6, 6, count), x => (1 / (1 + MathF.Exp(-x)) * (float)(end - start)) + (float)start);
             default:
-                throw new CheckpointException($"'{config.Path}': beta_schedule is '{schedule}', expected linear, scaled_linear, squaredcos_cap_v2, exp, laplace or sigmoid.");
+                throw new CheckpointException(
+                    $"'{config.Path}': beta_schedule is '{schedule}', expected linear, scaled_linear, squaredcos_cap_v2, exp, laplace or "
+                        + $"sigmoid.");
         }
     }
 
@@ -124,13 +128,16 @@ internal sealed class AlphaBars
         return Math.Sqrt(snr / (1 + snr));
     }
 
-    /// <summary>Evenly spaced as torch.linspace spaces single-precision numbers: from both ends to the middle, with fused products.</summary>
+    /// <summary>
+    /// Evenly spaced as torch.linspace spaces single-precision numbers: from both ends to the middle, with fused products.
+    /// </summary>
     private static float[] Linear(float start, float end, int count)
     {
         var values = new float[count];
         float step = count == 1 ? 0 : (end - start) / (count - 1);
         for (int i = 0; i < count; i++)
-            values[i] = i < count / 2 || count == 1 ? MathF.FusedMultiplyAdd(step, i, start) : MathF.FusedMultiplyAdd(-step, count - i - 1, end);
+            values[i] = i < count / 2 || count == 1 ? MathF.FusedMultiplyAdd(step, i, start)
+                : MathF.FusedMultiplyAdd(-step, count - i - 1, end);
         return values;
     }
 

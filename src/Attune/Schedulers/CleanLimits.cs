@@ -3,7 +3,10 @@ using Attune.Weights;
 
 namespace Attune.Schedulers;
 
-/// <summary>How a configuration keeps the clean sample in range: by clipping, or by dynamic thresholding (Saharia et al., arXiv 2205.11487, section 2.3).</summary>
+/// <summary>
+/// How a configuration keeps the clean sample in range: by clipping, or by dynamic thresholding (Saharia et al., arXiv 2205.11487, section
+/// 2.3).
+/// </summary>
 internal sealed class CleanLimits
 {
     private readonly bool _thresholds;
@@ -11,7 +14,8 @@ internal sealed class CleanLimits
     private readonly double _maximum;
     private readonly float? _clip;
 
-    private CleanLimits(bool thresholds, double ratio, double maximum, float? clip) => (_thresholds, _ratio, _maximum, _clip) = (thresholds, ratio, maximum, clip);
+    private CleanLimits(bool thresholds, double ratio, double maximum, float? clip) =>
+        (_thresholds, _ratio, _maximum, _clip) = (thresholds, ratio, maximum, clip);
 
     /// <summary>Nothing is done.</summary>
     public static CleanLimits None { get; } = new(false, 0, 0, null);
@@ -19,7 +23,9 @@ internal sealed class CleanLimits
     /// <summary>Whether nothing is done.</summary>
     public bool IsNone => !_thresholds && _clip == null;
 
-    /// <summary>Reads a configuration; <paramref name="clips"/> is the class's default of clip_sample, or null when it has no such option.</summary>
+    /// <summary>
+    /// Reads a configuration; <paramref name="clips"/> is the class's default of clip_sample, or null when it has no such option.
+    /// </summary>
     public static CleanLimits Read(ModelConfig config, bool? clips) => new(
         config.Bool("thresholding", false),
         config.Double("dynamic_thresholding_ratio", 0.995),
@@ -27,7 +33,8 @@ internal sealed class CleanLimits
         clips is { } missing && config.Bool("clip_sample", missing) ? config.Float("clip_sample_range", 1) : null);
 
     /// <summary>For classes that clip but know no thresholding.</summary>
-    public static CleanLimits Clips(ModelConfig config, bool missing) => new(false, 0, 0, config.Bool("clip_sample", missing) ? config.Float("clip_sample_range", 1) : null);
+    public static CleanLimits Clips(ModelConfig config, bool missing) =>
+        new(false, 0, 0, config.Bool("clip_sample", missing) ? config.Float("clip_sample_range", 1) : null);
 
     /// <summary>The sample in range: a new tensor, or the same when nothing is done.</summary>
     public Tensor Apply(Tensor clean)

@@ -19,7 +19,10 @@ internal sealed class ConsistencySpacing
             : throw new CheckpointException($"'{config.Path}': original_inference_steps is {original}, expected 1 to {count}.");
     }
 
-    /// <summary>The timesteps of a request, falling. <paramref name="overrideSpansAll"/>: a given number of original steps stands for every training step, as TCD has it.</summary>
+    /// <summary>
+    /// The timesteps of a request, falling. <paramref name="overrideSpansAll"/>: a given number of original steps stands for every training
+    /// step, as TCD has it.
+    /// </summary>
     public double[] Space(SchedulerRequest request, bool overrideSpansAll)
     {
         double strength = request.ScheduleStrength ?? 1;
@@ -32,13 +35,16 @@ internal sealed class ConsistencySpacing
         {
             double[] list = Scheduler.Falling(given);
             int kept = (int)(list.Length * strength);
-            return kept > 0 ? list[^kept..] : throw new ArgumentException($"ScheduleStrength {strength} leaves no step of {list.Length}.", nameof(request));
+            return kept > 0 ? list[^kept..]
+                : throw new ArgumentException($"ScheduleStrength {strength} leaves no step of {list.Length}.", nameof(request));
         }
         bool all = overrideSpansAll && request.OriginalSteps != null;
         int available = all ? (int)(_count * strength) : (int)(original * strength);
         int steps = request.Steps!.Value;
         if (steps > Math.Min(available, original))
-            throw new ArgumentException($"{_name} does at most {Math.Min(available, original)} steps (original steps times ScheduleStrength), not {steps}.", nameof(request));
+            throw new ArgumentException(
+                $"{_name} does at most {Math.Min(available, original)} steps (original steps times ScheduleStrength), not {steps}.",
+                nameof(request));
         int stride = _count / original;
         var timesteps = new double[steps];
         for (int i = 0; i < steps; i++)

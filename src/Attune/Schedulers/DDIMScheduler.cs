@@ -3,7 +3,10 @@ using Attune.Weights;
 
 namespace Attune.Schedulers;
 
-/// <summary>Denoising diffusion implicit models (Song et al., arXiv 2010.02502), as DDIMScheduler of diffusers. <see cref="SchedulerRequest.Eta"/> adds noise.</summary>
+/// <summary>
+/// Denoising diffusion implicit models (Song et al., arXiv 2010.02502), as DDIMScheduler of diffusers. <see cref="SchedulerRequest.Eta"/>
+/// adds noise.
+/// </summary>
 public sealed class DDIMScheduler : Scheduler
 {
     private readonly AlphaBars _bars;
@@ -54,7 +57,9 @@ public sealed class DDIMScheduler : Scheduler
                 var rule = Clean(index);
                 if (details != null)
                     clean = CleanSample(index, prediction, latents);
-                result = Mix.Of(((signal * rule.Latents) + (direction * noiseOfLatents), latents), ((signal * rule.Prediction) + (direction * noiseOfPrediction), prediction));
+                result = Mix.Of(
+                    ((signal * rule.Latents) + (direction * noiseOfLatents), latents),
+                    ((signal * rule.Prediction) + (direction * noiseOfPrediction), prediction));
             }
             else
             {

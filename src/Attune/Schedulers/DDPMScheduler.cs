@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Denoising diffusion probabilistic models (Ho et al., arXiv 2006.11239; learned variance: Nichol and Dhariwal, arXiv 2102.09672), as DDPMScheduler of diffusers. With a learned
-/// variance predictions have twice the channels, in the last axis.
+/// Denoising diffusion probabilistic models (Ho et al., arXiv 2006.11239; learned variance: Nichol and Dhariwal, arXiv 2102.09672), as
+/// DDPMScheduler of diffusers. With a learned variance predictions have twice the channels, in the last axis.
 /// </summary>
 public sealed class DDPMScheduler : Scheduler
 {
@@ -26,7 +26,8 @@ public sealed class DDPMScheduler : Scheduler
         if (_variance is not ("fixed_small" or "fixed_small_log" or "fixed_large" or "fixed_large_log" or "learned" or "learned_range"))
         {
             throw new CheckpointException(
-                $"'{config.Path}': variance_type is '{_variance}', expected fixed_small, fixed_small_log, fixed_large, fixed_large_log, learned or learned_range.");
+                $"'{config.Path}': variance_type is '{_variance}', expected fixed_small, fixed_small_log, fixed_large, fixed_large_log, "
+                    + $"learned or learned_range.");
         }
     }
 
@@ -71,7 +72,8 @@ public sealed class DDPMScheduler : Scheduler
                 case "fixed_large_log":
                     return Mix.Of((1, result), (Math.Sqrt(Math.Log(beta)), drawn));
                 default:
-                    AddLearned(result, prediction.Slice(^1, channels, channels).Contiguous(), drawn.Contiguous(), Math.Log(small), Math.Log(beta));
+                    AddLearned(
+                        result, prediction.Slice(^1, channels, channels).Contiguous(), drawn.Contiguous(), Math.Log(small), Math.Log(beta));
                     return result;
             }
         }

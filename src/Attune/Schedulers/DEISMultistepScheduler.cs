@@ -4,8 +4,9 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Diffusion exponential integrator sampler (Zhang and Chen, arXiv 2204.13902) in log(rho), as DEISMultistepScheduler of diffusers. When the configuration spaces sigmas, the last of
-/// them is repeated instead of followed by a lower one, so the last step changes nothing, as in the reference.
+/// Diffusion exponential integrator sampler (Zhang and Chen, arXiv 2204.13902) in log(rho), as DEISMultistepScheduler of diffusers. When
+/// the configuration spaces sigmas, the last of them is repeated instead of followed by a lower one, so the last step changes nothing, as
+/// in the reference.
 /// </summary>
 public sealed class DEISMultistepScheduler : SolverScheduler
 {
@@ -15,7 +16,10 @@ public sealed class DEISMultistepScheduler : SolverScheduler
         : base(config, ZeroSnr.Unknown)
     {
         _lowersFinalOrder = config.Bool("lower_order_final", true);
-        foreach (var (key, known) in new[] { ("algorithm_type", (string[])["deis", "dpmsolver", "dpmsolver++"]), ("solver_type", ["logrho", "midpoint", "heun", "bh1", "bh2"]) })
+        foreach (
+            var (key, known) in new[] {
+                ("algorithm_type", (string[])["deis", "dpmsolver", "dpmsolver++"]),
+                ("solver_type", ["logrho", "midpoint", "heun", "bh1", "bh2"]) })
         {
             // The names of related solvers stand for this one, as configurations are handed on between them.
             if (!known.Contains(config.String(key, known[0])))
@@ -43,7 +47,8 @@ public sealed class DEISMultistepScheduler : SolverScheduler
             timesteps = Spaced(steps, Bars.Count);
             sigmas = Array.ConvertAll(timesteps, Bars.SigmaAt);
         }
-        return new Run(this, Whole(timesteps), Single(sigmas, Spacing.FollowsTimesteps && !IsFlow ? Bars.Sigmas[0] : sigmas[^1]), request.BeginIndex);
+        return new Run(
+            this, Whole(timesteps), Single(sigmas, Spacing.FollowsTimesteps && !IsFlow ? Bars.Sigmas[0] : sigmas[^1]), request.BeginIndex);
     }
 
     private sealed class Run(DEISMultistepScheduler owner, float[] timesteps, float[] sigmas, int begin)
@@ -68,8 +73,8 @@ public sealed class DEISMultistepScheduler : SolverScheduler
         protected override void Release() => _noises.Dispose();
 
         /// <summary>
-        /// The integral over rho, from this level to the next, of the polynomial in log(rho) that is 1 at one earlier level and 0 at the others. With u = log(rho) and nodes relative to
-        /// this level, the integral of rho u^k follows by parts.
+        /// The integral over rho, from this level to the next, of the polynomial in log(rho) that is 1 at one earlier level and 0 at the
+        /// others. With u = log(rho) and nodes relative to this level, the integral of rho u^k follows by parts.
         /// </summary>
         private double Weight(int index, int age, int order, double from, double to)
         {

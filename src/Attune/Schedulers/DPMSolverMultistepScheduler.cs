@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Multistep DPM-Solver and DPM-Solver++ (Lu et al., arXiv 2206.00927, 2211.01095), deterministic or stochastic, of orders 1 to 3, for diffusion and flow matching (Sana), as
-/// DPMSolverMultistepScheduler of diffusers.
+/// Multistep DPM-Solver and DPM-Solver++ (Lu et al., arXiv 2206.00927, 2211.01095), deterministic or stochastic, of orders 1 to 3, for
+/// diffusion and flow matching (Sana), as DPMSolverMultistepScheduler of diffusers.
 /// </summary>
 public sealed class DPMSolverMultistepScheduler : SolverScheduler
 {
@@ -56,12 +56,15 @@ public sealed class DPMSolverMultistepScheduler : SolverScheduler
             timesteps = request.Timesteps is { } given ? Falling(given) : Spaced(request.Steps!.Value, _last);
             sigmas = Array.ConvertAll(timesteps, Bars.SigmaAt);
         }
-        return new DpmMultistepRun(ClassName, Whole(timesteps), Single(sigmas, _settings.EndsAtZero ? 0 : Bars.Sigmas[0]), request.BeginIndex, Space, Limits, _settings);
+        return new DpmMultistepRun(
+            ClassName, Whole(timesteps), Single(sigmas, _settings.EndsAtZero ? 0 : Bars.Sigmas[0]), request.BeginIndex, Space, Limits,
+            _settings);
     }
 }
 
 /// <summary>The multistep solver: differences over the steps before.</summary>
-internal sealed class DpmMultistepRun(string scheduler, float[] timesteps, float[] sigmas, int begin, SolverSpace space, CleanLimits limits, DpmSettings settings)
+internal sealed class DpmMultistepRun(
+    string scheduler, float[] timesteps, float[] sigmas, int begin, SolverSpace space, CleanLimits limits, DpmSettings settings)
     : SolverRun(scheduler, timesteps, sigmas, begin, space, limits)
 {
     private readonly TensorHistory _values = new(settings.Order);
@@ -74,7 +77,8 @@ internal sealed class DpmMultistepRun(string scheduler, float[] timesteps, float
         var drawn = settings.IsStochastic ? noise.Draw() : latents;
         int left = Timesteps.Count - index;
         bool lowers = settings.LowersFinalOrder && Timesteps.Count < 15;
-        int order = left == 1 && (settings.EndsWithEuler || lowers || settings.EndsAtZero) ? 1 : Math.Min(_values.Count, left == 2 && lowers ? 2 : 3);
+        int order = left == 1 && (settings.EndsWithEuler || lowers || settings.EndsAtZero) ? 1
+            : Math.Min(_values.Count, left == 2 && lowers ? 2 : 3);
 
         // A step between equal levels, where the lowest level is repeated at the end, goes nowhere; its differences would be 0 / 0.
         if (s == t)
@@ -96,7 +100,9 @@ internal sealed class DpmMultistepRun(string scheduler, float[] timesteps, float
         double second = ((weights.First * r0) + weights.Second) / (r0 + r1);
         double ofD0 = (weights.First + second) / r0;
         double ofD1 = -second / r1;
-        return Mix.Of((weights.Latents, latents), (weights.Value + ofD0, _values[0]), (ofD1 - ofD0, _values[1]), (-ofD1, _values[2]), (weights.Noise, drawn));
+        return Mix.Of(
+            (weights.Latents, latents), (weights.Value + ofD0, _values[0]), (ofD1 - ofD0, _values[1]), (-ofD1, _values[2]),
+            (weights.Noise, drawn));
     }
 
     protected override void Release() => _values.Dispose();

@@ -4,8 +4,9 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Stochastic DPM-Solver++ steps by way of a midpoint (Lu et al., arXiv 2211.01095; k-diffusion's dpmpp_sde), as DPMSolverSDEScheduler of diffusers: 2 n - 1 evaluations, noise in both
-/// of a step. The reference takes its noise from a Brownian tree, whose two values within a step are correlated; here each is what the source of noise gives.
+/// Stochastic DPM-Solver++ steps by way of a midpoint (Lu et al., arXiv 2211.01095; k-diffusion's dpmpp_sde), as DPMSolverSDEScheduler of
+/// diffusers: 2 n - 1 evaluations, noise in both of a step. The reference takes its noise from a Brownian tree, whose two values within a
+/// step are correlated; here each is what the source of noise gives.
 /// </summary>
 public sealed class DPMSolverSDEScheduler : SigmaScheduler
 {
@@ -27,7 +28,9 @@ public sealed class DPMSolverSDEScheduler : SigmaScheduler
         return new Run(this, Single(shown), Single([.. SecondOrder.Doubled(levels), 0]), request);
     }
 
-    private sealed class Run(DPMSolverSDEScheduler owner, float[] timesteps, float[] sigmas, SchedulerRequest request) : SigmaRun(owner, timesteps, sigmas, request.BeginIndex)
+    private sealed class Run(
+        DPMSolverSDEScheduler owner, float[] timesteps, float[] sigmas, SchedulerRequest request) : SigmaRun(owner, timesteps, sigmas,
+        request.BeginIndex)
     {
         private readonly TensorHistory _latents = new(1);
 

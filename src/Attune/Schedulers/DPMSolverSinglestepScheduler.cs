@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Singlestep DPM-Solver and DPM-Solver++ (Lu et al., arXiv 2206.00927, 2211.01095), as DPMSolverSinglestepScheduler of diffusers: groups of 1, 2 or 3 steps, each of which starts anew
-/// from the beginning of its group with one more evaluation.
+/// Singlestep DPM-Solver and DPM-Solver++ (Lu et al., arXiv 2206.00927, 2211.01095), as DPMSolverSinglestepScheduler of diffusers: groups
+/// of 1, 2 or 3 steps, each of which starts anew from the beginning of its group with one more evaluation.
 /// </summary>
 public sealed class DPMSolverSinglestepScheduler : SolverScheduler
 {
@@ -17,7 +17,8 @@ public sealed class DPMSolverSinglestepScheduler : SolverScheduler
     {
         _settings = DpmSettings.Read(config, SolverOrder, lowersFinalOrder: false);
         if (_settings.Algorithm == DpmAlgorithm.StochasticNoise)
-            throw new CheckpointException($"'{config.Path}': algorithm_type is 'sde-dpmsolver', expected dpmsolver, dpmsolver++ or sde-dpmsolver++.");
+            throw new CheckpointException(
+                $"'{config.Path}': algorithm_type is 'sde-dpmsolver', expected dpmsolver, dpmsolver++ or sde-dpmsolver++.");
         _last = Unclipped(config.Double("lambda_min_clipped", double.NegativeInfinity));
     }
 
@@ -45,10 +46,13 @@ public sealed class DPMSolverSinglestepScheduler : SolverScheduler
             timesteps = request.Timesteps is { } given ? Falling(given) : TimestepSpacing.Linspace(request.Steps!.Value, _last);
             sigmas = Array.ConvertAll(timesteps, Bars.SigmaAt);
         }
-        return new Run(this, Whole(timesteps), Single(sigmas, _settings.EndsAtZero ? 0 : Bars.Sigmas[0]), Orders(sigmas.Length), request.BeginIndex);
+        return new Run(
+            this, Whole(timesteps), Single(sigmas, _settings.EndsAtZero ? 0 : Bars.Sigmas[0]), Orders(sigmas.Length), request.BeginIndex);
     }
 
-    /// <summary>The order of each step: groups 1 2 3, with lower orders at the end where they do not fit or the configuration asks for them.</summary>
+    /// <summary>
+    /// The order of each step: groups 1 2 3, with lower orders at the end where they do not fit or the configuration asks for them.
+    /// </summary>
     private int[] Orders(int steps)
     {
         int top = SolverOrder;
@@ -89,11 +93,14 @@ public sealed class DPMSolverSinglestepScheduler : SolverScheduler
                 return Mix.Of((weights.Latents, x), (weights.Value - first, _values[1]), (first, _values[0]), (weights.Noise, drawn));
             }
 
-            // d1 = (m1 - m2) / r1 and d0 = (m0 - m2) / r0; D1 = (r0 d1 - r1 d0) / (r0 - r1), D2 = 2 (d0 - d1) / (r0 - r1). The midpoint rule takes d0 for D1, and no D2.
+            // d1 = (m1 - m2) / r1 and d0 = (m0 - m2) / r0; D1 = (r0 d1 - r1 d0) / (r0 - r1), D2 = 2 (d0 - d1) / (r0 - r1). The midpoint
+            // rule takes d0 for D1, and no D2.
             double r1 = (Point(index - 1).Lambda - s.Lambda) / h;
             double ofD0 = settings.IsHeun ? ((weights.First * -r1) + (2 * weights.Second)) / (r0 - r1) : weights.First;
             double ofD1 = settings.IsHeun ? ((weights.First * r0) - (2 * weights.Second)) / (r0 - r1) : 0;
-            return Mix.Of((weights.Latents, x), (weights.Value - (ofD0 / r0) - (ofD1 / r1), _values[2]), (ofD1 / r1, _values[1]), (ofD0 / r0, _values[0]), (weights.Noise, drawn));
+            return Mix.Of(
+                (weights.Latents, x), (weights.Value - (ofD0 / r0) - (ofD1 / r1), _values[2]), (ofD1 / r1, _values[1]),
+                (ofD0 / r0, _values[0]), (weights.Noise, drawn));
         }
 
         protected override void Release()

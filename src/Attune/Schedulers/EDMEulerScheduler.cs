@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Euler steps in the formulation of Karras et al. (arXiv 2206.00364, table 1), as EDMEulerScheduler of diffusers (Playground v2.5): the model's input and output are scaled by the noise
-/// level and the data's deviation sigma_data, timesteps are log(sigma) / 4.
+/// Euler steps in the formulation of Karras et al. (arXiv 2206.00364, table 1), as EDMEulerScheduler of diffusers (Playground v2.5): the
+/// model's input and output are scaled by the noise level and the data's deviation sigma_data, timesteps are log(sigma) / 4.
 /// </summary>
 public sealed class EDMEulerScheduler : Scheduler
 {
@@ -20,7 +20,9 @@ public sealed class EDMEulerScheduler : Scheduler
         return new Run(this, EdmScale.Timesteps(sigmas), sigmas, request);
     }
 
-    private sealed class Run(EDMEulerScheduler owner, float[] timesteps, float[] sigmas, SchedulerRequest request) : SchedulerRun(owner.ClassName, timesteps, sigmas, request.BeginIndex)
+    private sealed class Run(
+        EDMEulerScheduler owner, float[] timesteps, float[] sigmas, SchedulerRequest request) : SchedulerRun(owner.ClassName, timesteps,
+        sigmas, request.BeginIndex)
     {
         public override float InitialNoiseSigma => owner._scale.InitialNoise;
 

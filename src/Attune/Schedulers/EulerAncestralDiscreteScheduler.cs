@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Euler steps that go below the next noise level and return to it with new noise, as EulerAncestralDiscreteScheduler of diffusers. Noise is drawn in every step, the last one too,
-/// where its factor is 0.
+/// Euler steps that go below the next noise level and return to it with new noise, as EulerAncestralDiscreteScheduler of diffusers. Noise
+/// is drawn in every step, the last one too, where its factor is 0.
 /// </summary>
 public sealed class EulerAncestralDiscreteScheduler : SigmaScheduler
 {
@@ -20,7 +20,8 @@ public sealed class EulerAncestralDiscreteScheduler : SigmaScheduler
         return new Run(this, Single(timesteps), Single([.. sigmas, 0]), request.BeginIndex);
     }
 
-    private sealed class Run(EulerAncestralDiscreteScheduler owner, float[] timesteps, float[] sigmas, int begin) : SigmaRun(owner, timesteps, sigmas, begin)
+    private sealed class Run(
+        EulerAncestralDiscreteScheduler owner, float[] timesteps, float[] sigmas, int begin) : SigmaRun(owner, timesteps, sigmas, begin)
     {
         protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details)
         {

@@ -3,7 +3,10 @@ using Attune.Weights;
 
 namespace Attune.Schedulers;
 
-/// <summary>Euler steps of Karras et al. (arXiv 2206.00364, algorithm 2 without the correction), as EulerDiscreteScheduler of diffusers: x' = x + (sigma' - sigma) (x - clean) / sigma.</summary>
+/// <summary>
+/// Euler steps of Karras et al. (arXiv 2206.00364, algorithm 2 without the correction), as EulerDiscreteScheduler of diffusers: x' = x +
+/// (sigma' - sigma) (x - clean) / sigma.
+/// </summary>
 public sealed class EulerDiscreteScheduler : SigmaScheduler
 {
     private readonly bool _logLinear;
@@ -48,7 +51,10 @@ public sealed class EulerDiscreteScheduler : SigmaScheduler
         return new Run(this, shown, sigmas, request);
     }
 
-    /// <summary>interpolation_type log_linear: noise levels over the whole schedule, one more than timesteps, unless the configuration spaces them too.</summary>
+    /// <summary>
+    /// interpolation_type log_linear: noise levels over the whole schedule, one more than timesteps, unless the configuration spaces them
+    /// too.
+    /// </summary>
     private (double[] Timesteps, double[] Sigmas) SpaceLogarithms(double[] timesteps)
     {
         var (highest, lowest) = (Bars.Sigmas[^1], Bars.Sigmas[0]);
@@ -58,7 +64,9 @@ public sealed class EulerDiscreteScheduler : SigmaScheduler
         return (Array.ConvertAll(levels, Bars.TimestepOf), levels);
     }
 
-    private sealed class Run(EulerDiscreteScheduler owner, float[] timesteps, float[] sigmas, SchedulerRequest request) : SigmaRun(owner, timesteps, sigmas, request.BeginIndex)
+    private sealed class Run(
+        EulerDiscreteScheduler owner, float[] timesteps, float[] sigmas, SchedulerRequest request) : SigmaRun(owner, timesteps, sigmas,
+        request.BeginIndex)
     {
         protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details)
         {

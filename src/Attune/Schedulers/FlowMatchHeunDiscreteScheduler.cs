@@ -3,7 +3,9 @@ using Attune.Weights;
 
 namespace Attune.Schedulers;
 
-/// <summary>Heun steps along the path of flow matching, as FlowMatchHeunDiscreteScheduler of diffusers: 2 n - 1 evaluations, a static shift.</summary>
+/// <summary>
+/// Heun steps along the path of flow matching, as FlowMatchHeunDiscreteScheduler of diffusers: 2 n - 1 evaluations, a static shift.
+/// </summary>
 public sealed class FlowMatchHeunDiscreteScheduler : FlowMatchScheduler
 {
     internal FlowMatchHeunDiscreteScheduler(ModelConfig config)

@@ -4,8 +4,9 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Consistency sampling along the path of flow matching, as FlowMatchLCMScheduler of diffusers: each step goes to the clean sample and adds new noise of the next level. Noise is drawn
-/// in the last step too, where its factor is 0. Sampling at growing scales (scale_factors) is not supported.
+/// Consistency sampling along the path of flow matching, as FlowMatchLCMScheduler of diffusers: each step goes to the clean sample and adds
+/// new noise of the next level. Noise is drawn in the last step too, where its factor is 0. Sampling at growing scales (scale_factors) is
+/// not supported.
 /// </summary>
 public sealed class FlowMatchLCMScheduler : FlowMatchScheduler
 {
@@ -28,7 +29,8 @@ public sealed class FlowMatchLCMScheduler : FlowMatchScheduler
         return new Run(this, timesteps, sigmas, request.BeginIndex);
     }
 
-    private sealed class Run(FlowMatchScheduler owner, float[] timesteps, float[] sigmas, int begin) : FlowRun(owner, timesteps, sigmas, begin)
+    private sealed class Run(
+        FlowMatchScheduler owner, float[] timesteps, float[] sigmas, int begin) : FlowRun(owner, timesteps, sigmas, begin)
     {
         protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details)
         {

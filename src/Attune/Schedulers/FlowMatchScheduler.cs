@@ -4,8 +4,9 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// What the schedulers of flow matching (Lipman et al., arXiv 2210.02747; Esser et al., arXiv 2403.03206) have in common: latents are (1 - sigma) clean + sigma noise, the model predicts
-/// noise - clean. Sigmas are shifted towards noise by a constant, or by mu, which depends on the size of the image.
+/// What the schedulers of flow matching (Lipman et al., arXiv 2210.02747; Esser et al., arXiv 2403.03206) have in common: latents are (1 -
+/// sigma) clean + sigma noise, the model predicts noise - clean. Sigmas are shifted towards noise by a constant, or by mu, which depends on
+/// the size of the image.
 /// </summary>
 public abstract class FlowMatchScheduler : Scheduler
 {
@@ -54,7 +55,8 @@ public abstract class FlowMatchScheduler : Scheduler
             levels[i] = _dynamic ? DynamicShift(levels[i], request.Mu!.Value) : StaticShift(levels[i]);
         if (_terminal is { } terminal)
         {
-            // Stretched so that the last sigma before zero is the terminal one. A single step has nothing to stretch; the reference divides 0 by 0.
+            // Stretched so that the last sigma before zero is the terminal one. A single step has nothing to stretch; the reference divides
+            // 0 by 0.
             double factor = (1 - levels[^1]) / (1 - terminal);
             for (int i = 0; i < levels.Length && factor != 0; i++)
                 levels[i] = 1 - ((1 - levels[i]) / factor);
@@ -80,7 +82,8 @@ public abstract class FlowMatchScheduler : Scheduler
     }
 
     /// <summary>
-    /// Evenly spaced timesteps. With a static shift the reference takes the lower end after its constructor has shifted it, so it is shifted twice.
+    /// Evenly spaced timesteps. With a static shift the reference takes the lower end after its constructor has shifted it, so it is
+    /// shifted twice.
     /// </summary>
     private double[] Spaced(int steps)
     {
@@ -88,7 +91,8 @@ public abstract class FlowMatchScheduler : Scheduler
         double highest = 1;
         if (!_dynamic)
             (lowest, highest) = ((float)StaticShift(lowest), (float)StaticShift(highest));
-        return Array.ConvertAll(Even.Linspace(highest * _trainTimesteps, lowest * _trainTimesteps, steps), timestep => timestep / _trainTimesteps);
+        return Array.ConvertAll(
+            Even.Linspace(highest * _trainTimesteps, lowest * _trainTimesteps, steps), timestep => timestep / _trainTimesteps);
     }
 
     private double StaticShift(double sigma) => _shift * sigma / (1 + ((_shift - 1) * sigma));
@@ -99,8 +103,11 @@ public abstract class FlowMatchScheduler : Scheduler
         return factor / (factor + ((1 / sigma) - 1));
     }
 
-    /// <summary>Steps of this family. With invert_sigmas (Mochi) entries say how much is clean, and the model predicts clean - noise.</summary>
-    private protected abstract class FlowRun(FlowMatchScheduler owner, float[] timesteps, float[] sigmas, int begin) : SchedulerRun(owner.ClassName, timesteps, sigmas, begin)
+    /// <summary>
+    /// Steps of this family. With invert_sigmas (Mochi) entries say how much is clean, and the model predicts clean - noise.
+    /// </summary>
+    private protected abstract class FlowRun(
+        FlowMatchScheduler owner, float[] timesteps, float[] sigmas, int begin) : SchedulerRun(owner.ClassName, timesteps, sigmas, begin)
     {
         protected override float Level(int index) => (float)Noisy(index);
 

@@ -4,14 +4,16 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Heun steps of Karras et al. (arXiv 2206.00364, algorithm 2), as HeunDiscreteScheduler of diffusers: two evaluations a step but for the last, 2 n - 1 in all.
+/// Heun steps of Karras et al. (arXiv 2206.00364, algorithm 2), as HeunDiscreteScheduler of diffusers: two evaluations a step but for the
+/// last, 2 n - 1 in all.
 /// </summary>
 public sealed class HeunDiscreteScheduler : SigmaScheduler
 {
     private readonly CleanLimits _limits;
 
     internal HeunDiscreteScheduler(ModelConfig config)
-        : base(config, ZeroSnr.Unknown, SigmaSpacing.Read(config), betaStart: 0.00085, betaEnd: 0.012) => _limits = CleanLimits.Clips(config, missing: false);
+        : base(config, ZeroSnr.Unknown, SigmaSpacing.Read(config), betaStart: 0.00085, betaEnd: 0.012) =>
+            _limits = CleanLimits.Clips(config, missing: false);
 
     /// <inheritdoc/>
     public override int Order => 2;
@@ -26,7 +28,9 @@ public sealed class HeunDiscreteScheduler : SigmaScheduler
         return new Run(this, Single(SecondOrder.Doubled(timesteps)), Single([.. SecondOrder.Doubled(sigmas), 0]), request.BeginIndex);
     }
 
-    private sealed class Run(HeunDiscreteScheduler owner, float[] timesteps, float[] sigmas, int begin) : SigmaRun(owner, timesteps, sigmas, begin, owner._limits)
+    private sealed class Run(
+        HeunDiscreteScheduler owner, float[] timesteps, float[] sigmas, int begin) : SigmaRun(owner, timesteps, sigmas, begin,
+        owner._limits)
     {
         private readonly TensorHistory _latents = new(1);
         private readonly TensorHistory _derivative = new(1);
@@ -54,7 +58,10 @@ public sealed class HeunDiscreteScheduler : SigmaScheduler
     }
 }
 
-/// <summary>Lists of schedulers with two evaluations a step: entries 2 k are at the step, 2 k + 1 at its correction; the last step has no correction.</summary>
+/// <summary>
+/// Lists of schedulers with two evaluations a step: entries 2 k are at the step, 2 k + 1 at its correction; the last step has no
+/// correction.
+/// </summary>
 internal static class SecondOrder
 {
     /// <summary>All values but the first twice.</summary>
@@ -63,6 +70,7 @@ internal static class SecondOrder
     public static void CheckBegin(SchedulerRequest request, string scheduler)
     {
         if (request.BeginIndex % 2 != 0)
-            throw new ArgumentException($"BeginIndex is {request.BeginIndex}, expected an even number: {scheduler} evaluates twice a step.", nameof(request));
+            throw new ArgumentException(
+                $"BeginIndex is {request.BeginIndex}, expected an even number: {scheduler} evaluates twice a step.", nameof(request));
     }
 }

@@ -3,7 +3,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Midpoint steps (DPM2 of Karras et al., arXiv 2206.00364, with the midpoint in the logarithm of sigma), as KDPM2DiscreteScheduler of diffusers: 2 n - 1 evaluations.
+/// Midpoint steps (DPM2 of Karras et al., arXiv 2206.00364, with the midpoint in the logarithm of sigma), as KDPM2DiscreteScheduler of
+/// diffusers: 2 n - 1 evaluations.
 /// </summary>
 public sealed class KDPM2DiscreteScheduler : SigmaScheduler
 {
@@ -26,7 +27,10 @@ public sealed class KDPM2DiscreteScheduler : SigmaScheduler
     }
 }
 
-/// <summary>As <see cref="KDPM2DiscreteScheduler"/>, with ancestral noise at the end of each step but the last; KDPM2AncestralDiscreteScheduler of diffusers.</summary>
+/// <summary>
+/// As <see cref="KDPM2DiscreteScheduler"/>, with ancestral noise at the end of each step but the last; KDPM2AncestralDiscreteScheduler of
+/// diffusers.
+/// </summary>
 public sealed class KDPM2AncestralDiscreteScheduler : SigmaScheduler
 {
     internal KDPM2AncestralDiscreteScheduler(ModelConfig config)
@@ -52,8 +56,8 @@ public sealed class KDPM2AncestralDiscreteScheduler : SigmaScheduler
     }
 
     /// <summary>
-    /// As <see cref="Ancestral.Split"/>, in single precision: for long steps most digits of the lower level cancel, and the model's timestep follows from what is left of them in the
-    /// reference. Where nothing is left, the exact value.
+    /// As <see cref="Ancestral.Split"/>, in single precision: for long steps most digits of the lower level cancel, and the model's
+    /// timestep follows from what is left of them in the reference. Where nothing is left, the exact value.
     /// </summary>
     private static (double Down, double Up) Split(float from, float to)
     {

@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Multistep consistency sampling (Luo et al., arXiv 2310.04378), as LCMScheduler of diffusers: every step jumps to a clean sample and adds new noise, the last one adds none. Also
-/// for DMD2 and one-step Hyper-SD with given timesteps.
+/// Multistep consistency sampling (Luo et al., arXiv 2310.04378), as LCMScheduler of diffusers: every step jumps to a clean sample and adds
+/// new noise, the last one adds none. Also for DMD2 and one-step Hyper-SD with given timesteps.
 /// </summary>
 public sealed class LCMScheduler : Scheduler
 {
@@ -32,14 +32,16 @@ public sealed class LCMScheduler : Scheduler
 
     private protected override int MaxSteps => _bars.Count;
 
-    private protected override ISchedulerRun Start(SchedulerRequest request) => new Run(this, _spacing.Space(request, overrideSpansAll: false), request.BeginIndex);
+    private protected override ISchedulerRun Start(SchedulerRequest request) =>
+        new Run(this, _spacing.Space(request, overrideSpansAll: false), request.BeginIndex);
 
     private sealed class Run(LCMScheduler owner, double[] timesteps, int begin)
         : AlphaBarRun(owner.ClassName, timesteps, owner._bars, owner._finalBar, owner._prediction, owner._limits, begin)
     {
         protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details)
         {
-            // The boundary condition of consistency models: at t = 0 the function is the identity. The data's deviation is 0.5 in the reference.
+            // The boundary condition of consistency models: at t = 0 the function is the identity. The data's deviation is 0.5 in the
+            // reference.
             double time = At(index) * owner._scaling;
             double skip = 0.25 / ((time * time) + 0.25);
             double output = time / Math.Sqrt((time * time) + 0.25);

@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Linear multistep of order 4 (Adams-Bashforth with uneven steps; k-diffusion), as LMSDiscreteScheduler of diffusers. When image to image begins later, the order rises from 1 as it
-/// does at the beginning; diffusers weighs as if it had the earlier derivatives.
+/// Linear multistep of order 4 (Adams-Bashforth with uneven steps; k-diffusion), as LMSDiscreteScheduler of diffusers. When image to image
+/// begins later, the order rises from 1 as it does at the beginning; diffusers weighs as if it had the earlier derivatives.
 /// </summary>
 public sealed class LMSDiscreteScheduler : SigmaScheduler
 {
@@ -22,7 +22,8 @@ public sealed class LMSDiscreteScheduler : SigmaScheduler
         return new Run(this, Single(timesteps), Single([.. sigmas, 0]), request.BeginIndex);
     }
 
-    private sealed class Run(LMSDiscreteScheduler owner, float[] timesteps, float[] sigmas, int begin) : SigmaRun(owner, timesteps, sigmas, begin)
+    private sealed class Run(
+        LMSDiscreteScheduler owner, float[] timesteps, float[] sigmas, int begin) : SigmaRun(owner, timesteps, sigmas, begin)
     {
         private readonly TensorHistory _derivatives = new(MaxOrder);
 
@@ -40,7 +41,10 @@ public sealed class LMSDiscreteScheduler : SigmaScheduler
 
         protected override void Release() => _derivatives.Dispose();
 
-        /// <summary>The integral, over the step, of the polynomial that is 1 at one earlier level and 0 at the others. It is of degree 3 at most, so two Gauss points are exact.</summary>
+        /// <summary>
+        /// The integral, over the step, of the polynomial that is 1 at one earlier level and 0 at the others. It is of degree 3 at most, so
+        /// two Gauss points are exact.
+        /// </summary>
         private double Weight(int index, int age, int order)
         {
             double middle = (Sigma(index) + Sigma(index + 1)) / 2;

@@ -4,8 +4,9 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Pseudo numerical methods for diffusion models (Liu et al., arXiv 2202.09778), as PNDMScheduler of diffusers: linear multistep of order 4, started by one repeated step
-/// (skip_prk_steps; n steps are n + 1 evaluations) or by Runge-Kutta steps of four evaluations each. It counts calls, not timesteps: image to image begins its start-up anew.
+/// Pseudo numerical methods for diffusion models (Liu et al., arXiv 2202.09778), as PNDMScheduler of diffusers: linear multistep of order
+/// 4, started by one repeated step (skip_prk_steps; n steps are n + 1 evaluations) or by Runge-Kutta steps of four evaluations each. It
+/// counts calls, not timesteps: image to image begins its start-up anew.
 /// </summary>
 public sealed class PNDMScheduler : Scheduler
 {
@@ -38,7 +39,8 @@ public sealed class PNDMScheduler : Scheduler
             return new Run(this, timesteps, 0, stride, request.BeginIndex);
         }
         if (steps < 4)
-            throw new ArgumentException($"{ClassName} does 4 steps or more when it starts with Runge-Kutta steps, not {steps}.", nameof(request));
+            throw new ArgumentException(
+                $"{ClassName} does 4 steps or more when it starts with Runge-Kutta steps, not {steps}.", nameof(request));
         if (request.BeginIndex != 0)
             throw new ArgumentException($"{ClassName} cannot begin within its Runge-Kutta steps; set skip_prk_steps.", nameof(request));
 

@@ -4,9 +4,9 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Continuous-time consistency models in trigonometric flow (Lu and Song, arXiv 2410.11081; Sana-Sprint, arXiv 2503.09641), as SCMScheduler of diffusers: latents are
-/// cos(t) clean + sin(t) sigma_data noise, timesteps are angles from pi / 2 to 0. The list has one entry more than there are steps. Noise is drawn in the last step too, where its
-/// factor is 0. The noise level is sin / (sin + cos), from 0 to 1.
+/// Continuous-time consistency models in trigonometric flow (Lu and Song, arXiv 2410.11081; Sana-Sprint, arXiv 2503.09641), as SCMScheduler
+/// of diffusers: latents are cos(t) clean + sin(t) sigma_data noise, timesteps are angles from pi / 2 to 0. The list has one entry more
+/// than there are steps. Noise is drawn in the last step too, where its factor is 0. The noise level is sin / (sin + cos), from 0 to 1.
 /// </summary>
 public sealed class SCMScheduler : Scheduler
 {
@@ -41,16 +41,19 @@ public sealed class SCMScheduler : Scheduler
             angles[1] = middle;
         }
         double[] levels = Array.ConvertAll(angles, angle => Math.Min(1, Math.Sin(angle) / (Math.Sin(angle) + Math.Cos(angle))));
-        return new Run(this, Array.ConvertAll(angles, angle => (float)angle), Array.ConvertAll(levels, level => (float)level), request.BeginIndex);
+        return new Run(
+            this, Array.ConvertAll(angles, angle => (float)angle), Array.ConvertAll(levels, level => (float)level), request.BeginIndex);
     }
 
-    private sealed class Run(SCMScheduler owner, float[] angles, float[] levels, int begin) : SchedulerRun(owner.ClassName, angles, levels, begin)
+    private sealed class Run(
+        SCMScheduler owner, float[] angles, float[] levels, int begin) : SchedulerRun(owner.ClassName, angles, levels, begin)
     {
         protected override int Evaluations => Timesteps.Count - 1;
 
         protected override CleanRule Clean(int index) => new(Math.Cos(Timesteps[index]), -Math.Sin(Timesteps[index]));
 
-        protected override (double Signal, double Level) NoiseScales(int index) => (Math.Cos(Timesteps[index]), owner._sigmaData * Math.Sin(Timesteps[index]));
+        protected override (double Signal, double Level) NoiseScales(int index) =>
+            (Math.Cos(Timesteps[index]), owner._sigmaData * Math.Sin(Timesteps[index]));
 
         protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details)
         {

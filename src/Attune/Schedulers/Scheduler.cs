@@ -77,17 +77,21 @@ public abstract class Scheduler
         ArgumentNullException.ThrowIfNull(config);
         string name = config.ClassName ?? throw new CheckpointException($"'{config.Path}' has no _class_name.");
         return Classes.TryGetValue(name, out var make) ? make(config)
-            : throw new CheckpointException($"'{config.Path}': the scheduler {name} is not supported; supported are {string.Join(", ", Classes.Keys.Order(StringComparer.Ordinal))}.");
+            : throw new CheckpointException(
+                $"'{config.Path}': the scheduler {name} is not supported; supported are "
+                    + $"{string.Join(", ", Classes.Keys.Order(StringComparer.Ordinal))}.");
     }
 
     /// <summary>
-    /// Makes a scheduler of another class from a configuration, as from_config of diffusers: what the configuration states is kept, what it does not state takes the default of
-    /// the new class.
+    /// Makes a scheduler of another class from a configuration, as from_config of diffusers: what the configuration states is kept, what it
+    /// does not state takes the default of the new class.
     /// </summary>
     /// <param name="config">Usually <see cref="Config"/> of a checkpoint's scheduler.</param>
     /// <param name="className">The class, or null for the one that the configuration names.</param>
-    /// <param name="overrides">Values that replace or add to those of the configuration, such as timestep_spacing = "trailing"; null removes one.</param>
-    /// <exception cref="CheckpointException">A value is malformed, the class is not supported, or it does not know a key of <paramref name="overrides"/>.</exception>
+    /// <param name="overrides">Values that replace or add to those of the configuration, such as timestep_spacing = "trailing"; null
+    /// removes one.</param>
+    /// <exception cref="CheckpointException">A value is malformed, the class is not supported, or it does not know a key of
+    /// <paramref name="overrides"/>.</exception>
     public static Scheduler From(ModelConfig config, string? className, IReadOnlyDictionary<string, JsonNode?>? overrides = null)
     {
         ArgumentNullException.ThrowIfNull(config);
@@ -101,7 +105,9 @@ public abstract class Scheduler
         foreach (var (key, value) in overrides)
             json[key] = value?.DeepClone();
         json["_class_name"] = className ?? config.ClassName;
-        string name = overrides.Count == 0 ? config.Path : $"{config.Path} with {string.Join(", ", overrides.Select(change => $"{change.Key}={change.Value?.ToJsonString() ?? "null"}"))}";
+        string name = overrides.Count == 0 ? config.Path
+            : $"{config.Path} with "
+                + $"{string.Join(", ", overrides.Select(change => $"{change.Key}={change.Value?.ToJsonString() ?? "null"}"))}";
         var changed = ModelConfig.Parse(name, Encoding.UTF8.GetBytes(json.ToJsonString()));
 
         // Checkpoints may state what a class does not know; what someone asks for must not go unheard.
@@ -110,13 +116,16 @@ public abstract class Scheduler
         var scheduler = From(changed);
         changed.Asked = null;
         return overrides.FirstOrDefault(change => change.Value != null && !known.Contains(change.Key)).Key is { } unheard
-            ? throw new CheckpointException($"{scheduler.ClassName} does not read '{unheard}'; it reads {string.Join(", ", known.Where(key => key[0] != '_' && key != "architectures").Order(StringComparer.Ordinal))}.")
+            ? throw new CheckpointException(
+                $"{scheduler.ClassName} does not read '{unheard}'; it reads "
+                    + $"{string.Join(", ", known.Where(key => key[0] != '_' && key != "architectures").Order(StringComparer.Ordinal))}.")
             : scheduler;
     }
 
     /// <summary>
-    /// Where image to image begins: n - int(n s) for the schedulers of Stable Diffusion, int(n - n s) for flow matching, times <see cref="Order"/>. It counts entries of the
-    /// list of timesteps. A pipeline whose rule differs gives <see cref="SchedulerRequest.BeginIndex"/> itself.
+    /// Where image to image begins: n - int(n s) for the schedulers of Stable Diffusion, int(n - n s) for flow matching, times
+    /// <see cref="Order"/>. It counts entries of the list of timesteps. A pipeline whose rule differs gives
+    /// <see cref="SchedulerRequest.BeginIndex"/> itself.
     /// </summary>
     /// <param name="steps">The number of steps of the whole schedule.</param>
     /// <param name="strength">The part that is done, from 0 to 1.</param>
@@ -128,7 +137,8 @@ public abstract class Scheduler
     }
 
     /// <summary>Begins a run.</summary>
-    /// <exception cref="ArgumentException">A value of the request is missing or out of range, or the scheduler does not take it.</exception>
+    /// <exception cref="ArgumentException">A value of the request is missing or out of range, or the scheduler does not take
+    /// it.</exception>
     public ISchedulerRun Begin(SchedulerRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
@@ -142,13 +152,17 @@ public abstract class Scheduler
             throw new ArgumentException($"{ClassName} takes no Eta.", nameof(request));
         int steps = StepsOf(request);
         if (steps < 1 || steps > MaxSteps)
-            throw new ArgumentException($"{ClassName} does {(MaxSteps == int.MaxValue ? "1 step or more" : $"1 to {MaxSteps} steps")}, not {steps}.", nameof(request));
+            throw new ArgumentException(
+                $"{ClassName} does {(MaxSteps == int.MaxValue ? "1 step or more" : $"1 to {MaxSteps} steps")}, not {steps}.",
+                nameof(request));
         if (request.Strength is { } strength)
         {
             if (request.BeginIndex != 0)
-                throw new ArgumentException($"Strength decides where the run begins; BeginIndex is {request.BeginIndex}, expected 0.", nameof(request));
+                throw new ArgumentException(
+                    $"Strength decides where the run begins; BeginIndex is {request.BeginIndex}, expected 0.", nameof(request));
             if (!(strength > 0 && strength <= 1))
-                throw new ArgumentException(FormattableString.Invariant($"Strength is {strength}, expected above 0 and at most 1."), nameof(request));
+                throw new ArgumentException(
+                    FormattableString.Invariant($"Strength is {strength}, expected above 0 and at most 1."), nameof(request));
             request = request with { BeginIndex = BeginIndexOf(steps, strength) };
         }
         if (request.BeginIndex < 0)
@@ -158,7 +172,8 @@ public abstract class Scheduler
             return run;
         int entries = run.Steps + request.BeginIndex;
         run.Dispose();
-        throw new ArgumentException(request.Strength == null ? $"BeginIndex is {request.BeginIndex}, expected less than {entries}, the number of steps."
+        throw new ArgumentException(
+            request.Strength == null ? $"BeginIndex is {request.BeginIndex}, expected less than {entries}, the number of steps."
             : FormattableString.Invariant($"Strength {request.Strength} leaves no step of {steps}."), nameof(request));
     }
 
@@ -169,7 +184,10 @@ public abstract class Scheduler
     internal static bool Choice(ModelConfig config, string key, string first, string second)
     {
         string value = config.String(key, first);
-        return value == second || (value == first ? false : throw new CheckpointException($"'{config.Path}': {key} is '{value}', expected {first} or {second}."));
+        return value == second
+            || (
+                value == first ? false
+                    : throw new CheckpointException($"'{config.Path}': {key} is '{value}', expected {first} or {second}."));
     }
 
     /// <summary>Checks that given timesteps fall.</summary>
@@ -178,7 +196,8 @@ public abstract class Scheduler
         for (int i = 1; i < timesteps.Count; i++)
         {
             if (timesteps[i] >= timesteps[i - 1])
-                throw new ArgumentException($"Timesteps must fall, but {timesteps[i - 1]} is followed by {timesteps[i]}.", nameof(timesteps));
+                throw new ArgumentException(
+                    $"Timesteps must fall, but {timesteps[i - 1]} is followed by {timesteps[i]}.", nameof(timesteps));
         }
         return [.. timesteps.Select(t => (double)t)];
     }

@@ -6,8 +6,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// The scheduler that a request wants instead of its checkpoint's: another class, other values, or another configuration as a whole. Immutable data that knows no checkpoint, so that it can stand
-/// in a preset.
+/// The scheduler that a request wants instead of its checkpoint's: another class, other values, or another configuration as a whole.
+/// Immutable data that knows no checkpoint, so that it can stand in a preset.
 /// </summary>
 public sealed record SchedulerChoice
 {
@@ -23,7 +23,8 @@ public sealed record SchedulerChoice
     }
 
     /// <summary>
-    /// The checkpoint's configuration with changes, as from_config of diffusers: what the checkpoint states is kept, what it does not state takes the default of the class.
+    /// The checkpoint's configuration with changes, as from_config of diffusers: what the checkpoint states is kept, what it does not state
+    /// takes the default of the class.
     /// </summary>
     /// <param name="className">The class, as LCMScheduler; null keeps the checkpoint's.</param>
     /// <param name="changes">Keys and values, as timestep_spacing and trailing: numbers, true, false, null, and texts as they are.</param>
@@ -31,7 +32,10 @@ public sealed record SchedulerChoice
     public static SchedulerChoice Change(string? className, params IEnumerable<KeyValuePair<string, string>> changes)
     {
         if (className != null && !Scheduler.SupportedClasses.Contains(className))
-            throw new ArgumentException($"The scheduler {className} is not supported; supported are {string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}.", nameof(className));
+            throw new ArgumentException(
+                $"The scheduler {className} is not supported; supported are "
+                    + $"{string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}.",
+                nameof(className));
         return new SchedulerChoice(null, className, changes);
     }
 
@@ -48,8 +52,9 @@ public sealed record SchedulerChoice
     }
 
     /// <summary>
-    /// Reads <c>euler</c>, <c>EulerDiscreteScheduler:timestep_spacing=trailing</c>, <c>:timestep_spacing=trailing</c> (the checkpoint's class), or the path of a scheduler_config.json.
-    /// A short name is a class without Scheduler and Discrete, in any case, hyphens left out.
+    /// Reads <c>euler</c>, <c>EulerDiscreteScheduler:timestep_spacing=trailing</c>, <c>:timestep_spacing=trailing</c> (the checkpoint's
+    /// class), or the path of a scheduler_config.json. A short name is a class without Scheduler and Discrete, in any case, hyphens left
+    /// out.
     /// </summary>
     /// <exception cref="FormatException">The text is none of these.</exception>
     /// <exception cref="CheckpointException">The file is malformed, or its class is not supported.</exception>
@@ -60,9 +65,13 @@ public sealed record SchedulerChoice
             return Replace(File.ReadAllText(text), text);
         string[] halves = text.Split(':', 2, StringSplitOptions.TrimEntries);
         string? name = halves[0].Length == 0 ? null : Scheduler.SupportedClasses.FirstOrDefault(known => Short(known) == Short(halves[0]))
-            ?? throw new FormatException($"'{halves[0]}' is neither a file nor a scheduler; there are: {string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}.");
+            ?? throw new FormatException(
+                $"'{halves[0]}' is neither a file nor a scheduler; there are: "
+                    + $"{string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}.");
         var changes = new List<KeyValuePair<string, string>>();
-        foreach (string pair in halves.Length == 1 ? [] : halves[1].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        foreach (
+            string pair in halves.Length == 1 ? []
+                : halves[1].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
             string[] sides = pair.Split('=', 2, StringSplitOptions.TrimEntries);
             if (sides.Length != 2 || sides[0].Length == 0)
@@ -77,7 +86,8 @@ public sealed record SchedulerChoice
     /// <summary>The scheduler, for a checkpoint whose own configuration is given.</summary>
     /// <exception cref="CheckpointException">A value is malformed, or the class is not supported.</exception>
     public Scheduler For(ModelConfig own) =>
-        _whole != null ? Scheduler.From(_whole) : Scheduler.From(own, _class, _changes.ToDictionary(change => change.Key, change => Json(change.Value)));
+        _whole != null ? Scheduler.From(_whole)
+            : Scheduler.From(own, _class, _changes.ToDictionary(change => change.Key, change => Json(change.Value)));
 
     /// <inheritdoc/>
     public bool Equals(SchedulerChoice? other) => other != null && ToString() == other.ToString();
@@ -90,7 +100,8 @@ public sealed record SchedulerChoice
     {
         if (_whole != null)
             return "{" + string.Join(", ", _whole.Keys().Select(key => $"\"{key}\": {_whole.Find(key)?.GetRawText() ?? "null"}")) + "}";
-        return _changes.Count == 0 ? _class ?? "" : $"{_class}:{string.Join(',', _changes.Select(change => $"{change.Key}={change.Value}"))}";
+        return _changes.Count == 0 ? _class ?? ""
+            : $"{_class}:{string.Join(',', _changes.Select(change => $"{change.Key}={change.Value}"))}";
     }
 
     /// <summary>A number, truth value, null or list as JSON has it; anything else is a text.</summary>
@@ -107,5 +118,8 @@ public sealed record SchedulerChoice
     }
 
     private static string Short(string name) =>
-        name.Replace("-", "", StringComparison.Ordinal).Replace("Scheduler", "", StringComparison.OrdinalIgnoreCase).Replace("Discrete", "", StringComparison.OrdinalIgnoreCase).ToUpperInvariant();
+        name.Replace("-", "", StringComparison.Ordinal)
+            .Replace("Scheduler", "", StringComparison.OrdinalIgnoreCase)
+            .Replace("Discrete", "", StringComparison.OrdinalIgnoreCase)
+            .ToUpperInvariant();
 }

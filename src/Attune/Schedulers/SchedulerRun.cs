@@ -2,12 +2,15 @@ using Attune.Tensors;
 
 namespace Attune.Schedulers;
 
-/// <summary>How a clean sample follows from the latents and the prediction: x0 = Latents x + Prediction p. All conversions are of this form.</summary>
+/// <summary>
+/// How a clean sample follows from the latents and the prediction: x0 = Latents x + Prediction p. All conversions are of this form.
+/// </summary>
 internal readonly record struct CleanRule(double Latents, double Prediction);
 
 /// <summary>
-/// What runs have in common: lists, checks, scopes. Derived classes speak of entries of the list of timesteps (<c>index</c>), callers of the steps that are done.
-/// Coefficients are computed in double precision from the single-precision tables of the reference; each step is a sum of few tensors with such coefficients.
+/// What runs have in common: lists, checks, scopes. Derived classes speak of entries of the list of timesteps (<c>index</c>), callers of
+/// the steps that are done. Coefficients are computed in double precision from the single-precision tables of the reference; each step is a
+/// sum of few tensors with such coefficients.
 /// </summary>
 internal abstract class SchedulerRun(string scheduler, float[] timesteps, float[] sigmas, int begin) : ISchedulerRun
 {
@@ -142,7 +145,8 @@ internal abstract class SchedulerRun(string scheduler, float[] timesteps, float[
         ArgumentNullException.ThrowIfNull(latents);
         var expected = doubled ? latents.Shape.With(latents.Shape.Rank - 1, 2 * latents.Shape[^1]) : latents.Shape;
         if (prediction.Shape != expected)
-            throw new ArgumentException($"{scheduler}: {prediction.Shape} does not go with latents {latents.Shape}, expected {expected}.", nameof(prediction));
+            throw new ArgumentException(
+                $"{scheduler}: {prediction.Shape} does not go with latents {latents.Shape}, expected {expected}.", nameof(prediction));
     }
 
     /// <summary>The noise of one step: drawn when a scheduler asks for it.</summary>
@@ -153,7 +157,8 @@ internal abstract class SchedulerRun(string scheduler, float[] timesteps, float[
             if (source == null)
                 throw new ArgumentException($"{scheduler} draws noise in this step; a source of noise is needed.", nameof(source));
             var drawn = source();
-            return drawn.Shape == shape ? drawn : throw new ArgumentException($"{scheduler} needs noise {shape}, the source gave {drawn.Shape}.", nameof(source));
+            return drawn.Shape == shape ? drawn
+                : throw new ArgumentException($"{scheduler} needs noise {shape}, the source gave {drawn.Shape}.", nameof(source));
         }
     }
 }

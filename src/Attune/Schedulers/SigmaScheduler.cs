@@ -4,15 +4,18 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// What the schedulers of Karras et al. (arXiv 2206.00364) for Stable Diffusion have in common: latents are clean + sigma noise, the model gets latents / sqrt(sigma^2 + 1), and noise
-/// levels are those of chosen timesteps or lie between the highest and lowest of these by a rule of their own.
+/// What the schedulers of Karras et al. (arXiv 2206.00364) for Stable Diffusion have in common: latents are clean + sigma noise, the model
+/// gets latents / sqrt(sigma^2 + 1), and noise levels are those of chosen timesteps or lie between the highest and lowest of these by a
+/// rule of their own.
 /// </summary>
 public abstract class SigmaScheduler : Scheduler
 {
     private readonly TimestepSpacing _timesteps;
     private readonly bool _roundsKarras;
 
-    private protected SigmaScheduler(ModelConfig config, ZeroSnr zeroSnr, SigmaSpacing spacing, double betaStart = 0.0001, double betaEnd = 0.02, bool roundsKarras = false)
+    private protected SigmaScheduler(
+        ModelConfig config, ZeroSnr zeroSnr, SigmaSpacing spacing, double betaStart = 0.0001, double betaEnd = 0.02,
+        bool roundsKarras = false)
         : base(config)
     {
         Bars = AlphaBars.Read(config, zeroSnr, betaStart, betaEnd);
@@ -62,7 +65,8 @@ public abstract class SigmaScheduler : Scheduler
     private protected static float[] Single(double[] values) => Array.ConvertAll(values, value => (float)value);
 
     /// <summary>Steps of this family. A derived run says which noise level an entry has.</summary>
-    private protected abstract class SigmaRun(SigmaScheduler owner, float[] timesteps, float[] sigmas, int begin, CleanLimits? limits = null)
+    private protected abstract class SigmaRun(
+        SigmaScheduler owner, float[] timesteps, float[] sigmas, int begin, CleanLimits? limits = null)
         : SchedulerRun(owner.ClassName, timesteps, sigmas, begin)
     {
         private readonly CleanLimits _limits = limits ?? CleanLimits.None;
@@ -93,8 +97,8 @@ public abstract class SigmaScheduler : Scheduler
     }
 
     /// <summary>
-    /// Steps by way of a midpoint: the first evaluation goes from the step's level to the middle one, the second takes the derivative there for the whole step, and adds noise if
-    /// the step is ancestral. The last step has no second evaluation.
+    /// Steps by way of a midpoint: the first evaluation goes from the step's level to the middle one, the second takes the derivative there
+    /// for the whole step, and adds noise if the step is ancestral. The last step has no second evaluation.
     /// </summary>
     private protected sealed class MidpointRun : SigmaRun
     {
@@ -103,7 +107,9 @@ public abstract class SigmaScheduler : Scheduler
         private readonly (double Down, double Up)[]? _ancestral;
         private readonly TensorHistory _latents = new(1);
 
-        public MidpointRun(SigmaScheduler owner, double[] timesteps, float[] sigmas, float[] middles, (double Down, double Up)[]? ancestral, SchedulerRequest request)
+        public MidpointRun(
+            SigmaScheduler owner, double[] timesteps, float[] sigmas, float[] middles, (double Down, double Up)[]? ancestral,
+            SchedulerRequest request)
             : base(owner, Interleaved(owner, timesteps, middles), Doubled(sigmas), request.BeginIndex)
         {
             SecondOrder.CheckBegin(request, owner.ClassName);
@@ -139,7 +145,8 @@ public abstract class SigmaScheduler : Scheduler
         }
 
         /// <summary>As diffusers lists them: all but the first twice, and the last once more.</summary>
-        private static float[] Doubled(float[] sigmas) => [sigmas[0], .. sigmas[1..].SelectMany(sigma => new[] { sigma, sigma }), sigmas[^1]];
+        private static float[] Doubled(float[] sigmas) =>
+            [sigmas[0], .. sigmas[1..].SelectMany(sigma => new[] { sigma, sigma }), sigmas[^1]];
     }
 }
 

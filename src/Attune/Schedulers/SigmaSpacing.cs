@@ -18,7 +18,10 @@ internal enum SigmaSpacingKind
     Beta,
 }
 
-/// <summary>The spacing that use_karras_sigmas, use_exponential_sigmas and use_beta_sigmas choose, between the ends that sigma_min and sigma_max may state.</summary>
+/// <summary>
+/// The spacing that use_karras_sigmas, use_exponential_sigmas and use_beta_sigmas choose, between the ends that sigma_min and sigma_max may
+/// state.
+/// </summary>
 internal sealed class SigmaSpacing
 {
     private readonly double? _min;
@@ -34,11 +37,16 @@ internal sealed class SigmaSpacing
     /// <summary>Whether noise levels follow from timesteps, rather than timesteps from noise levels.</summary>
     public bool FollowsTimesteps => Kind == SigmaSpacingKind.Timesteps;
 
-    /// <summary>Reads a configuration. Some classes of the reference take no notice of sigma_min and sigma_max in the spacing of Karras.</summary>
+    /// <summary>
+    /// Reads a configuration. Some classes of the reference take no notice of sigma_min and sigma_max in the spacing of Karras.
+    /// </summary>
     public static SigmaSpacing Read(ModelConfig config, bool karrasTakesEnds = true)
     {
         var kind = SigmaSpacingKind.Timesteps;
-        foreach (var (key, value) in new[] { ("use_karras_sigmas", SigmaSpacingKind.Karras), ("use_exponential_sigmas", SigmaSpacingKind.Exponential), ("use_beta_sigmas", SigmaSpacingKind.Beta) })
+        foreach (
+            var (key, value) in new[] {
+                ("use_karras_sigmas", SigmaSpacingKind.Karras), ("use_exponential_sigmas", SigmaSpacingKind.Exponential),
+                ("use_beta_sigmas", SigmaSpacingKind.Beta) })
         {
             if (!config.Bool(key, false))
                 continue;

@@ -3,7 +3,10 @@ using Attune.Weights;
 
 namespace Attune.Schedulers;
 
-/// <summary>A point of the path that an exponential integrator follows: latents Alpha clean + Sigma noise. At Sigma 0 lambda is infinite, and formulas take their limits.</summary>
+/// <summary>
+/// A point of the path that an exponential integrator follows: latents Alpha clean + Sigma noise. At Sigma 0 lambda is infinite, and
+/// formulas take their limits.
+/// </summary>
 internal readonly record struct SolverPoint(double Alpha, double Sigma)
 {
     /// <summary>Half the logarithm of the signal-to-noise ratio, in which the integrators are exact.</summary>
@@ -112,7 +115,8 @@ internal abstract class SolverRun(string scheduler, float[] timesteps, float[] s
 }
 
 /// <summary>
-/// What DPM-Solver, DEIS and UniPC have in common: a schedule of diffusion, or with use_flow_sigmas of flow matching, whose timesteps are whole numbers.
+/// What DPM-Solver, DEIS and UniPC have in common: a schedule of diffusion, or with use_flow_sigmas of flow matching, whose timesteps are
+/// whole numbers.
 /// </summary>
 public abstract class SolverScheduler : Scheduler
 {
@@ -133,7 +137,8 @@ public abstract class SolverScheduler : Scheduler
         if (SolverOrder < 1 || SolverOrder > 3)
             throw new CheckpointException($"'{config.Path}': solver_order is {SolverOrder}, expected 1 to 3.");
         Limits = CleanLimits.Read(config, clips: null);
-        Space = new DiffusionSpace(Predictions.Read(config, Prediction.Epsilon, Prediction.Sample, Prediction.Velocity, Prediction.Flow), IsFlow);
+        Space = new DiffusionSpace(
+            Predictions.Read(config, Prediction.Epsilon, Prediction.Sample, Prediction.Velocity, Prediction.Flow), IsFlow);
     }
 
     /// <summary>The order of the solver.</summary>

@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Trajectory consistency distillation (Zheng et al., arXiv 2402.19159), as TCDScheduler of diffusers. <see cref="SchedulerRequest.Eta"/> (gamma in the paper, 0.3) says how far a step
-/// goes beyond the next timestep before noise brings it back; 0 is deterministic.
+/// Trajectory consistency distillation (Zheng et al., arXiv 2402.19159), as TCDScheduler of diffusers. <see cref="SchedulerRequest.Eta"/>
+/// (gamma in the paper, 0.3) says how far a step goes beyond the next timestep before noise brings it back; 0 is deterministic.
 /// </summary>
 public sealed class TCDScheduler : Scheduler
 {
@@ -50,7 +50,9 @@ public sealed class TCDScheduler : Scheduler
             var (ofLatents, ofPrediction) = NoiseRule(index);
             double signal = Math.Sqrt(target);
             double level = Math.Sqrt(1 - target);
-            var noised = Mix.Of(((signal * rule.Latents) + (level * ofLatents), latents), ((signal * rule.Prediction) + (level * ofPrediction), prediction));
+            var noised = Mix.Of(
+                ((signal * rule.Latents) + (level * ofLatents), latents),
+                ((signal * rule.Prediction) + (level * ofPrediction), prediction));
             if (details != null)
                 (details.CleanSample, details.NoisedSample) = (CleanSample(index, prediction, latents), noised);
             if (eta == 0 || last)

@@ -18,7 +18,8 @@ internal sealed class TimestepSpacing
     public static TimestepSpacing Read(ModelConfig config, string missing)
     {
         string kind = config.String("timestep_spacing", missing);
-        return kind is "linspace" or "leading" or "trailing" ? new(kind, config.Int("steps_offset", 0), config.Int("num_train_timesteps", 1000))
+        return kind is "linspace" or "leading" or "trailing" ? new(
+            kind, config.Int("steps_offset", 0), config.Int("num_train_timesteps", 1000))
             : throw new CheckpointException($"'{config.Path}': timestep_spacing is '{kind}', expected linspace, leading or trailing.");
     }
 
@@ -30,7 +31,10 @@ internal sealed class TimestepSpacing
         _ => Trailing(n, _count),
     };
 
-    /// <summary>n timesteps of n + 1, of which the lowest is left out: the solvers end at noise level 0 instead. The last of <paramref name="count"/> training steps comes first.</summary>
+    /// <summary>
+    /// n timesteps of n + 1, of which the lowest is left out: the solvers end at noise level 0 instead. The last of
+    /// <paramref name="count"/> training steps comes first.
+    /// </summary>
     public double[] SpaceWithoutLast(int n, int count) => _kind switch
     {
         "linspace" => Linspace(n, count),
@@ -56,8 +60,8 @@ internal sealed class TimestepSpacing
     }
 
     /// <summary>
-    /// Counted down from the end in steps of num_train_timesteps / n. The reference's arithmetic makes n + 1 of them for some n, the last being -1, which is no timestep: it
-    /// is left out here.
+    /// Counted down from the end in steps of num_train_timesteps / n. The reference's arithmetic makes n + 1 of them for some n, the last
+    /// being -1, which is no timestep: it is left out here.
     /// </summary>
     private double[] Trailing(int n, int start)
     {

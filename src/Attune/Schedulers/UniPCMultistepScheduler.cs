@@ -4,8 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// UniPC (Zhao et al., arXiv 2302.04867): a multistep predictor, and a corrector that costs no further evaluation, for diffusion and flow matching (Wan), as UniPCMultistepScheduler of
-/// diffusers.
+/// UniPC (Zhao et al., arXiv 2302.04867): a multistep predictor, and a corrector that costs no further evaluation, for diffusion and flow
+/// matching (Wan), as UniPCMultistepScheduler of diffusers.
 /// </summary>
 public sealed class UniPCMultistepScheduler : SolverScheduler
 {
@@ -111,7 +111,8 @@ public sealed class UniPCMultistepScheduler : SolverScheduler
             _values.Push(value);
             int order = owner._lowersFinalOrder ? Math.Min(owner.SolverOrder, Timesteps.Count - index) : owner.SolverOrder;
 
-            // Without noise at the end lambda is infinite there, and only the first order has a limit; nor has a step between equal levels differences.
+            // Without noise at the end lambda is infinite there, and only the first order has a limit; nor has a step between equal levels
+            // differences.
             _order = Sigma(index + 1) == 0 || Sigma(index + 1) == Sigma(index) ? 1 : Math.Min(order, _values.Count);
             _latents.Push(latents);
             return Update(index, _order, latents, null);

@@ -15,7 +15,8 @@ internal static class TokenBatch
         foreach (int[] row in ids)
         {
             if (row.Length != ids[0].Length)
-                throw new ArgumentException($"The rows of a batch have {ids[0].Length} and {row.Length} token ids; pad them to one length.", nameof(ids));
+                throw new ArgumentException(
+                    $"The rows of a batch have {ids[0].Length} and {row.Length} token ids; pad them to one length.", nameof(ids));
         }
         return [.. ids.SelectMany(row => row)];
     }
@@ -27,7 +28,8 @@ internal static class TokenBatch
         if (mask == null)
             return null;
         if (mask.Count != ids.Count || mask.Any(row => row.Length != ids[0].Length))
-            throw new ArgumentException($"The attention mask does not have the shape of the token ids, [{ids.Count}, {ids[0].Length}].", nameof(mask));
+            throw new ArgumentException(
+                $"The attention mask does not have the shape of the token ids, [{ids.Count}, {ids[0].Length}].", nameof(mask));
         if (mask.All(row => row.All(value => value != 0)))
             return null;
         return Tensor.From([.. mask.SelectMany(row => row.Select(value => value != 0 ? 1f : 0f))], [ids.Count, ids[0].Length]);
@@ -43,7 +45,9 @@ internal static class TokenBatch
             int index = indices![i];
             result[i] = index < 0 ? index + layers + 1 : index;
             if (result[i] < 0 || result[i] > layers)
-                throw new ArgumentOutOfRangeException(nameof(indices), index, $"A text encoder with {layers} layers has the hidden states 0 to {layers}, or {-layers - 1} to -1.");
+                throw new ArgumentOutOfRangeException(
+                    nameof(indices), index,
+                    $"A text encoder with {layers} layers has the hidden states 0 to {layers}, or {-layers - 1} to -1.");
         }
         return result;
     }

@@ -70,10 +70,13 @@ internal sealed class AddedTokenSplitter
             yield return (piece.Slice(done, text.Length), null);
     }
 
-    private static bool EndsWithWord(ReadOnlySpan<char> text) => !text.IsEmpty && Rune.DecodeLastFromUtf16(text, out var rune, out _) == 0 && IsWord(rune);
+    private static bool EndsWithWord(ReadOnlySpan<char> text) =>
+        !text.IsEmpty && Rune.DecodeLastFromUtf16(text, out var rune, out _) == 0 && IsWord(rune);
 
-    private static bool BeginsWithWord(ReadOnlySpan<char> text) => !text.IsEmpty && Rune.DecodeFromUtf16(text, out var rune, out _) == 0 && IsWord(rune);
+    private static bool BeginsWithWord(ReadOnlySpan<char> text) =>
+        !text.IsEmpty && Rune.DecodeFromUtf16(text, out var rune, out _) == 0 && IsWord(rune);
 
-    private static bool IsWord(Rune rune) => rune.Value is 0x200C or 0x200D || Rune.GetUnicodeCategory(rune) is <= UnicodeCategory.DecimalDigitNumber
+    private static bool IsWord(Rune rune) =>
+        rune.Value is 0x200C or 0x200D || Rune.GetUnicodeCategory(rune) is <= UnicodeCategory.DecimalDigitNumber
         or UnicodeCategory.LetterNumber or UnicodeCategory.ConnectorPunctuation;
 }

@@ -29,8 +29,8 @@ internal sealed record BytePairOptions
 }
 
 /// <summary>
-/// Byte-pair encoding (Sennrich et al., arXiv 1508.07909): the characters of a word are joined pair by pair, the pair of the lowest rank first, of equal ones
-/// the leftmost. A heap over a linked list keeps long words at n log n.
+/// Byte-pair encoding (Sennrich et al., arXiv 1508.07909): the characters of a word are joined pair by pair, the pair of the lowest rank
+/// first, of equal ones the leftmost. A heap over a linked list keeps long words at n log n.
 /// </summary>
 internal sealed class BytePairModel : ITokenModel
 {
@@ -47,12 +47,14 @@ internal sealed class BytePairModel : ITokenModel
 
     /// <summary>Checks the merges against the vocabulary; the file is named in messages.</summary>
     /// <exception cref="CheckpointException">A merge or the unknown token is not in the vocabulary.</exception>
-    public BytePairModel(string file, Dictionary<string, int> vocabulary, IEnumerable<(string Left, string Right)> merges, BytePairOptions options)
+    public BytePairModel(
+        string file, Dictionary<string, int> vocabulary, IEnumerable<(string Left, string Right)> merges, BytePairOptions options)
     {
         (_vocabulary, _options) = (vocabulary, options);
         _lookup = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
         if (options.UnknownToken != null)
-            _unknown = Find(options.UnknownToken) ?? throw new CheckpointException($"'{file}': the unknown token '{options.UnknownToken}' is not in the vocabulary.");
+            _unknown = Find(options.UnknownToken)
+                ?? throw new CheckpointException($"'{file}': the unknown token '{options.UnknownToken}' is not in the vocabulary.");
         if (options.ByteFallback)
         {
             _bytes = new int[256];
@@ -64,14 +66,16 @@ internal sealed class BytePairModel : ITokenModel
         var joined = new char[64];
         foreach (var (left, right) in merges)
         {
-            var rest = right.AsSpan(right.StartsWith(options.ContinuingSubwordPrefix, StringComparison.Ordinal) ? options.ContinuingSubwordPrefix.Length : 0);
+            var rest = right.AsSpan(
+                right.StartsWith(options.ContinuingSubwordPrefix, StringComparison.Ordinal) ? options.ContinuingSubwordPrefix.Length : 0);
             int length = left.Length + rest.Length;
             if (joined.Length < length)
                 joined = new char[2 * length];
             left.CopyTo(joined);
             rest.CopyTo(joined.AsSpan(left.Length));
             if (Find(left) is not { } a || Find(right) is not { } b || Find(joined.AsSpan(0, length)) is not { } id)
-                throw new CheckpointException($"'{file}': the merge of '{left}' and '{right}' or one of its parts is not in the vocabulary.");
+                throw new CheckpointException(
+                    $"'{file}': the merge of '{left}' and '{right}' or one of its parts is not in the vocabulary.");
             _merges[Pair(a, b)] = (rank++, id);
         }
     }
@@ -168,7 +172,8 @@ internal sealed class BytePairModel : ITokenModel
             bool last = at + length == word.Length;
             at += length;
             int? id = (first || _options.ContinuingSubwordPrefix.Length == 0) && (!last || _options.EndOfWordSuffix.Length == 0)
-                ? Find(character) : Find((first ? "" : _options.ContinuingSubwordPrefix) + character.ToString() + (last ? _options.EndOfWordSuffix : ""));
+                ? Find(character) : Find(
+                    (first ? "" : _options.ContinuingSubwordPrefix) + character.ToString() + (last ? _options.EndOfWordSuffix : ""));
             if (id == null && AppendBytes(character, symbols))
                 continue;
             if (pending && (id != null || !_options.FuseUnknown))

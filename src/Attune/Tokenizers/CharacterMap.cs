@@ -5,7 +5,9 @@ using Attune.Weights;
 
 namespace Attune.Tokenizers;
 
-/// <summary>SentencePiece's compiled character map: a double-array trie over UTF-8 bytes (Darts), and the replacements it points to.</summary>
+/// <summary>
+/// SentencePiece's compiled character map: a double-array trie over UTF-8 bytes (Darts), and the replacements it points to.
+/// </summary>
 internal sealed class CharacterMap
 {
     private const int LongestGrapheme = 5;
@@ -29,8 +31,8 @@ internal sealed class CharacterMap
     }
 
     /// <summary>
-    /// Replaces each grapheme of less than 6 bytes of which the map holds the beginning, else each of its characters. The map's shortest match
-    /// stands for the whole grapheme: a quirk of the tokenizers library on which ids depend.
+    /// Replaces each grapheme of less than 6 bytes of which the map holds the beginning, else each of its characters. The map's shortest
+    /// match stands for the whole grapheme: a quirk of the tokenizers library on which ids depend.
     /// </summary>
     public string Apply(string text)
     {
@@ -45,7 +47,8 @@ internal sealed class CharacterMap
             }
             var grapheme = text.AsSpan(at, StringInfo.GetNextTextElementLength(text.AsSpan(at)));
             at += grapheme.Length;
-            if (grapheme.Length <= LongestGrapheme && Encoding.UTF8.GetByteCount(grapheme) <= LongestGrapheme && Find(grapheme) is { } whole)
+            if (grapheme.Length <= LongestGrapheme
+                && Encoding.UTF8.GetByteCount(grapheme) <= LongestGrapheme && Find(grapheme) is { } whole)
             {
                 result.Append(whole);
                 continue;

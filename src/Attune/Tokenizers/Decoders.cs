@@ -63,7 +63,8 @@ internal static class Decoders
     }
 
     private static List<string> Unmark(List<string> tokens, string mark, bool prepended) => [.. tokens.Select((token, i) =>
-        (i == 0 && prepended && token.StartsWith(mark, StringComparison.Ordinal) ? token[mark.Length..] : token).Replace(mark, " ", StringComparison.Ordinal))];
+        (i == 0 && prepended && token.StartsWith(mark, StringComparison.Ordinal) ? token[mark.Length..] : token)
+            .Replace(mark, " ", StringComparison.Ordinal))];
 
     /// <summary>Runs of tokens such as &lt;0xE2&gt; become the text of these bytes, or a U+FFFD for each when they are no UTF-8.</summary>
     private static List<string> JoinBytes(List<string> tokens)

@@ -51,7 +51,9 @@ internal readonly struct JsonPart
     {
         if (Element.ValueKind != JsonValueKind.Object)
             throw Wrong("an object");
-        return Element.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? new JsonPart(File, $"{_place}.{key}", value) : null;
+        return Element.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null
+            ? new JsonPart(File, $"{_place}.{key}", value)
+            : null;
     }
 
     /// <summary>Whether a member is there, be it null.</summary>
@@ -87,7 +89,8 @@ internal readonly struct JsonPart
         {
             string token = NameOf(property);
             if (property.Value.ValueKind != JsonValueKind.Number || !property.Value.TryGetInt32(out int id) || id < 0)
-                throw new CheckpointException($"'{File}': the id of token '{token}' is {Shorten(property.Value)}, expected an integer from 0.");
+                throw new CheckpointException(
+                    $"'{File}': the id of token '{token}' is {Shorten(property.Value)}, expected an integer from 0.");
             ids[token] = id;
         }
         return ids;
@@ -97,12 +100,16 @@ internal readonly struct JsonPart
 
     public string String() => TryString(Element) ?? throw Wrong("a string");
 
-    public bool Bool() => Element.ValueKind is JsonValueKind.True or JsonValueKind.False ? Element.GetBoolean() : throw Wrong("true or false");
+    public bool Bool() =>
+        Element.ValueKind is JsonValueKind.True or JsonValueKind.False ? Element.GetBoolean() : throw Wrong("true or false");
 
     /// <summary>An integer from 0.</summary>
-    public int Id() => Element.ValueKind == JsonValueKind.Number && Element.TryGetInt32(out int value) && value >= 0 ? value : throw Wrong("an integer from 0");
+    public int Id() =>
+        Element.ValueKind == JsonValueKind.Number && Element.TryGetInt32(out int value) && value >= 0 ? value
+            : throw Wrong("an integer from 0");
 
-    public double Double() => Element.ValueKind == JsonValueKind.Number && Element.TryGetDouble(out double value) ? value : throw Wrong("a number");
+    public double Double() =>
+        Element.ValueKind == JsonValueKind.Number && Element.TryGetDouble(out double value) ? value : throw Wrong("a number");
 
     public byte[] Base64() => IsString && Element.TryGetBytesFromBase64(out byte[]? bytes) ? bytes : throw Wrong("base64");
 
@@ -113,7 +120,8 @@ internal readonly struct JsonPart
     }
 
     /// <summary>A pattern, {"String": text} or {"Regex": expression}.</summary>
-    public TextPattern Pattern() => Find("String") is { } text ? TextPattern.Literal(text.String()) : TextPattern.Regex(File, this["Regex"].String());
+    public TextPattern Pattern() =>
+        Find("String") is { } text ? TextPattern.Literal(text.String()) : TextPattern.Regex(File, this["Regex"].String());
 
     /// <summary>The value of a string, or null when the element is none or holds half of a surrogate pair.</summary>
     public static string? TryString(JsonElement element)
@@ -130,7 +138,8 @@ internal readonly struct JsonPart
 
     public CheckpointException Wrong(string expected) => new($"'{File}': {Name(_place)} is {Shorten(Element)}, expected {expected}.");
 
-    public CheckpointException Unsupported(string supported) => new($"'{File}': {Name(_place)} is of type '{Type}', which is not supported; expected {supported}.");
+    public CheckpointException Unsupported(string supported) =>
+        new($"'{File}': {Name(_place)} is of type '{Type}', which is not supported; expected {supported}.");
 
     private string NameOf(JsonProperty property)
     {

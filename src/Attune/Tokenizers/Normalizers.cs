@@ -11,7 +11,10 @@ internal static class Normalizers
     /// <summary>Unicode's normalisation form C.</summary>
     public static TextPiece Nfc(TextPiece piece) => piece with { Text = CanonicalComposition.Normalize(piece.Text) };
 
-    /// <summary>Lower case character by character, without a final sigma. A capital I with a dot becomes two characters, as Unicode's full mapping has it.</summary>
+    /// <summary>
+    /// Lower case character by character, without a final sigma. A capital I with a dot becomes two characters, as Unicode's full mapping
+    /// has it.
+    /// </summary>
     public static TextPiece Lowercase(TextPiece piece)
     {
         var result = new StringBuilder(piece.Text.Length);
@@ -25,9 +28,11 @@ internal static class Normalizers
         return piece with { Text = result.ToString() };
     }
 
-    public static Normalizer Sequence(params Normalizer[] parts) => piece => parts.Aggregate(piece, (current, normalize) => normalize(current));
+    public static Normalizer Sequence(params Normalizer[] parts) =>
+        piece => parts.Aggregate(piece, (current, normalize) => normalize(current));
 
-    public static Normalizer Replace(TextPattern pattern, string content) => piece => piece with { Text = pattern.Replace(piece.Text, content) };
+    public static Normalizer Replace(TextPattern pattern, string content) =>
+        piece => piece with { Text = pattern.Replace(piece.Text, content) };
 
     public static Normalizer Strip(bool left, bool right) => piece =>
     {

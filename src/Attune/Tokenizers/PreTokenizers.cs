@@ -129,7 +129,9 @@ internal static class PreTokenizers
                 bool single = part.Find("individual_digits")?.Bool() ?? false;
                 return Split(TextPattern.Regex(part.File, @"\p{N}"), single ? SplitBehavior.Isolated : SplitBehavior.Contiguous, false);
             case "Punctuation":
-                return Split(TextPattern.Regex(part.File, @"[!-/:-@\[-`{-~]|\p{P}"), part.Find("behavior") is { } behavior ? Behavior(behavior) : SplitBehavior.Isolated, false);
+                return Split(
+                    TextPattern.Regex(part.File, @"[!-/:-@\[-`{-~]|\p{P}"),
+                    part.Find("behavior") is { } behavior ? Behavior(behavior) : SplitBehavior.Isolated, false);
             default:
                 throw part.Unsupported("Sequence, Split, ByteLevel, Metaspace, WhitespaceSplit, Whitespace, Digits or Punctuation");
         }
@@ -143,7 +145,8 @@ internal static class PreTokenizers
             ? mark : throw metaspace["replacement"].Wrong("one character");
     }
 
-    private static SplitBehavior Behavior(JsonPart part) => part.OneOf("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous") switch
+    private static SplitBehavior Behavior(JsonPart part) =>
+        part.OneOf("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous") switch
     {
         "Removed" => SplitBehavior.Removed,
         "Isolated" => SplitBehavior.Isolated,

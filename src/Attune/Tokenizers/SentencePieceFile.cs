@@ -152,6 +152,7 @@ internal sealed class SentencePieceFile
             return _message.Slice(_at - (int)length, (int)length);
         }
 
-        private readonly CheckpointException Malformed(string what) => new($"'{file}' is no SentencePiece model: {what} at byte {_at} of a message.");
+        private readonly CheckpointException Malformed(string what) =>
+            new($"'{file}' is no SentencePiece model: {what} at byte {_at} of a message.");
     }
 }

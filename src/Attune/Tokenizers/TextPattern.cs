@@ -11,10 +11,11 @@ internal sealed class TextPattern
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// .NET matches UTF-16 units, where characters beyond U+FFFF are no letters. They are matched as a character of the same general category
-    /// (in the order of <see cref="UnicodeCategory"/>) that no expression names.
+    /// .NET matches UTF-16 units, where characters beyond U+FFFF are no letters. They are matched as a character of the same general
+    /// category (in the order of <see cref="UnicodeCategory"/>) that no expression names.
     /// </summary>
-    internal const string StandIns = "\uA640\uA641\u01C5\uA67F\uA000\uA66F\uA983\u0489\uA620\uA6E6\uA830\u3000\u2028\u2029\u0080\u2064\uE001\uE000" +
+    internal const string StandIns =
+        "\uA640\uA641\u01C5\uA67F\uA000\uA66F\uA983\u0489\uA620\uA6E6\uA830\u3000\u2028\u2029\u0080\u2064\uE001\uE000" +
         "\uFE4D\u2E3A\u2E28\u2E29\u2E02\u2E03\uA8CE\u2A00\uA838\uA700\uA828\u0378";
 
     private readonly string? _literal;
@@ -40,7 +41,8 @@ internal sealed class TextPattern
         }
         catch (ArgumentException exception)
         {
-            throw new CheckpointException($"'{file}': the regular expression '{expression}' is malformed or not supported: {exception.Message}", exception);
+            throw new CheckpointException(
+                $"'{file}': the regular expression '{expression}' is malformed or not supported: {exception.Message}", exception);
         }
     }
 
@@ -64,12 +66,15 @@ internal sealed class TextPattern
             foreach (var match in _regex.EnumerateMatches(units))
             {
                 if (match.Length > 0)
-                    matches.Add(starts == null ? (match.Index, match.Index + match.Length) : (starts[match.Index], starts[match.Index + match.Length]));
+                    matches.Add(
+                        starts == null ? (match.Index, match.Index + match.Length)
+                            : (starts[match.Index], starts[match.Index + match.Length]));
             }
         }
         catch (RegexMatchTimeoutException exception)
         {
-            throw new CheckpointException($"'{_file}': the regular expression '{_regex}' takes too long on a text of {text.Length} characters.", exception);
+            throw new CheckpointException(
+                $"'{_file}': the regular expression '{_regex}' takes too long on a text of {text.Length} characters.", exception);
         }
         return matches;
     }

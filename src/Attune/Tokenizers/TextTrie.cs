@@ -1,8 +1,8 @@
 namespace Attune.Tokenizers;
 
 /// <summary>
-/// A set of strings with values that answers which of them a text begins with, without making substrings. Nodes lie level by level, the children of
-/// a node side by side in the order of their characters.
+/// A set of strings with values that answers which of them a text begins with, without making substrings. Nodes lie level by level, the
+/// children of a node side by side in the order of their characters.
 /// </summary>
 internal sealed class TextTrie
 {

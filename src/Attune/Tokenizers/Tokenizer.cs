@@ -4,8 +4,9 @@ using Attune.Weights;
 namespace Attune.Tokenizers;
 
 /// <summary>
-/// Turns texts into token ids, as the fast tokenizers of transformers do: added tokens are cut out, the rest is normalised, split into words and
-/// encoded by the model, and special tokens frame the result. Which of these parts do what comes from the files of the model's folder. Thread-safe.
+/// Turns texts into token ids, as the fast tokenizers of transformers do: added tokens are cut out, the rest is normalised, split into
+/// words and encoded by the model, and special tokens frame the result. Which of these parts do what comes from the files of the model's
+/// folder. Thread-safe.
 /// </summary>
 public sealed class Tokenizer
 {
@@ -45,8 +46,8 @@ public sealed class Tokenizer
     public int? EndId => SpecialId("eos_token");
 
     /// <summary>
-    /// Loads the tokenizer of a folder: tokenizer.json, else vocab.json with merges.txt, else spiece.model, and beside them tokenizer_config.json,
-    /// special_tokens_map.json and added_tokens.json.
+    /// Loads the tokenizer of a folder: tokenizer.json, else vocab.json with merges.txt, else spiece.model, and beside them
+    /// tokenizer_config.json, special_tokens_map.json and added_tokens.json.
     /// </summary>
     /// <exception cref="CheckpointException">A file is missing, malformed, or states something that is not supported.</exception>
     public static Tokenizer Load(string folder)
@@ -56,7 +57,8 @@ public sealed class Tokenizer
     }
 
     /// <summary>The ids of a text. Surrogates without a partner count as U+FFFD.</summary>
-    /// <exception cref="ArgumentException">The length has no room for the special tokens, or padding is asked for and there is no pad token.</exception>
+    /// <exception cref="ArgumentException">The length has no room for the special tokens, or padding is asked for and there is no pad
+    /// token.</exception>
     public TokenSequence Encode(string text, TokenizerOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -64,7 +66,8 @@ public sealed class Tokenizer
     }
 
     /// <summary>The ids of some texts, padded to one length if the options say so.</summary>
-    /// <exception cref="ArgumentException">The length has no room for the special tokens, or padding is asked for and there is no pad token.</exception>
+    /// <exception cref="ArgumentException">The length has no room for the special tokens, or padding is asked for and there is no pad
+    /// token.</exception>
     public TokenSequence[] EncodeBatch(IReadOnlyList<string> texts, TokenizerOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(texts);
@@ -121,7 +124,8 @@ public sealed class Tokenizer
         {
             int room = length - before.Length - after.Length;
             if (room < 0)
-                throw new ArgumentException($"A sequence of {length} tokens has no room for {before.Length + after.Length} special tokens.", nameof(options));
+                throw new ArgumentException(
+                    $"A sequence of {length} tokens has no room for {before.Length + after.Length} special tokens.", nameof(options));
             int first = _parts.TruncationSide == TokenSide.Right ? before.Length + room : before.Length;
             cut = [.. ids.GetRange(first, excess)];
             ids.RemoveRange(first, excess);

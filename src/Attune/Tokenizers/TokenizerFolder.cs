@@ -5,13 +5,14 @@ using Attune.Weights;
 namespace Attune.Tokenizers;
 
 /// <summary>
-/// Reads a tokenizer's folder. tokenizer.json states all parts; of the older layouts, which hold a vocabulary only, the class in tokenizer_config.json says
-/// how transformers converts them to the same parts.
+/// Reads a tokenizer's folder. tokenizer.json states all parts; of the older layouts, which hold a vocabulary only, the class in
+/// tokenizer_config.json says how transformers converts them to the same parts.
 /// </summary>
 internal sealed class TokenizerFolder : IDisposable
 {
     private const string ClipWords = @"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
-    private const string QwenWords = @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    private const string QwenWords =
+        @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     private const string SpaceMark = "\u2581";
     private const int MostExtraIds = 100_000;
 
@@ -69,7 +70,8 @@ internal sealed class TokenizerFolder : IDisposable
                 _ => throw UnsupportedClass("spiece.model", "T5Tokenizer"),
             });
         }
-        throw new CheckpointException($"'{_folder}' holds no tokenizer: expected tokenizer.json, vocab.json with merges.txt, or spiece.model.");
+        throw new CheckpointException(
+            $"'{_folder}' holds no tokenizer: expected tokenizer.json, vocab.json with merges.txt, or spiece.model.");
     }
 
     private static TokenizerParts ReadTokenizerJson(JsonPart json)
@@ -83,18 +85,21 @@ internal sealed class TokenizerFolder : IDisposable
             Model = ReadModel(json["model"], out string wordEnd),
             Before = before,
             After = after,
-            AddedTokens = [.. json.Find("added_tokens")?.Items().Select(token => ReadAddedToken(token, special: false, IdOf(token["id"]))) ?? []],
+            AddedTokens = [
+                .. json.Find("added_tokens")?.Items().Select(token => ReadAddedToken(token, special: false, IdOf(token["id"]))) ?? []],
         };
 
         // As transformers decodes CLIP.
-        return wordEnd.Length > 0 && json.Find("decoder")?.Type == "ByteLevel" ? parts with { Decoder = Decoders.ByteLevel(wordEnd) } : parts;
+        return wordEnd.Length > 0 && json.Find("decoder")?.Type == "ByteLevel" ? parts with { Decoder = Decoders.ByteLevel(wordEnd) }
+            : parts;
     }
 
     private static ITokenModel ReadModel(JsonPart model, out string wordEnd)
     {
         wordEnd = "";
         var vocabulary = model["vocab"];
-        string type = model.Find("type")?.String() ?? (vocabulary.Element.ValueKind == JsonValueKind.Array ? "Unigram" : model.Has("merges") ? "BPE" : "");
+        string type = model.Find("type")?.String()
+            ?? (vocabulary.Element.ValueKind == JsonValueKind.Array ? "Unigram" : model.Has("merges") ? "BPE" : "");
         if (type == "Unigram")
         {
             if (vocabulary.Element.ValueKind != JsonValueKind.Array)
@@ -104,7 +109,9 @@ internal sealed class TokenizerFolder : IDisposable
             {
                 if (entry.ValueKind != JsonValueKind.Array || entry.GetArrayLength() != 2 || JsonPart.TryString(entry[0]) is not { } piece
                     || entry[1].ValueKind != JsonValueKind.Number || !entry[1].TryGetDouble(out double score))
-                    throw new CheckpointException($"'{model.File}': entry {pieces.Count} of model.vocab is {JsonPart.Shorten(entry)}, expected a piece and its score.");
+                    throw new CheckpointException(
+                        $"'{model.File}': entry {pieces.Count} of model.vocab is {JsonPart.Shorten(entry)}, expected a piece and its "
+                            + $"score.");
                 pieces.Add((piece, score));
             }
             return new UnigramModel(model.File, pieces, model["unk_id"].Id(), model.Find("byte_fallback")?.Bool() ?? false);
@@ -133,12 +140,14 @@ internal sealed class TokenizerFolder : IDisposable
         int index = 0;
         foreach (var entry in merges.Element.EnumerateArray())
         {
-            if (entry.ValueKind == JsonValueKind.Array && entry.GetArrayLength() == 2 && JsonPart.TryString(entry[0]) is { } left && JsonPart.TryString(entry[1]) is { } right)
+            if (entry.ValueKind == JsonValueKind.Array
+                && entry.GetArrayLength() == 2 && JsonPart.TryString(entry[0]) is { } left && JsonPart.TryString(entry[1]) is { } right)
                 yield return (left, right);
             else if (JsonPart.TryString(entry) is { } text && Divide(text) is { } pair)
                 yield return pair;
             else
-                throw new CheckpointException($"'{merges.File}': entry {index} of model.merges is {JsonPart.Shorten(entry)}, expected two tokens.");
+                throw new CheckpointException(
+                    $"'{merges.File}': entry {index} of model.merges is {JsonPart.Shorten(entry)}, expected two tokens.");
             index++;
         }
     }
@@ -151,7 +160,8 @@ internal sealed class TokenizerFolder : IDisposable
             number++;
             if (line.Length == 0 || line.StartsWith("#version", StringComparison.Ordinal))
                 continue;
-            yield return Divide(line) ?? throw new CheckpointException($"'{file}': line {number} is '{line}', expected two tokens with a space in between.");
+            yield return Divide(line)
+                ?? throw new CheckpointException($"'{file}': line {number} is '{line}', expected two tokens with a space in between.");
         }
     }
 
@@ -174,7 +184,8 @@ internal sealed class TokenizerFolder : IDisposable
                 return ([TokenAndId(part["cls"])], [TokenAndId(part["sep"])]);
             case "Sequence":
                 var frames = part["processors"].Items().Select(inner => ReadFrame(inner)).ToList();
-                return ([.. frames.AsEnumerable().Reverse().SelectMany(frame => frame.Before)], [.. frames.SelectMany(frame => frame.After)]);
+                return (
+                    [.. frames.AsEnumerable().Reverse().SelectMany(frame => frame.Before)], [.. frames.SelectMany(frame => frame.After)]);
             case "TemplateProcessing":
                 var ids = new List<int>();
                 int? text = null;
@@ -202,11 +213,13 @@ internal sealed class TokenizerFolder : IDisposable
     private TokenizerParts ReadClip(string vocabulary, string merges)
     {
         const string WordEnd = "</w>";
-        var model = ReadBytePair(vocabulary, merges, new BytePairOptions { EndOfWordSuffix = WordEnd, UnknownToken = SpecialToken("unk_token") });
+        var model = ReadBytePair(
+            vocabulary, merges, new BytePairOptions { EndOfWordSuffix = WordEnd, UnknownToken = SpecialToken("unk_token") });
         return new TokenizerParts
         {
             Model = model,
-            Normalizer = Normalizers.Sequence(Normalizers.Nfc, Normalizers.Replace(TextPattern.Regex(vocabulary, @"\s+"), " "), Normalizers.Lowercase),
+            Normalizer = Normalizers.Sequence(
+                Normalizers.Nfc, Normalizers.Replace(TextPattern.Regex(vocabulary, @"\s+"), " "), Normalizers.Lowercase),
             PreTokenizer = PreTokenizers.Sequence(
                 PreTokenizers.Split(TextPattern.Regex(vocabulary, ClipWords), SplitBehavior.Removed, invert: true),
                 PreTokenizers.ByteLevel(addPrefixSpace: false, split: true)),
@@ -239,7 +252,8 @@ internal sealed class TokenizerFolder : IDisposable
     {
         var source = SentencePieceFile.Read(file);
         if (!source.IsUnigram)
-            throw new CheckpointException($"'{file}' is no unigram model; a SentencePiece model of another type is not supported without tokenizer.json.");
+            throw new CheckpointException(
+                $"'{file}' is no unigram model; a SentencePiece model of another type is not supported without tokenizer.json.");
         int extraIds = _config?.Find("extra_ids")?.Id() ?? 100;
         if (extraIds > MostExtraIds)
             throw _config!.Value["extra_ids"].Wrong($"at most {MostExtraIds}");
@@ -248,21 +262,25 @@ internal sealed class TokenizerFolder : IDisposable
             pieces.Add((ExtraId(extra), 0));
         var model = new UnigramModel(file, pieces, source.UnknownId, byteFallback: false);
 
-        var normalizer = Normalizers.Sequence(Normalizers.Strip(left: false, right: true), Normalizers.Replace(TextPattern.Regex(file, " {2,}"), SpaceMark));
+        var normalizer = Normalizers.Sequence(
+            Normalizers.Strip(left: false, right: true), Normalizers.Replace(TextPattern.Regex(file, " {2,}"), SpaceMark));
         bool prepend = _config?.Find("add_prefix_space")?.Bool() ?? true;
         bool legacy = _config?.Find("legacy")?.Bool() ?? true;
         return new TokenizerParts
         {
             Model = model,
-            Normalizer = source.CharacterMap.Length == 0 ? normalizer : Normalizers.Sequence(Normalizers.Precompiled(new CharacterMap(file, source.CharacterMap)), normalizer),
+            Normalizer = source.CharacterMap.Length == 0 ? normalizer
+                : Normalizers.Sequence(Normalizers.Precompiled(new CharacterMap(file, source.CharacterMap)), normalizer),
             PreTokenizer = PreTokenizers.Metaspace(SpaceMark, prepend, onlyAtStart: !legacy, split: true),
             Decoder = Decoders.Metaspace(SpaceMark, prepend),
             After = [IdIn(model, file, "eos_token")],
             AddedTokens =
             [
-                .. source.Pieces.Where(piece => piece.Type is PieceType.Control or PieceType.UserDefined && piece.Piece.Length > 0).DistinctBy(piece => piece.Piece)
+                .. source.Pieces.Where(piece => piece.Type is PieceType.Control or PieceType.UserDefined && piece.Piece.Length > 0)
+                    .DistinctBy(piece => piece.Piece)
                     .Select(piece => new AddedToken(piece.Piece) { Special = piece.Type == PieceType.Control }),
-                .. Enumerable.Range(0, extraIds).Select(extra => new AddedToken(ExtraId(extra)) { Special = true, StripsLeft = true, StripsRight = true }),
+                .. Enumerable.Range(0, extraIds)
+                    .Select(extra => new AddedToken(ExtraId(extra)) { Special = true, StripsLeft = true, StripsRight = true }),
             ],
         };
     }
@@ -329,10 +347,12 @@ internal sealed class TokenizerFolder : IDisposable
             SpecialTokens = roles,
             Before = before,
             After = after,
-            ModelMaxLength = _config?.Find("model_max_length") is { } length ? (int)Math.Clamp(length.Double(), 0, int.MaxValue) : int.MaxValue,
+            ModelMaxLength = _config?.Find("model_max_length") is { } length ? (int)Math.Clamp(length.Double(), 0, int.MaxValue)
+                : int.MaxValue,
             PaddingSide = Side("padding_side") ?? (json?.Find("padding") is { } padding ? Side(padding.Find("direction"))
                 : _class is "GemmaTokenizer" or "LlamaTokenizer" ? TokenSide.Left : null) ?? TokenSide.Right,
-            TruncationSide = Side("truncation_side") ?? (json?.Find("truncation") is { } truncation ? Side(truncation.Find("direction")) : null) ?? TokenSide.Right,
+            TruncationSide = Side("truncation_side")
+                ?? (json?.Find("truncation") is { } truncation ? Side(truncation.Find("direction")) : null) ?? TokenSide.Right,
         };
     }
 
@@ -389,7 +409,9 @@ internal sealed class TokenizerFolder : IDisposable
     private JsonPart? Special(string role) => _config?.Find("added_tokens_decoder") != null
         ? _config?.Find(role) ?? _specialTokensMap?.Find(role) : _specialTokensMap?.Find(role) ?? _config?.Find(role);
 
-    /// <summary>A token as a string or as an object with flags. A special one is looked for in the raw text unless it says otherwise.</summary>
+    /// <summary>
+    /// A token as a string or as an object with flags. A special one is looked for in the raw text unless it says otherwise.
+    /// </summary>
     private static AddedToken ReadAddedToken(JsonPart part, bool special, int id = -1)
     {
         if (part.IsString)
@@ -407,7 +429,8 @@ internal sealed class TokenizerFolder : IDisposable
 
     private int IdIn(ITokenModel model, string file, string role)
     {
-        string token = SpecialToken(role) ?? throw new CheckpointException($"'{_folder}': tokenizer_config.json names no {role}, which a {_class} needs.");
+        string token = SpecialToken(role)
+            ?? throw new CheckpointException($"'{_folder}': tokenizer_config.json names no {role}, which a {_class} needs.");
         return model.Find(token) ?? throw new CheckpointException($"'{file}': the {role} '{token}' is not in the vocabulary.");
     }
 
@@ -427,7 +450,8 @@ internal sealed class TokenizerFolder : IDisposable
         return vocabulary;
     }
 
-    private CheckpointException UnsupportedClass(string files, string expected) => new($"'{Path.Combine(_folder, "tokenizer_config.json")}': " +
+    private CheckpointException UnsupportedClass(string files, string expected) =>
+        new($"'{Path.Combine(_folder, "tokenizer_config.json")}': " +
         $"a tokenizer_class '{_class}' with {files} and no tokenizer.json is not supported; expected {expected}.");
 
     private JsonPart? ReadJson(string name)

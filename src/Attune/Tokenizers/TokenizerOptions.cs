@@ -26,7 +26,9 @@ public enum TokenSide
 /// <summary>How a text is turned into ids.</summary>
 public sealed record TokenizerOptions
 {
-    /// <summary>The largest number of tokens, special ones included, and the length that is padded to; null is the tokenizer's own.</summary>
+    /// <summary>
+    /// The largest number of tokens, special ones included, and the length that is padded to; null is the tokenizer's own.
+    /// </summary>
     public int? MaxLength { get; init; }
 
     /// <summary>Whether to pad.</summary>

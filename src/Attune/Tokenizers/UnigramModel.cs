@@ -5,7 +5,9 @@ using Attune.Weights;
 
 namespace Attune.Tokenizers;
 
-/// <summary>SentencePiece's unigram model (Kudo, arXiv 1804.10959): the division of a word into the pieces of the largest total log probability.</summary>
+/// <summary>
+/// SentencePiece's unigram model (Kudo, arXiv 1804.10959): the division of a word into the pieces of the largest total log probability.
+/// </summary>
 internal sealed class UnigramModel : ITokenModel
 {
     private const double UnknownPenalty = 10;
@@ -47,8 +49,8 @@ internal sealed class UnigramModel : ITokenModel
     public int? Find(ReadOnlySpan<char> token) => _trie.Find(token);
 
     /// <summary>
-    /// Viterbi over the characters. A character that is no piece costs the least likely piece's score less 10; neighbours that are unknown become one. Of
-    /// equal divisions the one found first stays.
+    /// Viterbi over the characters. A character that is no piece costs the least likely piece's score less 10; neighbours that are unknown
+    /// become one. Of equal divisions the one found first stays.
     /// </summary>
     public void Encode(string word, List<int> ids)
     {

@@ -7,8 +7,9 @@ using Attune.Weights.Lora;
 namespace Attune.Weights;
 
 /// <summary>
-/// The weights of one component: a .safetensors file, or a folder with one or with shards and their index. Nothing but headers is read when it is opened. Owns the
-/// mapped files, and the few weights that are made when a model asks for them (merged LoRA, transposed): a weight must not be used after its checkpoint was disposed.
+/// The weights of one component: a .safetensors file, or a folder with one or with shards and their index. Nothing but headers is read when
+/// it is opened. Owns the mapped files, and the few weights that are made when a model asks for them (merged LoRA, transposed): a weight
+/// must not be used after its checkpoint was disposed.
 /// </summary>
 public sealed class Checkpoint : IDisposable
 {
@@ -37,7 +38,8 @@ public sealed class Checkpoint : IDisposable
     public IEnumerable<StoredTensor> StoredTensors => _tensors.Values.Select(entry => entry.Tensor);
 
     /// <summary>Opens a file or folder. A folder holds an index (*.safetensors.index.json) with its shards, or one file.</summary>
-    /// <exception cref="CheckpointException">A file is missing or malformed, or shards and index do not agree; the message names file and tensor.</exception>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or shards and index do not agree; the message names file and
+    /// tensor.</exception>
     public static Checkpoint Open(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -106,7 +108,9 @@ public sealed class Checkpoint : IDisposable
                 unused.Add(name);
         }
         if (unused.Count > 0)
-            throw new CheckpointException($"'{Path}': {unused.Count} tensors are not used by the model: {string.Join(", ", unused.Take(5))}{(unused.Count > 5 ? ", ..." : "")}.");
+            throw new CheckpointException(
+                $"'{Path}': {unused.Count} tensors are not used by the model: "
+                    + $"{string.Join(", ", unused.Take(5))}{(unused.Count > 5 ? ", ..." : "")}.");
     }
 
     /// <summary>Unmaps the files. Weights throw from here on.</summary>
@@ -134,12 +138,17 @@ public sealed class Checkpoint : IDisposable
     {
         if (_make != null)
             return _make(name, shape);
-        return FindStored(name, shape) is not { } stored ? null : _transposed.Contains(name) || _patch?.Changes(name) == true ? Made(name, stored) : stored;
+        return FindStored(name, shape) is not { } stored
+            ? null
+            : _transposed.Contains(name) || _patch?.Changes(name) == true ? Made(name, stored)
+            : stored;
     }
 
     internal Weight Get(string name, Shape shape) => Find(name, shape) ?? throw Missing(name, shape);
 
-    /// <summary>A weight of a layer that can compute low-rank addends itself; there are none unless the user wants LoRA kept apart.</summary>
+    /// <summary>
+    /// A weight of a layer that can compute low-rank addends itself; there are none unless the user wants LoRA kept apart.
+    /// </summary>
     internal LayerWeight GetLayer(string name, Shape shape)
     {
         if (_patch?.Changes(name) != true || _transposed.Contains(name))
@@ -199,9 +208,13 @@ public sealed class Checkpoint : IDisposable
         else if (indices.Length == 1)
             AddShards(indices[0]);
         else if (files.Length == 0)
-            throw new CheckpointException($"'{Path}' holds no .safetensors file{(Directory.EnumerateFiles(Path).Any(IsPickled) ? "; pickled weights (.bin, .pt, .pth, .ckpt) are not read" : "")}.");
+            throw new CheckpointException(
+                $"'{Path}' holds no .safetensors file"
+                    + (Directory.EnumerateFiles(Path).Any(IsPickled) ? "; pickled weights (.bin, .pt, .pth, .ckpt) are not read." : "."));
         else
-            throw new CheckpointException($"'{Path}' holds several .safetensors files and {(indices.Length == 0 ? "no index" : "several indices")}: {string.Join(", ", files.Concat(indices).Select(System.IO.Path.GetFileName))}.");
+            throw new CheckpointException(
+                $"'{Path}' holds several .safetensors files and {(indices.Length == 0 ? "no index" : "several indices")}: "
+                    + $"{string.Join(", ", files.Concat(indices).Select(System.IO.Path.GetFileName))}.");
     }
 
     private void AddShards(string index)
@@ -212,8 +225,12 @@ public sealed class Checkpoint : IDisposable
         var listed = new HashSet<string>(StringComparer.Ordinal);
         foreach (var entry in map.EnumerateObject())
         {
-            string shard = entry.Value.ValueKind == JsonValueKind.String ? entry.Value.GetString()! : throw new CheckpointException($"'{index}': the file of the tensor {entry.Name} is {entry.Value.GetRawText()}, expected a name.");
-            if (shard.Length == 0 || shard != System.IO.Path.GetFileName(shard) || shard is "." or ".." || shard.Contains('\\', StringComparison.Ordinal) || shard.Contains('\0', StringComparison.Ordinal))
+            string shard = entry.Value.ValueKind == JsonValueKind.String ? entry.Value.GetString()!
+                : throw new CheckpointException(
+                    $"'{index}': the file of the tensor {entry.Name} is {entry.Value.GetRawText()}, expected a name.");
+            if (shard.Length == 0
+                || shard != System.IO.Path.GetFileName(shard) || shard is "." or ".." || shard.Contains('\\', StringComparison.Ordinal)
+                || shard.Contains('\0', StringComparison.Ordinal))
                 throw new CheckpointException($"'{index}': '{shard}' of the tensor {entry.Name} is no name of a file beside the index.");
             if (!listed.Add(entry.Name))
                 throw new CheckpointException($"'{index}': the tensor {entry.Name} is listed twice.");
@@ -227,7 +244,8 @@ public sealed class Checkpoint : IDisposable
             if (!file.Tensors.ContainsKey(entry.Name))
             {
                 string? other = shards.FirstOrDefault(pair => pair.Value.Tensors.ContainsKey(entry.Name)).Key;
-                throw new CheckpointException($"'{index}': the tensor {entry.Name} is not in the shard '{shard}'{(other == null ? "" : $" but in '{other}'")}.");
+                throw new CheckpointException(
+                    $"'{index}': the tensor {entry.Name} is not in the shard '{shard}'{(other == null ? "" : $" but in '{other}'")}.");
             }
         }
         foreach (var (name, (tensor, _)) in _tensors)

@@ -1,6 +1,9 @@
 namespace Attune.Weights;
 
-/// <summary>A checkpoint file is malformed, incomplete, or does not fit the model that reads it. The message names the file and the tensor, key or value.</summary>
+/// <summary>
+/// A checkpoint file is malformed, incomplete, or does not fit the model that reads it. The message names the file and the tensor, key or
+/// value.
+/// </summary>
 public sealed class CheckpointException : IOException
 {
     /// <summary>An error without a message.</summary>

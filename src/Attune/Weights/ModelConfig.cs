@@ -98,7 +98,10 @@ public sealed partial class ModelConfig
 
     /// <summary>A number or null.</summary>
     public double? OptionalDouble(string key) =>
-        Find(key) is not { } value ? null : value.ValueKind == JsonValueKind.Number ? value.GetDouble() : throw Wrong(key, value, "a number");
+        Find(key) is not { } value
+            ? null
+            : value.ValueKind == JsonValueKind.Number ? value.GetDouble()
+            : throw Wrong(key, value, "a number");
 
     /// <summary>A single-precision number.</summary>
     public float Float(string key, double missing) => (float)Double(key, missing);
@@ -113,14 +116,17 @@ public sealed partial class ModelConfig
 
     /// <summary>A list of integers.</summary>
     public int[] Ints(string key, params int[] missing) => Find(key) is not { } value ? missing
-        : value.ValueKind == JsonValueKind.Array ? [.. value.EnumerateArray().Select(v => AsInt(key, v))] : throw Wrong(key, value, "a list of integers");
+        : value.ValueKind == JsonValueKind.Array ? [.. value.EnumerateArray().Select(v => AsInt(key, v))]
+            : throw Wrong(key, value, "a list of integers");
 
     /// <summary>A list of strings.</summary>
     public string[] Strings(string key, params string[] missing) => Find(key) is not { } value ? missing
         : value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(v => v.ValueKind == JsonValueKind.String)
             ? [.. value.EnumerateArray().Select(v => v.GetString()!)] : throw Wrong(key, value, "a list of strings");
 
-    /// <summary>Python writes infinities and NaN as bare words, which JSON does not have: they become numbers beyond the range, and null.</summary>
+    /// <summary>
+    /// Python writes infinities and NaN as bare words, which JSON does not have: they become numbers beyond the range, and null.
+    /// </summary>
     private static JsonDocument ParseLenient(ReadOnlyMemory<byte> utf8)
     {
         try
@@ -130,7 +136,8 @@ public sealed partial class ModelConfig
         catch (JsonException) when (utf8.Span.IndexOf("Infinity"u8) >= 0 || utf8.Span.IndexOf("NaN"u8) >= 0)
         {
             string text = Encoding.UTF8.GetString(utf8.Span);
-            string plain = PythonNumbers().Replace(text, match => match.Value switch { "Infinity" => "1e999", "NaN" => "null", _ => match.Value });
+            string plain = PythonNumbers()
+                .Replace(text, match => match.Value switch { "Infinity" => "1e999", "NaN" => "null", _ => match.Value });
             return JsonDocument.Parse(plain, Lenient);
         }
     }

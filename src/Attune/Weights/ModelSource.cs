@@ -64,7 +64,8 @@ internal sealed class ModelFolder(string folder) : ModelSource
 
     /// <inheritdoc/>
     public override bool Has(string component) =>
-        Index.Find(component) is { ValueKind: System.Text.Json.JsonValueKind.Array } entry && entry.GetArrayLength() == 2 && entry[1].ValueKind == System.Text.Json.JsonValueKind.String;
+        Index.Find(component) is { ValueKind: System.Text.Json.JsonValueKind.Array } entry
+            && entry.GetArrayLength() == 2 && entry[1].ValueKind == System.Text.Json.JsonValueKind.String;
 
     /// <inheritdoc/>
     public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name));

@@ -19,16 +19,18 @@ public sealed record StoredTensor(string Name, string Type, IReadOnlyList<long> 
 }
 
 /// <summary>
-/// A safetensors file, mapped into memory: 8 bytes of header length, a JSON header, and the data of all tensors without gaps. Only the header is
-/// read when it is opened. The format's rules are enforced, so that no tensor can reach beyond the file or into another.
+/// A safetensors file, mapped into memory: 8 bytes of header length, a JSON header, and the data of all tensors without gaps. Only the
+/// header is read when it is opened. The format's rules are enforced, so that no tensor can reach beyond the file or into another.
 /// </summary>
 public sealed unsafe class SafetensorsFile : IDisposable
 {
     private const long MaxHeader = 100_000_000;
     private static readonly Dictionary<string, int> BitsOfType = new(StringComparer.Ordinal)
     {
-        ["BOOL"] = 8, ["U8"] = 8, ["I8"] = 8, ["F8_E5M2"] = 8, ["F8_E4M3"] = 8, ["F8_E8M0"] = 8, ["I16"] = 16, ["U16"] = 16, ["F16"] = 16, ["BF16"] = 16,
-        ["I32"] = 32, ["U32"] = 32, ["F32"] = 32, ["C64"] = 64, ["F64"] = 64, ["I64"] = 64, ["U64"] = 64, ["F4"] = 4, ["F6_E2M3"] = 6, ["F6_E3M2"] = 6,
+        ["BOOL"] = 8, ["U8"] = 8, ["I8"] = 8, ["F8_E5M2"] = 8, ["F8_E4M3"] = 8, ["F8_E8M0"] = 8, ["I16"] = 16, ["U16"] = 16, ["F16"] = 16,
+        ["BF16"] = 16,
+        ["I32"] = 32, ["U32"] = 32, ["F32"] = 32, ["C64"] = 64, ["F64"] = 64, ["I64"] = 64, ["U64"] = 64, ["F4"] = 4, ["F6_E2M3"] = 6,
+        ["F6_E3M2"] = 6,
     };
 
     private readonly MappedFile _file;
@@ -87,7 +89,9 @@ public sealed unsafe class SafetensorsFile : IDisposable
             _ => throw Wrong($"the tensor {tensor.Name} is of type {tensor.Type}, expected F32, F16 or BF16"),
         };
         if (tensor.Dimensions.Count > Shape.MaxRank || tensor.Dimensions.Any(extent => extent > int.MaxValue))
-            throw Wrong($"the tensor {tensor.Name} has the shape [{string.Join(", ", tensor.Dimensions)}], expected at most {Shape.MaxRank} axes of less than 2^31");
+            throw Wrong(
+                $"the tensor {tensor.Name} has the shape [{string.Join(", ", tensor.Dimensions)}], expected at most {Shape.MaxRank} axes "
+                    + $"of less than 2^31");
         return new Weight(tensor.Name, Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]), type, _file, tensor.Offset);
     }
 
@@ -186,7 +190,8 @@ public sealed unsafe class SafetensorsFile : IDisposable
         }
         catch (OverflowException exception)
         {
-            throw new CheckpointException($"'{Path}' is no safetensors file: the shape [{string.Join(", ", shape)}] of the tensor {name} overflows.", exception);
+            throw new CheckpointException(
+                $"'{Path}' is no safetensors file: the shape [{string.Join(", ", shape)}] of the tensor {name} overflows.", exception);
         }
         var (begin, end) = (offsets[0], offsets[1]);
         if (begin > end || end > _file.Length - data)

@@ -89,7 +89,9 @@ public class ExperimentTests
         { "prompts.1.prompt", null, "prompts[1].prompt is missing, expected a text" },
         { "prompts.0.absent", "{ \"tint\": 2 }", "prompts[0].absent.tint is 2, expected a text" },
         { "prompts.0.absent", "{ \"tone\": \"dark\" }", "prompts[0].absent.tone is \"dark\", which prompts[0].present asks for" },
-        { "prompts.1", "{ \"prompt\": \"a panda\", \"negative\": \"sunglasses\" }", "prompts[1] has the same prompt and negative as prompts[0]: \"a panda\"" },
+        {
+            "prompts.1", "{ \"prompt\": \"a panda\", \"negative\": \"sunglasses\" }",
+            "prompts[1] has the same prompt and negative as prompts[0]: \"a panda\"" },
     };
 
     [Theory]
@@ -107,19 +109,26 @@ public class ExperimentTests
     public void A_key_that_is_there_twice_is_an_error()
     {
         using var trial = new Trial();
-        File.WriteAllText(trial.ExperimentFile, Trial.Text.Replace("\"width\": 16", "\"width\": 16, \"width\": 32", StringComparison.Ordinal));
+        File.WriteAllText(
+            trial.ExperimentFile, Trial.Text.Replace("\"width\": 16", "\"width\": 16, \"width\": 32", StringComparison.Ordinal));
         Assert.Contains("width", Assert.Throws<FormatException>(trial.Load).Message, StringComparison.Ordinal);
     }
 
     /// <summary>The same for what only the model and the judge can tell.</summary>
     public static TheoryData<string, string?, string> Misfits => new()
     {
-        { "methods.2.rules", "\"pag:layers=double.7\"", "methods[2].rules is 'pag:layers=double.7': pag: layers=double.7 selects nothing of this model" },
+        {
+            "methods.2.rules", "\"pag:layers=double.7\"",
+            "methods[2].rules is 'pag:layers=double.7': pag: layers=double.7 selects nothing of this model" },
         { "methods.2.rules", "\"freeu\"", "methods[2].rules is 'freeu': freeu does not act on this model" },
         { "width", "20", "width is 20, expected a multiple of 16 for FluxPipeline" },
         { "height", "32", "height is 32, expected 16, which the judge" },
-        { "prompts.1.present", "{ \"face\": \"fox\" }", "prompts[1] (\"a fox\"): present.face is no head of the judge, which has tone, tint" },
-        { "prompts.1.absent", "{ \"tint\": \"pink\" }", "prompts[1] (\"a fox\"): absent.tint is \"pink\", expected one of red, green, blue" },
+        {
+            "prompts.1.present", "{ \"face\": \"fox\" }",
+            "prompts[1] (\"a fox\"): present.face is no head of the judge, which has tone, tint" },
+        {
+            "prompts.1.absent", "{ \"tint\": \"pink\" }",
+            "prompts[1] (\"a fox\"): absent.tint is \"pink\", expected one of red, green, blue" },
     };
 
     [Theory]
@@ -129,7 +138,8 @@ public class ExperimentTests
         using var trial = new Trial();
         trial.Write(json => Change(json, path, value));
         using var pipeline = DiffusionPipeline.Load(Trial.Model);
-        string message = Assert.Throws<FormatException>(() => ExperimentPlan.Create(trial.Load(), pipeline, new ArithmeticReader())).Message;
+        string message = Assert.Throws<FormatException>(
+            () => ExperimentPlan.Create(trial.Load(), pipeline, new ArithmeticReader())).Message;
         Assert.Contains(expected, message, StringComparison.Ordinal);
         Assert.Contains(trial.ExperimentFile, message, StringComparison.Ordinal);
     }
@@ -140,9 +150,15 @@ public class ExperimentTests
         using var trial = new Trial();
         trial.Write(json => json["references"] = "true.safetensors");
         using var pipeline = DiffusionPipeline.Load(Trial.Model);
-        Assert.Contains("true.safetensors", Assert.Throws<CheckpointException>(() => ExperimentPlan.Create(trial.Load(), pipeline, new ArithmeticReader())).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "true.safetensors",
+            Assert.Throws<CheckpointException>(() => ExperimentPlan.Create(trial.Load(), pipeline, new ArithmeticReader())).Message,
+            StringComparison.Ordinal);
         Features.Write(trial.At("true.safetensors"), [[1, 2], [3, 4], [5, 6]]);
-        Assert.Contains("features is [3, 2], expected [2 or more pictures, 3]", Assert.Throws<CheckpointException>(() => ExperimentPlan.Create(trial.Load(), pipeline, new ArithmeticReader())).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "features is [3, 2], expected [2 or more pictures, 3]",
+            Assert.Throws<CheckpointException>(() => ExperimentPlan.Create(trial.Load(), pipeline, new ArithmeticReader())).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -150,7 +166,8 @@ public class ExperimentTests
     public void A_shard_is_one_of_some(params string[] texts)
     {
         foreach (string text in texts)
-            Assert.Contains($"'{text}' is no shard", Assert.Throws<FormatException>(() => Shard.Parse(text)).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                $"'{text}' is no shard", Assert.Throws<FormatException>(() => Shard.Parse(text)).Message, StringComparison.Ordinal);
         Assert.Equal("records-03-of-16.jsonl", Shard.Parse("3/16").FileName);
         Assert.Equal("records-007-of-100.jsonl", Shard.Parse("7/100").FileName);
         Assert.Equal("records.jsonl", Shard.Parse("1/1").FileName);

@@ -9,7 +9,9 @@ internal static class Features
     public static void Write(string file, float[][] rows)
     {
         int size = 2 * rows.Length * rows[0].Length;
-        byte[] header = Encoding.UTF8.GetBytes(FormattableString.Invariant($"{{\"features\":{{\"dtype\":\"F16\",\"shape\":[{rows.Length},{rows[0].Length}],\"data_offsets\":[0,{size}]}}}}"));
+        byte[] header = Encoding.UTF8.GetBytes(
+            FormattableString.Invariant(
+                $"{{\"features\":{{\"dtype\":\"F16\",\"shape\":[{rows.Length},{rows[0].Length}],\"data_offsets\":[0,{size}]}}}}"));
         using var writer = new BinaryWriter(File.Create(file));
         writer.Write((long)header.Length);
         writer.Write(header);

@@ -20,16 +20,22 @@ public class ReportTests
     {
         var experiment = trial.Load();
         string file = Path.Combine(Directory.CreateDirectory(trial.At("records")).FullName, name);
-        using var writer = new RecordWriter(file, null, new RecordHeader(Fingerprint.Of(experiment, []), Fingerprint.Of(experiment), experiment.Name, "a-model", "a device"));
+        using var writer = new RecordWriter(
+            file, null,
+            new RecordHeader(Fingerprint.Of(experiment, []), Fingerprint.Of(experiment), experiment.Name, "a-model", "a device"));
         foreach (var record in records)
             writer.Add(record);
     }
 
-    private static ExperimentRecord Record(string method, double? scale, int steps, int prompt, long seed, string tone, string tint, double seconds = 1, int session = 1, float[]? features = null, float? score = null, float? negative = null) =>
+    private static ExperimentRecord Record(
+        string method, double? scale, int steps, int prompt, long seed, string tone, string tint, double seconds = 1, int session = 1,
+        float[]? features = null, float? score = null, float? negative = null) =>
         new(method, scale, steps, prompt, seed, seconds, seconds + 2, session, new PictureReading(
-            new Dictionary<string, HeadReading> { ["tone"] = new(tone, [.5f, .5f]), ["tint"] = new(tint, [.4f, .3f, .3f]) }, features ?? [0, 0, 0], score, negative));
+            new Dictionary<string, HeadReading> { ["tone"] = new(tone, [.5f, .5f]), ["tint"] = new(tint, [.4f, .3f, .3f]) }, features
+                ?? [0, 0, 0], score, negative));
 
-    private static ReportCell Cell(ExperimentReport report, string name, int steps) => report.Cells.Single(cell => cell.Variant.Name == name && cell.Steps == steps);
+    private static ReportCell Cell(ExperimentReport report, string name, int steps) =>
+        report.Cells.Single(cell => cell.Variant.Name == name && cell.Steps == steps);
 
     /// <summary>The trial's prompts want (tone dark, not tint red), (tone bright, not tint blue), (tone dark and tint red).</summary>
     private static ExperimentReport Worked(Trial trial)
@@ -37,11 +43,13 @@ public class ReportTests
         trial.Write(json => json["steps"] = new JsonArray(2));
         Write(trial,
         [
-            Record("none", null, 2, 0, 5, "dark", "red", 2, score: .5f, negative: .4f), Record("none", null, 2, 0, 6, "dark", "red", 4, score: .25f, negative: .2f),
+            Record("none", null, 2, 0, 5, "dark", "red", 2, score: .5f, negative: .4f),
+            Record("none", null, 2, 0, 6, "dark", "red", 4, score: .25f, negative: .2f),
             Record("none", null, 2, 1, 5, "bright", "blue", 2), Record("none", null, 2, 1, 6, "dark", "red", 2),
             Record("none", null, 2, 2, 5, "dark", "red", 2), Record("none", null, 2, 2, 6, "bright", "red", 2),
             Record("nag {scale}", 2, 2, 0, 5, "dark", "green", 3), Record("nag {scale}", 2, 2, 0, 6, "bright", "red", 4.8),
-            Record("nag {scale}", 2, 2, 1, 5, "bright", "green", 100, session: 2), Record("nag {scale}", 2, 2, 1, 6, "bright", "green", 2.2),
+            Record("nag {scale}", 2, 2, 1, 5, "bright", "green", 100, session: 2),
+            Record("nag {scale}", 2, 2, 1, 6, "bright", "green", 2.2),
             Record("nag {scale}", 2, 2, 2, 5, "dark", "green", 2.6), Record("nag {scale}", 2, 2, 2, 6, "dark", "green", 2.4),
         ]);
         return ExperimentReport.Create(trial.Load(), trial.At("records"));
@@ -71,7 +79,9 @@ public class ReportTests
         Assert.Null(none.PresenceRatio);
         Assert.Null(none.RetentionRatio);
         // The interval is that of the bootstrap over the three prompts.
-        var clusters = new[] { new PairedProportions(new(1, 2), new(2, 2)), new PairedProportions(new(0, 2), new(1, 2)), new PairedProportions(new(0, 0), new(0, 0)) };
+        var clusters = new[] {
+            new PairedProportions(new(1, 2), new(2, 2)), new PairedProportions(new(0, 2), new(1, 2)),
+            new PairedProportions(new(0, 0), new(0, 0)) };
         Assert.Equal(Proportion.Ratio(clusters), nag.PresenceRatio!.Value);
 
         // Seconds by two steps: 1, 1, 1, 1, 1, 2 and 1.1, 1.2, 1.3, 1.5, 2.4, 50; ratios of one session: 1.1, 1.2, 1.2, 1.3, 1.5.
@@ -97,8 +107,18 @@ public class ReportTests
     {
         using var trial = new Trial();
         trial.Write(json => json["steps"] = new JsonArray(2));
-        Write(trial, [Record("none", null, 2, 0, 5, "dark", "red"), Record("none", null, 2, 1, 5, "dark", "blue"), Record("none", null, 2, 0, 6, "dark", "green")], "records-01-of-02.jsonl");
-        Write(trial, [Record("cfg", null, 2, 0, 5, "dark", "red", 3), Record("cfg", null, 2, 1, 6, "dark", "blue"), Record("none", null, 2, 0, 5, "dark", "green", 9)], "records-02-of-02.jsonl");
+        Write(
+            trial,
+            [
+                Record("none", null, 2, 0, 5, "dark", "red"), Record("none", null, 2, 1, 5, "dark", "blue"),
+                Record("none", null, 2, 0, 6, "dark", "green")],
+            "records-01-of-02.jsonl");
+        Write(
+            trial,
+            [
+                Record("cfg", null, 2, 0, 5, "dark", "red", 3), Record("cfg", null, 2, 1, 6, "dark", "blue"),
+                Record("none", null, 2, 0, 5, "dark", "green", 9)],
+            "records-02-of-02.jsonl");
         var report = ExperimentReport.Create(trial.Load(), trial.At("records"));
         var cfg = Cell(report, "cfg", 2);
         Assert.Equal(new Proportion(2, 2), cfg.Presence);
@@ -118,7 +138,9 @@ public class ReportTests
         Write(trial,
         [
             .. Enumerable.Range(0, 4).Select(i => Record("none", null, 2, i / 2, 5 + i % 2, "dark", "red", features: references[i])),
-            .. Enumerable.Range(0, 4).Select(i => Record("cfg", null, 2, i / 2, 5 + i % 2, "dark", "red", features: [.. references[i].Select(value => value + 2)])),
+            .. Enumerable.Range(0, 4)
+                .Select(
+                    i => Record("cfg", null, 2, i / 2, 5 + i % 2, "dark", "red", features: [.. references[i].Select(value => value + 2)])),
         ]);
         var report = ExperimentReport.Create(trial.Load(), trial.At("records"));
         Assert.Equal(4, report.References);
@@ -131,7 +153,9 @@ public class ReportTests
     public void Without_records_there_is_no_report()
     {
         using var trial = new Trial();
-        Assert.Contains("holds no records", Assert.Throws<ArgumentException>(() => ExperimentReport.Create(trial.Load(), trial.At("records"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "holds no records", Assert.Throws<ArgumentException>(() => ExperimentReport.Create(trial.Load(), trial.At("records"))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -142,7 +166,11 @@ public class ReportTests
         Assert.True(json["partial"]!.GetValue<bool>());
         Assert.Equal("a-model", json["model"]!.GetValue<string>());
         var nag = json["results"]!.AsArray().Single(result => result!["name"]!.GetValue<string>() == "nag 2")!;
-        Assert.Equal((1, 4, .25), (nag["presence"]!["count"]!.GetValue<int>(), nag["presence"]!["of"]!.GetValue<int>(), nag["presence"]!["value"]!.GetValue<double>()));
+        Assert.Equal(
+            (1, 4, .25),
+            (
+                nag["presence"]!["count"]!.GetValue<int>(), nag["presence"]!["of"]!.GetValue<int>(),
+                nag["presence"]!["value"]!.GetValue<double>()));
         Assert.Equal(new Proportion(1, 4).Wilson().High, nag["presence"]!["high"]!.GetValue<double>());
         Assert.Equal(1.2, nag["cost_ratio"]!.GetValue<double>(), 12);
         Assert.Equal(2, nag["scale"]!.GetValue<double>());
@@ -161,7 +189,8 @@ public class ReportTests
         Assert.Equal("## 2 steps", lines[header - 2]);
         Assert.Contains("**Partial.**", lines);
         Assert.All(lines[header..(header + 6)], line => Assert.Equal(lines[header].Count(c => c == '|'), line.Count(c => c == '|')));
-        Assert.StartsWith("| none | 75.0 % (30.1\u201395.4) | \u2013 | 75.0 % (40.9\u201392.9) | \u2013 | ", lines[header + 2], StringComparison.Ordinal);
+        Assert.StartsWith(
+            "| none | 75.0 % (30.1\u201395.4) | \u2013 | 75.0 % (40.9\u201392.9) | \u2013 | ", lines[header + 2], StringComparison.Ordinal);
         Assert.StartsWith("| nag 2 | 25.0 % (4.6\u201369.9) | 0.333 (", lines[header + 3], StringComparison.Ordinal);
         Assert.Contains("- nag 2: `nag:scale=2`", lines);
     }
@@ -178,8 +207,14 @@ public class ReportTests
             json["methods"]![2]!["name"] = Hostile;
         });
         var experiment = trial.Load();
-        Write(trial, experiment.Variants.SelectMany(variant => variant.Method.Steps.SelectMany(steps => Enumerable.Range(0, 3).SelectMany(prompt => new long[] { 5, 6 }.Select(seed =>
-            Record(variant.Method.Name, variant.Scale, steps, prompt, seed, prompt == 1 ? "bright" : "dark", seed == 5 ? "red" : "blue", 1 + prompt, score: .1f * steps))))));
+        Write(
+            trial,
+            experiment.Variants.SelectMany(
+                variant => variant.Method.Steps.SelectMany(
+                    steps => Enumerable.Range(0, 3).SelectMany(prompt => new long[] { 5, 6 }.Select(seed =>
+            Record(
+                variant.Method.Name, variant.Scale, steps, prompt, seed, prompt == 1 ? "bright" : "dark", seed == 5 ? "red" : "blue",
+                1 + prompt, score: .1f * steps))))));
         string folder = Directory.CreateDirectory(Path.Combine(trial.At("records"), "pictures")).FullName;
         Png.Save(new Image(2, 1, [1, 2, 3, 4, 5, 6]), Path.Combine(trial.At("records"), ExperimentRunner.PictureFile(0, 2, 1)));
         Assert.Single(Directory.GetFiles(folder));
@@ -194,10 +229,17 @@ public class ReportTests
         var page = XDocument.Load(reader);
         Assert.Empty(page.Descendants("script"));
         Assert.Empty(page.Descendants("link"));
-        Assert.All(page.Descendants().Attributes().Where(attribute => attribute.Name.LocalName is "src" or "href"), attribute => Assert.StartsWith("data:image/png;base64,", attribute.Value, StringComparison.Ordinal));
+        Assert.All(
+            page.Descendants().Attributes().Where(attribute => attribute.Name.LocalName is "src" or "href"),
+            attribute => Assert.StartsWith("data:image/png;base64,", attribute.Value, StringComparison.Ordinal));
         Assert.Equal(Hostile, page.Descendants("h1").Single().Value);
         Assert.Contains(page.Descendants("img"), image => image.Attribute("alt")!.Value == $"nag 2: {Hostile}");
-        Assert.DoesNotContain(page.Descendants().Attributes().Where(attribute => attribute.Name.LocalName is "x" or "y" or "cx" or "cy" or "points" or "x1" or "y1"), attribute => attribute.Value.Contains("NaN", StringComparison.Ordinal) || attribute.Value.Contains('\u221e', StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            page.Descendants()
+                .Attributes()
+                .Where(attribute => attribute.Name.LocalName is "x" or "y" or "cx" or "cy" or "points" or "x1" or "y1"),
+            attribute => attribute.Value.Contains("NaN", StringComparison.Ordinal)
+                || attribute.Value.Contains('\u221e', StringComparison.Ordinal));
         Assert.DoesNotContain('&', page.Descendants("style").Single().Value);
         // A trade for each number of steps; presence, retention, score and cost by steps; all but cost by scale.
         Assert.Equal(2 + 4 + 3, page.Descendants("figure").Count());

@@ -22,7 +22,9 @@ public class RunTests
         Assert.Equal(Enumerable.Range(1, All), states.Skip(1).Select(state => state.Done));
 
         using var stop = new CancellationTokenSource();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => trial.RunAsync("parts", pipeline, progress: state => (state.Done == 9 ? stop : null)?.Cancel(), cancellation: stop.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () =>
+                trial.RunAsync("parts", pipeline, progress: state => (state.Done == 9 ? stop : null)?.Cancel(), cancellation: stop.Token));
         string file = Path.Combine(trial.At("parts"), "records.jsonl");
         Assert.Equal(10, (await File.ReadAllLinesAsync(file)).Length);
         await File.AppendAllTextAsync(file, """{"method":"none","steps":1,"pro""");         // the process died within a line
@@ -37,7 +39,9 @@ public class RunTests
         var pictures = Directory.GetFiles(Path.Combine(trial.At("whole"), "pictures"));
         Assert.Equal(7, pictures.Length);
         foreach (string picture in pictures)
-            Assert.Equal(await File.ReadAllBytesAsync(picture), await File.ReadAllBytesAsync(picture.Replace("whole", "parts", StringComparison.Ordinal)));
+            Assert.Equal(
+                await File.ReadAllBytesAsync(picture),
+                await File.ReadAllBytesAsync(picture.Replace("whole", "parts", StringComparison.Ordinal)));
 
         await trial.RunAsync("parts", pipeline, reader);
         Assert.Equal(All - 9, reader.Count);
@@ -61,10 +65,14 @@ public class RunTests
         Assert.Equal(trial.Lines("whole"), trial.Lines("parts"));
         Assert.Equal([14, 14, 14], RecordFiles.Read(trial.At("parts")).Select(file => file.Records.Count));
 
-        var (whole, parts) = (ExperimentReport.Create(trial.Load(), trial.At("whole")), ExperimentReport.Create(trial.Load(), trial.At("parts")));
+        var (whole, parts) = (
+            ExperimentReport.Create(trial.Load(), trial.At("whole")), ExperimentReport.Create(trial.Load(), trial.At("parts")));
         Assert.False(parts.IsPartial);
         Assert.Empty(parts.Gaps());
-        ReportCell WithoutTimes(ReportCell cell) => cell with { Variant = whole.Cells[0].Variant, SecondsPerStep = null, CostRatio = null, TotalCostRatio = null, PresenceByHead = EmptyHeads, RetentionByHead = EmptyHeads };
+        ReportCell WithoutTimes(ReportCell cell) =>
+            cell with {
+                Variant = whole.Cells[0].Variant, SecondsPerStep = null, CostRatio = null, TotalCostRatio = null,
+                PresenceByHead = EmptyHeads, RetentionByHead = EmptyHeads };
         Assert.Equal(whole.Cells.Select(WithoutTimes), parts.Cells.Select(WithoutTimes));
         Assert.All(parts.Cells, cell => Assert.Equal(cell.Variant.Name == "none", cell.CostRatio == null));
     }
@@ -99,7 +107,10 @@ public class RunTests
         trial.Write(json => (json["name"], json["pictures"]) = ("Another heading", 0));       // changes no record
         await trial.RunAsync("records", pipeline, prompts: 1);
 
-        foreach (var change in new Action<JsonObject>[] { json => json["prompts"]![0]!["negative"] = "glasses", json => json["methods"]![2]!["rules"] = "cfg:scale=4", json => json["seeds"]!["first"] = 6 })
+        foreach (
+            var change in new Action<JsonObject>[] {
+                json => json["prompts"]![0]!["negative"] = "glasses", json => json["methods"]![2]!["rules"] = "cfg:scale=4",
+                json => json["seeds"]!["first"] = 6 })
         {
             trial.Write(change);
             string message = (await Assert.ThrowsAsync<FormatException>(() => trial.RunAsync("records", pipeline))).Message;
@@ -108,13 +119,18 @@ public class RunTests
         }
         trial.Write(json => { });
         await File.WriteAllTextAsync(Path.Combine(trial.At("judge"), "config.json"), "{ }");
-        Assert.Contains("with another model, judge or dual encoder", (await Assert.ThrowsAsync<FormatException>(() => trial.RunAsync("records", pipeline))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "with another model, judge or dual encoder",
+            (await Assert.ThrowsAsync<FormatException>(() => trial.RunAsync("records", pipeline))).Message, StringComparison.Ordinal);
         _ = ExperimentReport.Create(trial.Load(), trial.At("records"));     // a report needs neither
         Assert.Equal(before, trial.Lines("records"));
 
         await trial.RunAsync("others", pipeline, shard: "1/2", prompts: 1);
         File.Copy(Path.Combine(trial.At("others"), "records-01-of-02.jsonl"), Path.Combine(trial.At("records"), "records-01-of-02.jsonl"));
-        Assert.Contains("with different models, judges or dual encoders", Assert.Throws<FormatException>(() => ExperimentReport.Create(trial.Load(), trial.At("records"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "with different models, judges or dual encoders",
+            Assert.Throws<FormatException>(() => ExperimentReport.Create(trial.Load(), trial.At("records"))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -133,7 +149,9 @@ public class RunTests
 
         await File.WriteAllTextAsync(file, lines[0][..20]);         // not even the header is complete
         using (RecordFiles.Claim(file))
-            Assert.Contains("another process", (await Assert.ThrowsAnyAsync<IOException>(() => trial.RunAsync("records", pipeline))).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "another process", (await Assert.ThrowsAnyAsync<IOException>(() => trial.RunAsync("records", pipeline))).Message,
+                StringComparison.Ordinal);
         await trial.RunAsync("records", pipeline, prompts: 1);
         Assert.Equal(lines.Length, (await File.ReadAllLinesAsync(file)).Length);
     }
@@ -149,12 +167,15 @@ public class RunTests
         var experiment = trial.Load();
         var shards = Enumerable.Range(1, parts).Select(index => ExperimentPlan.Items(experiment, Shard.Parse($"{index}/{parts}"))).ToList();
         static (int, long, int) Key(WorkItem item) => (item.Prompt, item.Seed, item.Steps);
-        Assert.Equal(ExperimentPlan.Items(experiment, Shard.Whole).Select(Key).Order(), shards.SelectMany(items => items.Select(Key)).Order());
+        Assert.Equal(
+            ExperimentPlan.Items(experiment, Shard.Whole).Select(Key).Order(), shards.SelectMany(items => items.Select(Key)).Order());
         Assert.All(shards, items => Assert.Equal(items.Count(item => item.Steps == 1), items.Count(item => item.Steps == 2)));
         Assert.All(shards, items => Assert.Equal(3 * 16 * 2 / parts, items.Count));
         // A limit of prompts leaves every item in its part.
         for (int index = 1; index <= parts; index++)
-            Assert.Equal(shards[index - 1].Where(item => item.Prompt < 2).Select(Key), ExperimentPlan.Items(experiment, Shard.Parse($"{index}/{parts}"), 2).Select(Key));
+            Assert.Equal(
+                shards[index - 1].Where(item => item.Prompt < 2).Select(Key),
+                ExperimentPlan.Items(experiment, Shard.Parse($"{index}/{parts}"), 2).Select(Key));
     }
 
     [Fact]
@@ -165,6 +186,10 @@ public class RunTests
         await trial.RunAsync("records", pipeline);
         var items = RecordFiles.Read(trial.At("records")).Single().Records.Where(record => record.Steps == 2).Chunk(4)
             .Select(item => string.Join(' ', item.Select(record => $"{record.Method.Split(' ')[0]}{record.Scale}"))).ToList();
-        Assert.Equal(["none nag2 nag8 cfg", "none nag8 cfg nag2", "none cfg nag2 nag8", "none nag2 nag8 cfg", "none nag8 cfg nag2", "none cfg nag2 nag8"], items);
+        Assert.Equal(
+            [
+                "none nag2 nag8 cfg", "none nag8 cfg nag2", "none cfg nag2 nag8", "none nag2 nag8 cfg", "none nag8 cfg nag2",
+                "none cfg nag2 nag8"],
+            items);
     }
 }

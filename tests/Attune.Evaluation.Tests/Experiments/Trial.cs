@@ -5,7 +5,9 @@ using Attune.Pipelines;
 
 namespace Attune.Evaluation.Tests.Experiments;
 
-/// <summary>A folder with a small experiment on the checkpoint that comes with Attune, its pictures read by arithmetic instead of a judge.</summary>
+/// <summary>
+/// A folder with a small experiment on the checkpoint that comes with Attune, its pictures read by arithmetic instead of a judge.
+/// </summary>
 internal sealed class Trial : IDisposable
 {
     public const string Text = """
@@ -60,7 +62,9 @@ internal sealed class Trial : IDisposable
     public Experiment Load() => Experiment.Load(ExperimentFile);
 
     /// <summary>Runs the experiment.</summary>
-    public async Task RunAsync(string output, DiffusionPipeline pipeline, IPictureReader? reader = null, string shard = "1/1", int? prompts = null, Action<ExperimentProgress>? progress = null, CancellationToken cancellation = default)
+    public async Task RunAsync(
+        string output, DiffusionPipeline pipeline, IPictureReader? reader = null, string shard = "1/1", int? prompts = null,
+        Action<ExperimentProgress>? progress = null, CancellationToken cancellation = default)
     {
         reader ??= new ArithmeticReader();
         var plan = ExperimentPlan.Create(Load(), pipeline, reader);
@@ -69,7 +73,10 @@ internal sealed class Trial : IDisposable
 
     /// <summary>The records of a folder in one order, as lines without what may differ from run to run.</summary>
     public IReadOnlyList<string> Lines(string output) =>
-        [.. RecordFiles.Merge(RecordFiles.Read(At(output))).Select(record => (record with { Seconds = 0, Total = 0, Session = 1 }).ToLine()).Order(StringComparer.Ordinal)];
+        [
+            .. RecordFiles.Merge(RecordFiles.Read(At(output)))
+                .Select(record => (record with { Seconds = 0, Total = 0, Session = 1 }).ToLine())
+                .Order(StringComparer.Ordinal)];
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 }
@@ -100,7 +107,8 @@ internal sealed class ArithmeticReader : IPictureReader
         float sum = means.Sum();
         HeadReading Best(string head, params float[] values) => new(Heads[head][Array.IndexOf(values, values.Max())], values);
         return new PictureReading(
-            new Dictionary<string, HeadReading> { ["tone"] = Best("tone", 1 - sum / 3, sum / 3), ["tint"] = Best("tint", means[0] / sum, means[1] / sum, means[2] / sum) },
+            new Dictionary<string, HeadReading> {
+                ["tone"] = Best("tone", 1 - sum / 3, sum / 3), ["tint"] = Best("tint", means[0] / sum, means[1] / sum, means[2] / sum) },
             means, sum / 3 - 0.5f, prompt.Negative == null ? null : means[2]);
     }
 }

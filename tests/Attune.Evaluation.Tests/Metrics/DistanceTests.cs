@@ -46,8 +46,12 @@ public class DistanceTests
     public void Moments_refuse_what_is_no_sample()
     {
         var moments = new FeatureMoments(2);
-        Assert.StartsWith("The vector has 3 features, expected 2.", Assert.Throws<ArgumentException>(() => moments.Add([1, 2, 3])).Message, StringComparison.Ordinal);
-        Assert.StartsWith("Feature 1 is NaN, expected a finite number.", Assert.Throws<ArgumentException>(() => moments.Add([1, float.NaN])).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The vector has 3 features, expected 2.", Assert.Throws<ArgumentException>(() => moments.Add([1, 2, 3])).Message,
+            StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Feature 1 is NaN, expected a finite number.", Assert.Throws<ArgumentException>(() => moments.Add([1, float.NaN])).Message,
+            StringComparison.Ordinal);
         Assert.Equal(0, moments.Count);
         Assert.Throws<InvalidOperationException>(() => moments.Mean());
         moments.Add([1, 2]);
@@ -55,7 +59,10 @@ public class DistanceTests
         Assert.Throws<InvalidOperationException>(() => moments.Covariance());
         Assert.Throws<ArgumentException>(() => moments.Add(new FeatureMoments(3)));
         Assert.Throws<ArgumentException>(() => FeatureMoments.Of([]));
-        Assert.Contains("not symmetric: 1 at [1, 0] and 2 at [0, 1]", Assert.Throws<ArgumentException>(() => FeatureMoments.From(9, [0, 0], new double[,] { { 3, 2 }, { 1, 3 } })).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "not symmetric: 1 at [1, 0] and 2 at [0, 1]",
+            Assert.Throws<ArgumentException>(() => FeatureMoments.From(9, [0, 0], new double[,] { { 3, 2 }, { 1, 3 } })).Message,
+            StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => FeatureMoments.From(9, [0], new double[,] { { 3, 2 }, { 2, 3 } }));
         Assert.Throws<ArgumentOutOfRangeException>(() => FeatureMoments.From(1, [0], new double[,] { { 3 } }));
     }
@@ -80,7 +87,8 @@ public class DistanceTests
     public void Frechet_distances_need_no_full_rank()
     {
         // The root of a rounding error is 1e-8 of the covariances.
-        Assert.Equal(Expected.GetProperty("frechet_few").GetDouble(), Distances.Frechet(FeatureMoments.Of(X[..4]), FeatureMoments.Of(Y[..6])), 1e-5);
+        Assert.Equal(
+            Expected.GetProperty("frechet_few").GetDouble(), Distances.Frechet(FeatureMoments.Of(X[..4]), FeatureMoments.Of(Y[..6])), 1e-5);
         Assert.Equal(0, Distances.Frechet(FeatureMoments.Of(X[..4]), FeatureMoments.Of(X[..4])), 1e-5);
     }
 
@@ -118,7 +126,8 @@ public class DistanceTests
         double[,] c1 = { { 2, 0.7 }, { 0.7, 1 } }, c2 = { { 0.5, -0.4 }, { -0.4, 3 } };
         double traceOfProduct = 2 * 0.5 + 2 * 0.7 * -0.4 + 1 * 3;
         double trace = Math.Sqrt(traceOfProduct + 2 * Math.Sqrt((2 * 1 - 0.7 * 0.7) * (0.5 * 3 - 0.4 * 0.4)));
-        Assert.Equal(2 + 1 + 0.5 + 3 - 2 * trace, Distances.Frechet(FeatureMoments.From(5, [0, 0], c1), FeatureMoments.From(5, [0, 0], c2)), 1e-12);
+        Assert.Equal(
+            2 + 1 + 0.5 + 3 - 2 * trace, Distances.Frechet(FeatureMoments.From(5, [0, 0], c1), FeatureMoments.From(5, [0, 0], c2)), 1e-12);
     }
 
     [Fact]
@@ -152,12 +161,25 @@ public class DistanceTests
     {
         var many = FeatureMoments.Of(X);
         var one = FeatureMoments.Of(X[..1]);
-        Assert.StartsWith("The Frechet distance needs 2 samples of each at least, not 40 and 1.", Assert.Throws<ArgumentException>(() => Distances.Frechet(many, one)).Message, StringComparison.Ordinal);
-        Assert.StartsWith("The samples have 7 and 3 features", Assert.Throws<ArgumentException>(() => Distances.Frechet(many, new FeatureMoments(3))).Message, StringComparison.Ordinal);
-        Assert.StartsWith("The kernel distance needs 2 samples of each at least, not 1 and 30.", Assert.Throws<ArgumentException>(() => Distances.Kernel(X[..1], Y)).Message, StringComparison.Ordinal);
-        Assert.StartsWith("Vector 1 of b has 2 features, expected 7.", Assert.Throws<ArgumentException>(() => Distances.Kernel(X, [Y[0], [1, 2]])).Message, StringComparison.Ordinal);
-        Assert.StartsWith("Feature 1 of vector 0 of a is NaN", Assert.Throws<ArgumentException>(() => Distances.Kernel([[1, float.NaN], [1, 2]], [[1, 2], [3, 4]])).Message, StringComparison.Ordinal);
-        Assert.StartsWith("Subsets of 31 cannot be drawn from 40 and 30 vectors.", Assert.Throws<ArgumentException>(() => Distances.KernelOfSubsets(X, Y, size: 31)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The Frechet distance needs 2 samples of each at least, not 40 and 1.",
+            Assert.Throws<ArgumentException>(() => Distances.Frechet(many, one)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The samples have 7 and 3 features",
+            Assert.Throws<ArgumentException>(() => Distances.Frechet(many, new FeatureMoments(3))).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The kernel distance needs 2 samples of each at least, not 1 and 30.",
+            Assert.Throws<ArgumentException>(() => Distances.Kernel(X[..1], Y)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Vector 1 of b has 2 features, expected 7.",
+            Assert.Throws<ArgumentException>(() => Distances.Kernel(X, [Y[0], [1, 2]])).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Feature 1 of vector 0 of a is NaN",
+            Assert.Throws<ArgumentException>(() => Distances.Kernel([[1, float.NaN], [1, 2]], [[1, 2], [3, 4]])).Message,
+            StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Subsets of 31 cannot be drawn from 40 and 30 vectors.",
+            Assert.Throws<ArgumentException>(() => Distances.KernelOfSubsets(X, Y, size: 31)).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => Distances.KernelOfSubsets(X, Y, size: 1));
     }
 
@@ -221,7 +243,8 @@ public class DistanceTests
         {
             var (sine, cosine) = Math.SinCos(0.6 + i);
             for (int row = 0; row < n; row++)
-                (basis[row, i], basis[row, i + 1]) = (cosine * basis[row, i] - sine * basis[row, i + 1], sine * basis[row, i] + cosine * basis[row, i + 1]);
+                (basis[row, i], basis[row, i + 1]) = (
+                    cosine * basis[row, i] - sine * basis[row, i + 1], sine * basis[row, i] + cosine * basis[row, i + 1]);
         }
         return basis;
     }

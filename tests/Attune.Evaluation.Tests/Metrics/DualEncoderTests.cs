@@ -62,15 +62,28 @@ public class DualEncoderTests
     {
         using var encoder = DualEncoder.Load(Fixture.At("dual-encoder"), Device.Managed);
         var error = Assert.Throws<ArgumentException>(() => encoder.EmbedImages([new Image(1, 1, new byte[3])]));
-        Assert.StartsWith($"Picture 0 is 1 x 1, but '{Fixture.At("dual-encoder", "image_encoder")}' reads pictures of 22 x 22.", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"Picture 0 is 1 x 1, but '{Fixture.At("dual-encoder", "image_encoder")}' reads pictures of 22 x 22.", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData("image_encoder/config.json", "\"projection_dim\"", "\"other\"", "projection_dim is missing; a ScenesImageEncoder states it.")]
+    [
+        InlineData(
+            "image_encoder/config.json", "\"projection_dim\"", "\"other\"", "projection_dim is missing; a ScenesImageEncoder states it.")]
     [InlineData("image_encoder/config.json", "\"projection_dim\": 10", "\"projection_dim\": 0", "projection_dim is 0, expected 1 or more.")]
-    [InlineData("image_encoder/config.json", "\"projection_dim\": 10", "\"projection_dim\": 11", "the tensor projection.weight is [10, 12], expected [11, 12]")]
-    [InlineData("image_encoder/config.json", "ScenesImageEncoder", "ScenesJudge", "_class_name is 'ScenesJudge', expected 'ScenesImageEncoder'.")]
-    [InlineData("text_encoder/config.json", "\"projection_dim\": 10", "\"projection_dim\": 9", "the tensor text_projection.weight is [10, 16], expected [9, 16]")]
+    [
+        InlineData(
+            "image_encoder/config.json", "\"projection_dim\": 10", "\"projection_dim\": 11",
+            "the tensor projection.weight is [10, 12], expected [11, 12]")]
+    [
+        InlineData(
+            "image_encoder/config.json", "ScenesImageEncoder", "ScenesJudge",
+            "_class_name is 'ScenesJudge', expected 'ScenesImageEncoder'.")]
+    [
+        InlineData(
+            "text_encoder/config.json", "\"projection_dim\": 10", "\"projection_dim\": 9",
+            "the tensor text_projection.weight is [10, 16], expected [9, 16]")]
     public void Parts_that_do_not_fit_are_named(string file, string before, string after, string message)
     {
         using var copy = new DamagedCopy("dual-encoder");
@@ -84,9 +97,11 @@ public class DualEncoderTests
     {
         using var copy = new DamagedCopy("dual-encoder");
         copy.Replace("image_encoder/config.json", "\"projection_dim\": 10", "\"projection_dim\": 5");
-        copy.ReplaceInHeader("image_encoder/model.safetensors", "\"dtype\":\"F16\",\"shape\":[10,12]", "\"dtype\":\"F32\",\"shape\":[5,12]");
+        copy.ReplaceInHeader(
+            "image_encoder/model.safetensors", "\"dtype\":\"F16\",\"shape\":[10,12]", "\"dtype\":\"F32\",\"shape\":[5,12]");
         var error = Assert.Throws<CheckpointException>(() => DualEncoder.Load(copy.Path, Device.Managed));
-        Assert.Equal($"'{copy.At("text_encoder")}' has 10 for projection_dim and '{copy.At("image_encoder")}' 5, expected the same.", error.Message);
+        Assert.Equal(
+            $"'{copy.At("text_encoder")}' has 10 for projection_dim and '{copy.At("image_encoder")}' 5, expected the same.", error.Message);
     }
 
     [Fact]

@@ -7,7 +7,9 @@ using Attune.Tensors;
 
 namespace Attune.Evaluation.Tests.Metrics;
 
-/// <summary>The judge and the dual encoder that come with Attune, on renders whose contents are known; values by PyTorch (Fixtures/embedded.py).</summary>
+/// <summary>
+/// The judge and the dual encoder that come with Attune, on renders whose contents are known; values by PyTorch (Fixtures/embedded.py).
+/// </summary>
 [NoLeaks]
 public class EmbeddedTests
 {
@@ -63,11 +65,13 @@ public class EmbeddedTests
             Guidance = new GuidanceSchedule(RuleCatalog.Parse(rules, pipeline.Preset)),
         }));
 
-        static int Count(IEnumerable<Judgement> judgements, string head, string value) => judgements.Count(judgement => judgement.Value(head) == value);
+        static int Count(IEnumerable<Judgement> judgements, string head, string value) =>
+            judgements.Count(judgement => judgement.Value(head) == value);
 
         var plain = await Look("none");
         var guided = await Look("nag");
-        TestContext.Current.TestOutputHelper?.WriteLine($"sunglasses: {Count(plain, "eyewear", "sunglasses")} without guidance, {Count(guided, "eyewear", "sunglasses")} with; "
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"sunglasses: {Count(plain, "eyewear", "sunglasses")} without guidance, {Count(guided, "eyewear", "sunglasses")} with; "
             + $"pandas: {Count(plain, "face", "panda")} and {Count(guided, "face", "panda")} of 16");
         // What docs/evidence.md finds over many prompts: less than a third of the sunglasses, and nearly all pandas.
         Assert.InRange(Count(plain, "eyewear", "sunglasses"), 8, 16);
@@ -78,7 +82,11 @@ public class EmbeddedTests
     }
 
     public static TheoryData<string> Experiments =>
-        [.. Directory.GetFiles(Path.GetFullPath(Fixture.Model("../experiments/scenes")), "*.json").Select(file => Path.GetFileName(file)!).Where(file => !file.StartsWith("prompts-", StringComparison.Ordinal)).Order()];
+        [
+            .. Directory.GetFiles(Path.GetFullPath(Fixture.Model("../experiments/scenes")), "*.json")
+                .Select(file => Path.GetFileName(file)!)
+                .Where(file => !file.StartsWith("prompts-", StringComparison.Ordinal))
+                .Order()];
 
     [Theory]
     [MemberData(nameof(Experiments))]

@@ -15,7 +15,8 @@ public class JudgeTests
     {
         var fixture = new Fixture("judge.safetensors");
         using var checkpoint = Checkpoint.Open(Fixture.At("judge"));
-        var trunk = new PictureTrunk(checkpoint.Root, PictureTrunkConfig.Read(ModelConfig.Read(Fixture.At("judge", "config.json")), "ScenesJudge"));
+        var trunk = new PictureTrunk(
+            checkpoint.Root, PictureTrunkConfig.Read(ModelConfig.Read(Fixture.At("judge", "config.json")), "ScenesJudge"));
         var pictures = fixture.Pictures();
         Assert.Equal(2, pictures.Length);
         for (int item = 0; item < pictures.Length; item++)
@@ -86,7 +87,8 @@ public class JudgeTests
         var right = new Image(22, 22, new byte[3 * 22 * 22]);
         var wrong = new Image(24, 22, new byte[3 * 24 * 22]);
         var error = Assert.Throws<ArgumentException>(() => judge.Read([right, wrong]));
-        Assert.StartsWith($"Picture 1 is 24 x 22, but '{Fixture.At("judge")}' reads pictures of 22 x 22.", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"Picture 1 is 24 x 22, but '{Fixture.At("judge")}' reads pictures of 22 x 22.", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -95,12 +97,14 @@ public class JudgeTests
         using var judge = Judge.Load(Fixture.At("judge"), Device.Managed);
         var judgement = judge.Read(new Fixture("judge.safetensors").Pictures())[0];
         var error = Assert.Throws<ArgumentException>(() => judgement.Value("shoes"));
-        Assert.StartsWith("The judge has no head 'shoes', expected one of face, eyewear, headwear, background.", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The judge has no head 'shoes', expected one of face, eyewear, headwear, background.", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Of_equal_probabilities_the_first_counts() =>
-        Assert.Equal("a", new Judgement([], new Dictionary<string, float[]> { ["h"] = [0.5f, 0.5f] }, [new JudgeHead("h", ["a", "b"])]).Value("h"));
+        Assert.Equal(
+            "a", new Judgement([], new Dictionary<string, float[]> { ["h"] = [0.5f, 0.5f] }, [new JudgeHead("h", ["a", "b"])]).Value("h"));
 
     [Theory]
     [InlineData("_class_name")]
@@ -119,7 +123,10 @@ public class JudgeTests
     [Theory]
     [InlineData("ScenesJudge", "ScenesImageEncoder", "_class_name is 'ScenesImageEncoder', expected 'ScenesJudge'.")]
     [InlineData("\"sample_size\": 22", "\"sample_size\": 0", "sample_size is 0, expected 1 or more.")]
-    [InlineData("\"norm_num_groups\": 4", "\"norm_num_groups\": 5", "block_out_channels is [8, 12], expected multiples of norm_num_groups 5, at least one.")]
+    [
+        InlineData(
+            "\"norm_num_groups\": 4", "\"norm_num_groups\": 5",
+            "block_out_channels is [8, 12], expected multiples of norm_num_groups 5, at least one.")]
     [InlineData("\"norm_num_groups\": 4", "\"norm_num_groups\": 0", "norm_num_groups is 0, expected 1 or more.")]
     [InlineData("\"norm_eps\": 1e-06", "\"norm_eps\": -1", "norm_eps is -1, expected a number above 0.")]
     [InlineData("\"in_channels\": 3", "\"in_channels\": 4", "in_channels is 4, expected 3: red, green, blue.")]
@@ -141,9 +148,13 @@ public class JudgeTests
     {
         using var copy = new DamagedCopy("judge");
         copy.Replace("config.json", "\"glasses\"", "\"glasses\", \"monocle\"");
-        Assert.Contains("heads.eyewear.weight is [3, 12], expected [4, 12]", Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Device.Managed)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "heads.eyewear.weight is [3, 12], expected [4, 12]",
+            Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Device.Managed)).Message, StringComparison.Ordinal);
         copy.Replace("config.json", "\"eyewear\"", "\"shoes\"");
-        Assert.Contains("heads.shoes.weight [4, 12] is missing", Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Device.Managed)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "heads.shoes.weight [4, 12] is missing",
+            Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Device.Managed)).Message, StringComparison.Ordinal);
     }
 
     private sealed class CountingDevice() : DelegatingDevice(Managed)

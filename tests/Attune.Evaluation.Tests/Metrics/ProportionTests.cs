@@ -48,7 +48,8 @@ public class ProportionTests
     [InlineData(-1, 2)]
     [InlineData(3, 2)]
     [InlineData(0, -1)]
-    public void What_is_no_share_is_refused(int successes, int trials) => Assert.Throws<ArgumentOutOfRangeException>(() => new Proportion(successes, trials));
+    public void What_is_no_share_is_refused(int successes, int trials) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => new Proportion(successes, trials));
 
     [Fact]
     public void What_moves_with_its_baseline_has_a_narrow_interval()
@@ -84,7 +85,9 @@ public class ProportionTests
     [Fact]
     public void Prompts_weigh_as_many_as_their_trials()
     {
-        var pairs = new[] { new PairedProportions(new Proportion(1, 10), new Proportion(5, 10)), new PairedProportions(new Proportion(0, 2), new Proportion(1, 2)) };
+        var pairs = new[] {
+            new PairedProportions(new Proportion(1, 10), new Proportion(5, 10)),
+            new PairedProportions(new Proportion(0, 2), new Proportion(1, 2)) };
         Assert.Equal(1 / 12.0 / (6 / 12.0), Proportion.Ratio(pairs).Value, 1e-12);
     }
 
@@ -112,5 +115,6 @@ public class ProportionTests
         Assert.Equal(double.PositiveInfinity, half.Interval.High);
     }
 
-    private static PairedProportions Pair(int successes, int baseline, int trials) => new(new Proportion(successes, trials), new Proportion(baseline, trials));
+    private static PairedProportions Pair(int successes, int baseline, int trials) =>
+        new(new Proportion(successes, trials), new Proportion(baseline, trials));
 }

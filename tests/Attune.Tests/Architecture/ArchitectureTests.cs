@@ -6,7 +6,9 @@ using System.Reflection.PortableExecutable;
 
 namespace Attune.Tests.Architecture;
 
-/// <summary>Who may know whom. Read from the compiled assembly: signatures, base types, fields, and every type that a method body names.</summary>
+/// <summary>
+/// Who may know whom. Read from the compiled assembly: signatures, base types, fields, and every type that a method body names.
+/// </summary>
 public class ArchitectureTests
 {
     /// <summary>For each namespace of the library, the others that it may use.</summary>
@@ -26,7 +28,10 @@ public class ArchitectureTests
     };
 
     private static readonly Dictionary<short, OperandType> Instructions =
-        typeof(OpCodes).GetFields(BindingFlags.Public | BindingFlags.Static).Select(field => (OpCode)field.GetValue(null)!).ToDictionary(code => code.Value, code => code.OperandType);
+        typeof(OpCodes)
+            .GetFields(BindingFlags.Public | BindingFlags.Static)
+            .Select(field => (OpCode)field.GetValue(null)!)
+            .ToDictionary(code => code.Value, code => code.OperandType);
 
     [Fact]
     public void Namespaces_use_only_what_they_may()
@@ -42,11 +47,14 @@ public class ArchitectureTests
 
     [Fact]
     public void The_check_sees_what_pipelines_use() =>
-        Assert.Contains(Uses(typeof(Attune.Pipelines.DiffusionPipeline).Assembly), use => use is { From: "Attune.Pipelines", To: "Attune.Models" });
+        Assert.Contains(
+            Uses(typeof(Attune.Pipelines.DiffusionPipeline).Assembly), use => use is { From: "Attune.Pipelines", To: "Attune.Models" });
 
     [Fact]
     public void The_engine_references_nothing_of_the_library() =>
-        Assert.DoesNotContain(typeof(Attune.Tensors.Tensor).Assembly.GetReferencedAssemblies(), name => name.Name!.StartsWith("Attune", StringComparison.OrdinalIgnoreCase));
+        Assert.DoesNotContain(
+            typeof(Attune.Tensors.Tensor).Assembly.GetReferencedAssemblies(),
+            name => name.Name!.StartsWith("Attune", StringComparison.OrdinalIgnoreCase));
 
     /// <summary>Pairs of namespaces of which the first uses the second, outside of Attune.Tensors.</summary>
     private static List<(string From, string To, string What)> Uses(Assembly assembly)
@@ -71,7 +79,8 @@ public class ArchitectureTests
             }
 
             var loaded = assembly.ManifestModule.ResolveType(MetadataTokens.GetToken(handle));
-            const BindingFlags All = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
+            const BindingFlags All =
+                BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
             Use(loaded.BaseType);
             Array.ForEach(loaded.GetInterfaces(), Use);
             foreach (var field in loaded.GetFields(All))
@@ -92,7 +101,9 @@ public class ArchitectureTests
         return uses;
     }
 
-    /// <summary>The members that a method body's instructions name. Operands that are no tokens are skipped: a constant may look like one.</summary>
+    /// <summary>
+    /// The members that a method body's instructions name. Operands that are no tokens are skipped: a constant may look like one.
+    /// </summary>
     private static IEnumerable<MemberInfo> Members(Module module, MethodBase method, byte[] il)
     {
         Type[]? typeArguments = method.DeclaringType is { IsGenericType: true } type ? type.GetGenericArguments() : null;
@@ -144,5 +155,6 @@ public class ArchitectureTests
     }
 
     /// <summary>Attune.Models.Flux is in the room Attune.Models.</summary>
-    private static string Room(string name) => name.StartsWith("Attune", StringComparison.Ordinal) ? string.Join('.', name.Split('.').Take(2)) : "";
+    private static string Room(string name) =>
+        name.StartsWith("Attune", StringComparison.Ordinal) ? string.Join('.', name.Split('.').Take(2)) : "";
 }

@@ -85,7 +85,8 @@ public class AutoencoderKlTests
         string folder = Directory.CreateTempSubdirectory("attune-vae-").FullName;
         try
         {
-            File.Copy(Path.Combine(source, "diffusion_pytorch_model.safetensors"), Path.Combine(folder, "diffusion_pytorch_model.safetensors"));
+            File.Copy(
+                Path.Combine(source, "diffusion_pytorch_model.safetensors"), Path.Combine(folder, "diffusion_pytorch_model.safetensors"));
             var config = JsonNode.Parse(File.ReadAllText(Path.Combine(source, "config.json")))!.AsObject();
             config["scaling_factor"] = 0.5;
             config["latents_mean"] = new JsonArray(1, 2, 3, 4);

@@ -26,7 +26,8 @@ public class UnetTests
         return tensor;
     }
 
-    private static UnetConfig Read(string keys) => UnetConfig.Read(ModelConfig.Parse("unet/config.json", Encoding.UTF8.GetBytes("{" + keys + "}")));
+    private static UnetConfig Read(string keys) =>
+        UnetConfig.Read(ModelConfig.Parse("unet/config.json", Encoding.UTF8.GetBytes("{" + keys + "}")));
 
     private static float Distance(Tensor a, Tensor b) => a.ToArray().Zip(b.ToArray(), (x, y) => Math.Abs(x - y)).Max();
 
@@ -46,7 +47,8 @@ public class UnetTests
         for (int i = 0; i < 2; i++)
         {
             using var one = new Conditioning(text.Slice(0, i, 1).Clone(), pooled.Slice(0, i, 1).Clone());
-            var alone = model.Predict(new UnetInput(latents.Slice(0, i, 1), [i == 0 ? 20 : 980], one, TimeIds: ids.Slice(0, i, 1)), Steering.Plain);
+            var alone = model.Predict(
+                new UnetInput(latents.Slice(0, i, 1), [i == 0 ? 20 : 980], one, TimeIds: ids.Slice(0, i, 1)), Steering.Plain);
             Assert.InRange(Distance(together.Slice(0, i, 1), alone), 0, 2e-5f);
         }
     }
@@ -66,7 +68,9 @@ public class UnetTests
         foreach (var call in attention.Calls)
         {
             bool cross = call.Site.Kind == AttentionKind.Cross;
-            Assert.Equal(call.Site.Path == site ? [TokenKind.NegativeText, TokenKind.Text] : cross ? [TokenKind.Text] : [TokenKind.Latent], call.Keys.Spans.Select(span => span.Kind));
+            Assert.Equal(
+                call.Site.Path == site ? [TokenKind.NegativeText, TokenKind.Text] : cross ? [TokenKind.Text] : [TokenKind.Latent],
+                call.Keys.Spans.Select(span => span.Kind));
             Assert.Equal(call.Site.Path == site ? 13 : cross ? 9 : call.Queries.Length, call.Key.Shape[1]);
             var grid = Assert.Single(call.Queries.Spans).Grid!.Value;
             Assert.Equal(call.Query.Shape[1], grid.Height * grid.Width);
@@ -88,7 +92,9 @@ public class UnetTests
         Assert.Contains(block, model.Blocks);
         var attention = new Watching();
         var left = model.Predict(input, new Steering(attention, Blocks: new Filter(block)));
-        Assert.Equal(model.Sites.Where(site => !site.Path.StartsWith(block + ".", StringComparison.Ordinal)), attention.Calls.Select(call => call.Site));
+        Assert.Equal(
+            model.Sites.Where(site => !site.Path.StartsWith(block + ".", StringComparison.Ordinal)),
+            attention.Calls.Select(call => call.Site));
         Assert.NotEqual(0, Distance(left, model.Predict(input, Steering.Plain)));
     }
 
@@ -100,9 +106,14 @@ public class UnetTests
         using var positive = new Conditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40));
         var input = new UnetInput(Noise(1, 1, 7, 5, 4), [500], positive, TimeIds: Tensor.Zeros([1, 6]));
         var same = new Skips(1);
-        Assert.Equal(0, Distance(model.Predict(input, Steering.Plain), model.Predict(input, new Steering(PlainAttention.Instance, Skips: same))));
-        Assert.Equal(["up_blocks.0 2x2", "up_blocks.0 2x2", "up_blocks.1 4x3", "up_blocks.1 4x3", "up_blocks.2 7x5", "up_blocks.2 7x5"], same.Seen);
-        Assert.NotEqual(0, Distance(model.Predict(input, Steering.Plain), model.Predict(input, new Steering(PlainAttention.Instance, Skips: new Skips(0.5f)))));
+        Assert.Equal(
+            0, Distance(model.Predict(input, Steering.Plain), model.Predict(input, new Steering(PlainAttention.Instance, Skips: same))));
+        Assert.Equal(
+            ["up_blocks.0 2x2", "up_blocks.0 2x2", "up_blocks.1 4x3", "up_blocks.1 4x3", "up_blocks.2 7x5", "up_blocks.2 7x5"], same.Seen);
+        Assert.NotEqual(
+            0,
+            Distance(
+                model.Predict(input, Steering.Plain), model.Predict(input, new Steering(PlainAttention.Instance, Skips: new Skips(0.5f)))));
     }
 
     [Fact]
@@ -140,7 +151,10 @@ public class UnetTests
         using var positive = new Conditioning(Noise(2, 1, 3, 16));
         var input = new UnetInput(Noise(1, 1, 4, 4, 4), [500], positive, GuidanceScale: 8);
         Assert.NotEqual(0, Distance(model.Predict(input, Steering.Plain), model.Predict(input with { GuidanceScale = 7 }, Steering.Plain)));
-        Assert.Contains("guidance scale", Assert.Throws<ArgumentException>(() => model.Predict(input with { GuidanceScale = null }, Steering.Plain)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "guidance scale",
+            Assert.Throws<ArgumentException>(() => model.Predict(input with { GuidanceScale = null }, Steering.Plain)).Message,
+            StringComparison.Ordinal);
 
         // get_guidance_scale_embedding of latent consistency models: sines, then cosines, of 1000 w 10000^(-i / (half - 1)).
         float[] features = Sinusoid.Of([7000], 8, cosineFirst: false, frequencyShift: 1).ToArray();
@@ -158,13 +172,19 @@ public class UnetTests
         using var scope = new TensorScope();
 
         // Segmind's SSD-1B: transformer blocks per residual block, other ones in the decoder, and a middle without attention.
-        var config = Read(Small + """, "transformer_layers_per_block": [[2], 0], "reverse_transformer_layers_per_block": [0, [1, 3]], "mid_block_type": "UNetMidBlock2D" """);
+        var config = Read(Small + """
+            , "transformer_layers_per_block": [[2], 0], "reverse_transformer_layers_per_block": [0, [1, 3]],
+            "mid_block_type": "UNetMidBlock2D" 
+            """);
         Assert.Equal([2], config.Down[0].TransformerLayers);
         Assert.Equal([1, 3], config.Up[1].TransformerLayers);
         using var model = new Unet2DConditionModel(Random(), config);
         Assert.Equal(
-            ["down_blocks.0.attentions.0.transformer_blocks.0", "down_blocks.0.attentions.0.transformer_blocks.1", "up_blocks.1.attentions.0.transformer_blocks.0",
-             "up_blocks.1.attentions.1.transformer_blocks.0", "up_blocks.1.attentions.1.transformer_blocks.1", "up_blocks.1.attentions.1.transformer_blocks.2"],
+            [
+                "down_blocks.0.attentions.0.transformer_blocks.0", "down_blocks.0.attentions.0.transformer_blocks.1",
+                "up_blocks.1.attentions.0.transformer_blocks.0",
+             "up_blocks.1.attentions.1.transformer_blocks.0", "up_blocks.1.attentions.1.transformer_blocks.1",
+             "up_blocks.1.attentions.1.transformer_blocks.2"],
             model.Blocks);
 
         // No middle at all.
@@ -198,7 +218,8 @@ public class UnetTests
     {
         var json = JsonNode.Parse("{" + Small + "}")!.AsObject();
         json[key] = JsonNode.Parse(value);
-        var exception = Assert.Throws<CheckpointException>(() => UnetConfig.Read(ModelConfig.Parse("unet/config.json", Encoding.UTF8.GetBytes(json.ToJsonString()))));
+        var exception = Assert.Throws<CheckpointException>(
+            () => UnetConfig.Read(ModelConfig.Parse("unet/config.json", Encoding.UTF8.GetBytes(json.ToJsonString()))));
         Assert.Contains("unet/config.json", exception.Message, StringComparison.Ordinal);
         Assert.Contains(expected, exception.Message, StringComparison.Ordinal);
         Assert.Contains(key, exception.Message, StringComparison.Ordinal);

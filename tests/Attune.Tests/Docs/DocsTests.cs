@@ -3,17 +3,23 @@ using System.Text.RegularExpressions;
 namespace Attune.Tests.Docs;
 
 /// <summary>
-/// The documentation says what the code says. To rewrite the generated parts after a change of rules or presets, run this class with the environment variable ATTUNE_WRITE_DOCS=1.
+/// The documentation says what the code says. To rewrite the generated parts after a change of rules or presets, run this class with the
+/// environment variable ATTUNE_WRITE_DOCS=1.
 /// </summary>
 public partial class DocsTests
 {
     private static readonly string Root = Path.Combine(Repository.Root, "docs");
 
-    private static readonly string[] Headings = ["What it does", "Formula", "Parameters", "Published values", "Cost", "When not to use it", "Source"];
+    private static readonly string[] Headings = [
+        "What it does", "Formula", "Parameters", "Published values", "Cost", "When not to use it", "Source"];
 
     public static TheoryData<string> Rules => [.. RulePages.Rules.Select(pair => pair.Name)];
 
-    public static TheoryData<string> Pages => [.. Directory.EnumerateFiles(Root, "*.md", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(Root, file).Replace('\\', '/')).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Pages =>
+        [
+            .. Directory.EnumerateFiles(Root, "*.md", SearchOption.AllDirectories)
+                .Select(file => Path.GetRelativePath(Root, file).Replace('\\', '/'))
+                .Order(StringComparer.Ordinal)];
 
     private static void CheckGenerated(string file, string name)
     {
@@ -59,7 +65,9 @@ public partial class DocsTests
             string path = halves[0].Length == 0 ? file : Path.GetFullPath(Path.Combine(Path.GetDirectoryName(file)!, halves[0]));
             Assert.True(File.Exists(path) || Directory.Exists(path), $"{page} links to {target}, which does not exist.");
             if (halves.Length == 2)
-                Assert.True(AnyHeading().Matches(File.ReadAllText(path)).Any(match => Anchor(match.Groups[1].Value) == halves[1]), $"{page} links to {target}, which has no such heading.");
+                Assert.True(
+                    AnyHeading().Matches(File.ReadAllText(path)).Any(match => Anchor(match.Groups[1].Value) == halves[1]),
+                    $"{page} links to {target}, which has no such heading.");
         }
     }
 
@@ -67,17 +75,25 @@ public partial class DocsTests
     [Fact]
     public void Tests_that_pages_name_exist()
     {
-        string sources = string.Concat(Directory.EnumerateFiles(Path.Combine(Repository.Root, "tests"), "*Tests.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
-        var named = Directory.EnumerateFiles(Root, "*.md", SearchOption.AllDirectories).SelectMany(file => TestName().Matches(File.ReadAllText(file))).ToArray();
+        string sources = string.Concat(
+            Directory.EnumerateFiles(Path.Combine(Repository.Root, "tests"), "*Tests.cs", SearchOption.AllDirectories)
+                .Select(File.ReadAllText));
+        var named = Directory.EnumerateFiles(Root, "*.md", SearchOption.AllDirectories)
+            .SelectMany(file => TestName().Matches(File.ReadAllText(file)))
+            .ToArray();
         Assert.True(named.Length >= 7);
         foreach (var match in named)
-            Assert.True(sources.Contains($"class {match.Groups[1].Value}", StringComparison.Ordinal) && sources.Contains($" {match.Groups[2].Value}(", StringComparison.Ordinal), $"There is no test {match.Value}.");
+            Assert.True(
+                sources.Contains($"class {match.Groups[1].Value}", StringComparison.Ordinal)
+                    && sources.Contains($" {match.Groups[2].Value}(", StringComparison.Ordinal),
+                $"There is no test {match.Value}.");
     }
 
     private static string[] Sections(string page) => page.Split("\n## ")[1..];
 
     /// <summary>The anchor that GitHub gives a heading.</summary>
-    private static string Anchor(string heading) => string.Concat(heading.Trim().ToLowerInvariant().Where(c => char.IsLetterOrDigit(c) || c is ' ' or '-' or '_')).Replace(' ', '-');
+    private static string Anchor(string heading) =>
+        string.Concat(heading.Trim().ToLowerInvariant().Where(c => char.IsLetterOrDigit(c) || c is ' ' or '-' or '_')).Replace(' ', '-');
 
     [GeneratedRegex(@"^## (.+)$", RegexOptions.Multiline)]
     private static partial Regex Heading();

@@ -12,13 +12,19 @@ namespace Attune.Tests.Docs;
 internal static partial class RulePages
 {
     private static readonly Lazy<Dictionary<string, XElement>> Docstrings = new(() =>
-        XDocument.Load(Path.ChangeExtension(typeof(RuleCatalog).Assembly.Location, ".xml")).Descendants("member").ToDictionary(member => member.Attribute("name")!.Value));
+        XDocument.Load(Path.ChangeExtension(typeof(RuleCatalog).Assembly.Location, ".xml"))
+            .Descendants("member")
+            .ToDictionary(member => member.Attribute("name")!.Value));
 
     /// <summary>The rules of the library, by name.</summary>
-    public static IEnumerable<(string Name, Type Type)> Rules => RuleCatalog.Types.Where(pair => pair.Value.Assembly == typeof(RuleCatalog).Assembly).OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (pair.Key, pair.Value));
+    public static IEnumerable<(string Name, Type Type)> Rules =>
+        RuleCatalog.Types.Where(pair => pair.Value.Assembly == typeof(RuleCatalog).Assembly)
+            .OrderBy(pair => pair.Key, StringComparer.Ordinal)
+            .Select(pair => (pair.Key, pair.Value));
 
     /// <summary>The page with its generated parts brought up to date.</summary>
-    public static string Update(string page, string name) => Section().Replace(page, match => $"<!-- {match.Groups["part"].Value} -->\n{Part(match.Groups["part"].Value, name)}<!-- end -->");
+    public static string Update(string page, string name) =>
+        Section().Replace(page, match => $"<!-- {match.Groups["part"].Value} -->\n{Part(match.Groups["part"].Value, name)}<!-- end -->");
 
     private static string Part(string part, string name) => part switch
     {
@@ -37,7 +43,11 @@ internal static partial class RulePages
     {
         var names = rule.GetType().GetCustomAttribute<GuidanceNameAttribute>()!.Names;
         string neutral = rule.AsNeutral() is { } off
-            ? string.Join(", ", RuleParameter.Of(rule.GetType()).Where(parameter => parameter.TextOf(rule) != parameter.TextOf(off)).Select(parameter => $"`{parameter.Name}={parameter.TextOf(off)}`"))
+            ? string.Join(
+                ", ",
+                RuleParameter.Of(rule.GetType())
+                    .Where(parameter => parameter.TextOf(rule) != parameter.TextOf(off))
+                    .Select(parameter => $"`{parameter.Name}={parameter.TextOf(off)}`"))
             : "no parameters: leave the rule out";
         return Table(
             ["", ""],
@@ -45,7 +55,9 @@ internal static partial class RulePages
                 ["name", string.Join(", ", names.Select(known => $"`{known}`"))],
                 ["acts", Place(rule)],
                 ["more passes", Passes(rule)],
-                ["reads a negative prompt", rule.ReadsNegativeText ? "in attention" : rule.Needs.HasFlag(PassKinds.Negative) ? "in a pass of its own" : "no"],
+                [
+                    "reads a negative prompt",
+                    rule.ReadsNegativeText ? "in attention" : rule.Needs.HasFlag(PassKinds.Negative) ? "in a pass of its own" : "no"],
                 ["off", neutral],
                 ["class", $"`{rule.GetType().Name}`"],
             ]);
@@ -53,7 +65,8 @@ internal static partial class RulePages
 
     private static string Place(GuidanceRule rule)
     {
-        string kinds = string.Join(" and ", Enum.GetValues<AttentionKind>().Where(rule.ActsAt).Select(kind => kind.ToString().ToLowerInvariant()));
+        string kinds = string.Join(
+            " and ", Enum.GetValues<AttentionKind>().Where(rule.ActsAt).Select(kind => kind.ToString().ToLowerInvariant()));
         bool perturbs = rule.Needs.HasFlag(PassKinds.Perturbed);
         return rule switch
         {
@@ -70,7 +83,10 @@ internal static partial class RulePages
 
     private static string Passes(GuidanceRule rule)
     {
-        string[] passes = [.. Enum.GetValues<PassKinds>().Where(kind => kind != PassKinds.None && rule.Needs.HasFlag(kind)).Select(kind => kind.ToString().ToLowerInvariant())];
+        string[] passes = [
+            .. Enum.GetValues<PassKinds>()
+                .Where(kind => kind != PassKinds.None && rule.Needs.HasFlag(kind))
+                .Select(kind => kind.ToString().ToLowerInvariant())];
         return passes.Length == 0 ? "none" : $"{passes.Length}: {string.Join(", ", passes)}";
     }
 
@@ -80,20 +96,29 @@ internal static partial class RulePages
         var rows = RuleParameter.Of(type).Select(parameter => new[]
         {
             string.Join(", ", parameter.Names.Select(known => $"`{known}`")),
-            parameter.Property.PropertyType.IsEnum ? string.Join(", ", Enum.GetNames(parameter.Property.PropertyType).Select(value => $"`{value.ToLowerInvariant()}`")) : parameter.Range?.ToString() ?? "see below",
+            parameter.Property.PropertyType.IsEnum
+                ? string.Join(", ", Enum.GetNames(parameter.Property.PropertyType).Select(value => $"`{value.ToLowerInvariant()}`"))
+                : parameter.Range?.ToString() ?? "see below",
             $"`{parameter.TextOf(rule)}`",
             Docstring(parameter.Property),
         });
         var text = new StringBuilder(Table(["name", "values", "default", "meaning"], rows));
         foreach (var alias in type.GetCustomAttributes<GuidanceAliasAttribute>().OrderBy(alias => alias.Name, StringComparer.Ordinal))
-            text.Append(CultureInfo.InvariantCulture, $"\n`{alias.Name}=x` of other tools is understood as `{alias.Parameter}={string.Format(CultureInfo.InvariantCulture, alias.Form, alias.Form == "{0}" ? Linear(alias) : $"({Linear(alias)})")}`.\n");
+        {
+            text.Append(CultureInfo.InvariantCulture, $"\n`{alias.Name}=x` of other tools is understood as `{alias.Parameter}=");
+            text.AppendFormat(CultureInfo.InvariantCulture, alias.Form, alias.Form == "{0}" ? Linear(alias) : $"({Linear(alias)})");
+            text.Append("`.\n");
+        }
         return text.Append("\nForms of `steps` and `layers`: [where rules act](README.md#where-rules-act).\n").ToString();
     }
 
     private static string Linear(GuidanceAliasAttribute alias)
     {
         string product = alias.Factor == 1 ? "x" : FormattableString.Invariant($"{alias.Factor} x");
-        return alias.Offset == 0 ? product : alias.Factor < 0 ? FormattableString.Invariant($"{alias.Offset} - {-alias.Factor} x") : FormattableString.Invariant($"{product} {(alias.Offset < 0 ? '-' : '+')} {Math.Abs(alias.Offset)}");
+        return alias.Offset == 0
+            ? product
+            : alias.Factor < 0 ? FormattableString.Invariant($"{alias.Offset} - {-alias.Factor} x")
+            : FormattableString.Invariant($"{product} {(alias.Offset < 0 ? '-' : '+')} {Math.Abs(alias.Offset)}");
     }
 
     private static string Presets(string name)
@@ -101,35 +126,51 @@ internal static partial class RulePages
         string[][] rows = [.. GuidancePresets.Families
             .Select(family => (Family: family, Entry: GuidancePresets.Rule(family, name)))
             .Where(pair => pair.Entry != null)
-            .Select(pair => new[] { $"`{pair.Family}`", Changed(pair.Entry!.Rule), pair.Entry.Origin.ToString().ToLowerInvariant(), pair.Entry.Source })];
-        return rows.Length == 0 ? "None are known for any model: the defaults hold.\n" : Table(["model", "values", "origin", "source"], rows);
+            .Select(
+                pair => new[] {
+                    $"`{pair.Family}`", Changed(pair.Entry!.Rule), pair.Entry.Origin.ToString().ToLowerInvariant(), pair.Entry.Source })];
+        return rows.Length == 0 ? "None are known for any model: the defaults hold.\n"
+            : Table(["model", "values", "origin", "source"], rows);
     }
 
     private static string Changed(GuidanceRule rule)
     {
-        string text = string.Join(", ", RuleParameter.Of(rule.GetType()).Where(parameter => parameter.Range != null || parameter.TextOf(rule) != "all").Where(parameter => !parameter.Property.PropertyType.IsEnum).Select(parameter => $"{parameter.Name} {parameter.TextOf(rule)}"));
+        string text = string.Join(
+            ", ",
+            RuleParameter.Of(rule.GetType())
+                .Where(parameter => parameter.Range != null || parameter.TextOf(rule) != "all")
+                .Where(parameter => !parameter.Property.PropertyType.IsEnum)
+                .Select(parameter => $"{parameter.Name} {parameter.TextOf(rule)}"));
         return text.Length == 0 ? "as it is" : text.Replace("|", "\\|", StringComparison.Ordinal);
     }
 
     private static string Index() => Table(
         ["rule", "acts", "more passes", "in short"],
-        Rules.Select(pair => new[] { $"[`{pair.Name}`]({pair.Name}.md)", Place(New(pair.Name)), Passes(New(pair.Name)), Short(pair.Name) }));
+        Rules.Select(
+            pair => new[] { $"[`{pair.Name}`]({pair.Name}.md)", Place(New(pair.Name)), Passes(New(pair.Name)), Short(pair.Name) }));
 
     private static string Families() => Table(
         ["family", "model", "rules"],
-        GuidancePresets.Families.Select(GuidancePresets.For).Select(preset => new[] { $"`{preset.Family}`", preset.Title, string.Join(", ", preset.Rules.Select(rule => $"[{rule.Name}]({rule.Name}.md)")) }));
+        GuidancePresets.Families.Select(GuidancePresets.For)
+            .Select(
+                preset => new[] {
+                    $"`{preset.Family}`", preset.Title,
+                    string.Join(", ", preset.Rules.Select(rule => $"[{rule.Name}]({rule.Name}.md)")) }));
 
     private static string Sampling() => Table(
         ["family", "scheduler", "steps", "origin", "source"],
         GuidancePresets.Families.Select(GuidancePresets.For).Where(preset => preset.Sampling != null).Select(preset =>
         {
             var sampling = preset.Sampling!;
-            string steps = sampling.Timesteps is { } timesteps ? $"timesteps {string.Join(", ", timesteps)}" : FormattableString.Invariant($"{sampling.Steps}");
+            string steps = sampling.Timesteps is { } timesteps ? $"timesteps {string.Join(", ", timesteps)}"
+                : FormattableString.Invariant($"{sampling.Steps}");
             if (sampling.Eta is { } eta)
                 steps += FormattableString.Invariant($", eta {eta}");
             if (sampling.GuidanceScale is { } scale)
                 steps += FormattableString.Invariant($", embedded guidance {scale}");
-            return new[] { $"`{preset.Family}`", sampling.Scheduler == null ? "the checkpoint's" : $"`{sampling.Scheduler}`", steps, sampling.Origin.ToString().ToLowerInvariant(), sampling.Source };
+            return new[] {
+                $"`{preset.Family}`", sampling.Scheduler == null ? "the checkpoint's" : $"`{sampling.Scheduler}`", steps,
+                sampling.Origin.ToString().ToLowerInvariant(), sampling.Source };
         }));
 
     /// <summary>The first sentence of what a rule's page says that it does.</summary>
@@ -141,7 +182,9 @@ internal static partial class RulePages
         return end < 0 ? text : text[..(end + 1)];
     }
 
-    private static string Docstring(PropertyInfo property) => Render(Docstrings.Value[$"P:{property.DeclaringType!.FullName}.{property.Name}"].Element("summary")!).Replace("|", "\\|", StringComparison.Ordinal);
+    private static string Docstring(PropertyInfo property) =>
+        Render(Docstrings.Value[$"P:{property.DeclaringType!.FullName}.{property.Name}"].Element("summary")!)
+            .Replace("|", "\\|", StringComparison.Ordinal);
 
     private static string Render(XElement summary)
     {

@@ -35,7 +35,8 @@ public class AttentionRuleTests
             scene.Compare(scene.Guided(new ValueSignFlip { Scale = scale, Offset = offset }), (item, row, head) =>
             {
                 double[] positive = scene.Logits(item, row, head, Own);
-                double[] weights = EntmaxReference.Weights([.. positive, .. scene.Logits(item, row, head, [TokenKind.NegativeText]).Select(z => z - offset)], 1);
+                double[] weights = EntmaxReference.Weights(
+                    [.. positive, .. scene.Logits(item, row, head, [TokenKind.NegativeText]).Select(z => z - offset)], 1);
                 double[] kept = scene.Sum(weights[..positive.Length], item, head, Own);
                 double[] flipped = scene.Sum(weights[positive.Length..], item, head, [TokenKind.NegativeText]);
                 return [.. kept.Zip(flipped, (plus, minus) => plus - scale * minus)];
@@ -55,7 +56,8 @@ public class AttentionRuleTests
             var rule = new NormalizedAttentionGuidance { Scale = 6, Tau = 1.8f, Alpha = .7f, Norm = norm };
             var guided = scene.Guided(rule);
             double Length(IEnumerable<double> token) => norm == 2 ? Math.Sqrt(token.Sum(value => value * value)) : token.Sum(Math.Abs);
-            double[] Token(int item, int row, TokenKind[] kinds) => [.. Enumerable.Range(0, heads).SelectMany(head => scene.Over(item, row, head, kinds))];
+            double[] Token(int item, int row, TokenKind[] kinds) =>
+                [.. Enumerable.Range(0, heads).SelectMany(head => scene.Over(item, row, head, kinds))];
             double[] Expected(int item, int row)
             {
                 var (plus, minus) = (Token(item, row, Own), Token(item, row, Other));
@@ -79,7 +81,9 @@ public class AttentionRuleTests
     {
         using var scope = new TensorScope();
         var scene = new AttentionScene(kind, _random);
-        GuidanceRule[] rules = [new GeometryAwareAttentionGuidance(), new NormalizedAttentionGuidance(), new NegativeAwaySteerAttention(), new PladisGuidance { Entmax = 2 }];
+        GuidanceRule[] rules = [
+            new GeometryAwareAttentionGuidance(), new NormalizedAttentionGuidance(), new NegativeAwaySteerAttention(),
+            new PladisGuidance { Entmax = 2 }];
         var plain = scene.Guided();
         var together = scene.Guided(rules);
         float[] sum = plain.ToArray();
@@ -90,7 +94,8 @@ public class AttentionRuleTests
             for (int i = 0; i < sum.Length; i++)
                 sum[i] += alone[i] - without[i];
         }
-        Assert.All(together.ToArray().Select((value, i) => (value, i)), pair => Assert.Equal(sum[pair.i], pair.value, 2e-5f * sum.Max(Math.Abs)));
+        Assert.All(
+            together.ToArray().Select((value, i) => (value, i)), pair => Assert.Equal(sum[pair.i], pair.value, 2e-5f * sum.Max(Math.Abs)));
         Assert.Equal(together.ToArray(), scene.Guided(rules.Reverse()).ToArray());
     }
 
@@ -98,7 +103,10 @@ public class AttentionRuleTests
     public void Text_rows_stay_plain_and_both_copies_of_forked_latents_are_guided()
     {
         using var scope = new TensorScope();
-        foreach (var rule in new GuidanceRule[] { new GeometryAwareAttentionGuidance(), new PladisGuidance(), new ValueSignFlip(), new NegativeAwaySteerAttention(), new NormalizedAttentionGuidance() })
+        foreach (
+            var rule in new GuidanceRule[] {
+                new GeometryAwareAttentionGuidance(), new PladisGuidance(), new ValueSignFlip(), new NegativeAwaySteerAttention(),
+                new NormalizedAttentionGuidance() })
         {
             var scene = new AttentionScene(AttentionKind.Joint, _random, forked: true);
             var guided = new GuidanceSchedule(rule).At(0, 1).Steering.Attention.Attend(scene.Call);
@@ -128,12 +136,20 @@ public class AttentionRuleTests
     {
         foreach (var (rule, name) in new (GuidanceRule, string)[]
         {
-            (new GeometryAwareAttentionGuidance { Lambda = -1 }, "gag: lambda"), (new GeometryAwareAttentionGuidance { Eta = float.NaN }, "gag: eta"), (new GeometryAwareAttentionGuidance { Zeta = 1.1f }, "gag: zeta"),
-            (new GeometryAwareAttentionGuidance { Entmax = .5f }, "gag: entmax"), (new PladisGuidance { Scale = float.PositiveInfinity }, "pladis: scale"), (new PladisGuidance { Entmax = 0 }, "pladis: entmax"),
-            (new NegativeAwaySteerAttention { Scale = -.1f }, "nasa: scale"), (new ValueSignFlip { Scale = -1 }, "vsf: scale"), (new ValueSignFlip { Offset = float.NaN }, "vsf: offset"),
+            (new GeometryAwareAttentionGuidance { Lambda = -1 }, "gag: lambda"),
+            (new GeometryAwareAttentionGuidance { Eta = float.NaN }, "gag: eta"),
+            (new GeometryAwareAttentionGuidance { Zeta = 1.1f }, "gag: zeta"),
+            (new GeometryAwareAttentionGuidance { Entmax = .5f }, "gag: entmax"),
+            (new PladisGuidance { Scale = float.PositiveInfinity }, "pladis: scale"), (new PladisGuidance { Entmax = 0 }, "pladis: entmax"),
+            (new NegativeAwaySteerAttention { Scale = -.1f }, "nasa: scale"), (new ValueSignFlip { Scale = -1 }, "vsf: scale"),
+            (new ValueSignFlip { Offset = float.NaN }, "vsf: offset"),
         })
-            Assert.Contains(name, Assert.Throws<ArgumentOutOfRangeException>(() => new GuidanceSchedule(rule)).Message, StringComparison.Ordinal);
-        Assert.Contains("vsf and vsf", Assert.Throws<ArgumentException>(() => new GuidanceSchedule(new ValueSignFlip(), new ValueSignFlip { Scale = 2 })).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                name, Assert.Throws<ArgumentOutOfRangeException>(() => new GuidanceSchedule(rule)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "vsf and vsf",
+            Assert.Throws<ArgumentException>(() => new GuidanceSchedule(new ValueSignFlip(), new ValueSignFlip { Scale = 2 })).Message,
+            StringComparison.Ordinal);
         using var scope = new TensorScope();
         var call = new AttentionScene(AttentionKind.Cross, _random, negative: 0).Call;
         Assert.Throws<InvalidOperationException>(() => new GuidanceSchedule(new ValueSignFlip()).At(0, 1).Steering.Attention.Attend(call));

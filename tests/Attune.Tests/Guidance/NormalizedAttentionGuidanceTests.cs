@@ -15,7 +15,9 @@ public class NormalizedAttentionGuidanceTests
         var query = Tensor.Zeros([1, 1, 1, channels]);
         var key = Tensor.Zeros([1, 2, 1, channels]);
         var value = Tensor.From([.. negative, .. positive], [1, 2, 1, channels]);
-        var call = new AttentionCall(query, key, value, 1, TokenLayout.Of((TokenKind.Latent, 1)), TokenLayout.Of((TokenKind.NegativeText, 1), (TokenKind.Text, 1)), new AttentionSite("test", AttentionKind.Cross));
+        var call = new AttentionCall(
+            query, key, value, 1, TokenLayout.Of((TokenKind.Latent, 1)), TokenLayout.Of((TokenKind.NegativeText, 1), (TokenKind.Text, 1)),
+            new AttentionSite("test", AttentionKind.Cross));
         return new GuidanceSchedule(rule).At(0, 1).Steering.Attention.Attend(call).ToArray();
     }
 
@@ -41,9 +43,11 @@ public class NormalizedAttentionGuidanceTests
         var random = new Random(3);
         for (int trial = 0; trial < 500; trial++)
         {
-            float[] Draw() => [.. Enumerable.Range(0, 8).Select(_ => (float)((random.NextDouble() - .5) * Math.Pow(10, random.Next(-6, 7))))];
+            float[] Draw() =>
+                [.. Enumerable.Range(0, 8).Select(_ => (float)((random.NextDouble() - .5) * Math.Pow(10, random.Next(-6, 7))))];
             var (positive, negative) = (Draw(), Draw());
-            var rule = new NormalizedAttentionGuidance { Scale = (float)(random.NextDouble() * 20), Tau = 1 + (float)random.NextDouble() * 4, Alpha = (float)random.NextDouble() };
+            var rule = new NormalizedAttentionGuidance {
+                Scale = (float)(random.NextDouble() * 20), Tau = 1 + (float)random.NextDouble() * 4, Alpha = (float)random.NextDouble() };
             float[] guided = Guide(rule, positive, negative);
             Assert.All(guided, value => Assert.True(float.IsFinite(value)));
             double bound = (1 - rule.Alpha + rule.Alpha * rule.Tau) * positive.Sum(Math.Abs);
@@ -74,7 +78,8 @@ public class NormalizedAttentionGuidanceTests
     [Fact]
     public void Conflicts_are_found_when_a_schedule_is_built()
     {
-        var exception = Assert.Throws<ArgumentException>(() => new GuidanceSchedule(new ClassifierFreeGuidance(), new ClassifierFreeGuidance { Scale = 2 }));
+        var exception = Assert.Throws<ArgumentException>(
+            () => new GuidanceSchedule(new ClassifierFreeGuidance(), new ClassifierFreeGuidance { Scale = 2 }));
         Assert.Contains("cfg and cfg", exception.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => new GuidanceSchedule(new NormalizedAttentionGuidance { Scale = float.NaN }));
     }

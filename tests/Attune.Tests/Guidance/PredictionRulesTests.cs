@@ -4,7 +4,9 @@ using Attune.Tensors;
 
 namespace Attune.Tests.Guidance;
 
-/// <summary>What the golden cases of single rules do not show: rules in a pipeline, their state, and arithmetic against direct sums.</summary>
+/// <summary>
+/// What the golden cases of single rules do not show: rules in a pipeline, their state, and arithmetic against direct sums.
+/// </summary>
 [NoLeaks]
 public class PredictionRulesTests
 {
@@ -22,23 +24,31 @@ public class PredictionRulesTests
         Guidance = new GuidanceSchedule(RuleCatalog.Parse(rules)),
     };
 
-    private static void Near(double expected, float actual, double scale) => Assert.True(Math.Abs(expected - actual) <= 1e-5 * scale, $"{actual}, expected {expected}");
+    private static void Near(double expected, float actual, double scale) =>
+        Assert.True(Math.Abs(expected - actual) <= 1e-5 * scale, $"{actual}, expected {expected}");
 
     [Fact]
     public async Task Terms_add_up_on_top_of_the_contrast()
     {
         using var pipeline = DiffusionPipeline.Load(Model);
-        await foreach (var step in pipeline.DenoiseAsync(Request("nag+cfg:scale=3+pag:scale=2+seg:scale=1.5,sigma=0.7,layers=single+autoguidance:scale=2.5,layers=single.1")))
+        await foreach (
+            var step in pipeline.DenoiseAsync(
+                Request("nag+cfg:scale=3+pag:scale=2+seg:scale=1.5,sigma=0.7,layers=single+autoguidance:scale=2.5,layers=single.1")))
         {
-            var passes = step.PerturbedPredictions.ToDictionary(pair => RuleCatalog.NameOf(pair.Key.GetType()), pair => pair.Value.ToArray());
-            var (positive, negative, prediction) = (step.PositivePrediction.ToArray(), step.NegativePrediction!.ToArray(), step.Prediction.ToArray());
+            var passes = step.PerturbedPredictions.ToDictionary(
+                pair => RuleCatalog.NameOf(pair.Key.GetType()), pair => pair.Value.ToArray());
+            var (positive, negative, prediction) = (
+                step.PositivePrediction.ToArray(), step.NegativePrediction!.ToArray(), step.Prediction.ToArray());
             Assert.Equal(["autoguidance", "pag", "seg"], passes.Keys.Order());
             Assert.All(passes.Values, perturbed => Assert.NotEqual(positive, perturbed));
             double scale = prediction.Max(Math.Abs);
             for (int i = 0; i < prediction.Length; i++)
             {
                 double p = positive[i];
-                Near(negative[i] + 3 * (p - negative[i]) + 2 * (p - passes["pag"][i]) + 1.5 * (p - passes["seg"][i]) + 1.5 * (p - passes["autoguidance"][i]), prediction[i], scale);
+                Near(
+                    negative[i] + 3 * (p - negative[i]) + 2 * (p - passes["pag"][i]) + 1.5 * (p - passes["seg"][i]) + 1.5 * (
+                        p - passes["autoguidance"][i]),
+                    prediction[i], scale);
             }
         }
     }
@@ -105,11 +115,14 @@ public class PredictionRulesTests
         using var pipeline = DiffusionPipeline.Load(Model);
         await foreach (var step in pipeline.DenoiseAsync(Request("perp-neg:scale=5,negative_scale=0.7")))
         {
-            var (c, n, e, prediction) = (step.PositivePrediction.ToArray(), step.NegativePrediction!.ToArray(), step.EmptyPrediction!.ToArray(), step.Prediction.ToArray());
+            var (c, n, e, prediction) = (
+                step.PositivePrediction.ToArray(), step.NegativePrediction!.ToArray(), step.EmptyPrediction!.ToArray(),
+                step.Prediction.ToArray());
             double dot = c.Index().Sum(pair => (pair.Item - (double)e[pair.Index]) * (n[pair.Index] - (double)e[pair.Index]));
             double square = c.Index().Sum(pair => Math.Pow(pair.Item - (double)e[pair.Index], 2));
             for (int i = 0; i < c.Length; i++)
-                Near(e[i] + 5 * (c[i] - e[i] - 0.7 * (n[i] - e[i] - dot / square * (c[i] - e[i]))), prediction[i], prediction.Max(Math.Abs));
+                Near(
+                    e[i] + 5 * (c[i] - e[i] - 0.7 * (n[i] - e[i] - dot / square * (c[i] - e[i]))), prediction[i], prediction.Max(Math.Abs));
         }
     }
 
@@ -180,10 +193,13 @@ public class PredictionRulesTests
                 for (int b = 0; b < height; b++)
                 {
                     for (int a = 0; a < width; a++)
-                        coefficient += image.Row(item, b, a)[channel] * System.Numerics.Complex.Exp(new(0, -2 * Math.PI * ((double)u * b / height + (double)v * a / width)));
+                        coefficient += image.Row(item, b, a)[channel] * System.Numerics.Complex.Exp(
+                            new(0, -2 * Math.PI * ((double)u * b / height + (double)v * a / width)));
                 }
-                bool inside = row >= Math.Max(height / 2 - 1, 0) && row < height / 2 + 1 && column >= Math.Max(width / 2 - 1, 0) && column < width / 2 + 1;
-                sum += (inside ? scale : 1) * coefficient * System.Numerics.Complex.Exp(new(0, 2 * Math.PI * ((double)u * y / height + (double)v * x / width)));
+                bool inside = row >= Math.Max(height / 2 - 1, 0)
+                    && row < height / 2 + 1 && column >= Math.Max(width / 2 - 1, 0) && column < width / 2 + 1;
+                sum += (inside ? scale : 1) * coefficient * System.Numerics.Complex.Exp(
+                    new(0, 2 * Math.PI * ((double)u * y / height + (double)v * x / width)));
             }
         }
         return sum.Real / (height * width);

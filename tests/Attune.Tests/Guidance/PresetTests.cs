@@ -24,7 +24,9 @@ public class PresetTests
         }
 
         // All that suit a model do not exclude each other: a user may join them.
-        _ = new GuidanceSchedule(preset.Rules.Select(entry => entry.Rule).Where(rule => rule is not IPredictionRule { Stage: PredictionStage.Contrast } and not Attention.IAttentionBase));
+        _ = new GuidanceSchedule(
+            preset.Rules.Select(entry => entry.Rule)
+                .Where(rule => rule is not IPredictionRule { Stage: PredictionStage.Contrast } and not Attention.IAttentionBase));
         if (preset.FewStep)
             Assert.DoesNotContain(preset.Rules, entry => entry.Rule is IPredictionRule { Stage: PredictionStage.Contrast });
     }
@@ -51,7 +53,9 @@ public class PresetTests
     public void What_the_text_gives_counts_before_the_preset_and_the_preset_before_defaults()
     {
         var sdxl = GuidancePresets.For("sdxl");
-        Assert.Equal(new GeometryAwareAttentionGuidance { Lambda = 3, Layers = LayerSelector.Parse("down|up") }, RuleCatalog.Parse("gag:lambda=3", sdxl)[0]);
+        Assert.Equal(
+            new GeometryAwareAttentionGuidance { Lambda = 3, Layers = LayerSelector.Parse("down|up") },
+            RuleCatalog.Parse("gag:lambda=3", sdxl)[0]);
         Assert.Equal(LayerSelector.All, RuleCatalog.Parse("gag:layers=all", sdxl)[0].Layers);
         Assert.Equal(new MagnitudeAwareGuidance(), RuleCatalog.Parse("mambo-g", sdxl)[0]);
         Assert.Equal(new NormalizedAttentionGuidance(), RuleCatalog.Parse("nag")[0]);
@@ -65,7 +69,8 @@ public class PresetTests
     [InlineData("nag:nag_end=0.25", "nag:steps=t:750-")]
     [InlineData("cfg:true_cfg_scale=4", "cfg:scale=4")]
     [InlineData("pag:pag_scale=2+rescale:guidance_rescale=0.5", "pag:scale=2+rescale:share=0.5")]
-    public void Conventions_of_other_tools_are_converted(string theirs, string ours) => Assert.Equal(RuleCatalog.Parse(ours), RuleCatalog.Parse(theirs));
+    public void Conventions_of_other_tools_are_converted(string theirs, string ours) =>
+        Assert.Equal(RuleCatalog.Parse(ours), RuleCatalog.Parse(theirs));
 
     /// <summary>The authors' rule: on while t is at least (1 - nag_end) 1000. FLUX.1 schnell does t = 1000, 750, 500, 250.</summary>
     [Theory]
@@ -93,22 +98,29 @@ public class PresetTests
     [InlineData("""{"x":{"title":"X","rules":[{"rule":"nag","origin":"published"}]}}""", "source")]
     [InlineData("""{"x":{"title":"X","rules":[{"rule":"nag","origin":"rumoured","source":"table 5"}]}}""", "rumoured|origin")]
     [InlineData("""{"x":{"title":"X","rules":[{"rule":"nag+cfg","origin":"ours","source":"table 5"}]}}""", "not one rule")]
-    [InlineData("""{"x":{"title":"X","rules":[{"rule":"nag","origin":"ours","source":"a"},{"rule":"nag:scale=1","origin":"ours","source":"b"}]}}""", "twice")]
+    [InlineData("""
+        {"x":{"title":"X","rules":[{"rule":"nag","origin":"ours","source":"a"},{"rule":"nag:scale=1","origin":"ours","source":"b"}]}}
+        """, "twice")]
     [InlineData("""{"x":{"title":"X","rules":[],"colour":"red"}}""", "colour")]
     [InlineData("""{"x":{"title":"X","rules":[],"sampling":{"origin":"ours","source":"a"}}}""", "either steps or timesteps")]
     [InlineData("""{"x":{"title":"X","rules":[],"sampling":{"timesteps":[249,499],"origin":"ours","source":"a"}}}""", "timesteps fall")]
     [InlineData("""{"x":{"title":"X"}}""", "rules")]
     [InlineData("""{"x":""", "malformed")]
     public void A_wrong_entry_is_refused(string json, string message) =>
-        Assert.Contains(message.Split('|'), part => Assert.Throws<FormatException>(() => GuidancePresets.Read(json)).Message.Contains(part, StringComparison.Ordinal));
+        Assert.Contains(
+            message.Split('|'),
+            part => Assert.Throws<FormatException>(() => GuidancePresets.Read(json)).Message.Contains(part, StringComparison.Ordinal));
 
     [Fact]
     public void Few_step_forms_say_how_they_are_sampled()
     {
         Assert.Equal([999, 749, 499, 249], GuidancePresets.For("sdxl-dmd2").Sampling!.Timesteps);
         Assert.Equal([800], GuidancePresets.For("sdxl-hyper-1step").Sampling!.Timesteps);
-        Assert.All(GuidancePresets.Families.Select(GuidancePresets.For).Where(preset => preset.FewStep), preset => Assert.NotNull(preset.Sampling));
-        Assert.Contains("'nix' is no family", Assert.Throws<ArgumentException>(() => GuidancePresets.For("nix")).Message, StringComparison.Ordinal);
+        Assert.All(
+            GuidancePresets.Families.Select(GuidancePresets.For).Where(preset => preset.FewStep),
+            preset => Assert.NotNull(preset.Sampling));
+        Assert.Contains(
+            "'nix' is no family", Assert.Throws<ArgumentException>(() => GuidancePresets.For("nix")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -122,16 +134,25 @@ public class PresetTests
         Assert.Equal("flux-dev", dev.Preset!.Family);
     }
 
-    /// <summary>The scheduler exists and takes the preset's steps or timesteps, from the configuration of the model that the form was distilled from.</summary>
+    /// <summary>
+    /// The scheduler exists and takes the preset's steps or timesteps, from the configuration of the model that the form was distilled
+    /// from.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Families))]
     public void A_preset_can_be_sampled(string family)
     {
         if (GuidancePresets.For(family).Sampling is not { Scheduler: { } text } sampling)
             return;
-        var scheduler = SchedulerChoice.Parse(text).For(Scheduler.Load(Repository.Golden("checkpoints", text.StartsWith("FlowMatch", StringComparison.Ordinal) ? "flux-dev" : "sdxl", "scheduler")).Config);
+        var scheduler = SchedulerChoice.Parse(text)
+            .For(
+                Scheduler.Load(
+                    Repository.Golden(
+                        "checkpoints", text.StartsWith("FlowMatch", StringComparison.Ordinal) ? "flux-dev" : "sdxl", "scheduler")).Config);
         Assert.Equal(text.Split(':')[0], scheduler.ClassName);
-        using var run = scheduler.Begin(new SchedulerRequest { Steps = sampling.Steps, Timesteps = sampling.Timesteps, Eta = sampling.Eta, Mu = scheduler.ShiftFor(4096) });
+        using var run = scheduler.Begin(
+            new SchedulerRequest {
+                Steps = sampling.Steps, Timesteps = sampling.Timesteps, Eta = sampling.Eta, Mu = scheduler.ShiftFor(4096) });
         Assert.Equal(sampling.Timesteps?.Select(t => (float)t).ToArray() ?? [.. run.Timesteps], run.Timesteps);
         Assert.Equal(sampling.Steps ?? sampling.Timesteps!.Count, run.Steps);
     }

@@ -5,7 +5,9 @@ using Attune.Tensors;
 
 namespace Attune.Tests.Guidance;
 
-/// <summary>What holds for every rule of the library, whatever it does. Rules are found, not listed: a new one is tested from its first day.</summary>
+/// <summary>
+/// What holds for every rule of the library, whatever it does. Rules are found, not listed: a new one is tested from its first day.
+/// </summary>
 [NoLeaks]
 public class RulePropertyTests
 {
@@ -13,7 +15,9 @@ public class RulePropertyTests
 
     public static TheoryData<string> Rules => [.. Types.Select(RuleCatalog.NameOf).Order(StringComparer.Ordinal)];
 
-    private static IEnumerable<Type> Types => RuleCatalog.Names.Select(RuleCatalog.TypeOf).Where(type => type.Assembly == typeof(RuleCatalog).Assembly);        // sorted, so that draws repeat
+    // sorted, so that draws repeat
+    private static IEnumerable<Type> Types =>
+        RuleCatalog.Names.Select(RuleCatalog.TypeOf).Where(type => type.Assembly == typeof(RuleCatalog).Assembly);
 
     private static GuidanceRule New(string name) => RuleCatalog.Create(name, new Dictionary<string, string>());
 
@@ -26,7 +30,9 @@ public class RulePropertyTests
             var type = parameter.Property.PropertyType;
             if (type == typeof(StepRange) || type == typeof(LayerSelector))
             {
-                string[] texts = type == typeof(StepRange) ? ["all", "0-2", "3-", "0%-50%", "25%-100%", "t:250-1000", "t:500-", "sigma:0.2-1.6"] : ["all", "mid", "down|up", "transformer_blocks.3", "7-9|single.2", "cross"];
+                string[] texts = type == typeof(StepRange)
+                    ? ["all", "0-2", "3-", "0%-50%", "25%-100%", "t:250-1000", "t:500-", "sigma:0.2-1.6"]
+                    : ["all", "mid", "down|up", "transformer_blocks.3", "7-9|single.2", "cross"];
                 if (placed)
                     parameters[parameter.Name] = texts[random.Next(texts.Length)];
             }
@@ -46,39 +52,59 @@ public class RulePropertyTests
                     _ => high - random.NextDouble() * (high - low),
                 };
                 parameters[parameter.Name] = double.IsPositiveInfinity(value) ? "infinite"
-                    : type == typeof(int) ? FormattableString.Invariant($"{(int)Math.Floor(value)}") : FormattableString.Invariant($"{(float)value}");
+                    : type == typeof(int) ? FormattableString.Invariant($"{(int)Math.Floor(value)}")
+                        : FormattableString.Invariant($"{(float)value}");
             }
         }
         return RuleCatalog.Create(name, parameters);
     }
 
     /// <summary>An attention call with given numbers of tokens; numbers come from a function of kind (q, k or v) and position.</summary>
-    private static AttentionCall Call(AttentionKind kind, Random random, double sharpness = 1.5, int text = 7, int negative = 5, Func<TokenKind, bool>? counts = null, Device? device = null, double values = 1)
+    private static AttentionCall Call(
+        AttentionKind kind, Random random, double sharpness = 1.5, int text = 7, int negative = 5, Func<TokenKind, bool>? counts = null,
+        Device? device = null, double values = 1)
     {
         const int Latents = 12, Heads = 2, Channels = 8;
         var grid = new LatentGrid(3, 4);
         var (queries, keys) = kind switch
         {
-            AttentionKind.Cross => (Layout([(TokenKind.Latent, Latents)], grid), Layout([(TokenKind.NegativeText, negative), (TokenKind.Text, text)], grid)),
+            AttentionKind.Cross =>
+                (Layout([(TokenKind.Latent, Latents)], grid), Layout([(TokenKind.NegativeText, negative), (TokenKind.Text, text)], grid)),
             AttentionKind.Self => (Layout([(TokenKind.Latent, Latents)], grid), Layout([(TokenKind.Latent, Latents)], grid)),
-            _ => (Layout([(TokenKind.NegativeText, negative), (TokenKind.Text, text), (TokenKind.Latent, Latents)], grid), Layout([(TokenKind.NegativeText, negative), (TokenKind.Text, text), (TokenKind.Latent, Latents)], grid)),
+            _ =>
+                (
+                    Layout([(TokenKind.NegativeText, negative), (TokenKind.Text, text), (TokenKind.Latent, Latents)], grid),
+                    Layout([(TokenKind.NegativeText, negative), (TokenKind.Text, text), (TokenKind.Latent, Latents)], grid)),
         };
         Tensor Noise(int tokens, double scale) =>
-            Tensor.From([.. Enumerable.Range(0, tokens * Heads * Channels).Select(_ => (float)(scale * (2 * random.NextDouble() - 1)))], [1, tokens, Heads, Channels], device);
+            Tensor.From(
+                [.. Enumerable.Range(0, tokens * Heads * Channels).Select(_ => (float)(scale * (2 * random.NextDouble() - 1)))],
+                [1, tokens, Heads, Channels], device);
         float[] counted = [.. keys.Spans.SelectMany(span => Enumerable.Repeat(counts == null || counts(span.Kind) ? 1f : 0, span.Length))];
         var mask = counts == null ? null : new AttentionMask { Keys = Tensor.From(counted, [1, keys.Length], device) };
-        return new AttentionCall(Noise(queries.Length, sharpness), Noise(keys.Length, sharpness), Noise(keys.Length, values), .35f, queries, keys, new AttentionSite("transformer_blocks.3.attn", kind), Mask: mask);
+        return new AttentionCall(
+            Noise(queries.Length, sharpness), Noise(keys.Length, sharpness), Noise(keys.Length, values), .35f, queries, keys,
+            new AttentionSite("transformer_blocks.3.attn", kind), Mask: mask);
     }
 
     private static TokenLayout Layout((TokenKind Kind, int Length)[] parts, LatentGrid grid)
     {
         int at = 0;
-        return new TokenLayout([.. parts.Select(part => new TokenSpan(part.Kind, (at += part.Length) - part.Length, part.Length, part.Kind == TokenKind.Latent ? grid : null))]);
+        return new TokenLayout(
+            [
+                .. parts.Select(
+                    part => new TokenSpan(
+                        part.Kind, (at += part.Length) - part.Length, part.Length, part.Kind == TokenKind.Latent ? grid : null))]);
     }
 
     /// <summary>Attention with rules, whether they are neutral or not.</summary>
     private static Tensor Force(AttentionCall call, params GuidanceRule[] rules) =>
-        new GuidedAttention([.. rules.Select(rule => new AttentionEffect(site => rule.ActsAt(site.Kind), rule as IAttentionBase, rule as IAttentionCorrection, rule.ReadsNegativeText))]).Attend(call);
+        new GuidedAttention(
+            [
+                .. rules.Select(
+                    rule => new AttentionEffect(
+                        site => rule.ActsAt(site.Kind), rule as IAttentionBase, rule as IAttentionCorrection, rule.ReadsNegativeText))])
+            .Attend(call);
 
     private static Tensor Random(Random random, Shape shape, double scale = 1)
     {
@@ -161,12 +187,16 @@ public class RulePropertyTests
     {
         var random = new Random(12);
         string[] corrections = [.. Types.Where(type => type.IsAssignableTo(typeof(IAttentionCorrection))).Select(RuleCatalog.NameOf)];
-        string[] bases = [.. Types.Where(type => type.IsAssignableTo(typeof(IAttentionBase)) && !New(RuleCatalog.NameOf(type)).Needs.HasFlag(PassKinds.Perturbed)).Select(RuleCatalog.NameOf)];
+        string[] bases = [
+            .. Types.Where(
+                type => type.IsAssignableTo(typeof(IAttentionBase)) && !New(RuleCatalog.NameOf(type)).Needs.HasFlag(PassKinds.Perturbed))
+                .Select(RuleCatalog.NameOf)];
         Assert.True(corrections.Length >= 4 && bases.Length >= 1);
         for (int trial = 0; trial < 40; trial++)
         {
             using var scope = new TensorScope();
-            GuidanceRule[] rules = [.. Enumerable.Range(0, random.Next(3, 6)).Select(_ => Draw(corrections[random.Next(corrections.Length)], random))];
+            GuidanceRule[] rules = [
+                .. Enumerable.Range(0, random.Next(3, 6)).Select(_ => Draw(corrections[random.Next(corrections.Length)], random))];
             if (trial % 3 == 0)
                 rules = [.. rules, Draw(bases[random.Next(bases.Length)], random)];
             var call = Call(trial % 2 == 0 ? AttentionKind.Cross : AttentionKind.Joint, random);
@@ -184,18 +214,26 @@ public class RulePropertyTests
     public void The_order_of_writing_changes_no_bit_in_prediction()
     {
         var random = new Random(13);
-        string[] Of(PredictionStage stage) => [.. Types.Where(type => New(RuleCatalog.NameOf(type)) is IPredictionRule rule && rule.Stage == stage).Select(RuleCatalog.NameOf)];
-        string[] contrasts = Of(PredictionStage.Contrast), terms = Of(PredictionStage.Term), normalisations = Of(PredictionStage.Normalisation);
+        string[] Of(PredictionStage stage) =>
+            [
+                .. Types.Where(type => New(RuleCatalog.NameOf(type)) is IPredictionRule rule && rule.Stage == stage)
+                    .Select(RuleCatalog.NameOf)];
+        string[] contrasts = Of(PredictionStage.Contrast), terms = Of(PredictionStage.Term),
+        normalisations = Of(PredictionStage.Normalisation);
         for (int trial = 0; trial < 60; trial++)
         {
             using var scope = new TensorScope();
-            GuidanceRule[] rules = [Draw(contrasts[trial % contrasts.Length], random), .. Enumerable.Range(0, 3).Select(_ => Draw(terms[random.Next(terms.Length)], random)), Draw(normalisations[trial % normalisations.Length], random)];
+            GuidanceRule[] rules = [
+                Draw(contrasts[trial % contrasts.Length], random),
+                .. Enumerable.Range(0, 3).Select(_ => Draw(terms[random.Next(terms.Length)], random)),
+                Draw(normalisations[trial % normalisations.Length], random)];
             int seed = random.Next();
             Tensor[] given = [.. Enumerable.Range(0, 4 + rules.Length).Select(_ => Random(random, [2, 3, 4, 5]))];
             float[] Combine(GuidanceRule[] written)
             {
                 using var state = new GuidanceState();
-                var facts = new PredictionFacts(new StepPoint(2, 4, 500, .5), given[0], given[1], state) { Negative = given[2], Empty = given[3] };
+                var facts = new PredictionFacts(
+                    new StepPoint(2, 4, 500, .5), given[0], given[1], state) { Negative = given[2], Empty = given[3] };
                 // Equal rules take the same away: they have equal passes, whichever is written first.
                 for (int i = 0; i < rules.Length; i++)
                     facts.SetPerturbed(rules[i], given[4 + Array.IndexOf(rules, rules[i])]);
@@ -339,7 +377,10 @@ public class RulePropertyTests
         }
     }
 
-    /// <summary>Every rule, alone or after CFG where it normalises, on a model with joint attention and on one with self- and cross-attention and skip connections.</summary>
+    /// <summary>
+    /// Every rule, alone or after CFG where it normalises, on a model with joint attention and on one with self- and cross-attention and
+    /// skip connections.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Rules))]
     public async Task Whole_models_are_guided(string name)
@@ -347,11 +388,15 @@ public class RulePropertyTests
         foreach (string model in new[] { "flux-schnell", "sd15" })
         {
             using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", model));
-            var rule = New(name) with { Layers = New(name) is IBlockFilter ? LayerSelector.Of(pipeline.Blocks.First()) : LayerSelector.All };
+            var rule = New(name) with {
+                Layers = New(name) is IBlockFilter ? LayerSelector.Of(pipeline.Blocks.First()) : LayerSelector.All };
             if (rule is SkipLayerGuidance skips)
                 rule = skips with { Stop = 1 };
-            GuidanceRule[] rules = rule is IPredictionRule { Stage: PredictionStage.Normalisation } ? [new ClassifierFreeGuidance(), rule] : [rule];
-            var request = new GenerationRequest { Prompt = "a panda", NegativePrompt = "sunglasses", Width = 64, Height = 64, Steps = 2, MaxSequenceLength = model == "sd15" ? null : 16 };
+            GuidanceRule[] rules = rule is IPredictionRule { Stage: PredictionStage.Normalisation } ? [new ClassifierFreeGuidance(), rule]
+                : [rule];
+            var request = new GenerationRequest {
+                Prompt = "a panda", NegativePrompt = "sunglasses", Width = 64, Height = 64, Steps = 2,
+                MaxSequenceLength = model == "sd15" ? null : 16 };
             async Task<float[]> Latents(params GuidanceRule[] guidance)
             {
                 float[] latents = [];
@@ -391,7 +436,8 @@ public class RulePropertyTests
                     continue;
                 }
                 string message = Assert.Throws<ArgumentException>(() => new GuidanceSchedule(first, second)).Message;
-                string[] names = [.. new[] { first, second }.Select(rule => RuleCatalog.NameOf(rule.GetType())).Order(StringComparer.Ordinal)];
+                string[] names = [
+                    .. new[] { first, second }.Select(rule => RuleCatalog.NameOf(rule.GetType())).Order(StringComparer.Ordinal)];
                 Assert.Contains($"{names[0]} and {names[1]}", message, StringComparison.Ordinal);
             }
         }
@@ -415,15 +461,21 @@ public class RulePropertyTests
     [MemberData(nameof(Rules))]
     public void Every_number_has_a_range_and_is_held_to_it(string name)
     {
-        foreach (var parameter in RuleParameter.Of(RuleCatalog.TypeOf(name)).Where(parameter => parameter.Property.PropertyType == typeof(float) || parameter.Property.PropertyType == typeof(int)))
+        foreach (
+            var parameter in RuleParameter.Of(RuleCatalog.TypeOf(name))
+                .Where(parameter => parameter.Property.PropertyType == typeof(float) || parameter.Property.PropertyType == typeof(int)))
         {
             Assert.True(parameter.Range != null, $"{name}: {parameter.Name} states no range.");
             var range = parameter.Range!.Value;
-            foreach (double value in new[] { range.Minimum - 1, range.Maximum + 1, double.NaN, range.ClosedBelow ? double.NaN : range.Minimum })
+            foreach (
+                double value in new[] { range.Minimum - 1, range.Maximum + 1, double.NaN, range.ClosedBelow ? double.NaN : range.Minimum })
             {
                 if (double.IsInfinity(value) || double.IsNaN(value) && parameter.Property.PropertyType == typeof(int))
                     continue;
-                var exception = Assert.Throws<ArgumentOutOfRangeException>(() => RuleCatalog.Create(name, new Dictionary<string, string> { [parameter.Name] = FormattableString.Invariant($"{value}") }));
+                var exception = Assert.Throws<ArgumentOutOfRangeException>(
+                    () =>
+                        RuleCatalog.Create(
+                            name, new Dictionary<string, string> { [parameter.Name] = FormattableString.Invariant($"{value}") }));
                 Assert.Contains($"{name}: {parameter.Name} is", exception.Message, StringComparison.Ordinal);
                 Assert.Contains(range.ToString(), exception.Message, StringComparison.Ordinal);
             }

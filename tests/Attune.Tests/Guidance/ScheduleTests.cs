@@ -21,7 +21,8 @@ public class ScheduleTests
     public void Ranges_hold_their_steps_and_survive_being_written(string text, int[] expected)
     {
         var range = StepRange.Parse(text);
-        int[] Held(StepRange range) => [.. Enumerable.Range(0, 10).Where(i => range.Contains(new StepPoint(i, 10, 1000 - 100 * i, (10 - i) / 10.0)))];
+        int[] Held(StepRange range) =>
+            [.. Enumerable.Range(0, 10).Where(i => range.Contains(new StepPoint(i, 10, 1000 - 100 * i, (10 - i) / 10.0)))];
         Assert.Equal(expected, Held(range));
         Assert.Equal(expected, Held(StepRange.Parse(range.ToString())));
         Assert.Equal(range, StepRange.Parse(range.ToString()));
@@ -34,7 +35,8 @@ public class ScheduleTests
         Assert.False(StepRange.Parse("0%-7%").Contains(new StepPoint(7, 100, 0, 0)));
         Assert.True(StepRange.Parse("7%-").Contains(new StepPoint(7, 100, 0, 0)));
         var rule = new SkipLayerGuidance();
-        Assert.Equal([2, 3, 4, 5, 6, 7], Enumerable.Range(0, 40).Where(i => (rule with { Start = 0.025f }).ActsIn(new StepPoint(i, 40, 0, 0))));
+        Assert.Equal(
+            [2, 3, 4, 5, 6, 7], Enumerable.Range(0, 40).Where(i => (rule with { Start = 0.025f }).ActsIn(new StepPoint(i, 40, 0, 0))));
     }
 
     [Theory]
@@ -47,7 +49,8 @@ public class ScheduleTests
     [InlineData("sigma:2-1")]
     [InlineData("sigma:10%-20%")]
     [InlineData("steps")]
-    public void What_is_no_range_is_refused(string text) => Assert.Contains(text, Assert.Throws<FormatException>(() => StepRange.Parse(text)).Message, StringComparison.Ordinal);
+    public void What_is_no_range_is_refused(string text) =>
+        Assert.Contains(text, Assert.Throws<FormatException>(() => StepRange.Parse(text)).Message, StringComparison.Ordinal);
 
     [Theory]
     [InlineData("mid", "mid_block.attentions.0.transformer_blocks.0.attn1", AttentionKind.Self, true)]
@@ -94,14 +97,17 @@ public class ScheduleTests
         var schedule = new GuidanceSchedule(RuleCatalog.Parse("nag+cfg+pag+seg+slg:layers=1,stop=1+freeu"));
         var guidance = schedule.At(Middle);
         Assert.True(guidance.ReadsNegativeText);
-        Assert.Equal([PassKinds.Negative, PassKinds.Perturbed, PassKinds.Perturbed, PassKinds.Perturbed], guidance.Passes.Select(pass => pass.Kind));
+        Assert.Equal(
+            [PassKinds.Negative, PassKinds.Perturbed, PassKinds.Perturbed, PassKinds.Perturbed], guidance.Passes.Select(pass => pass.Kind));
         Assert.Equal(["pag", "seg", "slg"], guidance.Passes.Skip(1).Select(pass => RuleCatalog.NameOf(pass.Rule!.GetType())));
         var cross = new AttentionSite("mid_block.attn2", AttentionKind.Cross);
         Assert.True(guidance.Steering.Attention.ReadsNegativeText(cross));
         Assert.False(guidance.Steering.Attention.ReadsNegativeText(cross with { Kind = AttentionKind.Self }));
         Assert.All(guidance.Passes, pass => Assert.False(pass.Steering.Attention.ReadsNegativeText(cross)));
-        Assert.All(guidance.Passes.Select(pass => pass.Steering).Append(guidance.Steering), steering => Assert.IsType<FreeU>(steering.Skips));
-        Assert.Equal([false, false, false, true], guidance.Passes.Select(pass => pass.Steering.Blocks?.Skips("transformer_blocks.1") == true));
+        Assert.All(
+            guidance.Passes.Select(pass => pass.Steering).Append(guidance.Steering), steering => Assert.IsType<FreeU>(steering.Skips));
+        Assert.Equal(
+            [false, false, false, true], guidance.Passes.Select(pass => pass.Steering.Blocks?.Skips("transformer_blocks.1") == true));
         Assert.Null(guidance.Steering.Blocks);
     }
 
@@ -122,14 +128,16 @@ public class ScheduleTests
         AttentionSite[] sites = [new("transformer_blocks.0.attn", AttentionKind.Joint), new("mid_block.attn1", AttentionKind.Self)];
         string[] blocks = ["transformer_blocks.0"];
         new GuidanceSchedule(RuleCatalog.Parse("nag:layers=0+pag:layers=mid+slg:layers=0")).CheckLayers(sites, blocks);
-        string message = Assert.Throws<ArgumentException>(() => new GuidanceSchedule(RuleCatalog.Parse("nag:layers=mid")).CheckLayers(sites, blocks)).Message;
+        string message = Assert.Throws<ArgumentException>(
+            () => new GuidanceSchedule(RuleCatalog.Parse("nag:layers=mid")).CheckLayers(sites, blocks)).Message;
         Assert.Contains("nag", message, StringComparison.Ordinal);
         Assert.Contains("transformer_blocks.0.attn", message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => new GuidanceSchedule(RuleCatalog.Parse("slg")).CheckLayers(sites, blocks));
         Assert.Throws<ArgumentException>(() => new GuidanceSchedule(RuleCatalog.Parse("nag")).CheckLayers([sites[1]], blocks));
         var freeU = new GuidanceSchedule(new FreeU());
         freeU.CheckLayers(sites, blocks, hasSkips: true);
-        Assert.StartsWith("freeu", Assert.Throws<ArgumentException>(() => freeU.CheckLayers(sites, blocks)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "freeu", Assert.Throws<ArgumentException>(() => freeU.CheckLayers(sites, blocks)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

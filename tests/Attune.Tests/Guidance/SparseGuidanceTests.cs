@@ -42,7 +42,9 @@ public class SparseGuidanceTests
         for (int trial = 0; trial < 12; trial++)
         {
             using var scope = new TensorScope();
-            var scene = new AttentionScene(kind, _random, batch: 1 + trial % 2, heads: 1 + trial % 3, channels: 8 * _random.Next(1, 9), latents: _random.Next(1, 30), text: _random.Next(1, 40));
+            var scene = new AttentionScene(
+                kind, _random, batch: 1 + trial % 2, heads: 1 + trial % 3, channels: 8 * _random.Next(1, 9), latents: _random.Next(1, 30),
+                text: _random.Next(1, 40));
             var rule = RandomGag();
             scene.Compare(scene.Guided(rule), (item, row, head) =>
             {
@@ -72,7 +74,9 @@ public class SparseGuidanceTests
                 var (d, s, plain, m) = scene.Facts(item, row, head, rule.Entmax);
                 return Add(plain, m * rule.Scale, Add(s, -1, d));
             });
-            var same = scene.Guided(new GeometryAwareAttentionGuidance { Lambda = rule.Scale - 1, Zeta = 1, Eta = float.PositiveInfinity, Entmax = rule.Entmax });
+            var same = scene.Guided(
+                new GeometryAwareAttentionGuidance {
+                    Lambda = rule.Scale - 1, Zeta = 1, Eta = float.PositiveInfinity, Entmax = rule.Entmax });
             scene.Compare(same, (item, row, head) => [.. guided.Row(item, row, head).ToArray().Select(value => (double)value)]);
         }
     }
@@ -110,7 +114,10 @@ public class SparseGuidanceTests
         Assert.Equal(plain, scene.Guided(new PladisGuidance { Scale = 0 }).ToArray());
         Assert.Equal(plain, scene.Guided(new PladisGuidance { Entmax = 1 }).ToArray());
         Assert.Equal(plain, scene.Guided(new GeometryAwareAttentionGuidance { Entmax = 1 }).ToArray());
-        foreach (var rule in new GuidanceRule[] { new PladisGuidance(), new GeometryAwareAttentionGuidance(), new NegativeAwaySteerAttention(), new NormalizedAttentionGuidance() })
+        foreach (
+            var rule in new GuidanceRule[] {
+                new PladisGuidance(), new GeometryAwareAttentionGuidance(), new NegativeAwaySteerAttention(),
+                new NormalizedAttentionGuidance() })
             Assert.Equal(plain, scene.Guided(rule.AsNeutral()!).ToArray());
 
         // lambda 0 is sparse attention, not plain; one token is all there is to attend to.
@@ -122,21 +129,30 @@ public class SparseGuidanceTests
         });
         Assert.NotEqual(plain, sparse.ToArray());
         var single = new AttentionScene(kind, _random, text: 1);
-        single.Compare(single.Guided(new GeometryAwareAttentionGuidance { Lambda = 10 }), (item, row, head) => single.Facts(item, row, head, 1.5).Plain, 2e-6);
+        single.Compare(
+            single.Guided(new GeometryAwareAttentionGuidance { Lambda = 10 }),
+            (item, row, head) => single.Facts(item, row, head, 1.5).Plain, 2e-6);
     }
 
-    /// <summary>The rules are homogeneous in the values: tiny and huge ones, whose squares float32 does not hold, are guided as others are.</summary>
+    /// <summary>
+    /// The rules are homogeneous in the values: tiny and huge ones, whose squares float32 does not hold, are guided as others are.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Kinds))]
     public void Tiny_and_huge_values_are_guided_alike(AttentionKind kind)
     {
         foreach (var projection in new[] { GuidanceProjection.Text, GuidanceProjection.Row })
         {
-            var rule = new GeometryAwareAttentionGuidance { Lambda = 10, Eta = float.PositiveInfinity, Zeta = .25f, Projection = projection };
+            var rule = new GeometryAwareAttentionGuidance {
+                Lambda = 10, Eta = float.PositiveInfinity, Zeta = .25f, Projection = projection };
             float[] Guided(double factor)
             {
                 using var scope = new TensorScope();
-                return [.. new AttentionScene(kind, new Random(1), values: factor).Guided(rule).ToArray().Select(value => (float)(value / factor))];
+                return [
+                    .. new AttentionScene(kind, new Random(1), values: factor)
+                        .Guided(rule)
+                        .ToArray()
+                        .Select(value => (float)(value / factor))];
             }
 
             float[] expected = Guided(1);
@@ -160,15 +176,19 @@ public class SparseGuidanceTests
         var plain = scene.Guided();
         var shift = Tensor.Full([1, 1, 1, 24], 3);
         var schedule = new GuidanceSchedule(rule).At(0, 1).Steering.Attention;
-        var shifted = schedule.Attend(scene.Call with { Value = scene.Call.Value.Add(shift) }).Slice(1, scene.StartOf(TokenKind.Latent), scene.Rows);
-        scene.Compare(shifted.Contiguous(), (item, row, head) => [.. before.Row(item, row, head).ToArray().Select(value => (double)value + 3)], 1e-5);
+        var shifted = schedule.Attend(scene.Call with { Value = scene.Call.Value.Add(shift) })
+            .Slice(1, scene.StartOf(TokenKind.Latent), scene.Rows);
+        scene.Compare(
+            shifted.Contiguous(), (item, row, head) => [.. before.Row(item, row, head).ToArray().Select(value => (double)value + 3)], 1e-5);
         Assert.NotEqual(plain.ToArray(), before.ToArray());
     }
 
     [Fact]
     public void Masked_text_does_not_count_and_without_any_nothing_changes()
     {
-        GuidanceRule[] rules = [new PladisGuidance(), new GeometryAwareAttentionGuidance { Zeta = .3f }, new GeometryAwareAttentionGuidance { Projection = GuidanceProjection.Row }];
+        GuidanceRule[] rules = [
+            new PladisGuidance(), new GeometryAwareAttentionGuidance { Zeta = .3f },
+            new GeometryAwareAttentionGuidance { Projection = GuidanceProjection.Row }];
         foreach (var rule in rules)
         {
             using var scope = new TensorScope();
@@ -193,7 +213,11 @@ public class SparseGuidanceTests
     [MemberData(nameof(Kinds))]
     public void Extreme_inputs_stay_finite(AttentionKind kind)
     {
-        foreach (var rule in new GuidanceRule[] { new PladisGuidance(), new GeometryAwareAttentionGuidance { Lambda = 10, Zeta = .5f }, new GeometryAwareAttentionGuidance { Projection = GuidanceProjection.Row }, new ValueSignFlip(), new NegativeAwaySteerAttention(), new NormalizedAttentionGuidance() })
+        foreach (
+            var rule in new GuidanceRule[] {
+                new PladisGuidance(), new GeometryAwareAttentionGuidance { Lambda = 10, Zeta = .5f },
+                new GeometryAwareAttentionGuidance { Projection = GuidanceProjection.Row }, new ValueSignFlip(),
+                new NegativeAwaySteerAttention(), new NormalizedAttentionGuidance() })
         {
             foreach (var (sharpness, values) in new[] { (100.0, 1.0), (1.5, 0.0), (0.0, 1.0), (1.5, 1e-30) })
             {
@@ -225,11 +249,15 @@ public class SparseGuidanceTests
         using var last = new AttentionFacts(joint.Call) { NeedsParts = true };
         using var expected = new AttentionFacts(joint.Call) { NeedsParts = true, ExpectedEntmax = 2 };
         var sparse = first.TextSparse(2);
-        _ = (last.Latents, expected.Latents, last.NegativeLatents, last.OverNegativeText, expected.OverNegativeText, expected.NegativeLatents);
+        _ = (
+            last.Latents, expected.Latents, last.NegativeLatents, last.OverNegativeText, expected.OverNegativeText,
+            expected.NegativeLatents);
         foreach (var (a, b) in new[]
         {
-            (sparse, last.TextSparse(2)), (sparse, expected.TextSparse(2)), (first.SupportSize(2), last.SupportSize(2)), (first.TextDense, last.TextDense), (first.Latents, expected.Latents),
-            (first.TextMass, last.TextMass), (first.NegativeLatents, last.NegativeLatents), (first.NegativeLatents, expected.NegativeLatents),
+            (sparse, last.TextSparse(2)), (sparse, expected.TextSparse(2)), (first.SupportSize(2), last.SupportSize(2)),
+            (first.TextDense, last.TextDense), (first.Latents, expected.Latents),
+            (first.TextMass, last.TextMass), (first.NegativeLatents, last.NegativeLatents),
+            (first.NegativeLatents, expected.NegativeLatents),
         })
         {
             float[] other = b.ToArray();
@@ -237,6 +265,8 @@ public class SparseGuidanceTests
         }
         joint.Compare(first.NegativeLatents, (item, row, head) => joint.Over(item, row, head, [TokenKind.NegativeText, TokenKind.Latent]));
         for (int row = 0; row < joint.Rows; row++)
-            Assert.Equal(EntmaxReference.Weights(joint.Logits(0, row, 1, [TokenKind.Text]), 2).Count(weight => weight > 0), first.SupportSize(2).Row(0, row)[1]);
+            Assert.Equal(
+                EntmaxReference.Weights(joint.Logits(0, row, 1, [TokenKind.Text]), 2).Count(weight => weight > 0),
+                first.SupportSize(2).Row(0, row)[1]);
     }
 }

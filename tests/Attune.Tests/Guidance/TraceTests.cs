@@ -23,7 +23,9 @@ public class TraceTests
     private static double[] Add(double[] a, double factor, double[] b) => [.. a.Zip(b, (x, y) => x + factor * y)];
 
     private AttentionScene Scene(AttentionKind kind, Func<TokenKind, int, bool>? counts = null) =>
-        new(kind, _random, batch: 1 + _random.Next(2), heads: 1 + _random.Next(3), channels: 8 * _random.Next(1, 5), latents: _random.Next(1, 20), text: _random.Next(1, 24), negative: _random.Next(1, 9), counts: counts);
+        new(
+            kind, _random, batch: 1 + _random.Next(2), heads: 1 + _random.Next(3), channels: 8 * _random.Next(1, 5),
+            latents: _random.Next(1, 20), text: _random.Next(1, 24), negative: _random.Next(1, 9), counts: counts);
 
     private static GuidanceTrace Trace(AttentionCall call, params GuidanceRule[] rules)
     {
@@ -34,7 +36,8 @@ public class TraceTests
         return trace;
     }
 
-    private static Summary Of(GuidanceTrace trace, string name) => Assert.Single(Assert.Single(trace.Series, series => series.Quantity.Name == name).Entries).Values;
+    private static Summary Of(GuidanceTrace trace, string name) =>
+        Assert.Single(Assert.Single(trace.Series, series => series.Quantity.Name == name).Entries).Values;
 
     private static void Same(Summary actual, IEnumerable<double> expected, double tolerance = 2e-5)
     {
@@ -59,9 +62,12 @@ public class TraceTests
         from item in Enumerable.Range(0, scene.Call.Query.Shape[0]) from row in Enumerable.Range(0, scene.Rows) select of(item, row);
 
     private static IEnumerable<double> Heads(AttentionScene scene, Func<int, int, int, double> of) =>
-        from item in Enumerable.Range(0, scene.Call.Query.Shape[0]) from row in Enumerable.Range(0, scene.Rows) from head in Enumerable.Range(0, scene.Heads) select of(item, row, head);
+        from item in Enumerable.Range(
+            0, scene.Call.Query.Shape[0]) from row in Enumerable.Range(0, scene.Rows) from head in Enumerable.Range(0,
+            scene.Heads) select of(item, row, head);
 
-    private static double[] Whole(AttentionScene scene, int item, int row, TokenKind[] kinds) => [.. Enumerable.Range(0, scene.Heads).SelectMany(head => scene.Over(item, row, head, kinds))];
+    private static double[] Whole(AttentionScene scene, int item, int row, TokenKind[] kinds) =>
+        [.. Enumerable.Range(0, scene.Heads).SelectMany(head => scene.Over(item, row, head, kinds))];
 
     [Theory]
     [MemberData(nameof(Kinds))]
@@ -123,7 +129,8 @@ public class TraceTests
         {
             using var scope = new TensorScope();
             var scene = Scene(kind);
-            var rule = new GeometryAwareAttentionGuidance { Eta = .2f, Zeta = trial % 3 / 2f, Entmax = trial % 2 == 0 ? 1.5f : 2, Projection = (GuidanceProjection)(trial % 2) };
+            var rule = new GeometryAwareAttentionGuidance {
+                Eta = .2f, Zeta = trial % 3 / 2f, Entmax = trial % 2 == 0 ? 1.5f : 2, Projection = (GuidanceProjection)(trial % 2) };
             double[] Directions(int item, int row, int head, out double[] r)
             {
                 var (dense, sparse, plain, mass) = scene.Facts(item, row, head, rule.Entmax);
@@ -162,17 +169,24 @@ public class TraceTests
             var scene = Scene(kind, trial < 4 ? null : (token, at) => token != TokenKind.Text || at % 3 != 1);
             double alpha = new[] { 1.5, 2, 1.25, 3 }[trial % 4];
             double coefficient = trial % 2 == 0 ? 3 : .5;
-            GuidanceRule rule = trial % 2 == 0 ? new GeometryAwareAttentionGuidance { Lambda = 3, Entmax = (float)alpha } : new PladisGuidance { Scale = 1.5f, Entmax = (float)alpha };
+            GuidanceRule rule = trial % 2 == 0 ? new GeometryAwareAttentionGuidance { Lambda = 3, Entmax = (float)alpha }
+                : new PladisGuidance { Scale = 1.5f, Entmax = (float)alpha };
             var call = scene.Call;
             int start = scene.StartOf(TokenKind.Latent);
             int first = call.Keys.Spans.Single(span => span.Kind == TokenKind.Text).Start;
             double beta = call.Scale;
-            double[][] Keys(int item, int head) => [.. Enumerable.Range(0, call.Keys.CountOf(TokenKind.Text)).Where(i => call.Mask == null || call.Mask.Keys!.Row(0)[first + i] != 0)
+            double[][] Keys(int item, int head) =>
+                [
+                    .. Enumerable.Range(0, call.Keys.CountOf(TokenKind.Text))
+                        .Where(i => call.Mask == null || call.Mask.Keys!.Row(0)[first + i] != 0)
                 .Select(i => call.Key.Row(item, first + i, head).ToArray().Select(value => (double)value).ToArray())];
-            double[] Query(int item, int row, int head) => [.. call.Query.Row(item, start + row, head).ToArray().Select(value => (double)value)];
+            double[] Query(int item, int row, int head) =>
+                [.. call.Query.Row(item, start + row, head).ToArray().Select(value => (double)value)];
             double[] Logits(double[][] keys, double[] at) => [.. keys.Select(key => beta * Dot(key, at))];
             double[] Update(double[][] keys, double[] at, double a) =>
-                EntmaxReference.Weights(Logits(keys, at), a).Zip(keys).Aggregate(new double[at.Length], (sum, pair) => Add(sum, pair.First, pair.Second));
+                EntmaxReference.Weights(Logits(keys, at), a)
+                    .Zip(keys)
+                    .Aggregate(new double[at.Length], (sum, pair) => Add(sum, pair.First, pair.Second));
             double Energy(double[][] keys, double[] at, double a)
             {
                 double[] z = Logits(keys, at);
@@ -182,9 +196,12 @@ public class TraceTests
                 return -(Dot(p, z) + (1 - p.Sum(value => Math.Pow(value, a))) / (a * (a - 1))) / beta + Dot(at, at) / 2;
             }
 
-            IEnumerable<double> Each(Func<double[][], double[], double> of) => Heads(scene, (item, row, head) => of(Keys(item, head), Query(item, row, head)));
+            IEnumerable<double> Each(Func<double[][], double[], double> of) =>
+                Heads(scene, (item, row, head) => of(Keys(item, head), Query(item, row, head)));
             var trace = Trace(call, rule);
-            Same(Of(trace, "entmax.support"), Each((keys, q) => EntmaxReference.Weights(Logits(keys, q), alpha).Count(weight => weight > 0)));
+            Same(
+                Of(trace, "entmax.support"),
+                Each((keys, q) => EntmaxReference.Weights(Logits(keys, q), alpha).Count(weight => weight > 0)));
             Same(Of(trace, "hopfield.before"), Each((keys, q) => Energy(keys, q, 1)), 1e-6);
             Same(Of(trace, "hopfield.after"), Each((keys, q) => Energy(keys, Update(keys, q, 1), 1)), 1e-6);
             Same(Of(trace, "hopfield.fall"), Each((keys, q) => Energy(keys, q, 1) - Energy(keys, Update(keys, q, 1), 1)), 1e-6);
@@ -221,7 +238,8 @@ public class TraceTests
             double best = Of(Trace(call, new PladisGuidance()), "anderson.coefficient").Mean;
             if (best < -.7)
                 continue;       // PLADIS has no coefficient below -1
-            double Residual(double coefficient) => Of(Trace(call, new PladisGuidance { Scale = (float)(1 + coefficient) }), "anderson.step").Mean;
+            double Residual(double coefficient) =>
+                Of(Trace(call, new PladisGuidance { Scale = (float)(1 + coefficient) }), "anderson.step").Mean;
             Assert.True(Residual(best) < Residual(best - .2) && Residual(best) < Residual(best + .2));
             compared++;
         }
@@ -245,17 +263,24 @@ public class TraceTests
 
     public static TheoryData<string> Extremes => ["plain", "masked text", "large logits", "zeros", "one text token"];
 
-    /// <summary>Whatever the input is, what is reported is finite and lies in the range that its definition states; the output is the same bits as without a trace.</summary>
+    /// <summary>
+    /// Whatever the input is, what is reported is finite and lies in the range that its definition states; the output is the same bits as
+    /// without a trace.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Extremes))]
     public void Numbers_stay_in_their_ranges_and_the_output_is_the_same(string extreme)
     {
         foreach (var kind in new[] { AttentionKind.Cross, AttentionKind.Joint })
         {
-            foreach (string rules in new[] { "none", "nag", "gag", "pladis:entmax=2", "nasa+gag:project=row", "vsf", "nag+pladis+gag:entmax=1.3,zeta=0.5" })
+            foreach (
+                string rules in new[] {
+                    "none", "nag", "gag", "pladis:entmax=2", "nasa+gag:project=row", "vsf", "nag+pladis+gag:entmax=1.3,zeta=0.5" })
             {
                 using var scope = new TensorScope();
-                var scene = new AttentionScene(kind, _random, batch: 2, text: extreme == "one text token" ? 1 : 9, sharpness: extreme == "large logits" ? 60 : 1.5, values: extreme == "zeros" ? 0 : 1,
+                var scene = new AttentionScene(
+                    kind, _random, batch: 2, text: extreme == "one text token" ? 1 : 9, sharpness: extreme == "large logits" ? 60 : 1.5,
+                    values: extreme == "zeros" ? 0 : 1,
                     counts: extreme == "masked text" ? (token, _) => token is TokenKind.Latent : null);
                 if (extreme == "zeros")
                     scene.Call.Query.Fill(0);
@@ -270,9 +295,18 @@ public class TraceTests
                 {
                     var values = Assert.Single(series.Entries).Values;
                     double[] all = [values.Minimum, values.LowDecile, values.Mean, values.Median, values.HighDecile, values.Maximum];
-                    Assert.All(all, value => Assert.True(double.IsFinite(value) && value >= series.Quantity.Minimum && value <= series.Quantity.Maximum, $"{extreme}, {kind}, {rules}: {series.Quantity.Name} is {value}"));
+                    Assert.All(
+                        all,
+                        value => Assert.True(
+                            double.IsFinite(value) && value >= series.Quantity.Minimum && value <= series.Quantity.Maximum,
+                            $"{extreme}, {kind}, {rules}: {series.Quantity.Name} is {value}"));
                     Assert.InRange(values.Mean, values.Minimum, values.Maximum);
-                    Assert.True(values.Count > 0 && series.Rule == null == !(rules.Contains(series.Quantity.Name.Split('.')[0], StringComparison.Ordinal) || series.Quantity.Name.StartsWith("entmax", StringComparison.Ordinal) || series.Quantity.Name.StartsWith("anderson", StringComparison.Ordinal)));
+                    Assert.True(
+                        values.Count > 0
+                            && series.Rule == null == !(
+                                rules.Contains(series.Quantity.Name.Split('.')[0], StringComparison.Ordinal)
+                                    || series.Quantity.Name.StartsWith("entmax", StringComparison.Ordinal)
+                                    || series.Quantity.Name.StartsWith("anderson", StringComparison.Ordinal)));
                 }
             }
         }
@@ -317,7 +351,9 @@ public class TraceTests
         using var scope = new TensorScope();
         var rule = new NormalizedAttentionGuidance { Layers = LayerSelector.Of("elsewhere") };
         var trace = Trace(new AttentionScene(AttentionKind.Joint, _random).Call, rule);
-        Assert.Equal(["attention.text", "attention.cosine", "hopfield.before", "hopfield.after", "hopfield.fall"], trace.Series.Select(series => series.Quantity.Name));
+        Assert.Equal(
+            ["attention.text", "attention.cosine", "hopfield.before", "hopfield.after", "hopfield.fall"],
+            trace.Series.Select(series => series.Quantity.Name));
         var self = new AttentionScene(AttentionKind.Joint, _random).Call with { Site = new AttentionSite("self", AttentionKind.Self) };
         Assert.Empty(Trace(self, rule).Layers);
     }
@@ -351,7 +387,9 @@ public class TraceTests
         var trace = new GuidanceTrace();
         Assert.Throws<InvalidOperationException>(() => trace.Begin(new StepPoint(1, 2, 500, .5)));
         trace.Begin(new StepPoint(0, 2, 1000, 1));
-        Assert.Contains("one run", Assert.Throws<InvalidOperationException>(() => trace.Begin(new StepPoint(0, 2, 1000, 1))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "one run", Assert.Throws<InvalidOperationException>(() => trace.Begin(new StepPoint(0, 2, 1000, 1))).Message,
+            StringComparison.Ordinal);
         trace.Begin(new StepPoint(1, 2, 500, .5));
         Assert.Equal(2, trace.Steps.Count);
     }

@@ -85,7 +85,9 @@ public class ImageFilesTests
             string type = Encoding.ASCII.GetString(file, at + 4, 4);
             byte[] damaged = [.. file];
             damaged[at + 8 + length]++;
-            Assert.Equal($"'x' is damaged: the CRC of the chunk {type} at byte {at} is wrong.", Assert.Throws<ImageException>(() => Image.Read(damaged, "x")).Message);
+            Assert.Equal(
+                $"'x' is damaged: the CRC of the chunk {type} at byte {at} is wrong.",
+                Assert.Throws<ImageException>(() => Image.Read(damaged, "x")).Message);
             at += length + 12;
         }
     }
@@ -101,7 +103,9 @@ public class ImageFilesTests
     /// <summary>The specification calls it an error, and asks for a pixel nevertheless.</summary>
     [Fact]
     public void An_index_beyond_the_palette_is_black() =>
-        Assert.Equal([4, 5, 6, 0, 0, 0], Image.Read(MakePng(Header(2, 1, 8, 3), Chunk("PLTE", [1, 2, 3, 4, 5, 6]), Chunk("IDAT", Zlib([0, 1, 2]))), "x").Rgb);
+        Assert.Equal(
+            [4, 5, 6, 0, 0, 0],
+            Image.Read(MakePng(Header(2, 1, 8, 3), Chunk("PLTE", [1, 2, 3, 4, 5, 6]), Chunk("IDAT", Zlib([0, 1, 2]))), "x").Rgb);
 
     [Fact]
     public void Chunks_come_in_their_order()
@@ -142,7 +146,8 @@ public class ImageFilesTests
         byte[] progressive = TestImages.Bytes("gray-progressive.jpg");
         int scan = progressive.AsSpan().IndexOf((ReadOnlySpan<byte>)[0xFF, 0xDA]);
         int end = scan + progressive.AsSpan(scan).IndexOf((ReadOnlySpan<byte>)[0xFF, 0xC4]);
-        byte[] many = [.. progressive[..scan], .. Enumerable.Repeat(progressive[scan..end], 500).SelectMany(bytes => bytes), .. progressive[scan..]];
+        byte[] many = [
+            .. progressive[..scan], .. Enumerable.Repeat(progressive[scan..end], 500).SelectMany(bytes => bytes), .. progressive[scan..]];
         Fails(many, "has more than 500 scans");
     }
 
@@ -201,7 +206,8 @@ public class ImageFilesTests
         {
             byte[] file = TestImages.Bytes(name);
             for (int length = 0; length < file.Length; length += length < 64 ? 1 : 1 + (file.Length / 150))
-                Assert.StartsWith("'x' ", Assert.Throws<ImageException>(() => Image.Read(file.AsSpan(0, length), "x")).Message, StringComparison.Ordinal);
+                Assert.StartsWith(
+                    "'x' ", Assert.Throws<ImageException>(() => Image.Read(file.AsSpan(0, length), "x")).Message, StringComparison.Ordinal);
             Assert.Throws<ImageException>(() => Image.Read(file.AsSpan(0, file.Length - 1), "x"));
             Image.Read([.. file, 1, 2, 3], "x");
         }
@@ -255,13 +261,16 @@ public class ImageFilesTests
     private static readonly string[] Samples =
     [
         "rgb8.png", "rgb16-adam7.png", "palette2-adam7.png", "gray-alpha8.png", "rgb8-exif6.png", "baseline-2x2.jpg", "baseline-4x2.jpg",
-        "progressive-2x1.jpg", "progressive-own-scans.jpg", "restart-3-blocks-progressive.jpg", "restart-blocks.jpg", "one-scan-each.jpg", "ycck.jpg", "exif5.jpg",
+        "progressive-2x1.jpg", "progressive-own-scans.jpg", "restart-3-blocks-progressive.jpg", "restart-blocks.jpg", "one-scan-each.jpg",
+        "ycck.jpg", "exif5.jpg",
     ];
 
     private static void Fails(byte[] file, string problem) =>
         Assert.Contains(problem, Assert.Throws<ImageException>(() => Image.Read(file, "x")).Message, StringComparison.Ordinal);
 
-    /// <summary>An RGB JPEG file with other bytes at a distance from the length of its frame header; -1 is the code of the marker.</summary>
+    /// <summary>
+    /// An RGB JPEG file with other bytes at a distance from the length of its frame header; -1 is the code of the marker.
+    /// </summary>
     private static byte[] PatchFrame(int at, params ReadOnlySpan<byte> bytes)
     {
         byte[] file = TestImages.Bytes("baseline-2x2.jpg");

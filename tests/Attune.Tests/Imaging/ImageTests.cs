@@ -29,7 +29,8 @@ public class ImageTests
         var image = new Image(2, 3, new byte[18]);
         Assert.Throws<ArgumentOutOfRangeException>(() => image.Resize(0, 3));
         Assert.Throws<ArgumentOutOfRangeException>(() => image.Resize(3, -1));
-        Assert.Contains("178956970", Assert.Throws<ArgumentOutOfRangeException>(() => image.Resize(100_000, 2_000)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "178956970", Assert.Throws<ArgumentOutOfRangeException>(() => image.Resize(100_000, 2_000)).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => image.Resize(int.MaxValue, int.MaxValue));
     }
 

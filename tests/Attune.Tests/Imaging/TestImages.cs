@@ -10,7 +10,8 @@ internal static class TestImages
     private static readonly string Folder = Path.Combine(Repository.Root, "tests", "Attune.Tests", "Imaging", "data");
     private static readonly Dictionary<string, Image> Values = ReadExpected();
 
-    public static IEnumerable<string> Names(string extension) => Values.Keys.Where(name => name.EndsWith(extension, StringComparison.Ordinal)).Order(StringComparer.Ordinal);
+    public static IEnumerable<string> Names(string extension) =>
+        Values.Keys.Where(name => name.EndsWith(extension, StringComparison.Ordinal)).Order(StringComparer.Ordinal);
 
     public static TheoryData<string> All(string extension) => [.. Names(extension)];
 

@@ -76,7 +76,8 @@ public class FluxPipelineTests
         using (var pipeline = DiffusionPipeline.Load(model.Folder))
         {
             Assert.Equal("scenes-flux", pipeline.Family);
-            Assert.Equal(GuidancePresets.For("scenes-flux").Sampling!.Steps, pipeline.Resolve(new GenerationRequest { Prompt = "a panda" }).Steps);
+            Assert.Equal(
+                GuidancePresets.For("scenes-flux").Sampling!.Steps, pipeline.Resolve(new GenerationRequest { Prompt = "a panda" }).Steps);
             Assert.Equal(3, pipeline.Resolve(new GenerationRequest { Prompt = "a panda", Steps = 3 }).Steps);
         }
         // A guidance scale of the family is for models that embed one.
@@ -115,7 +116,9 @@ public class FluxPipelineTests
         var request = Request(new NormalizedAttentionGuidance()) with { Warning = warnings.Add, MaxSequenceLength = 512 };
         await pipeline.GenerateAsync(request);
         Assert.Empty(warnings);
-        await pipeline.GenerateAsync(request with { Prompt = "a panda on a blue background and nothing else", MaxSequenceLength = 8, NegativeMaxSequenceLength = 512 });
+        await pipeline.GenerateAsync(
+            request with {
+                Prompt = "a panda on a blue background and nothing else", MaxSequenceLength = 8, NegativeMaxSequenceLength = 512 });
         string warning = Assert.Single(warnings);
         Assert.Contains("cut to 8 tokens", warning, StringComparison.Ordinal);
         Assert.EndsWith("nothing else'.", warning, StringComparison.Ordinal);
@@ -127,8 +130,15 @@ public class FluxPipelineTests
         using var pipeline = DiffusionPipeline.Load(Model);
         Task Generate(GenerationRequest request) => pipeline.GenerateAsync(request);
         var request = Request(new NormalizedAttentionGuidance());
-        Assert.Contains("takes no Sigmas", (await Assert.ThrowsAsync<ArgumentException>(() => Generate(request with { Scheduler = SchedulerChoice.Change("DDIMScheduler") }))).Message, StringComparison.Ordinal);
-        Assert.Contains("GuidanceScale", (await Assert.ThrowsAsync<ArgumentException>(() => Generate(request with { GuidanceScale = 3.5f }))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "takes no Sigmas",
+            (
+                await Assert.ThrowsAsync<ArgumentException>(
+                    () => Generate(request with { Scheduler = SchedulerChoice.Change("DDIMScheduler") }))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "GuidanceScale", (await Assert.ThrowsAsync<ArgumentException>(() => Generate(request with { GuidanceScale = 3.5f }))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -165,7 +175,8 @@ public class FluxPipelineTests
         using var pipeline = DiffusionPipeline.Load(Model);
         byte[] plain = await Pixels(pipeline, Request());
         byte[] guided = await Pixels(pipeline, Request(new NormalizedAttentionGuidance()));
-        var results = await Task.WhenAll(Pixels(pipeline, Request()), Pixels(pipeline, Request(new NormalizedAttentionGuidance())), Pixels(pipeline, Request()));
+        var results = await Task.WhenAll(
+            Pixels(pipeline, Request()), Pixels(pipeline, Request(new NormalizedAttentionGuidance())), Pixels(pipeline, Request()));
         Assert.Equal(plain, results[0]);
         Assert.Equal(guided, results[1]);
         Assert.Equal(plain, results[2]);
@@ -176,7 +187,9 @@ public class FluxPipelineTests
     {
         using var pipeline = DiffusionPipeline.Load(Model);
         using var source = new CancellationTokenSource();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pipeline.GenerateAsync(Request(new NormalizedAttentionGuidance()) with { Steps = 50 }, _ => source.Cancel(), source.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () =>
+                pipeline.GenerateAsync(Request(new NormalizedAttentionGuidance()) with { Steps = 50 }, _ => source.Cancel(), source.Token));
 
         // Leaving the loop early is no error and frees as much.
         await foreach (var step in pipeline.DenoiseAsync(Request()))
@@ -199,7 +212,9 @@ public class FluxPipelineTests
     {
         using var pipeline = DiffusionPipeline.Load(Model);
         var seen = new List<string>();
-        var rule = new CountingRule { Seen = seen.Add, Steps = StepRange.Iterations(1, 2), Layers = LayerSelector.Of("single_transformer_blocks.0", "transformer_blocks.1") };
+        var rule = new CountingRule {
+            Seen = seen.Add, Steps = StepRange.Iterations(1, 2),
+            Layers = LayerSelector.Of("single_transformer_blocks.0", "transformer_blocks.1") };
         await pipeline.GenerateAsync(Request(rule));
         Assert.Equal(["transformer_blocks.1.attn", "single_transformer_blocks.0.attn"], seen);
     }
@@ -212,7 +227,11 @@ public class FluxPipelineTests
         var nag = new NormalizedAttentionGuidance { Layers = LayerSelector.Of("transformer_blocks.0") };
         var watch = new CountingRule { Facts = facts => lengths.Add((facts.Call.Site.Path, facts.HasNegativeText)) };
         await pipeline.GenerateAsync(Request(nag, watch) with { Steps = 1 });
-        Assert.Equal([("transformer_blocks.0.attn", true), ("transformer_blocks.1.attn", false), ("single_transformer_blocks.0.attn", false), ("single_transformer_blocks.1.attn", false)], lengths);
+        Assert.Equal(
+            [
+                ("transformer_blocks.0.attn", true), ("transformer_blocks.1.attn", false), ("single_transformer_blocks.0.attn", false),
+                ("single_transformer_blocks.1.attn", false)],
+            lengths);
     }
 
     [Theory]
@@ -221,7 +240,8 @@ public class FluxPipelineTests
     public async Task Sizes_that_do_not_fit_are_refused(int width, int height, string name)
     {
         using var pipeline = DiffusionPipeline.Load(Model);
-        var exception = await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(Request() with { Width = width, Height = height }));
+        var exception = await Assert.ThrowsAsync<ArgumentException>(
+            () => pipeline.GenerateAsync(Request() with { Width = width, Height = height }));
         Assert.Contains(name, exception.Message, StringComparison.Ordinal);
     }
 
@@ -230,7 +250,9 @@ public class FluxPipelineTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder.At("model_index.json"), """{"_class_name":"DreamPipeline"}""");
-        Assert.Contains("DreamPipeline", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "DreamPipeline", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(folder.Path)).Message,
+            StringComparison.Ordinal);
         Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(folder.At("nothing")));
     }
 
@@ -274,13 +296,19 @@ internal static class PngReader
             int length = System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(file.AsSpan(at));
             string type = System.Text.Encoding.ASCII.GetString(file, at + 4, 4);
             var body = file.AsSpan(at + 8, length);
-            Assert.Equal(Crc(file.AsSpan(at + 4, length + 4)), System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(file.AsSpan(at + 8 + length)));
+            Assert.Equal(
+                Crc(file.AsSpan(at + 4, length + 4)),
+                System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(file.AsSpan(at + 8 + length)));
             if (type == "IHDR")
-                (width, height) = (System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(body), System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(body[4..]));
+                (width, height) = (
+                    System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(body),
+                    System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(body[4..]));
             else if (type == "IDAT")
                 data.Write(body);
             else if (type == "iTXt")
-                texts[System.Text.Encoding.Latin1.GetString(body[..body.IndexOf((byte)0)])] = System.Text.Encoding.UTF8.GetString(body[(body.IndexOf((byte)0) + 5)..]);
+                texts[
+                    System.Text.Encoding.Latin1.GetString(
+                        body[..body.IndexOf((byte)0)])] = System.Text.Encoding.UTF8.GetString(body[(body.IndexOf((byte)0) + 5)..]);
             at += length + 12;
         }
         data.Position = 0;
@@ -294,9 +322,15 @@ internal static class PngReader
         {
             for (int i = 0; i < stride; i++)
             {
-                int left = i < 3 ? 0 : pixels[y * stride + i - 3], up = y == 0 ? 0 : pixels[(y - 1) * stride + i], corner = i < 3 || y == 0 ? 0 : pixels[(y - 1) * stride + i - 3];
+                int left = i < 3
+                    ? 0
+                    : pixels[y * stride + i - 3], up = y == 0 ? 0
+                    : pixels[(y - 1) * stride + i], corner = i < 3 || y == 0 ? 0
+                    : pixels[(y - 1) * stride + i - 3];
                 int p = left + up - corner, pa = Math.Abs(p - left), pb = Math.Abs(p - up), pc = Math.Abs(p - corner);
-                int predicted = rows[y * (stride + 1)] switch { 0 => 0, 1 => left, 2 => up, 4 => pa <= pb && pa <= pc ? left : pb <= pc ? up : corner, _ => throw new InvalidDataException() };
+                int predicted = rows[y * (stride + 1)] switch {
+                    0 => 0, 1 => left, 2 => up, 4 => pa <= pb && pa <= pc ? left : pb <= pc ? up : corner,
+                    _ => throw new InvalidDataException() };
                 pixels[y * stride + i] = (byte)(rows[y * (stride + 1) + 1 + i] + predicted);
             }
         }

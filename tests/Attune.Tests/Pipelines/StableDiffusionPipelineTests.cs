@@ -14,8 +14,11 @@ namespace Attune.Tests.Pipelines;
 [NoLeaks]
 public class StableDiffusionPipelineTests
 {
-    private const string Long = "a panda on a blue background, the lion wearing a crown, two red apples, oil painting, watercolour, a photo of an astronaut riding a horse on mars, "
-        + "sunglasses, blurry, deformed crown, low quality, a panda on a blue background, the lion wearing a crown, two red apples, oil painting, a horse on mars";
+    private const string Long =
+        "a panda on a blue background, the lion wearing a crown, two red apples, oil painting, watercolour, a photo of an astronaut "
+            + "riding a horse on mars, "
+        + "sunglasses, blurry, deformed crown, low quality, a panda on a blue background, the lion wearing a crown, two red apples, oil "
+            + "painting, a horse on mars";
 
     private static readonly string Small = Repository.Golden("checkpoints", "sd15");
     private static readonly string Large = Repository.Golden("checkpoints", "sdxl");
@@ -40,7 +43,8 @@ public class StableDiffusionPipelineTests
         throw new InvalidOperationException("There was no step.");
     }
 
-    private static Task<float[]> Text(DiffusionPipeline pipeline, GenerationRequest request) => First(pipeline, request, step => step.Positive.Text.ToArray());
+    private static Task<float[]> Text(DiffusionPipeline pipeline, GenerationRequest request) =>
+        First(pipeline, request, step => step.Positive.Text.ToArray());
 
     [Theory]
     [InlineData("sd15")]
@@ -80,8 +84,11 @@ public class StableDiffusionPipelineTests
         using var pipeline = DiffusionPipeline.Load(Small);
         GenerationRequest[] requests =
         [
-            Request(), Request(new NormalizedAttentionGuidance()) with { Scheduler = SchedulerChoice.Change("LCMScheduler"), Timesteps = [999, 499], Steps = null },
-            Request(new ClassifierFreeGuidance()) with { Scheduler = SchedulerChoice.Change("DDIMScheduler"), Eta = 0.5f }, Request() with { Count = 2 },
+            Request(),
+            Request(new NormalizedAttentionGuidance()) with {
+                Scheduler = SchedulerChoice.Change("LCMScheduler"), Timesteps = [999, 499], Steps = null },
+            Request(new ClassifierFreeGuidance()) with { Scheduler = SchedulerChoice.Change("DDIMScheduler"), Eta = 0.5f },
+            Request() with { Count = 2 },
         ];
         var alone = new List<byte[]>();
         foreach (var request in requests)
@@ -97,7 +104,8 @@ public class StableDiffusionPipelineTests
         using var source = new CancellationTokenSource();
         var request = Request(new NormalizedAttentionGuidance(), new ClassifierFreeGuidance()) with { Steps = 50 };
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pipeline.GenerateAsync(request, _ => source.Cancel(), source.Token));
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pipeline.GenerateAsync(request, cancellation: new CancellationToken(canceled: true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => pipeline.GenerateAsync(request, cancellation: new CancellationToken(canceled: true)));
         await foreach (var step in pipeline.DenoiseAsync(request))
             break;
     }
@@ -130,13 +138,29 @@ public class StableDiffusionPipelineTests
 
         // The size of a tensor counts as one that is asked for.
         using var odd = Tensor.Zeros([1, 64, 60, 3]);
-        Assert.Contains("Width is 60", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { InitialImage = null, InitialImageTensor = odd }))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Width is 60",
+            (
+                await Assert.ThrowsAsync<ArgumentException>(
+                    () => pipeline.GenerateAsync(request with { InitialImage = null, InitialImageTensor = odd }))).Message,
+            StringComparison.Ordinal);
 
         // 0.7f and 0.9f are a little less than 0.7 and 0.9, of which ten steps are seven and nine.
         foreach (var (strength, steps) in new[] { (0.7f, 7), (0.9f, 9), (0.35f, 3) })
-            Assert.Equal(steps, await First(pipeline, request with { Strength = strength, Scheduler = SchedulerChoice.Change("DDIMScheduler") }, step => step.Count));
+            Assert.Equal(
+                steps,
+                await First(
+                    pipeline, request with { Strength = strength, Scheduler = SchedulerChoice.Change("DDIMScheduler") },
+                    step => step.Count));
 
-        Assert.Contains("0.05", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { Strength = 0.05f, Scheduler = SchedulerChoice.Change("DDIMScheduler") }))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "0.05",
+            (
+                await Assert.ThrowsAsync<ArgumentException>(
+                    () =>
+                        pipeline.GenerateAsync(
+                            request with { Strength = 0.05f, Scheduler = SchedulerChoice.Change("DDIMScheduler") }))).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -157,9 +181,14 @@ public class StableDiffusionPipelineTests
         Assert.All(cut.Zip(first), pair => Assert.Equal(pair.First, pair.Second, 1e-5f));
 
         // Both prompts may have any number of pieces, in attention and in a pass of its own.
-        var guided = request with { Guidance = new GuidanceSchedule(new NormalizedAttentionGuidance(), new ClassifierFreeGuidance()), LongPrompts = true };
-        Assert.NotEqual(await Pixels(pipeline, guided with { Prompt = Long }), await Pixels(pipeline, guided with { Prompt = Long, LongPrompts = false }));
-        Assert.NotEqual(await Pixels(pipeline, guided with { NegativePrompt = Long }), await Pixels(pipeline, guided with { NegativePrompt = Long, LongPrompts = false }));
+        var guided = request with {
+            Guidance = new GuidanceSchedule(new NormalizedAttentionGuidance(), new ClassifierFreeGuidance()), LongPrompts = true };
+        Assert.NotEqual(
+            await Pixels(pipeline, guided with { Prompt = Long }),
+            await Pixels(pipeline, guided with { Prompt = Long, LongPrompts = false }));
+        Assert.NotEqual(
+            await Pixels(pipeline, guided with { NegativePrompt = Long }),
+            await Pixels(pipeline, guided with { NegativePrompt = Long, LongPrompts = false }));
     }
 
     [Fact]
@@ -167,7 +196,9 @@ public class StableDiffusionPipelineTests
     {
         // Each is a token of its own for the second tokenizer, and many make one for the first.
         using var pipeline = DiffusionPipeline.Load(Large);
-        var shape = await First(pipeline, Request() with { Steps = 1, LongPrompts = true, Prompt = "panda " + new string('!', 100) }, step => step.Positive.Text.Shape);
+        var shape = await First(
+            pipeline, Request() with { Steps = 1, LongPrompts = true, Prompt = "panda " + new string('!', 100) },
+            step => step.Positive.Text.Shape);
         Assert.Equal(Shape.Create([1, 154, 64]), shape);
     }
 
@@ -183,19 +214,25 @@ public class StableDiffusionPipelineTests
         {
             using var scope = new TensorScope();
             var tokenizer = Attune.Tokenizers.Tokenizer.Load(Path.Combine(Small, "tokenizer"));
-            int[] ids = tokenizer.Encode(request.Prompt, new Attune.Tokenizers.TokenizerOptions { MaxLength = 77, Padding = Attune.Tokenizers.TokenPadding.MaxLength }).Ids;
+            int[] ids = tokenizer.Encode(
+                request.Prompt,
+                new Attune.Tokenizers.TokenizerOptions { MaxLength = 77, Padding = Attune.Tokenizers.TokenPadding.MaxLength }).Ids;
             Assert.Equal(model.FinalLayerNorm(model.Encode([ids], [-2]).HiddenStates[0]).ToArray(), skipped);
         }
         Assert.Equal(
-            await First(pipeline, request, step => step.Negative!.Text.ToArray()), await First(pipeline, request with { ClipSkip = 1 }, step => step.Negative!.Text.ToArray()));
-        Assert.Contains("ClipSkip", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { ClipSkip = 12 }))).Message, StringComparison.Ordinal);
+            await First(pipeline, request, step => step.Negative!.Text.ToArray()),
+            await First(pipeline, request with { ClipSkip = 1 }, step => step.Negative!.Text.ToArray()));
+        Assert.Contains(
+            "ClipSkip", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { ClipSkip = 12 }))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task A_missing_negative_prompt_is_zeros_for_SDXL_unless_attention_reads_it()
     {
         using var pipeline = DiffusionPipeline.Load(Large);
-        Task<float[]> Negative(string? prompt, params GuidanceRule[] rules) => First(pipeline, Request(rules) with { NegativePrompt = prompt, Steps = 1 }, step => step.Negative!.Text.ToArray());
+        Task<float[]> Negative(string? prompt, params GuidanceRule[] rules) =>
+            First(pipeline, Request(rules) with { NegativePrompt = prompt, Steps = 1 }, step => step.Negative!.Text.ToArray());
         Assert.All(await Negative(null, new ClassifierFreeGuidance()), value => Assert.Equal(0, value));
         float[] empty = await Negative("", new ClassifierFreeGuidance());
         Assert.Contains(empty, value => value != 0);
@@ -204,9 +241,16 @@ public class StableDiffusionPipelineTests
         using var folder = new TemporaryFolder();
         string copy = CopyOf(Large, folder.At("sdxl"));
         string index = Path.Combine(copy, "model_index.json");
-        File.WriteAllText(index, File.ReadAllText(index).Replace("\"force_zeros_for_empty_prompt\": true", "\"force_zeros_for_empty_prompt\": false", StringComparison.Ordinal));
+        File.WriteAllText(
+            index,
+            File.ReadAllText(index)
+                .Replace("\"force_zeros_for_empty_prompt\": true", "\"force_zeros_for_empty_prompt\": false", StringComparison.Ordinal));
         using var other = DiffusionPipeline.Load(copy);
-        Assert.Equal(empty, await First(other, Request(new ClassifierFreeGuidance()) with { NegativePrompt = null, Steps = 1 }, step => step.Negative!.Text.ToArray()));
+        Assert.Equal(
+            empty,
+            await First(
+                other, Request(new ClassifierFreeGuidance()) with { NegativePrompt = null, Steps = 1 },
+                step => step.Negative!.Text.ToArray()));
     }
 
     [Fact]
@@ -218,7 +262,9 @@ public class StableDiffusionPipelineTests
         var own = new SizeConditioning { OriginalSize = new PixelSize(64, 72), TargetSize = new PixelSize(64, 72) };
         Assert.Equal(plain, await Pixels(pipeline, Request() with { SizeConditioning = own }));
         Assert.NotEqual(plain, await Pixels(pipeline, Request() with { SizeConditioning = own with { CropTop = 512, CropLeft = 100 } }));
-        Assert.Equal([1, 2, 3, 4, 5, 6], new SizeConditioning { OriginalSize = new(1, 2), CropTop = 3, CropLeft = 4, TargetSize = new(5, 6) }.TimeIds(new(9, 9)));
+        Assert.Equal(
+            [1, 2, 3, 4, 5, 6],
+            new SizeConditioning { OriginalSize = new(1, 2), CropTop = 3, CropLeft = 4, TargetSize = new(5, 6) }.TimeIds(new(9, 9)));
         Assert.Equal([9, 8, 0, 0, 2.5f], new SizeConditioning().AestheticIds(new(9, 8), negative: true));
     }
 
@@ -240,7 +286,13 @@ public class StableDiffusionPipelineTests
             float distance = preview.ToArray().Zip(latents.ToArray(), (x, y) => Math.Abs(x - y)).Max();
             Assert.Equal(step.IsLast, distance < 1e-4f);
         }
-        Assert.Contains("latent_channels 16", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(Large, new LoadOptions { PreviewVae = Repository.Golden("checkpoints", "autoencoders", "taef1") })).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "latent_channels 16",
+            Assert.Throws<CheckpointException>(
+                () =>
+                    DiffusionPipeline.Load(
+                        Large, new LoadOptions { PreviewVae = Repository.Golden("checkpoints", "autoencoders", "taef1") })).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -260,7 +312,9 @@ public class StableDiffusionPipelineTests
         await Refuses("Strength is 1.5", Request() with { Strength = 1.5f, InitialImageTensor = image });
         await Refuses("InitialImageTensor is [1, 64, 64, 3]", Request() with { InitialImageTensor = image });
         await Refuses("InitialImageTensor is [3, 64, 72, 3]", Request() with { InitialImageTensor = images });
-        await Refuses("InitialImage and InitialImageTensor", Request() with { InitialImageTensor = image, InitialImage = new Image(1, 1, new byte[3]) });
+        await Refuses(
+            "InitialImage and InitialImageTensor",
+            Request() with { InitialImageTensor = image, InitialImage = new Image(1, 1, new byte[3]) });
         await Refuses("InitialImage: FluxPipeline", Request() with { InitialImageTensor = image, Width = 64 }, flux);
         await Refuses("ClipSkip: FluxPipeline", Request() with { ClipSkip = 1, Width = 64 }, flux);
         await Refuses("SizeConditioning", Request() with { SizeConditioning = new SizeConditioning() });
@@ -287,12 +341,15 @@ public class StableDiffusionPipelineTests
 
         Directory.Delete(Path.Combine(copy, "vae"), recursive: true);
         CopyOf(Repository.Golden("checkpoints", "flux-schnell", "vae"), Path.Combine(copy, "vae"));
-        Assert.Contains("in_channels 4", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "in_channels 4", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
         Directory.Delete(Path.Combine(copy, "vae"), recursive: true);
         CopyOf(Path.Combine(Small, "vae"), Path.Combine(copy, "vae"));
         Directory.Delete(Path.Combine(copy, "unet"), recursive: true);
         CopyOf(Path.Combine(Large, "unet"), Path.Combine(copy, "unet"));
-        Assert.Contains("cross_attention_dim", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "cross_attention_dim", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -318,20 +375,31 @@ public class StableDiffusionPipelineTests
         });
         foreach (string part in new[] { "text_encoder", "tokenizer" })
             Directory.Delete(Path.Combine(copy, part), recursive: true);
-        Edit(Path.Combine(copy, "unet", "config.json"), json => (json["cross_attention_dim"], json["projection_class_embeddings_input_dim"]) = (32, 80));
-        RewriteUnet(Path.Combine(copy, "unet"), (name, weight) => name.Contains("attn2.to_k", StringComparison.Ordinal) || name.Contains("attn2.to_v", StringComparison.Ordinal) ? weight.Slice(1, 0, 32)
+        Edit(
+            Path.Combine(copy, "unet", "config.json"),
+            json => (json["cross_attention_dim"], json["projection_class_embeddings_input_dim"]) = (32, 80));
+        RewriteUnet(
+            Path.Combine(copy, "unet"),
+            (name, weight) => name.Contains("attn2.to_k", StringComparison.Ordinal)
+                || name.Contains("attn2.to_v", StringComparison.Ordinal) ? weight.Slice(1, 0, 32)
             : name == "add_embedding.linear_1.weight" ? weight.Slice(1, 0, 80) : weight);
         using var pipeline = DiffusionPipeline.Load(copy);
         using var image = Tensor.Full([1, 64, 72, 3], 0.25f);
         var request = Request(new ClassifierFreeGuidance()) with { InitialImageTensor = image, Steps = 4, Strength = 0.5f };
         byte[] plain = await Pixels(pipeline, request);
-        Assert.Equal(plain, await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { AestheticScore = 6, NegativeAestheticScore = 2.5f } }));
+        Assert.Equal(
+            plain,
+            await Pixels(
+                pipeline, request with { SizeConditioning = new SizeConditioning { AestheticScore = 6, NegativeAestheticScore = 2.5f } }));
         Assert.NotEqual(plain, await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { AestheticScore = 9 } }));
-        Assert.NotEqual(plain, await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { NegativeAestheticScore = 9 } }));
+        Assert.NotEqual(
+            plain, await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { NegativeAestheticScore = 9 } }));
 
         // With the other numbers the projection would not fit.
         Edit(Path.Combine(copy, "model_index.json"), json => json["requires_aesthetics_score"] = false);
-        Assert.Contains("projection_class_embeddings_input_dim is 80, expected 88", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "projection_class_embeddings_input_dim is 80, expected 88",
+            Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -343,18 +411,24 @@ public class StableDiffusionPipelineTests
         Edit(Path.Combine(copy, "scheduler", "scheduler_config.json"), json => json["_class_name"] = "LCMScheduler");
         Edit(Path.Combine(copy, "unet", "config.json"), json => json["time_cond_proj_dim"] = 8);
         var random = new TorchRandom(3);
-        RewriteUnet(Path.Combine(copy, "unet"), (_, weight) => weight, ("time_embedding.cond_proj.weight", [16, 8], values => random.Normal(values)));
+        RewriteUnet(
+            Path.Combine(copy, "unet"), (_, weight) => weight,
+            ("time_embedding.cond_proj.weight", [16, 8], values => random.Normal(values)));
         using var pipeline = DiffusionPipeline.Load(copy);
         Assert.Equal(4, pipeline.DefaultSteps);
         byte[] plain = await Pixels(pipeline, Request());
         Assert.Equal(plain, await Pixels(pipeline, Request() with { GuidanceScale = 8.5f }));
         Assert.NotEqual(plain, await Pixels(pipeline, Request() with { GuidanceScale = 3 }));
         using var other = DiffusionPipeline.Load(Small);
-        Assert.Contains("GuidanceScale", (await Assert.ThrowsAsync<ArgumentException>(() => other.GenerateAsync(Request() with { GuidanceScale = 3 }))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "GuidanceScale",
+            (await Assert.ThrowsAsync<ArgumentException>(() => other.GenerateAsync(Request() with { GuidanceScale = 3 }))).Message,
+            StringComparison.Ordinal);
 
         // Its image to image chooses its steps from the low end of the schedule.
         using var image = Tensor.Full([1, 64, 72, 3], 0.25f);
-        var timesteps = await First(pipeline, Request() with { Steps = 2, InitialImageTensor = image, Strength = 0.5f }, step => step.TimestepsDone);
+        var timesteps = await First(
+            pipeline, Request() with { Steps = 2, InitialImageTensor = image, Strength = 0.5f }, step => step.TimestepsDone);
         Assert.Equal(2, timesteps.Count);
         Assert.True(timesteps[0] < 500, $"The first timestep is {timesteps[0]}.");
     }
@@ -369,14 +443,20 @@ public class StableDiffusionPipelineTests
     private delegate void Fill(Span<float> values);
 
     /// <summary>Writes the weights of a folder anew, in one file of float32, with changes and further tensors.</summary>
-    private static void RewriteUnet(string folder, Func<string, Tensor, Tensor> change, params (string Name, int[] Shape, Fill Fill)[] added)
+    private static void RewriteUnet(
+        string folder, Func<string, Tensor, Tensor> change, params (string Name, int[] Shape, Fill Fill)[] added)
     {
         var header = new JsonObject();
         using var data = new MemoryStream();
         using (var checkpoint = Checkpoint.Open(folder))
         {
             using var scope = new TensorScope();
-            var tensors = checkpoint.StoredTensors.Select(stored => (stored.Name, change(stored.Name, checkpoint.Root.Get(stored.Name, Shape.Create([.. stored.Dimensions.Select(extent => (int)extent)])).ToTensor())))
+            var tensors = checkpoint.StoredTensors.Select(
+                stored => (
+                    stored.Name,
+                    change(
+                        stored.Name,
+                        checkpoint.Root.Get(stored.Name, Shape.Create([.. stored.Dimensions.Select(extent => (int)extent)])).ToTensor())))
                 .Concat(added.Select(tensor =>
                 {
                     var made = Tensor.Empty(Shape.Create(tensor.Shape));
@@ -388,7 +468,8 @@ public class StableDiffusionPipelineTests
                 float[] values = tensor.ToArray();
                 header[name] = new JsonObject
                 {
-                    ["dtype"] = "F32", ["shape"] = new JsonArray([.. tensor.Shape.Select(extent => (JsonNode)extent)]), ["data_offsets"] = new JsonArray(data.Length, data.Length + 4L * values.Length),
+                    ["dtype"] = "F32", ["shape"] = new JsonArray([.. tensor.Shape.Select(extent => (JsonNode)extent)]),
+                    ["data_offsets"] = new JsonArray(data.Length, data.Length + 4L * values.Length),
                 };
                 data.Write(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(values));
             }

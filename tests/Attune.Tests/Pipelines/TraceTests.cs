@@ -39,7 +39,9 @@ public class TraceTests
         var trace = new GuidanceTrace();
         Assert.Equal(plain, await Pixels(pipeline, request with { Trace = trace }));
         Assert.Equal(trace.Steps[0].Count, trace.Steps.Count);      // evaluations: some schedulers take more than one in a step
-        Assert.Equal(pipeline.Sites.Where(site => site.Kind is AttentionKind.Cross or AttentionKind.Joint).Select(site => site.Path).Order(), trace.Layers.Select(site => site.Path).Order());
+        Assert.Equal(
+            pipeline.Sites.Where(site => site.Kind is AttentionKind.Cross or AttentionKind.Joint).Select(site => site.Path).Order(),
+            trace.Layers.Select(site => site.Path).Order());
         Assert.NotEmpty(trace.Series);
         int threads = Workers.MaxThreads;
         try
@@ -66,20 +68,35 @@ public class TraceTests
         double[] Of(Tensor x, int item) => [.. x.ToArray().Chunk((int)x.Count / 2).ElementAt(item).Select(value => (double)value)];
         double Norm(double[] x) => Math.Sqrt(x.Sum(value => value * value));
         double[] Minus(double[] a, double[] b) => [.. a.Zip(b, (x, y) => x - y)];
-        await foreach (var step in pipeline.DenoiseAsync(Request(rule, new ClassifierFreeGuidance { Scale = 3 }) with { Count = 2, Trace = trace }))
+        await foreach (
+            var step in pipeline.DenoiseAsync(Request(rule, new ClassifierFreeGuidance { Scale = 3 }) with { Count = 2, Trace = trace }))
         {
             foreach (var (name, expected) in new (string, Func<int, double>)[]
             {
-                ("prediction.difference", item => Norm(Minus(Of(step.PositivePrediction, item), Of(step.NegativePrediction!, item))) / Math.Sqrt(step.Prediction.Count / 2)),
-                ("prediction.perturbation", item => Norm(Minus(Of(step.PositivePrediction, item), Of(step.PerturbedPredictions[rule], item))) / Math.Sqrt(step.Prediction.Count / 2)),
+                (
+                    "prediction.difference",
+                    item => Norm(
+                        Minus(
+                            Of(step.PositivePrediction, item), Of(step.NegativePrediction!, item))) / Math.Sqrt(step.Prediction.Count / 2)),
+                (
+                    "prediction.perturbation",
+                    item => Norm(
+                        Minus(
+                            Of(step.PositivePrediction, item),
+                            Of(step.PerturbedPredictions[rule], item))) / Math.Sqrt(step.Prediction.Count / 2)),
                 ("prediction.norm", item => Norm(Of(step.Prediction, item)) / Norm(Of(step.PositivePrediction, item))),
-                ("prediction.change", item => Norm(Minus(Of(step.Prediction, item), Of(step.PositivePrediction, item))) / Norm(Of(step.PositivePrediction, item))),
+                (
+                    "prediction.change",
+                    item => Norm(
+                        Minus(Of(step.Prediction, item), Of(step.PositivePrediction, item))) / Norm(Of(step.PositivePrediction, item))),
             })
             {
                 var series = trace.Series.Single(series => series.Quantity.Name == name);
                 var entry = series.Entries[step.Index];
                 Assert.Equal((step.Index, null), (entry.Step, entry.Layer));
-                Assert.Equal(new[] { expected(0), expected(1) }.Order(), [entry.Values.Minimum, entry.Values.Maximum], (a, b) => Math.Abs(a - b) < 1e-6 * Math.Abs(a));
+                Assert.Equal(
+                    new[] { expected(0), expected(1) }.Order(), [entry.Values.Minimum, entry.Values.Maximum],
+                    (a, b) => Math.Abs(a - b) < 1e-6 * Math.Abs(a));
             }
         }
     }

@@ -6,14 +6,18 @@ using Attune.Weights;
 
 namespace Attune.Tests.Schedulers;
 
-/// <summary>What holds for every scheduler, beyond the golden values: each test runs over all configurations of the golden set, or over those that it is about.</summary>
+/// <summary>
+/// What holds for every scheduler, beyond the golden values: each test runs over all configurations of the golden set, or over those that
+/// it is about.
+/// </summary>
 [NoLeaks]
 public class SchedulerTests
 {
     private const string StableDiffusion = """ "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear" """;
     private static readonly string Folder = Repository.Golden("checkpoints", "schedulers");
 
-    public static TheoryData<string> Configurations() => [.. Directory.EnumerateDirectories(Folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Configurations() =>
+        [.. Directory.EnumerateDirectories(Folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
 
     [Fact]
     public void Every_class_has_a_configuration()
@@ -63,7 +67,9 @@ public class SchedulerTests
 
             // Where there is little noise, the clean sample hardly depends on the prediction, and digits are lost.
             var clean = run.ToCleanSample(WithVariance(name, back), i, latents);
-            Assert.True(Distance(clean, run.ToCleanSample(WithVariance(name, prediction), i, latents)) < 1e-3 * Math.Max(1, Largest(clean)), $"{name}, step {i}");
+            Assert.True(
+                Distance(clean, run.ToCleanSample(WithVariance(name, prediction), i, latents)) < 1e-3 * Math.Max(1, Largest(clean)),
+                $"{name}, step {i}");
             if (run.SigmaOf(i) > 0.05)
                 Assert.True(Distance(back, prediction) < 1e-2, $"{name}, step {i}: {Distance(back, prediction)}");
         }
@@ -77,7 +83,8 @@ public class SchedulerTests
         foreach (int steps in new[] { 4, 9, 28, 50 })
         {
             using var run = scheduler.Begin(Request(scheduler, steps));
-            int expected = scheduler is PNDMScheduler ? (name == "pndm-prk" ? steps + 9 : steps + 1) : (scheduler.Order * steps) - (scheduler.Order - 1);
+            int expected = scheduler is PNDMScheduler ? (name == "pndm-prk" ? steps + 9 : steps + 1)
+                : (scheduler.Order * steps) - (scheduler.Order - 1);
             Assert.Equal(expected, run.Steps);
             Assert.True(run.Sigmas.Count > run.Steps);
             Assert.True(run.InitialNoiseSigma > 0);
@@ -85,7 +92,9 @@ public class SchedulerTests
                 continue;
             for (int i = 1; i < run.Steps; i++)
             {
-                Assert.True(run.TimestepOf(i) <= run.TimestepOf(i - 1) + 1e-3, $"{name}: timestep {run.TimestepOf(i)} after {run.TimestepOf(i - 1)}");
+                Assert.True(
+                    run.TimestepOf(i) <= run.TimestepOf(i - 1) + 1e-3,
+                    $"{name}: timestep {run.TimestepOf(i)} after {run.TimestepOf(i - 1)}");
                 Assert.True(run.SigmaOf(i) <= run.SigmaOf(i - 1) * 1.00001, $"{name}: sigma {run.SigmaOf(i)} after {run.SigmaOf(i - 1)}");
             }
         }
@@ -121,7 +130,8 @@ public class SchedulerTests
     }
 
     /// <summary>
-    /// For normal data the best model and its path are known in closed form: with twice the steps between the same levels the error of a solver of order p falls by 2^p.
+    /// For normal data the best model and its path are known in closed form: with twice the steps between the same levels the error of a
+    /// solver of order p falls by 2^p.
     /// </summary>
     [Theory]
     [InlineData("DDIMScheduler", "", 1)]
@@ -132,8 +142,14 @@ public class SchedulerTests
     [InlineData("DPMSolverMultistepScheduler", "\"use_exponential_sigmas\": true, \"solver_order\": 1", 1)]
     [InlineData("DPMSolverMultistepScheduler", "\"use_exponential_sigmas\": true", 2)]
     [InlineData("DPMSolverMultistepScheduler", "\"use_exponential_sigmas\": true, \"solver_type\": \"heun\"", 2)]
-    [InlineData("DPMSolverMultistepScheduler", "\"use_exponential_sigmas\": true, \"solver_order\": 3", 2)] // its first step is of order 1, which shows here
-    [InlineData("DPMSolverMultistepScheduler", "\"use_exponential_sigmas\": true, \"solver_order\": 3, \"algorithm_type\": \"dpmsolver\", \"final_sigmas_type\": \"sigma_min\"", 2)]
+    // Its first step is of order 1, which shows here.
+    [InlineData("DPMSolverMultistepScheduler", "\"use_exponential_sigmas\": true, \"solver_order\": 3", 2)]
+    [
+        InlineData(
+            "DPMSolverMultistepScheduler",
+            "\"use_exponential_sigmas\": true, \"solver_order\": 3, \"algorithm_type\": \"dpmsolver\", \"final_sigmas_type\": "
+                + "\"sigma_min\"",
+            2)]
     [InlineData("DPMSolverSinglestepScheduler", "\"use_exponential_sigmas\": true, \"solver_order\": 2", 2)]
     [InlineData("DPMSolverSinglestepScheduler", "\"use_exponential_sigmas\": true, \"solver_order\": 3, \"solver_type\": \"heun\"", 2)]
     [InlineData("DEISMultistepScheduler", "\"use_exponential_sigmas\": true, \"solver_order\": 1", 1)]
@@ -141,14 +157,18 @@ public class SchedulerTests
     [InlineData("DEISMultistepScheduler", "\"use_exponential_sigmas\": true, \"solver_order\": 3", 3)]
     [InlineData("UniPCMultistepScheduler", "\"use_exponential_sigmas\": true", 2)]
     [InlineData("UniPCMultistepScheduler", "\"use_exponential_sigmas\": true, \"solver_order\": 3", 3)]
-    [InlineData("UniPCMultistepScheduler", "\"use_exponential_sigmas\": true, \"solver_type\": \"bh1\", \"predict_x0\": false, \"final_sigmas_type\": \"sigma_min\"", 2)]
+    [
+        InlineData(
+            "UniPCMultistepScheduler",
+            "\"use_exponential_sigmas\": true, \"solver_type\": \"bh1\", \"predict_x0\": false, \"final_sigmas_type\": \"sigma_min\"", 2)]
     [InlineData("FlowMatchEulerDiscreteScheduler", "", 1)]
     [InlineData("FlowMatchHeunDiscreteScheduler", "", 2)]
     [InlineData("EDMEulerScheduler", "", 1)]
     [InlineData("EDMDPMSolverMultistepScheduler", "", 2)]
     public void Solvers_converge_as_their_order_says(string type, string options, int order)
     {
-        string betas = type.StartsWith("EDM", StringComparison.Ordinal) || type.StartsWith("Flow", StringComparison.Ordinal) ? "" : ", " + StableDiffusion;
+        string betas = type.StartsWith("EDM", StringComparison.Ordinal) || type.StartsWith("Flow", StringComparison.Ordinal) ? ""
+            : ", " + StableDiffusion;
         var scheduler = Parse($$"""{"_class_name": "{{type}}"{{betas}}{{(options.Length > 0 ? ", " + options : "")}}}""");
         double coarse = PathError(scheduler, 20);
         double fine = PathError(scheduler, 40);
@@ -180,7 +200,8 @@ public class SchedulerTests
         const double Deviation = 0.6;
         var latents = Draw().Affine(run.InitialNoiseSigma);
         for (int i = 0; i < run.Steps; i++)
-            latents = run.Step(run.FromCleanSample(latents.Affine((float)BestModel(scheduler, run, i, Deviation)), i, latents), i, latents, Draw);
+            latents = run.Step(
+                run.FromCleanSample(latents.Affine((float)BestModel(scheduler, run, i, Deviation)), i, latents), i, latents, Draw);
         double variance = latents.ToArray().Average(value => (double)value * value);
         Assert.InRange(Math.Sqrt(variance), Deviation * 0.93, Deviation * 1.07);
     }
@@ -214,7 +235,9 @@ public class SchedulerTests
         using var run = Parse($$"""{"_class_name": "{{type}}"}""").Begin(new SchedulerRequest { Steps = 3 });
         var latents = Clean();
         Assert.Contains(type, Assert.Throws<ArgumentException>(() => run.Step(latents, 0, latents)).Message, StringComparison.Ordinal);
-        Assert.Contains("[2]", Assert.Throws<ArgumentException>(() => run.Step(latents, 0, latents, () => Tensor.From([1f, 2], [2]))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "[2]", Assert.Throws<ArgumentException>(() => run.Step(latents, 0, latents, () => Tensor.From([1f, 2], [2]))).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -226,9 +249,13 @@ public class SchedulerTests
     public void Steps_out_of_order_are_an_error_where_history_counts(string type, string options)
     {
         using var scope = new TensorScope();
-        using var run = Parse($$"""{"_class_name": "{{type}}"{{(options.Length > 0 ? ", " + options : "")}}}""").Begin(new SchedulerRequest { Steps = 5 });
+        using var run = Parse($$"""
+            {"_class_name": "{{type}}"{{(options.Length > 0 ? ", " + options : "")}}}
+            """).Begin(new SchedulerRequest { Steps = 5 });
         var latents = Clean();
-        Assert.Contains("1 was asked for, 0 comes next", Assert.Throws<InvalidOperationException>(() => run.Step(latents, 1, latents)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "1 was asked for, 0 comes next", Assert.Throws<InvalidOperationException>(() => run.Step(latents, 1, latents)).Message,
+            StringComparison.Ordinal);
         latents = run.Step(latents, 0, latents);
         latents = run.Step(latents, 1, latents);
         Assert.Throws<InvalidOperationException>(() => run.Step(latents, 1, latents));
@@ -253,9 +280,14 @@ public class SchedulerTests
     {
         using var scope = new TensorScope();
         using var run = Parse("""{"_class_name": "DDIMScheduler"}""").Begin(new SchedulerRequest { Steps = 5 });
-        Assert.Contains("[1, 2, 2, 3]", Assert.Throws<ArgumentException>(() => run.Step(Clean().Slice(1, 0, 1), 0, Clean())).Message, StringComparison.Ordinal);
-        using var learned = Parse("""{"_class_name": "DDPMScheduler", "variance_type": "learned_range"}""").Begin(new SchedulerRequest { Steps = 5 });
-        Assert.Contains("[1, 2, 2, 6]", Assert.Throws<ArgumentException>(() => learned.Step(Clean(), 0, Clean())).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "[1, 2, 2, 3]", Assert.Throws<ArgumentException>(() => run.Step(Clean().Slice(1, 0, 1), 0, Clean())).Message,
+            StringComparison.Ordinal);
+        using var learned = Parse("""
+            {"_class_name": "DDPMScheduler", "variance_type": "learned_range"}
+            """).Begin(new SchedulerRequest { Steps = 5 });
+        Assert.Contains(
+            "[1, 2, 2, 6]", Assert.Throws<ArgumentException>(() => learned.Step(Clean(), 0, Clean())).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -290,7 +322,9 @@ public class SchedulerTests
         Refused(lcm, new SchedulerRequest { Timesteps = [1000, 5] }, "1000");
         Refused(scm, new SchedulerRequest { Steps = 3, IntermediateTimestep = 1.3 }, "2 steps");
         Refused(heun, new SchedulerRequest { Steps = 5, BeginIndex = 3 }, "even");
-        Refused(Parse("""{"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true}"""), new SchedulerRequest { Steps = 5 }, "Mu is missing");
+        Refused(Parse("""
+            {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true}
+            """), new SchedulerRequest { Steps = 5 }, "Mu is missing");
         Refused(Parse("""{"_class_name": "PNDMScheduler"}"""), new SchedulerRequest { Steps = 3 }, "4 steps");
     }
 
@@ -315,11 +349,16 @@ public class SchedulerTests
         Assert.Contains("test.json", exception.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>As from_config of diffusers: what is stated stays, what is not stated takes the new class's default, overrides win.</summary>
+    /// <summary>
+    /// As from_config of diffusers: what is stated stays, what is not stated takes the new class's default, overrides win.
+    /// </summary>
     [Fact]
     public void A_configuration_can_be_given_to_another_class()
     {
-        var euler = Parse($$"""{"_class_name": "EulerDiscreteScheduler", {{StableDiffusion}}, "timestep_spacing": "leading", "steps_offset": 1, "lambda_min_clipped": -Infinity}""");
+        var euler = Parse($$"""
+            {"_class_name": "EulerDiscreteScheduler", {{StableDiffusion}}, "timestep_spacing": "leading", "steps_offset": 1,
+            "lambda_min_clipped": -Infinity}
+            """);
         using var leading = euler.Begin(new SchedulerRequest { Steps = 4 });
         Assert.Equal([751, 501, 251, 1], leading.Timesteps);
         var trailing = Scheduler.From(euler.Config, null, new Dictionary<string, JsonNode?> { ["timestep_spacing"] = "trailing" });
@@ -331,7 +370,8 @@ public class SchedulerTests
         Assert.Equal([999, 759, 499, 259], four.Timesteps);
 
         // linspace is only the default of the first class; a value that was removed is as one that was never there.
-        var ddim = Scheduler.From(euler.Config, "DDIMScheduler", new Dictionary<string, JsonNode?> { ["timestep_spacing"] = null, ["steps_offset"] = 0 });
+        var ddim = Scheduler.From(
+            euler.Config, "DDIMScheduler", new Dictionary<string, JsonNode?> { ["timestep_spacing"] = null, ["steps_offset"] = 0 });
         using var evenly = ddim.Begin(new SchedulerRequest { Steps = 4 });
         Assert.Equal([750, 500, 250, 0], evenly.Timesteps);
         var multistep = Scheduler.From(euler.Config, "DPMSolverMultistepScheduler");
@@ -342,7 +382,9 @@ public class SchedulerTests
     [Fact]
     public void A_terminal_shift_of_one_step_is_finite()
     {
-        using var run = Parse("""{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift_terminal": 0.1}""").Begin(new SchedulerRequest { Sigmas = [1.0] });
+        using var run = Parse("""
+            {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift_terminal": 0.1}
+            """).Begin(new SchedulerRequest { Sigmas = [1.0] });
         Assert.Equal([1, 0], run.Sigmas);
     }
 
@@ -363,25 +405,32 @@ public class SchedulerTests
     public void Thresholds_are_quantiles_of_each_item()
     {
         using var scope = new TensorScope();
-        var limits = CleanLimits.Read(ModelConfig.Parse("test.json", """{"thresholding": true, "dynamic_thresholding_ratio": 0.75, "sample_max_value": 3}"""u8.ToArray()), clips: true);
+        var limits = CleanLimits.Read(ModelConfig.Parse("test.json", """
+            {"thresholding": true, "dynamic_thresholding_ratio": 0.75, "sample_max_value": 3}
+            """u8.ToArray()), clips: true);
         var limited = limits.Apply(Tensor.From([0, -1, 2, -3, 4, 0.1f, 0.2f, 0.3f, -0.4f, 0.5f, 10, 20, -30, 40, 50], [3, 5]));
 
         // Item 1: the 0.75 quantile of 0 1 2 3 4 is 3. Item 2: below 1, so 1. Item 3: above 3, so 3.
         Assert.Equal([0, -1f / 3, 2f / 3, -1, 1, 0.1f, 0.2f, 0.3f, -0.4f, 0.5f, 1, 1, -1, 1, 1], limited.ToArray());
     }
 
-    /// <summary>Exactly, or within the noise of the level at which the last step ends. DDIM, PNDM and TCD may end at the lowest timestep instead of below it.</summary>
+    /// <summary>
+    /// Exactly, or within the noise of the level at which the last step ends. DDIM, PNDM and TCD may end at the lowest timestep instead of
+    /// below it.
+    /// </summary>
     private static void AssertEndsAt(Tensor clean, Tensor latents, Scheduler scheduler, ISchedulerRun run, string what)
     {
         // The larger of the fixed variances leaves noise in the last step, unless it is at timestep 0.
         // PNDM averages predictions of different timesteps, which velocities, unlike noise, are not meant for.
-        if (scheduler.Config.String("variance_type", "") == "fixed_large" || (scheduler is PNDMScheduler && scheduler.Config.String("prediction_type", "") == "v_prediction"))
+        if (scheduler.Config.String("variance_type", "") == "fixed_large"
+            || (scheduler is PNDMScheduler && scheduler.Config.String("prediction_type", "") == "v_prediction"))
             return;
         float last = run.Sigmas[Math.Min(run.Timesteps.Count, run.Sigmas.Count - 1)];
         if (scheduler.Config.Bool("invert_sigmas", false))
             last = 1 - last;
         float allowed = last == 0 && scheduler is not (TCDScheduler or DDIMScheduler or PNDMScheduler) ? 2e-3f : 0.15f + (4 * last);
-        Assert.True(Distance(latents, clean) < allowed, $"{what} end {Distance(latents, clean)} from the clean sample, at the level {last}");
+        Assert.True(
+            Distance(latents, clean) < allowed, $"{what} end {Distance(latents, clean)} from the clean sample, at the level {last}");
     }
 
     private static double PathError(Scheduler scheduler, int steps)
@@ -409,10 +458,13 @@ public class SchedulerTests
         return Math.Sqrt((signal * signal * deviation * deviation) + (level * level));
     }
 
-    /// <summary>The expected clean sample is this much of the latents. The second evaluation of a step may be at a level between two entries.</summary>
+    /// <summary>
+    /// The expected clean sample is this much of the latents. The second evaluation of a step may be at a level between two entries.
+    /// </summary>
     private static double BestModel(Scheduler scheduler, ISchedulerRun run, int step, double deviation)
     {
-        var (signal, level) = scheduler.Order == 1 ? Scales(run, step) : (scheduler is FlowMatchScheduler ? 1 - run.SigmaOf(step) : 1, run.SigmaOf(step));
+        var (signal, level) = scheduler.Order == 1 ? Scales(run, step)
+            : (scheduler is FlowMatchScheduler ? 1 - run.SigmaOf(step) : 1, run.SigmaOf(step));
         return signal * deviation * deviation / ((signal * signal * deviation * deviation) + (level * level));
     }
 
@@ -432,7 +484,8 @@ public class SchedulerTests
 
     /// <summary>Twice the channels where a configuration's variance is learned.</summary>
     private static Tensor WithVariance(string name, Tensor prediction) =>
-        name.Contains("learned", StringComparison.Ordinal) ? TensorOperations.Concatenate(^1, prediction, prediction.Affine(0)) : prediction;
+        name.Contains("learned", StringComparison.Ordinal) ? TensorOperations.Concatenate(^1, prediction, prediction.Affine(0))
+            : prediction;
 
     private static Tensor Clean() => Tensor.From([-0.8f, 0.5f, 0.1f, 0.9f, -0.3f, 0.7f, -0.9f, 0.2f, 0.4f, -0.6f, 0, 0.3f], [1, 2, 2, 3]);
 

@@ -45,7 +45,8 @@ public class ClipTextModelTests
         var golden = ComponentCase.Read("text-encoders/clip-projection");
         using var model = ClipTextModel.Load(golden.Checkpoint);
         // Cancellation is checked once before each layer that runs: with none to run, a cancelled token does not matter.
-        using var output = model.Encode(golden.Rows("input_ids"), [0], lastHiddenState: false, pooled: false, new CancellationToken(canceled: true));
+        using var output = model.Encode(
+            golden.Rows("input_ids"), [0], lastHiddenState: false, pooled: false, new CancellationToken(canceled: true));
         golden.Check("hidden_states.0", output.HiddenStates[0]);
     }
 

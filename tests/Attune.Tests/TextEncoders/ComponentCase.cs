@@ -78,14 +78,18 @@ public sealed class ComponentCase
             scale = Math.Max(scale, Math.Abs((double)expected[i]));
         }
         double ratio = error / (_tolerances[name] * scale);
-        TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name}: {ratio:0.000} of the tolerance {_tolerances[name]:0.0e+0}"));
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            string.Create(CultureInfo.InvariantCulture, $"{name}: {ratio:0.000} of the tolerance {_tolerances[name]:0.0e+0}"));
         Assert.True(ratio <= 1, $"{name}: the error {error} is {ratio:0.00} times what the tolerance allows.");
         _checked.Add(name);
     }
 
     /// <summary>Fails when an output was not compared, save those of submodules, which only help to find a fault.</summary>
     public void RequireAllChecked() =>
-        Assert.DoesNotContain(_tolerances.Keys, name => !_checked.Contains(name) && !name.StartsWith("encoder.", StringComparison.Ordinal) && !name.StartsWith("decoder.", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            _tolerances.Keys,
+            name => !_checked.Contains(name)
+                && !name.StartsWith("encoder.", StringComparison.Ordinal) && !name.StartsWith("decoder.", StringComparison.Ordinal));
 
     private void ReadTensors(byte[] file)
     {

@@ -47,7 +47,8 @@ public class T5EncoderModelTests
         var embedding = model.EncodeHiddenStates(golden.Rows("input_ids"), [0], mask, new CancellationToken(canceled: true))[0];
         ClearPads(embedding, mask);
         golden.Check("hidden_states.0", embedding);
-        Assert.Throws<OperationCanceledException>(() => model.Encode(golden.Rows("input_ids"), mask, new CancellationToken(canceled: true)));
+        Assert.Throws<OperationCanceledException>(
+            () => model.Encode(golden.Rows("input_ids"), mask, new CancellationToken(canceled: true)));
     }
 
     [Fact]

@@ -14,7 +14,8 @@ internal static class Folders
     /// <summary>The texts of a golden case with their ids.</summary>
     public static IEnumerable<(string Text, int[] Ids)> Strings(string name)
     {
-        using var json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(ComponentCase.Root, "cases", "tokenizers", name + ".strings.json")));
+        using var json = JsonDocument.Parse(
+            File.ReadAllBytes(Path.Combine(ComponentCase.Root, "cases", "tokenizers", name + ".strings.json")));
         foreach (var row in json.RootElement.Clone().EnumerateArray())
             yield return (row.GetProperty("text").GetString()!, [.. row.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())]);
     }

@@ -47,7 +47,8 @@ public class TokenModelTests
             var scores = new Dictionary<string, double>();
             for (int i = random.Next(1, 15); i > 0; i--)
             {
-                string piece = string.Concat(Enumerable.Range(0, random.Next(1, 4)).Select(_ => new[] { "a", "b", "\U0001F600" }[random.Next(3)]));
+                string piece = string.Concat(
+                    Enumerable.Range(0, random.Next(1, 4)).Select(_ => new[] { "a", "b", "\U0001F600" }[random.Next(3)]));
                 if (scores.TryAdd(piece, -random.NextDouble() * 10))
                     pieces.Add((piece, scores[piece]));
             }
@@ -55,7 +56,8 @@ public class TokenModelTests
             double unknown = pieces.Min(piece => piece.Item2) - 10;
             for (int word = 0; word < 20; word++)
             {
-                string text = string.Concat(Enumerable.Range(0, random.Next(1, 12)).Select(_ => new[] { "a", "b", "\U0001F600" }[random.Next(3)]));
+                string text = string.Concat(
+                    Enumerable.Range(0, random.Next(1, 12)).Select(_ => new[] { "a", "b", "\U0001F600" }[random.Next(3)]));
                 var ids = new List<int>();
                 model.Encode(text, ids);
                 string[] known = [.. ids.Where(id => id > 0).Select(id => pieces[id].Item1)];
@@ -110,7 +112,8 @@ public class TokenModelTests
     {
         var vocabulary = new Dictionary<string, int> { ["a"] = 0, ["b"] = 1, ["ab"] = 2, ["<unk>"] = 3 };
         var ids = new List<int>();
-        new BytePairModel("test", vocabulary, [("a", "b")], new BytePairOptions { UnknownToken = "<unk>", FuseUnknown = fuse }).Encode(word, ids);
+        new BytePairModel("test", vocabulary, [("a", "b")], new BytePairOptions { UnknownToken = "<unk>", FuseUnknown = fuse })
+            .Encode(word, ids);
         Assert.Equal(expected, ids);
         ids.Clear();
         new BytePairModel("test", vocabulary, [("a", "b")], new BytePairOptions()).Encode("a\u00E9b", ids);
@@ -120,7 +123,8 @@ public class TokenModelTests
     [Fact]
     public void Prefixes_and_suffixes_mark_the_place_in_a_word()
     {
-        var vocabulary = new Dictionary<string, int> { ["a"] = 0, ["##b"] = 1, ["##c</w>"] = 2, ["ab"] = 3, ["abc</w>"] = 4, ["a</w>"] = 5 };
+        var vocabulary = new Dictionary<string,
+        int> { ["a"] = 0, ["##b"] = 1, ["##c</w>"] = 2, ["ab"] = 3, ["abc</w>"] = 4, ["a</w>"] = 5 };
         var options = new BytePairOptions { ContinuingSubwordPrefix = "##", EndOfWordSuffix = "</w>" };
         var ids = new List<int>();
         var model = new BytePairModel("test", vocabulary, [("a", "##b"), ("ab", "##c</w>")], options);
@@ -129,7 +133,8 @@ public class TokenModelTests
         Assert.Equal([4, 5, 0], ids);
 
         ids.Clear();
-        new BytePairModel("test", new() { ["a"] = 0, ["b"] = 1, ["ab"] = 2 }, [], new BytePairOptions { IgnoreMerges = true }).Encode("ab", ids);
+        new BytePairModel("test", new() { ["a"] = 0, ["b"] = 1, ["ab"] = 2 }, [], new BytePairOptions { IgnoreMerges = true })
+            .Encode("ab", ids);
         Assert.Equal([2], ids);
     }
 

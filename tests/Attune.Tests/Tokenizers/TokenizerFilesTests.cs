@@ -31,10 +31,13 @@ public class TokenizerFilesTests
     public void T5_needs_no_list_of_added_tokens()
     {
         var tokenizer = Folders.LoadCopy("t5", ["spiece.model"], folder =>
-            File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """{"tokenizer_class": "T5Tokenizer", "extra_ids": 100, "model_max_length": 512}"""));
+            File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """
+                {"tokenizer_class": "T5Tokenizer", "extra_ids": 100, "model_max_length": 512}
+                """));
         foreach (var (text, ids) in Folders.Strings("t5"))
             Assert.Equal(ids, tokenizer.Encode(text).Ids);
-        Assert.Equal((0, 1, 512, 411), (tokenizer.PadId, tokenizer.EndId, tokenizer.VocabularySize, tokenizer.IdOf(tokenizer.TokenOf(411)!)));
+        Assert.Equal(
+            (0, 1, 512, 411), (tokenizer.PadId, tokenizer.EndId, tokenizer.VocabularySize, tokenizer.IdOf(tokenizer.TokenOf(411)!)));
     }
 
     [Fact]
@@ -54,22 +57,33 @@ public class TokenizerFilesTests
     public void Clip_may_come_as_tokenizer_json()
     {
         var vocabulary = Folders.ReadJson(Path.Combine(Folders.Golden("clip"), "vocab.json"));
-        string[] merges = [.. File.ReadLines(Path.Combine(Folders.Golden("clip"), "merges.txt")).Where(line => !line.StartsWith("#version", StringComparison.Ordinal))];
+        string[] merges = [
+            .. File.ReadLines(Path.Combine(Folders.Golden("clip"), "merges.txt"))
+                .Where(line => !line.StartsWith("#version", StringComparison.Ordinal))];
         var json = new JsonObject
         {
             ["added_tokens"] = JsonNode.Parse("""
-                [{"id": 998, "content": "<|startoftext|>", "special": true, "normalized": true}, {"id": 999, "content": "<|endoftext|>", "special": true, "normalized": true}]
+                [{"id": 998, "content": "<|startoftext|>", "special": true, "normalized": true}, {"id": 999, "content": "<|endoftext|>",
+                  "special": true, "normalized": true}]
                 """),
-            ["normalizer"] = JsonNode.Parse("""{"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}]}"""),
+            ["normalizer"] = JsonNode.Parse("""
+                {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "},
+                {"type": "Lowercase"}]}
+                """),
             ["pre_tokenizer"] = JsonNode.Parse("""
-                {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"},
+                {"type": "Sequence", "pretokenizers": [{"type": "Split",
+                  "pattern": {"Regex": "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"},
                 "behavior": "Removed", "invert": true}, {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true}]}
                 """),
-            ["post_processor"] = JsonNode.Parse("""{"type": "RobertaProcessing", "sep": ["<|endoftext|>", 999], "cls": ["<|startoftext|>", 998], "trim_offsets": false, "add_prefix_space": false}"""),
+            ["post_processor"] = JsonNode.Parse("""
+                {"type": "RobertaProcessing", "sep": ["<|endoftext|>", 999], "cls": ["<|startoftext|>", 998], "trim_offsets": false,
+                "add_prefix_space": false}
+                """),
             ["decoder"] = JsonNode.Parse("""{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}"""),
             ["model"] = new JsonObject
             {
-                ["type"] = "BPE", ["unk_token"] = "<|endoftext|>", ["continuing_subword_prefix"] = "", ["end_of_word_suffix"] = "</w>", ["fuse_unk"] = false,
+                ["type"] = "BPE", ["unk_token"] = "<|endoftext|>", ["continuing_subword_prefix"] = "", ["end_of_word_suffix"] = "</w>",
+                ["fuse_unk"] = false,
                 ["vocab"] = vocabulary, ["merges"] = new JsonArray([.. merges.Select(merge => (JsonNode)merge)]),
             },
         };
@@ -79,7 +93,10 @@ public class TokenizerFilesTests
         Assert.Equal("a panda", tokenizer.Decode(tokenizer.Encode("A panda").Ids));
 
         // The configuration's pad token is added as a special one.
-        var padded = Folders.LoadJson(json, """{"tokenizer_class": "CLIPTokenizer", "pad_token": "!", "bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "model_max_length": 77}""");
+        var padded = Folders.LoadJson(json, """
+            {"tokenizer_class": "CLIPTokenizer", "pad_token": "!", "bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>",
+            "model_max_length": 77}
+            """);
         foreach (var (text, ids) in Folders.Strings("clip-pad-exclamation"))
             Assert.Equal(ids, padded.Encode(text).Ids);
     }
@@ -103,12 +120,18 @@ public class TokenizerFilesTests
         {
             ["added_tokens"] = JsonNode.Parse("""[{"id": 1, "content": "</s>", "special": true}]"""),
             ["normalizer"] = null,
-            ["pre_tokenizer"] = JsonNode.Parse("""{"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u2581", "add_prefix_space": true}]}"""),
+            ["pre_tokenizer"] = JsonNode.Parse("""
+                {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u2581",
+                "add_prefix_space": true}]}
+                """),
             ["post_processor"] = JsonNode.Parse("""
-                {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}], "pair": [],
+                {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>",
+                  "type_id": 0}}], "pair": [],
                 "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}}
                 """),
-            ["decoder"] = JsonNode.Parse("""{"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Metaspace", "replacement": "\u2581"}]}"""),
+            ["decoder"] = JsonNode.Parse("""
+                {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Metaspace", "replacement": "\u2581"}]}
+                """),
             ["model"] = new JsonObject { ["type"] = "Unigram", ["unk_id"] = 2, ["byte_fallback"] = true, ["vocab"] = pieces },
         };
         var tokenizer = Folders.LoadJson(json);
@@ -164,7 +187,8 @@ public class TokenizerFilesTests
     [MemberData(nameof(Faults))]
     public void Faults_name_the_file(string name, string file, string text, string replacement)
     {
-        Tokenizer Load() => Folders.LoadCopy(name, Directory.EnumerateFiles(Folders.Golden(name)).Select(path => Path.GetFileName(path)), folder =>
+        Tokenizer Load() =>
+            Folders.LoadCopy(name, Directory.EnumerateFiles(Folders.Golden(name)).Select(path => Path.GetFileName(path)), folder =>
         {
             string path = Path.Combine(folder, file);
             string content = File.ReadAllText(path);
@@ -195,7 +219,10 @@ public class TokenizerFilesTests
     [Fact]
     public void Missing_files_are_named()
     {
-        Assert.Contains("spiece.model", Assert.Throws<CheckpointException>(() => Folders.LoadCopy("clip", [], _ => { })).Message, StringComparison.Ordinal);
-        Assert.Contains("no such folder", Assert.Throws<CheckpointException>(() => Tokenizer.Load("no such folder")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "spiece.model", Assert.Throws<CheckpointException>(() => Folders.LoadCopy("clip", [], _ => { })).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "no such folder", Assert.Throws<CheckpointException>(() => Tokenizer.Load("no such folder")).Message, StringComparison.Ordinal);
     }
 }

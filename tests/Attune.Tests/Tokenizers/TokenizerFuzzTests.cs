@@ -4,10 +4,14 @@ using Attune.Weights;
 
 namespace Attune.Tests.Tokenizers;
 
-/// <summary>Damaged files: they load, or are refused with a <see cref="CheckpointException"/>; nothing else, and no large allocations.</summary>
+/// <summary>
+/// Damaged files: they load, or are refused with a <see cref="CheckpointException"/>; nothing else, and no large allocations.
+/// </summary>
 public class TokenizerFuzzTests
 {
-    private static readonly string[] Words = ["null", "-1", "0", "4294967295", "1e400", "\"\"", "[]", "{}", "\"\\ud800\"", "true", "\"type\"", "#version", " ", "\u0000", "\"Sequence\""];
+    private static readonly string[] Words = [
+        "null", "-1", "0", "4294967295", "1e400", "\"\"", "[]", "{}", "\"\\ud800\"", "true", "\"type\"", "#version", " ", "\u0000",
+        "\"Sequence\""];
 
     [Theory]
     [InlineData("clip", "vocab.json", 500)]

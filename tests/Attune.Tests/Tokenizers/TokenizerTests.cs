@@ -16,7 +16,9 @@ public class TokenizerTests
     public void Facts_come_from_the_files(string name, int size, int length, int pad, int? start, int? end)
     {
         var tokenizer = Folders.Load(name);
-        Assert.Equal((size, length, pad, start, end), (tokenizer.VocabularySize, tokenizer.ModelMaxLength, tokenizer.PadId, tokenizer.StartId, tokenizer.EndId));
+        Assert.Equal(
+            (size, length, pad, start, end),
+            (tokenizer.VocabularySize, tokenizer.ModelMaxLength, tokenizer.PadId, tokenizer.StartId, tokenizer.EndId));
         Assert.Equal(name == "gemma" ? TokenSide.Left : TokenSide.Right, tokenizer.PaddingSide);
     }
 
@@ -56,7 +58,9 @@ public class TokenizerTests
         Assert.All(tokenizer.Encode("a panda on a blue background").Mask, value => Assert.Equal(1, value));
         foreach (var side in new[] { TokenSide.Left, TokenSide.Right })
         {
-            var padded = tokenizer.Encode("a panda on a blue background", new TokenizerOptions { MaxLength = 40, Padding = TokenPadding.MaxLength, PaddingSide = side });
+            var padded = tokenizer.Encode(
+                "a panda on a blue background",
+                new TokenizerOptions { MaxLength = 40, Padding = TokenPadding.MaxLength, PaddingSide = side });
             int[] pads = [.. Enumerable.Repeat(tokenizer.PadId!.Value, 40 - plain.Length)];
             int[] zeros = new int[pads.Length];
             int[] ones = [.. Enumerable.Repeat(1, plain.Length)];
@@ -69,7 +73,8 @@ public class TokenizerTests
     public void A_batch_is_padded_to_its_longest()
     {
         var tokenizer = Folders.Load("t5");
-        var batch = tokenizer.EncodeBatch(["a panda", "", "a panda on a blue background"], new TokenizerOptions { Padding = TokenPadding.Longest });
+        var batch = tokenizer.EncodeBatch(
+            ["a panda", "", "a panda on a blue background"], new TokenizerOptions { Padding = TokenPadding.Longest });
         Assert.Equal([8, 8, 8], batch.Select(sequence => sequence.Ids.Length));
         Assert.Equal([1, 0, 0, 0, 0, 0, 0, 0], batch[1].Mask);
         Assert.Empty(tokenizer.EncodeBatch([], new TokenizerOptions { Padding = TokenPadding.Longest }));
@@ -79,7 +84,9 @@ public class TokenizerTests
     public void Without_a_largest_length_nothing_is_padded_to_it()
     {
         var tokenizer = Folders.Load("gemma");
-        Assert.Equal(tokenizer.Encode("a panda").Ids, tokenizer.Encode("a panda", new TokenizerOptions { Padding = TokenPadding.MaxLength, Truncation = true }).Ids);
+        Assert.Equal(
+            tokenizer.Encode("a panda").Ids,
+            tokenizer.Encode("a panda", new TokenizerOptions { Padding = TokenPadding.MaxLength, Truncation = true }).Ids);
         Assert.Equal(77, Folders.Load("clip").Encode("a panda", new TokenizerOptions { Padding = TokenPadding.MaxLength }).Ids.Length);
     }
 
@@ -103,7 +110,8 @@ public class TokenizerTests
             Assert.Equal([.. whole[..before], .. inner[..kept], .. whole[(whole.Length - frame + before)..]], cut);
         }
         if (frame > 0)
-            Assert.Throws<ArgumentException>(() => tokenizer.Encode(text, new TokenizerOptions { MaxLength = frame - 1, Truncation = true }));
+            Assert.Throws<ArgumentException>(
+                () => tokenizer.Encode(text, new TokenizerOptions { MaxLength = frame - 1, Truncation = true }));
         Assert.Throws<ArgumentException>(() => tokenizer.Encode(text, new TokenizerOptions { MaxLength = -1 }));
         Assert.Equal(whole, tokenizer.Encode(text, new TokenizerOptions { MaxLength = 3 }).Ids);
     }
@@ -112,9 +120,13 @@ public class TokenizerTests
     public void Truncation_may_be_on_the_left()
     {
         var tokenizer = Folders.LoadCopy("clip", ["vocab.json", "merges.txt"], folder =>
-            File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """{"tokenizer_class": "CLIPTokenizer", "truncation_side": "left"}"""));
+            File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """
+                {"tokenizer_class": "CLIPTokenizer", "truncation_side": "left"}
+                """));
         int[] whole = tokenizer.Encode("a panda on a blue background").Ids;
-        Assert.Equal([998, .. whole[^4..]], tokenizer.Encode("a panda on a blue background", new TokenizerOptions { MaxLength = 5, Truncation = true }).Ids);
+        Assert.Equal(
+            [998, .. whole[^4..]],
+            tokenizer.Encode("a panda on a blue background", new TokenizerOptions { MaxLength = 5, Truncation = true }).Ids);
     }
 
     /// <summary>Special tokens count wherever they stand; in CLIP they are looked for after lower-casing, the pad token before.</summary>
@@ -143,7 +155,9 @@ public class TokenizerTests
     {
         var tokenizer = Folders.Load(name);
         Action<int[], int[]> check = name == "gemma" ? Assert.NotEqual : Assert.Equal;
-        check(tokenizer.Encode("café Ångström 한글").Ids, tokenizer.Encode("cafe\u0301 A\u030Angstro\u0308m \u1112\u1161\u11AB\u1100\u1173\u11AF").Ids);
+        check(
+            tokenizer.Encode("café Ångström 한글").Ids,
+            tokenizer.Encode("cafe\u0301 A\u030Angstro\u0308m \u1112\u1161\u11AB\u1100\u1173\u11AF").Ids);
     }
 
     /// <summary>Byte-level and byte-fallback vocabularies lose nothing but the composition of letters.</summary>
@@ -163,7 +177,8 @@ public class TokenizerTests
     [Fact]
     public void Decoding_joins_words_as_the_vocabulary_marks_them()
     {
-        Assert.Equal("a panda on a blue background", Folders.Load("t5").Decode(Folders.Load("t5").Encode("a panda on a blue background").Ids));
+        Assert.Equal(
+            "a panda on a blue background", Folders.Load("t5").Decode(Folders.Load("t5").Encode("a panda on a blue background").Ids));
         var clip = Folders.Load("clip");
         Assert.Equal("a naïve panda , 8 5 mm", clip.Decode(clip.Encode("A Naïve\tPanda, 85mm").Ids));
         Assert.Equal("<|startoftext|>a <|endoftext|>", clip.Decode(clip.Encode("a").Ids, skipSpecialTokens: false));

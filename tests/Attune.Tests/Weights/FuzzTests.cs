@@ -6,11 +6,15 @@ using Attune.Weights.SingleFile;
 
 namespace Attune.Tests.Weights;
 
-/// <summary>Thousands of damaged files: loaders answer with the documented exception or with something that can be used, in bounded memory.</summary>
+/// <summary>
+/// Thousands of damaged files: loaders answer with the documented exception or with something that can be used, in bounded memory.
+/// </summary>
 public class FuzzTests
 {
     private const long MemoryBound = 256 << 20;
-    private static readonly string[] Fragments = ["{", "}", "[", "]", "\"", ",", ":", "-1", "0", "1e999", "null", "true", "9223372036854775807", "18446744073709551616", "\\ud800", "\u0000", "\"dtype\"", "\"F32\"", "\"data_offsets\"", "NaN", "-Infinity"];
+    private static readonly string[] Fragments = [
+        "{", "}", "[", "]", "\"", ",", ":", "-1", "0", "1e999", "null", "true", "9223372036854775807", "18446744073709551616", "\\ud800",
+        "\u0000", "\"dtype\"", "\"F32\"", "\"data_offsets\"", "NaN", "-Infinity"];
 
     [Fact]
     public void Damaged_safetensors_files()
@@ -70,7 +74,11 @@ public class FuzzTests
         byte[] valid = File.ReadAllBytes(Path.Combine(source, damaged));
         Fuzz(valid, valid.Length, rounds, damaged, folder =>
         {
-            foreach (string file in Directory.GetFiles(source).Where(file => Path.GetFileName(file) != damaged && !(damaged == "spiece.model" && file.EndsWith("tokenizer.json", StringComparison.Ordinal))))
+            foreach (
+                string file in Directory.GetFiles(source)
+                    .Where(
+                        file => Path.GetFileName(file) != damaged
+                            && !(damaged == "spiece.model" && file.EndsWith("tokenizer.json", StringComparison.Ordinal))))
             {
                 if (!File.Exists(folder.At(Path.GetFileName(file))))
                     File.Copy(file, folder.At(Path.GetFileName(file)));
@@ -91,7 +99,8 @@ public class FuzzTests
         byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "lora", name + ".safetensors"));
         Fuzz(valid, 8 + (int)BitConverter.ToInt64(valid), 200, "lora.safetensors", folder =>
         {
-            var lora = new LoraSource(source, [(folder.At("lora.safetensors"), 1)], new LoraSettings(Merge: true, Lenient: true, Warn: null));
+            var lora = new LoraSource(
+                source, [(folder.At("lora.safetensors"), 1)], new LoraSettings(Merge: true, Lenient: true, Warn: null));
             foreach (string component in new[] { "unet", "transformer", "text_encoder" }.Where(source.Has))
             {
                 using var checkpoint = lora.Component(component).Open();
@@ -148,7 +157,9 @@ public class FuzzTests
                 File.WriteAllBytes(copy, damaged);
                 Assert.Fail($"Round {round} of {name} ({copy}): {exception}");
             }
-            Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < MemoryBound, $"round {round} of {name} allocated {GC.GetAllocatedBytesForCurrentThread() - before} bytes");
+            Assert.True(
+                GC.GetAllocatedBytesForCurrentThread() - before < MemoryBound,
+                $"round {round} of {name} allocated {GC.GetAllocatedBytesForCurrentThread() - before} bytes");
         }
         Assert.InRange(refused, 1, rounds);
     }

@@ -3,8 +3,9 @@ using Attune.Weights;
 namespace Attune.Tests.Weights;
 
 /// <summary>
-/// Writes a diffusers folder as one file under the names of the original code. It walks through the modules in the order in which that code's constructors append them (openaimodel.py's
-/// input, middle and output blocks; the autoencoder's Encoder and Decoder; OpenCLIP's transformer), and shares nothing with the reader under test.
+/// Writes a diffusers folder as one file under the names of the original code. It walks through the modules in the order in which that
+/// code's constructors append them (openaimodel.py's input, middle and output blocks; the autoencoder's Encoder and Decoder; OpenCLIP's
+/// transformer), and shares nothing with the reader under test.
 /// </summary>
 internal sealed class LdmFile
 {
@@ -118,7 +119,10 @@ internal sealed class LdmFile
             string attention = side + "mid_block.attentions.0.";
             names[side + "mid.attn_1.norm."] = attention + "group_norm.";
             bool old = vae.Root.Contains(attention + "query");
-            foreach (var (ldm, now, before) in new[] { ("q.", "to_q.", "query."), ("k.", "to_k.", "key."), ("v.", "to_v.", "value."), ("proj_out.", "to_out.0.", "proj_attn.") })
+            foreach (
+                var (ldm, now, before) in new[] {
+                    ("q.", "to_q.", "query."), ("k.", "to_k.", "key."), ("v.", "to_v.", "value."),
+                    ("proj_out.", "to_out.0.", "proj_attn.") })
                 names[$"{side}mid.attn_1.{ldm}"] = attention + (old ? before : now);
             names[side + "norm_out."] = side + "conv_norm_out.";
             names[side + "conv_out."] = side + "conv_out.";
@@ -135,7 +139,11 @@ internal sealed class LdmFile
                 Resnet($"decoder.up.{level}.block.{i}.", $"decoder.up_blocks.{running}.resnets.{i}.");
             names[$"decoder.up.{level}.upsample.conv."] = $"decoder.up_blocks.{running}.upsamplers.0.conv.";
         }
-        CopyAll(vae, names, "first_stage_model.", (ldm, tensor) => ldm.Contains("mid.attn_1", StringComparison.Ordinal) && tensor.Dimensions.Count == 2 ? [.. tensor.Dimensions, 1, 1] : []);
+        CopyAll(
+            vae, names, "first_stage_model.",
+            (ldm, tensor) => ldm.Contains("mid.attn_1", StringComparison.Ordinal) && tensor.Dimensions.Count == 2
+                ? [.. tensor.Dimensions, 1, 1]
+                : []);
     }
 
     private void Transformers(string prefix)
@@ -148,7 +156,10 @@ internal sealed class LdmFile
     private void OpenClip(string component, string prefix, bool extraLayer)
     {
         using var encoder = Checkpoint.Open(Path.Combine(_folder, component));
-        var tensors = encoder.StoredTensors.ToDictionary(tensor => tensor.Name["text_model.".Length..] is var name && tensor.Name.StartsWith("text_model.", StringComparison.Ordinal) ? name : tensor.Name);
+        var tensors = encoder.StoredTensors.ToDictionary(
+            tensor => tensor.Name["text_model.".Length..] is var name && tensor.Name.StartsWith("text_model.", StringComparison.Ordinal)
+                ? name
+                : tensor.Name);
         void Copy(string theirs, string ours) => _file.Copy(tensors[ours], prefix + theirs);
         Copy("token_embedding.weight", "embeddings.token_embedding.weight");
         Copy("positional_embedding", "embeddings.position_embedding.weight");
@@ -160,7 +171,9 @@ internal sealed class LdmFile
             foreach (string kind in new[] { "weight", "bias" })
             {
                 var parts = "qkv".Select(letter => tensors[$"{ours}self_attn.{letter}_proj.{kind}"]).ToArray();
-                _file.Add($"{prefix}{theirs}attn.in_proj_{kind}", parts[0].Type, [.. parts.SelectMany(SafetensorsWriter.Bytes)], [3 * parts[0].Dimensions[0], .. parts[0].Dimensions.Skip(1)]);
+                _file.Add(
+                    $"{prefix}{theirs}attn.in_proj_{kind}", parts[0].Type, [.. parts.SelectMany(SafetensorsWriter.Bytes)],
+                    [3 * parts[0].Dimensions[0], .. parts[0].Dimensions.Skip(1)]);
                 Copy($"{theirs}attn.out_proj.{kind}", $"{ours}self_attn.out_proj.{kind}");
                 Copy($"{theirs}ln_1.{kind}", $"{ours}layer_norm1.{kind}");
                 Copy($"{theirs}ln_2.{kind}", $"{ours}layer_norm2.{kind}");
@@ -187,7 +200,8 @@ internal sealed class LdmFile
         }
     }
 
-    private void CopyAll(Checkpoint checkpoint, Dictionary<string, string> names, string prefix, Func<string, StoredTensor, long[]>? shape = null)
+    private void CopyAll(
+        Checkpoint checkpoint, Dictionary<string, string> names, string prefix, Func<string, StoredTensor, long[]>? shape = null)
     {
         var tensors = checkpoint.StoredTensors.ToList();
         foreach (var (ldm, diffusers) in names)

@@ -19,7 +19,11 @@ public class LoraTests
     private const int In = 5;
     private const int Rank = 2;
 
-    public static TheoryData<string> Cases() => [.. Directory.GetFiles(Repository.Golden("cases", "lora"), "*.json").Select(file => Path.GetFileNameWithoutExtension(file)).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Cases() =>
+        [
+            .. Directory.GetFiles(Repository.Golden("cases", "lora"), "*.json")
+                .Select(file => Path.GetFileNameWithoutExtension(file))
+                .Order(StringComparer.Ordinal)];
 
     /// <summary>Weights alone, so that files for models that are not here yet are checked too.</summary>
     [Theory]
@@ -32,9 +36,16 @@ public class LoraTests
         var source = TestSource.Folders(Repository.Golden(json.RootElement.GetProperty("checkpoint").GetString()!));
         var merged = new LoraSource(
             source,
-            arguments.GetProperty("loras").EnumerateArray().Select(lora => (Repository.Golden(lora.GetProperty("file").GetString()!), lora.GetProperty("scale").GetSingle())).ToArray(),
+            arguments.GetProperty("loras")
+                .EnumerateArray()
+                .Select(lora => (Repository.Golden(lora.GetProperty("file").GetString()!), lora.GetProperty("scale").GetSingle()))
+                .ToArray(),
             new LoraSettings(Merge: true, Lenient: false, Warn: null));
-        var expectedChanges = arguments.GetProperty("changed").EnumerateArray().Select(change => change.GetString()!).Order(StringComparer.Ordinal).ToArray();
+        var expectedChanges = arguments.GetProperty("changed")
+            .EnumerateArray()
+            .Select(change => change.GetString()!)
+            .Order(StringComparer.Ordinal)
+            .ToArray();
         var changes = new List<string>();
         using var reference = Checkpoint.Open(file + ".safetensors");
         int compared = 0;
@@ -76,7 +87,13 @@ public class LoraTests
         var options = new LoadOptions
         {
             MergeLora = false,
-            Loras = [.. json.RootElement.GetProperty("arguments").GetProperty("loras").EnumerateArray().Select(lora => new LoraWeights(Repository.Golden(lora.GetProperty("file").GetString()!), lora.GetProperty("scale").GetSingle()))],
+            Loras = [
+                .. json.RootElement.GetProperty("arguments")
+                    .GetProperty("loras")
+                    .EnumerateArray()
+                    .Select(
+                        lora => new LoraWeights(
+                            Repository.Golden(lora.GetProperty("file").GetString()!), lora.GetProperty("scale").GetSingle()))],
         };
         var source = options.Apply(TestSource.Folders(Repository.Golden(json.RootElement.GetProperty("checkpoint").GetString()!)));
         string component = source.Has("unet") ? "unet" : "transformer";
@@ -92,16 +109,21 @@ public class LoraTests
             using var model = Unet2DConditionModel.Load(source.Component("unet"));
             Assert.Equal(live, TensorMemory.LiveTensors);
             using var conditioning = new Conditioning(Input("encoder_hidden_states"), null);
-            output = model.Predict(new UnetInput(Input("sample").Permute(0, 2, 3, 1), Input("timestep").ToArray(), conditioning), Steering.Plain).Permute(0, 3, 1, 2);
+            output = model.Predict(
+                new UnetInput(Input("sample").Permute(0, 2, 3, 1), Input("timestep").ToArray(), conditioning), Steering.Plain)
+                .Permute(0, 3, 1, 2);
         }
         else
         {
             using var model = FluxTransformer.Load(source.Component("transformer"));
             Assert.True(name.Contains("dora", StringComparison.Ordinal) == TensorMemory.LiveTensors > live);
             using var conditioning = new Conditioning(Input("encoder_hidden_states"), Input("pooled_projections"));
-            output = model.Predict(new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning), Steering.Plain);
+            output = model.Predict(
+                new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning), Steering.Plain);
         }
-        AssertNear(Doubles(expected.ToArray()), output.Span, json.RootElement.GetProperty("outputs").GetProperty(component + ".output").GetDouble());
+        AssertNear(
+            Doubles(expected.ToArray()), output.Span,
+            json.RootElement.GetProperty("outputs").GetProperty(component + ".output").GetDouble());
     }
 
     [Theory]
@@ -118,7 +140,10 @@ public class LoraTests
     {
         using var test = new Model();
         var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
-        string file = new SafetensorsWriter().Add($"{layer}.{down}", a, Rank, In).Add($"{layer}.{up}", b, Out, Rank).Write(test.Folder.At("lora.safetensors"));
+        string file = new SafetensorsWriter()
+            .Add($"{layer}.{down}", a, Rank, In)
+            .Add($"{layer}.{up}", b, Out, Rank)
+            .Write(test.Folder.At("lora.safetensors"));
         AssertNear(Sum(test.Matrix, Product(b, a, Rank), 0.7f), test.Read([(file, 0.7f)], "block.to_q.weight"), 1e-6);
     }
 
@@ -129,7 +154,9 @@ public class LoraTests
     {
         using var test = new Model();
         var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
-        var writer = new SafetensorsWriter().Add("lora_unet_block_to_q.lora_down.weight", a, Rank, In).Add("lora_unet_block_to_q.lora_up.weight", b, Out, Rank);
+        var writer = new SafetensorsWriter()
+            .Add("lora_unet_block_to_q.lora_down.weight", a, Rank, In)
+            .Add("lora_unet_block_to_q.lora_up.weight", b, Out, Rank);
         if (type != null)
             writer.Add("lora_unet_block_to_q.alpha", alpha!);
         string file = writer.Write(test.Folder.At("lora.safetensors"));
@@ -148,7 +175,9 @@ public class LoraTests
         using var test = new Model();
         var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
         var writer = new SafetensorsWriter { Metadata = { ["lora_adapter_metadata"] = metadata } };
-        string file = writer.Add("unet.block.to_q.lora_A.weight", a, Rank, In).Add("unet.block.to_q.lora_B.weight", b, Out, Rank).Write(test.Folder.At("lora.safetensors"));
+        string file = writer.Add("unet.block.to_q.lora_A.weight", a, Rank, In)
+            .Add("unet.block.to_q.lora_B.weight", b, Out, Rank)
+            .Write(test.Folder.At("lora.safetensors"));
         AssertNear(Sum(test.Matrix, Product(b, a, Rank), scale), test.Read([(file, 1)], "block.to_q.weight"), 1e-6);
     }
 
@@ -157,7 +186,10 @@ public class LoraTests
     {
         using var test = new Model();
         var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
-        new SafetensorsWriter().Add("base_model.model.block.to_q.lora_A.weight", a, Rank, In).Add("base_model.model.block.to_q.lora_B.weight", b, Out, Rank).Write(test.Folder.At("adapter_model.safetensors"));
+        new SafetensorsWriter()
+            .Add("base_model.model.block.to_q.lora_A.weight", a, Rank, In)
+            .Add("base_model.model.block.to_q.lora_B.weight", b, Out, Rank)
+            .Write(test.Folder.At("adapter_model.safetensors"));
         File.WriteAllText(test.Folder.At("adapter_config.json"), """{"r":2,"lora_alpha":6}""");
         AssertNear(Sum(test.Matrix, Product(b, a, Rank), 3), test.Read([(test.Folder.Path, 1)], "block.to_q.weight"), 1e-6);
     }
@@ -167,8 +199,14 @@ public class LoraTests
     {
         using var test = new Model();
         var (a, b, c, d) = (Values(1, Rank * In), Values(2, Out * Rank), Values(3, 3 * In), Values(4, Out * 3));
-        string first = new SafetensorsWriter().Add("block.to_q.lora_A.weight", a, Rank, In).Add("block.to_q.lora_B.weight", b, Out, Rank).Write(test.Folder.At("1.safetensors"));
-        string second = new SafetensorsWriter().Add("block.to_q.lora_A.weight", c, 3, In).Add("block.to_q.lora_B.weight", d, Out, 3).Write(test.Folder.At("2.safetensors"));
+        string first = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", a, Rank, In)
+            .Add("block.to_q.lora_B.weight", b, Out, Rank)
+            .Write(test.Folder.At("1.safetensors"));
+        string second = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", c, 3, In)
+            .Add("block.to_q.lora_B.weight", d, Out, 3)
+            .Write(test.Folder.At("2.safetensors"));
         var expected = Sum(Sum(test.Matrix, Product(b, a, Rank), 0.5), Product(d, c, 3), -2);
         AssertNear(expected, test.Read([(first, 0.5f), (second, -2)], "block.to_q.weight"), 1e-6);
         Assert.Equal(test.Matrix, test.Read([(first, 0)], "block.to_q.weight"));
@@ -183,7 +221,9 @@ public class LoraTests
             .Add("block.to_q.lora_A.weight", a, Rank, In).Add("block.to_q.lora_B.weight", b, Out, Rank).Add("block.to_q.alpha", [4])
             .Add("block.to_q.lora_B.bias", Values(3, Out), Out).Add("block.to_q.diff_b", Values(4, Out), Out)
             .Add("block.norm.diff", Values(5, Out), Out).Write(test.Folder.At("lora.safetensors"));
-        AssertNear(Sum(Sum(test.Bias, Doubles(Values(3, Out)), 2 * 0.5), Doubles(Values(4, Out)), 0.5), test.Read([(file, 0.5f)], "block.to_q.bias"), 1e-6);
+        AssertNear(
+            Sum(Sum(test.Bias, Doubles(Values(3, Out)), 2 * 0.5), Doubles(Values(4, Out)), 0.5),
+            test.Read([(file, 0.5f)], "block.to_q.bias"), 1e-6);
         AssertNear(Sum(test.Bias, Doubles(Values(5, Out)), 0.5), test.Read([(file, 0.5f)], "block.norm.weight"), 1e-6);
         AssertNear(Sum(test.Matrix, Product(b, a, Rank), 2 * 0.5), test.Read([(file, 0.5f)], "block.to_q.weight"), 1e-6);
     }
@@ -197,7 +237,11 @@ public class LoraTests
         using var test = new Model();
         var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
         var magnitude = Values(3, byInput ? In : Out);
-        string file = new SafetensorsWriter().Add("block.to_q.lora_A.weight", a, Rank, In).Add("block.to_q.lora_B.weight", b, Out, Rank).Add("block.to_q." + key, magnitude, shape).Write(test.Folder.At("lora.safetensors"));
+        string file = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", a, Rank, In)
+            .Add("block.to_q.lora_B.weight", b, Out, Rank)
+            .Add("block.to_q." + key, magnitude, shape)
+            .Write(test.Folder.At("lora.safetensors"));
         double[] expected = Sum(test.Matrix, Product(b, a, Rank), 0.7f);
         for (int group = 0; group < magnitude.Length; group++)
         {
@@ -231,7 +275,8 @@ public class LoraTests
                 {
                     for (int r = 0; r < 3; r++)
                     {
-                        double inner = core ? Enumerable.Range(0, 2).Sum(j => (double)mid[(r * 2 + j) * 9 + k] * down[j * 3 + i]) : down[(r * 3 + i) * 9 + k];
+                        double inner = core ? Enumerable.Range(0, 2).Sum(j => (double)mid[(r * 2 + j) * 9 + k] * down[j * 3 + i])
+                            : down[(r * 3 + i) * 9 + k];
                         expected[(o * 3 + i) * 9 + k] += up[o * 3 + r] * inner * 6 / (core ? 2 : 3);
                     }
                 }
@@ -256,7 +301,10 @@ public class LoraTests
     {
         using var test = new Model();
         var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
-        string file = new SafetensorsWriter().Add("block.to_q.lora_A.weight", a, Rank, In).Add("block.to_q.lora_B.weight", b, Out, Rank).Write(test.Folder.At("lora.safetensors"));
+        string file = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", a, Rank, In)
+            .Add("block.to_q.lora_B.weight", b, Out, Rank)
+            .Write(test.Folder.At("lora.safetensors"));
         using var scope = new TensorScope();
         var x = Tensor.From(Values(9, 2 * 3 * In), [2, 3, In]);
         using var merged = test.Open([(file, 0.7f)], merge: true);
@@ -282,17 +330,23 @@ public class LoraTests
         var (a, b) = (Values(10, Rank * In), Values(11, 9 * Rank));
         var (c, d) = (Values(12, Rank * In), Values(13, 6 * Rank));
         string lora = new SafetensorsWriter()
-            .Add("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", a, Rank, In).Add("lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight", b, 9, Rank)
-            .Add("lora_unet_final_layer_adaLN_modulation_1.lora_down.weight", c, Rank, In).Add("lora_unet_final_layer_adaLN_modulation_1.lora_up.weight", d, 6, Rank)
+            .Add("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", a, Rank, In)
+                .Add("lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight", b, 9, Rank)
+            .Add("lora_unet_final_layer_adaLN_modulation_1.lora_down.weight", c, Rank, In)
+                .Add("lora_unet_final_layer_adaLN_modulation_1.lora_up.weight", d, 6, Rank)
             .Add("lora_unet_final_layer_adaLN_modulation_1.diff_b", Values(14, 6), 6).Write(folder.At("lora.safetensors"));
         foreach (bool merge in new[] { true, false })
         {
             using var checkpoint = Patched(weights, "transformer", [(lora, 1)], merge);
             double[] product = Product(b, a, Rank);
             foreach (var (name, first, rows) in new[] { ("to_q", 0, 4), ("to_k", 4, 2), ("to_v", 6, 3) })
-                AssertNear(Sum(Values(rows, rows * In), product[(first * In)..((first + rows) * In)], 1), Read(checkpoint, $"transformer_blocks.0.attn.{name}.weight"), 1e-6);
+                AssertNear(
+                    Sum(Values(rows, rows * In), product[(first * In)..((first + rows) * In)], 1),
+                    Read(checkpoint, $"transformer_blocks.0.attn.{name}.weight"), 1e-6);
             double[] swapped = Product(d, c, Rank);
-            AssertNear(Sum(Values(8, 6 * In), [.. swapped[(3 * In)..], .. swapped[..(3 * In)]], 1), Read(checkpoint, "norm_out.linear.weight"), 1e-6);
+            AssertNear(
+                Sum(Values(8, 6 * In), [.. swapped[(3 * In)..], .. swapped[..(3 * In)]], 1), Read(checkpoint, "norm_out.linear.weight"),
+                1e-6);
             double[] bias = Doubles(Values(14, 6));
             AssertNear(Sum(Values(9, 6), [.. bias[3..], .. bias[..3]], 1), Read(checkpoint, "norm_out.linear.bias"), 1e-6);
         }
@@ -302,7 +356,10 @@ public class LoraTests
     public void Only_changed_weights_are_in_memory_and_are_made_once()
     {
         using var test = new Model();
-        string file = new SafetensorsWriter().Add("block.to_q.lora_A.weight", Values(1, Rank * In), Rank, In).Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank).Write(test.Folder.At("lora.safetensors"));
+        string file = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", Values(1, Rank * In), Rank, In)
+            .Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank)
+            .Write(test.Folder.At("lora.safetensors"));
         long before = TensorMemory.LiveTensors;
         using (var checkpoint = test.Open([(file, 1)], merge: true))
         {
@@ -325,7 +382,10 @@ public class LoraTests
         using var folder = new TemporaryFolder();
         var (w, a, b) = (Values(1, Rows * Columns), Values(2, 4 * Columns), Values(3, Rows * 4));
         string weights = new SafetensorsWriter().Add("x.weight", w, Rows, Columns).Write(folder.At("model.safetensors"));
-        string lora = new SafetensorsWriter().Add("x.lora_A.weight", a, 4, Columns).Add("x.lora_B.weight", b, Rows, 4).Write(folder.At("lora.safetensors"));
+        string lora = new SafetensorsWriter()
+            .Add("x.lora_A.weight", a, 4, Columns)
+            .Add("x.lora_B.weight", b, Rows, 4)
+            .Write(folder.At("lora.safetensors"));
         using var checkpoint = Patched(weights, "unet", [(lora, 0.3f)], merge: true);
         float[] merged = Read(checkpoint, "x.weight");
         double[] expected = new double[merged.Length];
@@ -342,10 +402,15 @@ public class LoraTests
     public void Keys_that_match_nothing_are_an_error_or_a_warning()
     {
         using var test = new Model();
-        var writer = new SafetensorsWriter().Add("block.to_q.lora_A.weight", Values(1, Rank * In), Rank, In).Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank);
+        var writer = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", Values(1, Rank * In), Rank, In)
+            .Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank);
         for (int i = 0; i < 30; i++)
-            writer.Add($"lora_unet_other_{i:00}.lora_down.weight", [1, 2], 1, 2).Add($"lora_unet_other_{i:00}.lora_up.weight", [1, 2], 2, 1);
-        writer.Add("block.lone.lora_A.weight", [1, 2], 1, 2).Add("block.to_q.hada_w1_a", [1, 2], 1, 2).Add("block.norm.lora_A.weight", [1], 1, 1);
+            writer.Add($"lora_unet_other_{i:00}.lora_down.weight", [1, 2], 1, 2)
+                .Add($"lora_unet_other_{i:00}.lora_up.weight", [1, 2], 2, 1);
+        writer.Add("block.lone.lora_A.weight", [1, 2], 1, 2)
+            .Add("block.to_q.hada_w1_a", [1, 2], 1, 2)
+            .Add("block.norm.lora_A.weight", [1], 1, 1);
         string file = writer.Write(test.Folder.At("lora.safetensors"));
         string message = Assert.Throws<CheckpointException>(() => test.Open([(file, 1)], merge: true)).Message;
         Assert.Contains(file, message, StringComparison.Ordinal);
@@ -369,7 +434,10 @@ public class LoraTests
     public void Factors_that_do_not_fit_are_refused(int rank, int inputs, int outputs, int rank2, string reason)
     {
         using var test = new Model();
-        string file = new SafetensorsWriter().Add("block.to_q.lora_A.weight", new float[rank * inputs], rank, inputs).Add("block.to_q.lora_B.weight", new float[outputs * rank2], outputs, rank2).Write(test.Folder.At("lora.safetensors"));
+        string file = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", new float[rank * inputs], rank, inputs)
+            .Add("block.to_q.lora_B.weight", new float[outputs * rank2], outputs, rank2)
+            .Write(test.Folder.At("lora.safetensors"));
         var exception = Assert.Throws<CheckpointException>(() => test.Open([(file, 1)], merge: true, warn: _ => { }));
         Assert.Contains("block.to_q", exception.Message, StringComparison.Ordinal);
         Assert.Contains(reason, exception.Message, StringComparison.Ordinal);
@@ -379,7 +447,9 @@ public class LoraTests
     public void A_file_that_is_not_there_is_named()
     {
         using var test = new Model();
-        Assert.Contains("/no/such.safetensors", Assert.Throws<CheckpointException>(() => test.Open([("/no/such.safetensors", 1)], merge: true)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "/no/such.safetensors", Assert.Throws<CheckpointException>(() => test.Open([("/no/such.safetensors", 1)], merge: true)).Message,
+            StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => test.Open([("/no/such.safetensors", float.NaN)], merge: true));
     }
 
@@ -392,7 +462,11 @@ public class LoraTests
     }
 
     private static Checkpoint Patched(string weights, string component, (string, float)[] files, bool merge, Action<string>? warn = null) =>
-        new LoraSource(new TestSource(new Dictionary<string, Func<Checkpoint>> { [component] = () => Checkpoint.Open(weights) }), files, new LoraSettings(merge, warn != null, warn)).Component(component).Open();
+        new LoraSource(
+            new TestSource(new Dictionary<string, Func<Checkpoint>> { [component] = () => Checkpoint.Open(weights) }), files,
+            new LoraSettings(merge, warn != null, warn))
+            .Component(component)
+            .Open();
 
     private static float[] Values(int seed, int count)
     {
@@ -405,7 +479,9 @@ public class LoraTests
     private static double[] Product(float[] up, float[] down, int rank)
     {
         int inputs = down.Length / rank;
-        return [.. Enumerable.Range(0, up.Length / rank * inputs).Select(i => Enumerable.Range(0, rank).Sum(r => (double)up[i / inputs * rank + r] * down[r * inputs + i % inputs]))];
+        return [
+            .. Enumerable.Range(0, up.Length / rank * inputs)
+                .Select(i => Enumerable.Range(0, rank).Sum(r => (double)up[i / inputs * rank + r] * down[r * inputs + i % inputs]))];
     }
 
     private static double[] Sum(float[] a, double[] b, double scale) => Sum(Doubles(a), b, scale);
@@ -426,7 +502,10 @@ public class LoraTests
         private readonly string _weights;
 
         public Model() => _weights = new SafetensorsWriter()
-            .Add("block.to_q.weight", Matrix, Out, In).Add("block.to_q.bias", Bias, Out).Add("block.norm.weight", Bias, Out).Add("conv.weight", Kernel, 4, 3, 3, 3)
+            .Add("block.to_q.weight", Matrix, Out, In)
+                .Add("block.to_q.bias", Bias, Out)
+                .Add("block.norm.weight", Bias, Out)
+                .Add("conv.weight", Kernel, 4, 3, 3, 3)
             .Write(Folder.At("model.safetensors.weights"));
 
         public TemporaryFolder Folder { get; } = new();
@@ -437,7 +516,8 @@ public class LoraTests
 
         public float[] Kernel { get; } = Values(102, 4 * 3 * 9);
 
-        public Checkpoint Open((string, float)[] files, bool merge, Action<string>? warn = null) => Patched(_weights, "unet", files, merge, warn);
+        public Checkpoint Open((string, float)[] files, bool merge, Action<string>? warn = null) =>
+            Patched(_weights, "unet", files, merge, warn);
 
         public float[] Read((string, float)[] files, string name)
         {

@@ -8,7 +8,9 @@ namespace Attune.Tests.Weights;
 [NoLeaks]
 public class SafetensorsTests
 {
-    private const string TwoTensors = """{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"BF16","shape":[3],"data_offsets":[16,22]}}""";
+    private const string TwoTensors = """
+        {"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"BF16","shape":[3],"data_offsets":[16,22]}}
+        """;
 
     [Fact]
     public void A_valid_file_opens()
@@ -27,8 +29,12 @@ public class SafetensorsTests
     [InlineData("""{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}""", 20, "belong to none")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}""", 12, "lies at bytes")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[4,20]}}""", 20, "hole")]
-    [InlineData("""{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}""", 24, "overlaps")]
-    [InlineData("""{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"a":{"dtype":"F32","shape":[4],"data_offsets":[16,32]}}""", 32, "twice")]
+    [InlineData("""
+        {"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}
+        """, 24, "overlaps")]
+    [InlineData("""
+        {"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"a":{"dtype":"F32","shape":[4],"data_offsets":[16,32]}}
+        """, 32, "twice")]
     [InlineData("""{"a":{"dtype":"F33","shape":[4],"data_offsets":[0,16]}}""", 16, "unknown type")]
     [InlineData("""{"a":{"dtype":"F32","shape":[-4],"data_offsets":[0,16]}}""", 16, "natural")]
     [InlineData("""{"a":{"dtype":"F32","shape":[4.5],"data_offsets":[0,16]}}""", 16, "natural")]
@@ -72,19 +78,24 @@ public class SafetensorsTests
         var bytes = new byte[40];
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, claimed);
         File.WriteAllBytes(folder.At("x.safetensors"), bytes);
-        Assert.Contains("header claims", Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.At("x.safetensors"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "header claims", Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.At("x.safetensors"))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void Weights_fail_with_their_full_path()
     {
         using var folder = new TemporaryFolder();
-        using var checkpoint = Checkpoint.Open(Write(folder, """{"block.0.w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"block.0.ids":{"dtype":"I64","shape":[1],"data_offsets":[16,24]}}""", 24));
+        using var checkpoint = Checkpoint.Open(Write(folder, """
+            {"block.0.w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"block.0.ids":{"dtype":"I64","shape":[1],"data_offsets":[16,24]}}
+            """, 24));
         var at = checkpoint.Root.At("block", 0);
         Assert.True(checkpoint.Root.Contains("block"));
         Assert.False(checkpoint.Root.Contains("bloc"));
         Assert.Contains("block.0.v", Assert.Throws<CheckpointException>(() => at.Get("v", [4])).Message, StringComparison.Ordinal);
-        Assert.Contains("block.0.w is [4], expected [5]", Assert.Throws<CheckpointException>(() => at.Get("w", [5])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "block.0.w is [4], expected [5]", Assert.Throws<CheckpointException>(() => at.Get("w", [5])).Message, StringComparison.Ordinal);
         Assert.Contains("I64", Assert.Throws<CheckpointException>(() => at.Get("ids", [1])).Message, StringComparison.Ordinal);
         Assert.Null(at.Find("v", [4]));
     }
@@ -128,7 +139,8 @@ public class SafetensorsTests
         using var folder = new TemporaryFolder();
         File.Move(Write(folder, TwoTensors, 22), folder.At("one.safetensors"));
         File.WriteAllText(folder.At("model.safetensors.index.json"), """{"weight_map":{"a":"one.safetensors"}}""");
-        Assert.Contains("is not listed", Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "is not listed", Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.Path)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -136,7 +148,9 @@ public class SafetensorsTests
     {
         const long Rows = 3_000_000_000;
         using var folder = new TemporaryFolder();
-        File.WriteAllBytes(folder.At("model.safetensors"), Encode("""{"w":{"dtype":"BF16","shape":[30000,100000],"data_offsets":[0,6000000000]}}""", 0));
+        File.WriteAllBytes(folder.At("model.safetensors"), Encode("""
+            {"w":{"dtype":"BF16","shape":[30000,100000],"data_offsets":[0,6000000000]}}
+            """, 0));
         string path = folder.At("model.safetensors");
         using (var file = File.OpenWrite(path))
             file.SetLength(file.Length + 2 * Rows);         // sparse: takes no disk

@@ -79,7 +79,11 @@ internal sealed class TestSource(IReadOnlyDictionary<string, Func<Checkpoint>> c
 {
     /// <summary>The folders below one folder.</summary>
     public static TestSource Folders(string folder) =>
-        new(Directory.GetDirectories(folder).ToDictionary(component => System.IO.Path.GetFileName(component), component => (Func<Checkpoint>)(() => Checkpoint.Open(component)))) { Root = folder };
+        new(
+            Directory.GetDirectories(folder)
+                .ToDictionary(
+                    component => System.IO.Path.GetFileName(component),
+                    component => (Func<Checkpoint>)(() => Checkpoint.Open(component)))) { Root = folder };
 
     public string Root { get; init; } = "test";
 
@@ -92,7 +96,11 @@ internal sealed class TestSource(IReadOnlyDictionary<string, Func<Checkpoint>> c
     public override bool Has(string component) => components.ContainsKey(component);
 
     public override ComponentSource Component(string name) =>
-        new(File.Exists(System.IO.Path.Combine(Root, name, "config.json")) ? ModelConfig.Read(System.IO.Path.Combine(Root, name, "config.json")) : ModelConfig.Parse("test", "{}"u8.ToArray()), components[name]);
+        new(
+            File.Exists(System.IO.Path.Combine(Root, name, "config.json"))
+                ? ModelConfig.Read(System.IO.Path.Combine(Root, name, "config.json"))
+                : ModelConfig.Parse("test", "{}"u8.ToArray()),
+            components[name]);
 
     public override string Tokenizer(string name) => throw new NotSupportedException();
 }

@@ -10,11 +10,14 @@ using Attune.Weights.SingleFile;
 
 namespace Attune.Tests.Weights;
 
-/// <summary>Checkpoints in a single file: the golden folders, written in the layout of the original code, must read as the folders.</summary>
+/// <summary>
+/// Checkpoints in a single file: the golden folders, written in the layout of the original code, must read as the folders.
+/// </summary>
 [NoLeaks]
 public class SingleFileTests
 {
-    private static readonly Dictionary<string, string> OldAttention = new() { ["query"] = "to_q", ["key"] = "to_k", ["value"] = "to_v", ["proj_attn"] = "to_out.0" };
+    private static readonly Dictionary<string,
+    string> OldAttention = new() { ["query"] = "to_q", ["key"] = "to_k", ["value"] = "to_v", ["proj_attn"] = "to_out.0" };
 
     [Theory]
     [InlineData("sd15")]
@@ -50,7 +53,8 @@ public class SingleFileTests
     public void Weights_stay_mapped()
     {
         using var folder = new TemporaryFolder();
-        var source = new SingleFileSource(LdmFile.Write(Repository.Golden("checkpoints", "sdxl"), folder.At("model.safetensors")), new SingleFileSettings());
+        var source = new SingleFileSource(
+            LdmFile.Write(Repository.Golden("checkpoints", "sdxl"), folder.At("model.safetensors")), new SingleFileSettings());
         using var checkpoint = source.Component("text_encoder_2").Open();
         long before = TensorMemory.LiveTensors;
         Assert.Equal(DataType.BFloat16, checkpoint.Root.Get("text_model.encoder.layers.1.self_attn.v_proj.weight", [32, 32]).Type);
@@ -72,14 +76,19 @@ public class SingleFileTests
         Assert.Equal(prediction, source.Scheduler.String("prediction_type", ""));
         var unet = ModelConfig.Read(Path.Combine(golden, "unet", "config.json"));
         var derived = source.Component("unet").Config;
-        foreach (string key in new[] { "in_channels", "out_channels", "layers_per_block", "cross_attention_dim", "projection_class_embeddings_input_dim", "addition_time_embed_dim", "sample_size" })
+        foreach (
+            string key in new[] {
+                "in_channels", "out_channels", "layers_per_block", "cross_attention_dim", "projection_class_embeddings_input_dim",
+                "addition_time_embed_dim", "sample_size" })
             Assert.Equal(unet.OptionalInt(key), derived.OptionalInt(key));
         Assert.Equal(unet.Ints("block_out_channels"), derived.Ints("block_out_channels"));
         Assert.Equal(unet.Strings("down_block_types"), derived.Strings("down_block_types"));
         Assert.Equal(unet.Strings("up_block_types"), derived.Strings("up_block_types"));
         Assert.Equal(unet.Bool("use_linear_projection", false), derived.Bool("use_linear_projection", false));
         Assert.Equal(unet.String("addition_embed_type", ""), derived.String("addition_embed_type", ""));
-        Assert.Equal(unet.Ints("transformer_layers_per_block", [.. derived.Ints("block_out_channels").Select(_ => 1)]), derived.Ints("transformer_layers_per_block"));
+        Assert.Equal(
+            unet.Ints("transformer_layers_per_block", [.. derived.Ints("block_out_channels").Select(_ => 1)]),
+            derived.Ints("transformer_layers_per_block"));
         Assert.All(derived.Ints("attention_head_dim"), head => Assert.Equal(heads, head));
 
         var vae = ModelConfig.Read(Path.Combine(golden, "vae", "config.json"));
@@ -94,7 +103,10 @@ public class SingleFileTests
             var theirs = ModelConfig.Read(Path.Combine(golden, encoder, "config.json"));
             derived = source.Component(encoder).Config;
             Assert.Equal(theirs.ClassName, derived.ClassName);
-            foreach (string key in new[] { "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "max_position_embeddings", "eos_token_id", "bos_token_id", "pad_token_id" })
+            foreach (
+                string key in new[] {
+                    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "max_position_embeddings", "eos_token_id",
+                    "bos_token_id", "pad_token_id" })
                 Assert.Equal(theirs.OptionalInt(key), derived.OptionalInt(key));
             Assert.Equal(theirs.String("hidden_act", ""), derived.String("hidden_act", ""));
         }
@@ -108,7 +120,8 @@ public class SingleFileTests
     {
         using var folder = new TemporaryFolder();
         var writer = new SafetensorsWriter();
-        void Tensor(string name, params long[] shape) => writer.Add(name, "F8_E4M3", new byte[shape.Aggregate(1L, (product, extent) => product * extent)], shape);
+        void Tensor(string name, params long[] shape) =>
+            writer.Add(name, "F8_E4M3", new byte[shape.Aggregate(1L, (product, extent) => product * extent)], shape);
         const string Unet = "model.diffusion_model.";
         Tensor(Unet + "input_blocks.0.0.weight", 320, 4, 1, 1);
         Tensor(Unet + "out.2.weight", 4, 320, 1, 1);
@@ -152,12 +165,20 @@ public class SingleFileTests
         Assert.Equal([5, 10, 20], unet.Ints("attention_head_dim"));
         Assert.Equal(["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"], unet.Strings("down_block_types"));
         Assert.Equal(["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"], unet.Strings("up_block_types"));
-        Assert.Equal((2048, 256, 2816), (unet.Int("cross_attention_dim", 0), unet.Int("addition_time_embed_dim", 0), unet.Int("projection_class_embeddings_input_dim", 0)));
+        Assert.Equal(
+            (2048, 256, 2816),
+            (
+                unet.Int("cross_attention_dim", 0), unet.Int("addition_time_embed_dim", 0),
+                unet.Int("projection_class_embeddings_input_dim", 0)));
         Assert.True(UnetConfig.Read(unet).HasTextTime);
         Assert.Equal([128, 256, 512, 512], source.Component("vae").Config.Ints("block_out_channels"));
         Assert.Equal(12, source.Component("text_encoder").Config.Int("num_attention_heads", 0));
         var second = source.Component("text_encoder_2").Config;
-        Assert.Equal((1280, 20, 32, 5120, 1280), (second.Int("hidden_size", 0), second.Int("num_attention_heads", 0), second.Int("num_hidden_layers", 0), second.Int("intermediate_size", 0), second.Int("projection_dim", 0)));
+        Assert.Equal(
+            (1280, 20, 32, 5120, 1280),
+            (
+                second.Int("hidden_size", 0), second.Int("num_attention_heads", 0), second.Int("num_hidden_layers", 0),
+                second.Int("intermediate_size", 0), second.Int("projection_dim", 0)));
 
         // The markers of models that were trained for v prediction with a terminal signal-to-noise ratio of zero.
         Assert.Equal("v_prediction", source.Scheduler.String("prediction_type", ""));
@@ -169,8 +190,13 @@ public class SingleFileTests
     public void Options_for_single_files_are_refused_for_folders()
     {
         string golden = Repository.Golden("checkpoints", "sd15");
-        foreach (var (name, options) in new[] { ("ConfigFolder", new LoadOptions { ConfigFolder = golden }), ("PredictionType", new LoadOptions { PredictionType = "epsilon" }) })
-            Assert.StartsWith($"{name} is for a model in a single file", Assert.Throws<ArgumentException>(() => DiffusionPipeline.Load(golden, options)).Message, StringComparison.Ordinal);
+        foreach (
+            var (name, options) in new[] {
+                ("ConfigFolder", new LoadOptions { ConfigFolder = golden }),
+                ("PredictionType", new LoadOptions { PredictionType = "epsilon" }) })
+            Assert.StartsWith(
+                $"{name} is for a model in a single file",
+                Assert.Throws<ArgumentException>(() => DiffusionPipeline.Load(golden, options)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -212,11 +238,14 @@ public class SingleFileTests
 
         bool sizes = source.Has("text_encoder_2");
         using var conditioning = new Conditioning(Noise(1, 7, unet.Config.CrossAttentionDim), sizes ? Noise(1, 40) : null);
-        var input = new UnetInput(Noise(1, 8, 8, 4), [501], conditioning, TimeIds: sizes ? Tensor.From([64, 64, 0, 0, 64, 64], [1, 6]) : null);
+        var input = new UnetInput(
+            Noise(1, 8, 8, 4), [501], conditioning, TimeIds: sizes ? Tensor.From([64, 64, 0, 0, 64, 64], [1, 6]) : null);
         Assert.Equal(referenceUnet.Predict(input, Steering.Plain).ToArray(), unet.Predict(input, Steering.Plain).ToArray());
     }
 
-    /// <summary>The whole way of a user's call; a LoRA file in kohya's names for the text encoder and SDXL's original UNet acts on both alike.</summary>
+    /// <summary>
+    /// The whole way of a user's call; a LoRA file in kohya's names for the text encoder and SDXL's original UNet acts on both alike.
+    /// </summary>
     [Theory]
     [InlineData("sd15", 2)]
     [InlineData("sd21", 1)]
@@ -231,13 +260,17 @@ public class SingleFileTests
         var shape = level.StoredTensors.Single(tensor => tensor.Name == "down_blocks.1.resnets.0.conv1.weight").Dimensions;
         float[] Values(long count) => [.. Enumerable.Range(0, (int)count).Select(i => MathF.Sin(i))];
         string lora = new SafetensorsWriter()
-            .Add(layer + ".lora_down.weight", Values(2 * shape[1] * 9), 2, shape[1], 3, 3).Add(layer + ".lora_up.weight", Values(2 * shape[0]), shape[0], 2, 1, 1).Add(layer + ".alpha", [1])
+            .Add(layer + ".lora_down.weight", Values(2 * shape[1] * 9), 2, shape[1], 3, 3)
+                .Add(layer + ".lora_up.weight", Values(2 * shape[0]), shape[0], 2, 1, 1)
+                .Add(layer + ".alpha", [1])
             .Add($"lora_te{(name == "sdxl" ? "1" : "")}_text_model_encoder_layers_1_mlp_fc1.lora_down.weight", Values(2 * 32), 2, 32)
-            .Add($"lora_te{(name == "sdxl" ? "1" : "")}_text_model_encoder_layers_1_mlp_fc1.lora_up.weight", Values(2 * 64), 64, 2).Write(folder.At("lora.safetensors"));
+            .Add($"lora_te{(name == "sdxl" ? "1" : "")}_text_model_encoder_layers_1_mlp_fc1.lora_up.weight", Values(2 * 64), 64, 2)
+                .Write(folder.At("lora.safetensors"));
         var request = new GenerationRequest { Prompt = "a panda", Width = 64, Height = 64, Steps = 2, Seed = 5 };
         async Task<byte[]> Generate(string path, bool merge, params LoraWeights[] loras)
         {
-            using var pipeline = DiffusionPipeline.Load(path, new LoadOptions { ConfigFolder = path == golden ? null : golden, Loras = loras, MergeLora = merge });
+            using var pipeline = DiffusionPipeline.Load(
+                path, new LoadOptions { ConfigFolder = path == golden ? null : golden, Loras = loras, MergeLora = merge });
             return (await pipeline.GenerateAsync(request, cancellation: TestContext.Current.CancellationToken))[0].Pixels.ToArray();
         }
 
@@ -256,15 +289,23 @@ public class SingleFileTests
         using var folder = new TemporaryFolder();
         string golden = Repository.Golden("checkpoints", "sd21");
         string file = LdmFile.Write(golden, folder.At("model.safetensors"));
-        Assert.Equal("epsilon", new SingleFileSource(file, new SingleFileSettings(PredictionType: "epsilon")).Scheduler.String("prediction_type", ""));
-        Assert.Equal("epsilon", new SingleFileSource(file, new SingleFileSettings(golden, "epsilon")).Scheduler.String("prediction_type", ""));
+        Assert.Equal(
+            "epsilon",
+            new SingleFileSource(file, new SingleFileSettings(PredictionType: "epsilon")).Scheduler.String("prediction_type", ""));
+        Assert.Equal(
+            "epsilon", new SingleFileSource(file, new SingleFileSettings(golden, "epsilon")).Scheduler.String("prediction_type", ""));
         Assert.Throws<ArgumentException>(() => new SingleFileSource(file, new SingleFileSettings(PredictionType: "v")));
         var source = new SingleFileSource(file, new SingleFileSettings());
-        Assert.Contains("holds no tokenizer", Assert.Throws<CheckpointException>(() => source.Tokenizer("tokenizer")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "holds no tokenizer", Assert.Throws<CheckpointException>(() => source.Tokenizer("tokenizer")).Message,
+            StringComparison.Ordinal);
         Directory.CreateDirectory(folder.At("tokenizer"));
         Assert.Equal(folder.At("tokenizer"), source.Tokenizer("tokenizer"));
-        Assert.Equal([2, 2, 2, 4], new SingleFileSource(file, new SingleFileSettings(golden)).Component("unet").Config.Ints("attention_head_dim"));
-        Assert.Contains("'/no/such'", Assert.Throws<CheckpointException>(() => new SingleFileSource(file, new SingleFileSettings("/no/such"))).Message, StringComparison.Ordinal);
+        Assert.Equal(
+            [2, 2, 2, 4], new SingleFileSource(file, new SingleFileSettings(golden)).Component("unet").Config.Ints("attention_head_dim"));
+        Assert.Contains(
+            "'/no/such'", Assert.Throws<CheckpointException>(() => new SingleFileSource(file, new SingleFileSettings("/no/such"))).Message,
+            StringComparison.Ordinal);
     }
 
     /// <summary>Inside of a component, a tensor that no one knows is an error that names it as the file does.</summary>
@@ -275,7 +316,9 @@ public class SingleFileTests
         string golden = Repository.Golden("checkpoints", "sd15");
         string file = LdmFile.Write(golden, folder.At("model.safetensors"), writer => writer.Add("first_stage_model.encoder.extra", [1]));
         var source = new LoadOptions { ConfigFolder = golden }.Open(file);
-        Assert.Contains("first_stage_model.encoder.extra", Assert.Throws<CheckpointException>(() => AutoencoderKl.Load(source.Component("vae"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "first_stage_model.encoder.extra",
+            Assert.Throws<CheckpointException>(() => AutoencoderKl.Load(source.Component("vae"))).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -300,7 +343,9 @@ public class SingleFileTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllBytes(folder.At("model.ckpt"), [1, 2, 3]);
-        Assert.Contains("pickled", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(folder.At("model.ckpt"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "pickled", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(folder.At("model.ckpt"))).Message,
+            StringComparison.Ordinal);
     }
 
     private static string Now(string name)

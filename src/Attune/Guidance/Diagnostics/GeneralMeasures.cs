@@ -7,36 +7,43 @@ namespace Attune.Guidance.Diagnostics;
 internal static class GeneralMeasures
 {
     internal static readonly Quantity Change = new("attention.change", "Relative change of the attention output",
-        "|output - plain| / |plain| for each latent token, Euclidean norms over all heads: how far all rules together move the layer's output from what the plain model would give for the same input.",
+        "|output - plain| / |plain| for each latent token, Euclidean norms over all heads: how far all rules together move the layer's "
+            + "output from what the plain model would give for the same input.",
         "guidance moves the attention output by {0} of its length")
     { Unit = QuantityUnit.Share, Minimum = 0 };
 
     internal static readonly Quantity TextMass = Quantity.Share("attention.text", "Attention that the text gets",
-        "The share of a latent token's softmax weights that falls on the prompt's tokens, for each token and head; the rest falls on latents. Only in joint attention: in cross-attention it is 1.",
+        "The share of a latent token's softmax weights that falls on the prompt's tokens, for each token and head; the rest falls on "
+            + "latents. Only in joint attention: in cross-attention it is 1.",
         "latents give {0} of their attention to the prompt");
 
     internal static readonly Quantity Cosine = new("attention.cosine", "Cosine of Z+ and Z-",
-        "The cosine of the angle between a latent token's output for the prompt (Z+) and for the negative prompt (Z-), over all heads. 1: both prompts say the same here, and their difference pushes nowhere.",
+        "The cosine of the angle between a latent token's output for the prompt (Z+) and for the negative prompt (Z-), over all heads. 1: "
+            + "both prompts say the same here, and their difference pushes nowhere.",
         "the outputs for prompt and negative prompt have a cosine of {0}")
     { Minimum = -1, Maximum = 1 };
 
     internal static readonly Quantity Difference = new("prediction.difference", "Distance of positive and negative prediction",
-        "The norm of the prediction for the prompt minus that for the negative prompt, as a root mean square over elements, for each sample of the batch, in units of the prediction.",
+        "The norm of the prediction for the prompt minus that for the negative prompt, as a root mean square over elements, for each "
+            + "sample of the batch, in units of the prediction.",
         "the predictions for prompt and negative prompt are {0} apart")
     { Minimum = 0 };
 
     internal static readonly Quantity Perturbation = new("prediction.perturbation", "Distance of positive and perturbed prediction",
-        "The norm of the prediction for the prompt minus that of the pass in which the rule takes something away, as a root mean square over elements, for each sample of the batch, in units of the prediction.",
+        "The norm of the prediction for the prompt minus that of the pass in which the rule takes something away, as a root mean square "
+            + "over elements, for each sample of the batch, in units of the prediction.",
         "taking away moves the prediction by {0}")
     { Minimum = 0 };
 
     internal static readonly Quantity NormRatio = new("prediction.norm", "Norm of the guided prediction to the positive one",
-        "|guided| / |positive| for each sample of the batch: the prediction after all rules on predictions to the one for the prompt. Above 1, rules on predictions make it longer, as strong classifier-free guidance does.",
+        "|guided| / |positive| for each sample of the batch: the prediction after all rules on predictions to the one for the prompt. "
+            + "Above 1, rules on predictions make it longer, as strong classifier-free guidance does.",
         "the guided prediction is {0} times as long as the one for the prompt")
     { Minimum = 0 };
 
     internal static readonly Quantity PredictionChange = new("prediction.change", "Relative change of the prediction",
-        "|guided - positive| / |positive| for each sample of the batch: how far rules on predictions move the prediction for the prompt. What rules in attention do is already in both.",
+        "|guided - positive| / |positive| for each sample of the batch: how far rules on predictions move the prediction for the prompt. "
+            + "What rules in attention do is already in both.",
         "rules on predictions move the prediction by {0} of its length")
     { Unit = QuantityUnit.Share, Minimum = 0 };
 

@@ -29,8 +29,9 @@ public sealed class TraceSeries
 }
 
 /// <summary>
-/// Collects what guidance does in one run, layer by layer and step by step: give it to a request (<c>GenerationRequest.Trace</c>) and read it when the run is done, or between its steps.
-/// It costs attention calls and time of its own, but changes no bit of the result. Passes other than the one for the prompt are not watched. Not thread-safe.
+/// Collects what guidance does in one run, layer by layer and step by step: give it to a request (<c>GenerationRequest.Trace</c>) and read
+/// it when the run is done, or between its steps. It costs attention calls and time of its own, but changes no bit of the result. Passes
+/// other than the one for the prompt are not watched. Not thread-safe.
 /// </summary>
 public sealed class GuidanceTrace : IAttentionProbe
 {
@@ -50,11 +51,14 @@ public sealed class GuidanceTrace : IAttentionProbe
     public IReadOnlyList<TraceSeries> Series => _series;
 
     /// <summary>Begins a step: what is observed from now on belongs to it. A pipeline does this.</summary>
-    /// <exception cref="InvalidOperationException">The step does not follow the one before: the trace already holds another run.</exception>
+    /// <exception cref="InvalidOperationException">The step does not follow the one before: the trace already holds another
+    /// run.</exception>
     public void Begin(StepPoint point)
     {
         if (point.Index != _steps.Count)
-            throw new InvalidOperationException($"A trace records one run: step {point.Index} cannot follow {_steps.Count} recorded steps. Give every request a trace of its own.");
+            throw new InvalidOperationException(
+                $"A trace records one run: step {point.Index} cannot follow {_steps.Count} recorded steps. Give every request a trace of "
+                    + $"its own.");
         _steps.Add(point);
     }
 

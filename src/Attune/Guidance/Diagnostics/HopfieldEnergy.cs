@@ -6,47 +6,54 @@ using Tensor = Attune.Tensors.Tensor;
 namespace Attune.Guidance.Diagnostics;
 
 /// <summary>
-/// Attention over the prompt's text as one update of a modern Hopfield network (Ramsauer et al., arXiv 2008.02217): the query is the state xi, the keys are the stored
-/// patterns X, beta is the scale of the logits z = beta X xi (plus a mask's bias). With softmax, T(xi) = X' softmax(z) and E(xi) = -lse(z) / beta + xi xi / 2; with
-/// alpha-entmax (Hu et al., arXiv 2309.12673), T(xi) = X' entmax(z) and E(xi) = -Psi(z) / beta + xi xi / 2, Psi(z) = p z + (1 - sum p^alpha) / (alpha (alpha - 1)) at p = entmax(z). An update
-/// never raises its energy. Constants that do not depend on the state are left out. Everything is computed in double precision, for each head of at most 256 tokens of a
-/// sample, evenly chosen.
+/// Attention over the prompt's text as one update of a modern Hopfield network (Ramsauer et al., arXiv 2008.02217): the query is the state
+/// xi, the keys are the stored patterns X, beta is the scale of the logits z = beta X xi (plus a mask's bias). With softmax, T(xi) = X'
+/// softmax(z) and E(xi) = -lse(z) / beta + xi xi / 2; with alpha-entmax (Hu et al., arXiv 2309.12673), T(xi) = X' entmax(z) and E(xi) =
+/// -Psi(z) / beta + xi xi / 2, Psi(z) = p z + (1 - sum p^alpha) / (alpha (alpha - 1)) at p = entmax(z). An update
+/// never raises its energy. Constants that do not depend on the state are left out. Everything is computed in double precision, for each
+/// head of at most 256 tokens of a sample, evenly chosen.
 /// </summary>
 internal static class HopfieldEnergy
 {
     /// <summary>How many tokens of a sample are looked at.</summary>
     internal const int TokensPerSample = 256;
 
-    private const string Sampled = " For each head of at most 256 evenly chosen latent tokens; in squared units of the keys, without constants.";
+    private const string Sampled =
+        " For each head of at most 256 evenly chosen latent tokens; in squared units of the keys, without constants.";
     private const string Distances = " For each head of at most 256 evenly chosen latent tokens, in units of the keys.";
 
     internal static readonly Quantity DenseBefore = new("hopfield.before", "Hopfield energy of the query",
         "E(q) = -lse(beta K q) / beta + q q / 2 over the prompt's keys K." + Sampled, "the query's energy is {0}");
 
     internal static readonly Quantity DenseAfter = new("hopfield.after", "Hopfield energy after one update",
-        "E(T(q)) with T(q) = K' softmax(beta K q), the query's plain attention over the keys." + Sampled, "one update brings the energy to {0}");
+        "E(T(q)) with T(q) = K' softmax(beta K q), the query's plain attention over the keys." + Sampled,
+        "one update brings the energy to {0}");
 
     internal static readonly Quantity DenseFall = new("hopfield.fall", "Fall of the Hopfield energy in one update",
         "E(q) - E(T(q)), never below 0: how far from a retrieved pattern the query is." + Sampled, "one update lowers the energy by {0}")
     { Minimum = 0 };
 
     internal static readonly Quantity SparseBefore = new("entmax.before", "Sparse Hopfield energy of the query",
-        "E_a(q) = -Psi(beta K q) / beta + q q / 2, Psi the conjugate of the entropy that alpha-entmax goes with." + Sampled, "the query's sparse energy is {0}");
+        "E_a(q) = -Psi(beta K q) / beta + q q / 2, Psi the conjugate of the entropy that alpha-entmax goes with." + Sampled,
+        "the query's sparse energy is {0}");
 
     internal static readonly Quantity SparseAfter = new("entmax.after", "Sparse Hopfield energy after one sparse update",
-        "E_a(T_a(q)) with T_a(q) = K' entmax(beta K q), the query's sparse attention over the keys." + Sampled, "one sparse update brings the sparse energy to {0}");
+        "E_a(T_a(q)) with T_a(q) = K' entmax(beta K q), the query's sparse attention over the keys." + Sampled,
+        "one sparse update brings the sparse energy to {0}");
 
     internal static readonly Quantity SparseFall = new("entmax.fall", "Fall of the sparse Hopfield energy in one sparse update",
         "E_a(q) - E_a(T_a(q)), never below 0." + Sampled, "one sparse update lowers the sparse energy by {0}")
     { Minimum = 0 };
 
     internal static readonly Quantity Support = new("entmax.support", "Text tokens that sparse attention keeps",
-        "How many tokens of the prompt get a weight above 0 from alpha-entmax, for each latent token and head; with padding the prompt's tokens include it.",
+        "How many tokens of the prompt get a weight above 0 from alpha-entmax, for each latent token and head; with padding the prompt's "
+            + "tokens include it.",
         "sparse attention keeps {0} text tokens")
     { Minimum = 0 };
 
     internal static readonly Quantity DenseResidual = new("anderson.dense", "Residual of the dense update",
-        "|T(q) - q|, T(q) = K' softmax(beta K q): the residual of the fixed-point iteration that attention is a step of." + Distances, "the dense update moves the query by {0}")
+        "|T(q) - q|, T(q) = K' softmax(beta K q): the residual of the fixed-point iteration that attention is a step of." + Distances,
+        "the dense update moves the query by {0}")
     { Minimum = 0 };
 
     internal static readonly Quantity SparseResidual = new("anderson.sparse", "Residual of the sparse update",
@@ -54,12 +61,17 @@ internal static class HopfieldEnergy
     { Minimum = 0 };
 
     internal static readonly Quantity StepResidual = new("anderson.step", "Residual of the Anderson step with the rule's coefficient",
-        "|T_a(q) + c (T_a(q) - T(q)) - q| with the rule's fixed coefficient c (PLADIS scale - 1, GAG lambda), before any projection and bound." + Distances, "the extrapolated update moves the query by {0}")
+        "|T_a(q) + c (T_a(q) - T(q)) - q| with the rule's fixed coefficient c (PLADIS scale - 1, GAG lambda), before any projection and "
+            + "bound."
+            + Distances,
+        "the extrapolated update moves the query by {0}")
     { Minimum = 0 };
 
     internal static readonly Quantity Coefficient = new("anderson.coefficient", "Coefficient that Anderson acceleration would choose",
-        "The c that makes |T_a(q) + c (T_a(q) - T(q)) - q| least: -f g / (g g) with f = T_a(q) - q and g = T_a(q) - T(q), that is minus theta of AA(1) with the dense update as the earlier and the sparse one as the later " +
-        "iterate. The rule uses a fixed one instead. Not defined where both updates agree. For each head of at most 256 evenly chosen latent tokens.",
+        "The c that makes |T_a(q) + c (T_a(q) - T(q)) - q| least: -f g / (g g) with f = T_a(q) - q and g = T_a(q) - T(q), that is minus "
+            + "theta of AA(1) with the dense update as the earlier and the sparse one as the later " +
+        "iterate. The rule uses a fixed one instead. Not defined where both updates agree. For each head of at most 256 evenly chosen "
+            + "latent tokens.",
         "Anderson acceleration would choose {0}");
 
     /// <summary>The energy of softmax attention.</summary>
@@ -72,7 +84,10 @@ internal static class HopfieldEnergy
         to.Add(DenseFall, states.Select(state => Fall(state.Dense)));
     }
 
-    /// <summary>What rules have in common that extrapolate from dense to sparse attention: the support, the sparse energy, and the residuals of the step.</summary>
+    /// <summary>
+    /// What rules have in common that extrapolate from dense to sparse attention: the support, the sparse energy, and the residuals of the
+    /// step.
+    /// </summary>
     /// <param name="facts">The facts of the call.</param>
     /// <param name="alpha">The alpha of entmax, above 1.</param>
     /// <param name="coefficient">c in T_a + c (T_a - T).</param>
@@ -98,16 +113,22 @@ internal static class HopfieldEnergy
         Math.Abs(energy.Before - energy.After) <= 1e-12 * Math.Abs(energy.Before) ? 0 : energy.Before - energy.After;
 
     /// <summary>One query of one head. Without text that counts, all is NaN.</summary>
-    private readonly record struct State((double Before, double After) Dense, (double Before, double After) Sparse, double DenseResidual, double SparseResidual, double StepResidual, double Coefficient)
+    private readonly record struct State(
+        (double Before, double After) Dense, (double Before, double After) Sparse, double DenseResidual, double SparseResidual,
+        double StepResidual, double Coefficient)
     {
-        public static State None { get; } = new((double.NaN, double.NaN), (double.NaN, double.NaN), double.NaN, double.NaN, double.NaN, double.NaN);
+        public static State None { get; } = new(
+            (double.NaN, double.NaN), (double.NaN, double.NaN), double.NaN, double.NaN, double.NaN, double.NaN);
     }
 
-    /// <summary>The states of the chosen tokens; null where attention is no such update: no text, text in several runs, or capped logits.</summary>
+    /// <summary>
+    /// The states of the chosen tokens; null where attention is no such update: no text, text in several runs, or capped logits.
+    /// </summary>
     private static State[]? Evaluate(AttentionFacts facts, double alpha, double coefficient)
     {
         var call = facts.Call;
-        if (call.Keys.Runs(TokenKind.Text) is not [var (first, count)] || facts.Length == 0 || call.Mask is { SoftCap: > 0 } || !(call.Scale > 0))
+        if (call.Keys.Runs(TokenKind.Text) is not [var (first, count)]
+            || facts.Length == 0 || call.Mask is { SoftCap: > 0 } || !(call.Scale > 0))
             return null;
         var (query, key) = (facts.Query, facts.Key);
         var (batch, heads, group) = (query.Shape[0], query.Shape[2], query.Shape[2] / key.Shape[2]);
@@ -179,7 +200,9 @@ internal static class HopfieldEnergy
                 square += g * g;
                 length += (f + coefficient * g) * (f + coefficient * g);
             }
-            return new State(denseEnergy, (sparseBefore, Energy(sparse, alpha)), TensorPrimitives.Distance<double>(dense, state), TensorPrimitives.Distance<double>(sparse, state), Math.Sqrt(length), -along / square);
+            return new State(
+                denseEnergy, (sparseBefore, Energy(sparse, alpha)), TensorPrimitives.Distance<double>(dense, state),
+                TensorPrimitives.Distance<double>(sparse, state), Math.Sqrt(length), -along / square);
         }
 
         private double[] Logits(double[] at)
@@ -213,7 +236,10 @@ internal static class HopfieldEnergy
         private double EnergyOf(double[] at, double conjugate) => -conjugate / beta + TensorPrimitives.Dot<double>(at, at) / 2;
     }
 
-    /// <summary>The greatest p z + entropy, and the weights p that attain it: alpha-entmax; for alpha 1 the log-sum-exp and softmax. One logit is finite.</summary>
+    /// <summary>
+    /// The greatest p z + entropy, and the weights p that attain it: alpha-entmax; for alpha 1 the log-sum-exp and softmax. One logit is
+    /// finite.
+    /// </summary>
     private static double Conjugate(double[] logits, double alpha, double[] weights)
     {
         double maximum = TensorPrimitives.Max<double>(logits);
@@ -247,7 +273,10 @@ internal static class HopfieldEnergy
         return along + (1 - powers) / (alpha * (alpha - 1));
     }
 
-    /// <summary>Where the powers of what rises above a threshold sum to 1: by Newton's method, by halving where that leaves the interval that holds it.</summary>
+    /// <summary>
+    /// Where the powers of what rises above a threshold sum to 1: by Newton's method, by halving where that leaves the interval that holds
+    /// it.
+    /// </summary>
     private static double Threshold(double[] scaled, double exponent)
     {
         var (low, high) = (-1.0, 0.0);

@@ -8,7 +8,8 @@ namespace Attune.Guidance.Diagnostics;
 /// <param name="Median">Half of them lie below.</param>
 /// <param name="HighDecile">A tenth of them lie above.</param>
 /// <param name="Maximum">The greatest of them.</param>
-public readonly record struct Summary(int Count, double Mean, double Minimum, double LowDecile, double Median, double HighDecile, double Maximum)
+public readonly record struct Summary(
+    int Count, double Mean, double Minimum, double LowDecile, double Median, double HighDecile, double Maximum)
 {
     /// <summary>The summary of the values that are finite, or null when none is.</summary>
     public static Summary? Of(ReadOnlySpan<double> values)

@@ -13,11 +13,13 @@ namespace Attune.Models.Flux;
 /// <param name="Negative">The negative prompt, for rules that read it in attention; null leaves it out. Any length.</param>
 /// <param name="GuidanceScale">The embedded guidance scale, for models with <c>guidance_embeds</c>.</param>
 public sealed record FluxInput(
-    Tensor Latents, Tensor LatentIds, IReadOnlyList<float> Timesteps, Conditioning Positive, Conditioning? Negative = null, float? GuidanceScale = null);
+    Tensor Latents, Tensor LatentIds, IReadOnlyList<float> Timesteps, Conditioning Positive, Conditioning? Negative = null,
+    float? GuidanceScale = null);
 
 /// <summary>
-/// FLUX.1 (FluxTransformer2DModel of diffusers): double-stream blocks in which text and latents have weights of their own, then single-stream
-/// blocks over one sequence. Tokens are packed [negative text, text, latents, negative latents]; see <see cref="TokenLayout"/>.
+/// FLUX.1 (FluxTransformer2DModel of diffusers): double-stream blocks in which text and latents have weights of their own, then
+/// single-stream blocks over one sequence. Tokens are packed [negative text, text, latents, negative latents]; see
+/// <see cref="TokenLayout"/>.
 /// </summary>
 public sealed class FluxTransformer : IDisposable
 {
@@ -39,8 +41,11 @@ public sealed class FluxTransformer : IDisposable
         _xEmbedder = new Linear(root.At("x_embedder"), config.InChannels, width);
         _contextEmbedder = new Linear(root.At("context_embedder"), config.JointAttentionDim, width);
         _timeTextEmbed = new TimeTextEmbedding(root.At("time_text_embed"), config);
-        _transformerBlocks = [.. Enumerable.Range(0, config.NumLayers).Select(i => new DoubleStreamBlock(root.At("transformer_blocks", i), config))];
-        _singleTransformerBlocks = [.. Enumerable.Range(0, config.NumSingleLayers).Select(i => new SingleStreamBlock(root.At("single_transformer_blocks", i), config))];
+        _transformerBlocks = [
+            .. Enumerable.Range(0, config.NumLayers).Select(i => new DoubleStreamBlock(root.At("transformer_blocks", i), config))];
+        _singleTransformerBlocks = [
+            .. Enumerable.Range(0, config.NumSingleLayers)
+                .Select(i => new SingleStreamBlock(root.At("single_transformer_blocks", i), config))];
         _normOut = new Linear(root.At("norm_out.linear"), width, 2 * width);
         _projOut = new Linear(root.At("proj_out"), width, config.PatchSize * config.PatchSize * config.OutChannels);
         checkpoint.RequireAllUsed();
@@ -50,16 +55,19 @@ public sealed class FluxTransformer : IDisposable
     public FluxConfig Config => _config;
 
     /// <summary>The attention layers, in the order in which a forward pass calls them.</summary>
-    public IEnumerable<AttentionSite> Sites => _transformerBlocks.Select(block => block.Site).Concat(_singleTransformerBlocks.Select(block => block.Site));
+    public IEnumerable<AttentionSite> Sites =>
+        _transformerBlocks.Select(block => block.Site).Concat(_singleTransformerBlocks.Select(block => block.Site));
 
     /// <summary>The names of the blocks, in the order in which a forward pass runs them.</summary>
-    public IEnumerable<string> Blocks => _transformerBlocks.Select(block => block.Path).Concat(_singleTransformerBlocks.Select(block => block.Path));
+    public IEnumerable<string> Blocks =>
+        _transformerBlocks.Select(block => block.Path).Concat(_singleTransformerBlocks.Select(block => block.Path));
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static FluxTransformer Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static FluxTransformer Load(ComponentSource source) => source.Build((checkpoint, config) => new FluxTransformer(checkpoint, FluxConfig.Read(config)));
+    internal static FluxTransformer Load(ComponentSource source) =>
+        source.Build((checkpoint, config) => new FluxTransformer(checkpoint, FluxConfig.Read(config)));
 
     /// <summary>One forward pass.</summary>
     /// <returns>The predicted velocity, [batch, latents, out channels]; owned by the current scope.</returns>
@@ -73,7 +81,8 @@ public sealed class FluxTransformer : IDisposable
         using var scope = new TensorScope();
 
         // After the last layer that reads it, the negative text is gone; in that layer it gives keys and values alone.
-        int lastNegative = input.Negative == null ? -1 : Sites.Select((site, i) => steering.Attention.ReadsNegativeText(site) ? i : -1).DefaultIfEmpty(-1).Max();
+        int lastNegative = input.Negative == null ? -1
+            : Sites.Select((site, i) => steering.Attention.ReadsNegativeText(site) ? i : -1).DefaultIfEmpty(-1).Max();
         bool negative = lastNegative >= 0;
 
         int batch = input.Latents.Shape[0];
@@ -98,7 +107,9 @@ public sealed class FluxTransformer : IDisposable
             cancellation.ThrowIfCancellationRequested();
             bool last = block == _singleTransformerBlocks[^1];
             if (steering.Blocks?.Skips(block.Path) != true)
-                block.Apply(sequence, positiveEmbedding, negativeEmbedding, steering.Attention, keepNegative: layer < lastNegative, keepText: !last);
+                block.Apply(
+                    sequence, positiveEmbedding, negativeEmbedding, steering.Attention, keepNegative: layer < lastNegative,
+                    keepText: !last);
             if (layer++ == lastNegative && !last)
                 sequence.DropNegative();
         }
@@ -131,23 +142,29 @@ public sealed class FluxTransformer : IDisposable
         if (latents.Rank != 3 || latents[2] != _config.InChannels)
             throw new ArgumentException($"Latents {latents} are not [batch, latents, {_config.InChannels}].", nameof(input));
         if (input.LatentIds.Shape != Shape.Create([latents[1], _config.AxesDimsRope.Length]))
-            throw new ArgumentException($"Latent ids {input.LatentIds.Shape} are not [{latents[1]}, {_config.AxesDimsRope.Length}].", nameof(input));
+            throw new ArgumentException(
+                $"Latent ids {input.LatentIds.Shape} are not [{latents[1]}, {_config.AxesDimsRope.Length}].", nameof(input));
         if (input.Timesteps.Count != 1 && input.Timesteps.Count != latents[0])
             throw new ArgumentException($"{input.Timesteps.Count} timesteps do not fit a batch of {latents[0]}.", nameof(input));
         foreach (var conditioning in new[] { input.Positive, input.Negative })
         {
             if (conditioning == null)
                 continue;
-            if (conditioning.Text.Shape is not { Rank: 3 } text || text[2] != _config.JointAttentionDim || (text[0] != 1 && text[0] != latents[0]))
-                throw new ArgumentException($"Text embeddings {conditioning.Text.Shape} are not [1, tokens, {_config.JointAttentionDim}].", nameof(input));
+            if (conditioning.Text.Shape is not { Rank: 3 } text
+                || text[2] != _config.JointAttentionDim || (text[0] != 1 && text[0] != latents[0]))
+                throw new ArgumentException(
+                    $"Text embeddings {conditioning.Text.Shape} are not [1, tokens, {_config.JointAttentionDim}].", nameof(input));
             if (conditioning.Pooled?.Shape is not { Rank: 2 } pooled || pooled[1] != _config.PooledProjectionDim)
-                throw new ArgumentException($"The pooled embedding {conditioning.Pooled?.Shape} is not [1, {_config.PooledProjectionDim}].", nameof(input));
+                throw new ArgumentException(
+                    $"The pooled embedding {conditioning.Pooled?.Shape} is not [1, {_config.PooledProjectionDim}].", nameof(input));
         }
         if (_config.GuidanceEmbeds && input.GuidanceScale == null)
             throw new ArgumentException("This model embeds a guidance scale; none was given.", nameof(input));
     }
 
-    /// <summary>The hidden states of all tokens, packed [negative text, text, latents, negative latents], and where each kind lies.</summary>
+    /// <summary>
+    /// The hidden states of all tokens, packed [negative text, text, latents, negative latents], and where each kind lies.
+    /// </summary>
     internal sealed class Sequence
     {
         private readonly FluxConfig _config;
@@ -185,7 +202,8 @@ public sealed class FluxTransformer : IDisposable
         }
 
         /// <summary>The layout of the packed tokens from a position on.</summary>
-        public TokenLayout From(int start) => new([.. Layout.Spans.Where(span => span.Start >= start).Select(span => span with { Start = span.Start - start })]);
+        public TokenLayout From(int start) =>
+            new([.. Layout.Spans.Where(span => span.Start >= start).Select(span => span with { Start = span.Start - start })]);
 
         /// <summary>Copies the latents into negative latents.</summary>
         public void Fork()
@@ -294,13 +312,15 @@ public sealed record FluxConfig
             AxesDimsRope = json.Ints("axes_dims_rope", 16, 56, 56),
         };
         if (config.AxesDimsRope.Sum() != config.AttentionHeadDim || config.AttentionHeadDim % 8 != 0)
-            throw new CheckpointException($"'{json.Path}': axes_dims_rope [{string.Join(", ", config.AxesDimsRope)}] must add up to attention_head_dim {config.AttentionHeadDim}, a multiple of 8.");
+            throw new CheckpointException(
+                $"'{json.Path}': axes_dims_rope [{string.Join(", ", config.AxesDimsRope)}] must add up to attention_head_dim "
+                    + $"{config.AttentionHeadDim}, a multiple of 8.");
         return config;
     }
 
     /// <summary>
-    /// The rotary table of some text tokens at position 0 and the latents at theirs, these repeated. Angles are computed in double precision
-    /// and rounded once, as the reference does.
+    /// The rotary table of some text tokens at position 0 and the latents at theirs, these repeated. Angles are computed in double
+    /// precision and rounded once, as the reference does.
     /// </summary>
     internal RotaryEmbedding Rotary(Tensor latentIds, int text, int repeats)
     {
@@ -340,7 +360,9 @@ internal sealed class TimeTextEmbedding(WeightCursor at, FluxConfig config)
 {
     private const int TimestepChannels = 256;
     private readonly EmbeddingMlp _timestepEmbedder = new(at.At("timestep_embedder"), TimestepChannels, config.Width);
-    private readonly EmbeddingMlp? _guidanceEmbedder = config.GuidanceEmbeds ? new(at.At("guidance_embedder"), TimestepChannels, config.Width) : null;
+    private readonly EmbeddingMlp? _guidanceEmbedder = config.GuidanceEmbeds
+        ? new(at.At("guidance_embedder"), TimestepChannels, config.Width)
+        : null;
     private readonly EmbeddingMlp _textEmbedder = new(at.At("text_embedder"), config.PooledProjectionDim, config.Width);
 
     /// <summary>
@@ -381,7 +403,10 @@ internal sealed class DoubleStreamBlock(WeightCursor at, FluxConfig config)
 
     public AttentionSite Site { get; } = new(at.Path + ".attn", AttentionKind.Joint);
 
-    /// <summary>Applies the block in place. Without <paramref name="keepNegative"/> the negative text only gives keys and values, and is dropped afterwards.</summary>
+    /// <summary>
+    /// Applies the block in place. Without <paramref name="keepNegative"/> the negative text only gives keys and values, and is dropped
+    /// afterwards.
+    /// </summary>
     public void Apply(FluxTransformer.Sequence sequence, Tensor positive, Tensor? negative, IAttention attention, bool keepNegative)
     {
         using var scope = new TensorScope();
@@ -404,16 +429,21 @@ internal sealed class DoubleStreamBlock(WeightCursor at, FluxConfig config)
         var v = Project(normed, 0, text, _addVProj, _toV, null, null);
         var rotary = sequence.Rotary;
         var attended = attention.Attend(new AttentionCall(
-            q, k, v, 1 / MathF.Sqrt(config.AttentionHeadDim), sequence.From(first), sequence.Layout, Site, rotary.Slice(first, tokens - first), rotary))
+            q, k, v, 1 / MathF.Sqrt(config.AttentionHeadDim), sequence.From(first), sequence.Layout, Site,
+            rotary.Slice(first, tokens - first), rotary))
             .Reshape(hidden.Shape[0], tokens - first, config.Width);
 
         Finish(latents, attended.Slice(1, text - first, tokens - text), _toOut, _ff, modulation);
         if (first < negativeText)
             Finish(hidden.Slice(1, 0, negativeText), attended.Slice(1, 0, negativeText), _toAddOut, _ffContext, negativeModulation!);
-        Finish(hidden.Slice(1, negativeText, text - negativeText), attended.Slice(1, negativeText - first, text - negativeText), _toAddOut, _ffContext, textModulation);
+        Finish(
+            hidden.Slice(1, negativeText, text - negativeText), attended.Slice(1, negativeText - first, text - negativeText), _toAddOut,
+            _ffContext, textModulation);
     }
 
-    /// <summary>Text rows from <paramref name="first"/> on through one layer, latent rows through the other: [batch, rows, heads, channels].</summary>
+    /// <summary>
+    /// Text rows from <paramref name="first"/> on through one layer, latent rows through the other: [batch, rows, heads, channels].
+    /// </summary>
     private Tensor Project(Tensor normed, int first, int text, Linear added, Linear own, RmsNorm? addedNorm, RmsNorm? ownNorm)
     {
         var (batch, tokens) = (normed.Shape[0], normed.Shape[1]);
@@ -454,10 +484,12 @@ internal sealed class SingleStreamBlock(WeightCursor at, FluxConfig config)
     public AttentionSite Site { get; } = new(at.Path + ".attn", AttentionKind.Joint);
 
     /// <summary>
-    /// Applies the block in place. Rows that nobody reads afterwards (the negative text without <paramref name="keepNegative"/>, the text without
+    /// Applies the block in place. Rows that nobody reads afterwards (the negative text without <paramref name="keepNegative"/>, the text
+    /// without
     /// <paramref name="keepText"/>) only give keys and values.
     /// </summary>
-    public void Apply(FluxTransformer.Sequence sequence, Tensor positive, Tensor? negative, IAttention attention, bool keepNegative, bool keepText)
+    public void Apply(
+        FluxTransformer.Sequence sequence, Tensor positive, Tensor? negative, IAttention attention, bool keepNegative, bool keepText)
     {
         using var scope = new TensorScope();
         var hidden = sequence.Hidden;
@@ -479,7 +511,8 @@ internal sealed class SingleStreamBlock(WeightCursor at, FluxConfig config)
         _normK.Apply(k, k);
         var queries = sequence.From(first);
         var attended = attention.Attend(new AttentionCall(
-            q, k, v, 1 / MathF.Sqrt(config.AttentionHeadDim), queries, sequence.Layout, Site, sequence.Rotary.Slice(first, tokens - first), sequence.Rotary));
+            q, k, v, 1 / MathF.Sqrt(config.AttentionHeadDim), queries, sequence.Layout, Site, sequence.Rotary.Slice(first, tokens - first),
+            sequence.Rotary));
 
         // Negative latents that nobody reads afterwards are the last rows.
         int count = tokens - first - (keepNegative && keepText ? 0 : sequence.Layout.CountOf(TokenKind.NegativeLatent));
@@ -506,5 +539,6 @@ internal sealed class Modulation(Tensor vectors, int width)
     public Tensor this[int index] => vectors.Slice(1, index * width, width);
 
     /// <summary>Normalised rows, scaled and shifted by the vectors from <paramref name="first"/> on.</summary>
-    public Tensor Norm(Tensor x, int first, Tensor? into = null) => x.ModulatedLayerNorm(this[first + 1], this[first], FluxConfig.Epsilon, into);
+    public Tensor Norm(Tensor x, int first, Tensor? into = null) =>
+        x.ModulatedLayerNorm(this[first + 1], this[first], FluxConfig.Epsilon, into);
 }

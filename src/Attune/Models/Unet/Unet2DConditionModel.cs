@@ -11,16 +11,19 @@ namespace Attune.Models.Unet;
 /// <param name="Positive">The prompt. The pooled embedding is read by models with <see cref="UnetConfig.HasTextTime"/>.</param>
 /// <param name="Negative">The negative prompt, for rules that read it in attention; null leaves it out. Any length.</param>
 /// <param name="TimeIds">
-/// [1 or batch, numbers]: original height and width, top and left of the crop, target height and width, in pixels, for models with <see cref="UnetConfig.HasTextTime"/>.
+/// [1 or batch, numbers]: original height and width, top and left of the crop, target height and width, in pixels, for models with
+/// <see cref="UnetConfig.HasTextTime"/>.
 /// </param>
 /// <param name="GuidanceScale">The embedded guidance scale, for models with <see cref="UnetConfig.TimeCondProjDim"/>.</param>
 public sealed record UnetInput(
-    Tensor Latents, IReadOnlyList<float> Timesteps, Conditioning Positive, Conditioning? Negative = null, Tensor? TimeIds = null, float? GuidanceScale = null);
+    Tensor Latents, IReadOnlyList<float> Timesteps, Conditioning Positive, Conditioning? Negative = null, Tensor? TimeIds = null,
+    float? GuidanceScale = null);
 
 /// <summary>
-/// The UNet of Stable Diffusion 1.x, 2.x and SDXL (UNet2DConditionModel of diffusers; Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", 2022; Podell et al.,
-/// arXiv 2307.01952): an encoder whose feature maps the decoder reads again, with transformers that attend to the text in cross-attention. Feature maps have their channels last,
-/// so that their pixels are the transformers' tokens without a copy.
+/// The UNet of Stable Diffusion 1.x, 2.x and SDXL (UNet2DConditionModel of diffusers; Rombach et al., "High-Resolution Image Synthesis with
+/// Latent Diffusion Models", 2022; Podell et al., arXiv 2307.01952): an encoder whose feature maps the decoder reads again, with
+/// transformers that attend to the text in cross-attention. Feature maps have their channels last, so that their pixels are the
+/// transformers' tokens without a copy.
 /// </summary>
 public sealed class Unet2DConditionModel : IDisposable
 {
@@ -62,13 +65,16 @@ public sealed class Unet2DConditionModel : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static Unet2DConditionModel Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static Unet2DConditionModel Load(ComponentSource source) => source.Build((checkpoint, config) => new Unet2DConditionModel(checkpoint, UnetConfig.Read(config)));
+    internal static Unet2DConditionModel Load(ComponentSource source) =>
+        source.Build((checkpoint, config) => new Unet2DConditionModel(checkpoint, UnetConfig.Read(config)));
 
     /// <summary>One forward pass.</summary>
-    /// <returns>The prediction (noise, velocity or clean sample, as the model was trained), [batch, height, width, out channels]; owned by the current scope.</returns>
+    /// <returns>The prediction (noise, velocity or clean sample, as the model was trained), [batch, height, width, out channels]; owned by
+    /// the current scope.</returns>
     /// <exception cref="ArgumentException">An input has the wrong shape, or one that the model needs is missing.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; checked before every block.</exception>
-    public Tensor Predict(UnetInput input, Steering steering, CancellationToken cancellation = default) => Predict(input, steering, null, cancellation);
+    public Tensor Predict(UnetInput input, Steering steering, CancellationToken cancellation = default) =>
+        Predict(input, steering, null, cancellation);
 
     /// <summary>As the public method; <paramref name="probe"/> is shown what submodules give, by name, to find a fault.</summary>
     internal Tensor Predict(UnetInput input, Steering steering, Action<string, Tensor>? probe, CancellationToken cancellation)
@@ -101,7 +107,9 @@ public sealed class Unet2DConditionModel : IDisposable
     public void Dispose() => _checkpoint.Dispose();
 
     private IEnumerable<UnetTransformer> Transformers =>
-        _downBlocks.SelectMany(block => block.Transformers).Concat(_midBlock.Transformers).Concat(_upBlocks.SelectMany(block => block.Transformers));
+        _downBlocks.SelectMany(block => block.Transformers)
+            .Concat(_midBlock.Transformers)
+            .Concat(_upBlocks.SelectMany(block => block.Transformers));
 
     private void Check(UnetInput input)
     {
@@ -112,17 +120,24 @@ public sealed class Unet2DConditionModel : IDisposable
             throw new ArgumentException($"{input.Timesteps.Count} timesteps do not fit a batch of {latents[0]}.", nameof(input));
         foreach (var conditioning in new[] { input.Positive, input.Negative })
         {
-            if (conditioning != null && (conditioning.Text.Shape is not { Rank: 3 } text || text[2] != _config.CrossAttentionDim || (text[0] != 1 && text[0] != latents[0])))
-                throw new ArgumentException($"Text embeddings {conditioning.Text.Shape} are not [1, tokens, {_config.CrossAttentionDim}].", nameof(input));
+            if (conditioning != null
+                && (
+                    conditioning.Text.Shape is not { Rank: 3 } text
+                        || text[2] != _config.CrossAttentionDim || (text[0] != 1 && text[0] != latents[0])))
+                throw new ArgumentException(
+                    $"Text embeddings {conditioning.Text.Shape} are not [1, tokens, {_config.CrossAttentionDim}].", nameof(input));
         }
         if (_config.HasTextTime)
         {
             var (pooled, ids) = (input.Positive.Pooled?.Shape, input.TimeIds?.Shape);
-            if (pooled is not { Rank: 2 } p || ids is not { Rank: 2 } t || (p[0] != 1 && p[0] != latents[0]) || (t[0] != 1 && t[0] != latents[0])
+            if (pooled is not { Rank: 2 } p
+                || ids is not { Rank: 2 } t || (p[0] != 1 && p[0] != latents[0]) || (t[0] != 1 && t[0] != latents[0])
                 || p[1] + t[1] * _config.AdditionTimeEmbedDim != _config.ProjectionClassEmbeddingsInputDim)
             {
                 throw new ArgumentException(
-                    $"The pooled embedding {pooled} and the time ids {ids}, {_config.AdditionTimeEmbedDim} channels for each number, do not make [1, {_config.ProjectionClassEmbeddingsInputDim}].", nameof(input));
+                    $"The pooled embedding {pooled} and the time ids {ids}, {_config.AdditionTimeEmbedDim} channels for each number, do "
+                        + $"not make [1, {_config.ProjectionClassEmbeddingsInputDim}].",
+                    nameof(input));
             }
         }
         if (_config.TimeCondProjDim != null && input.GuidanceScale == null)
@@ -137,7 +152,9 @@ internal sealed class UnetPass(UnetInput input, Tensor embedding, Steering steer
     private readonly TokenLayout? _texts = input.Negative == null ? null
         : TokenLayout.Of((TokenKind.NegativeText, input.Negative.Text.Shape[1]), (TokenKind.Text, input.Positive.Text.Shape[1]));
 
-    /// <summary>SiLU of the embedding of timestep, sizes and guidance, [1 or batch, channels]: every residual block begins with that SiLU.</summary>
+    /// <summary>
+    /// SiLU of the embedding of timestep, sizes and guidance, [1 or batch, channels]: every residual block begins with that SiLU.
+    /// </summary>
     public Tensor Embedding => embedding;
 
     public Steering Steering => steering;
@@ -147,13 +164,17 @@ internal sealed class UnetPass(UnetInput input, Tensor embedding, Steering steer
     public Conditioning Positive => input.Positive;
 
     /// <summary>The negative prompt, if a cross-attention layer reads it.</summary>
-    public Conditioning? NegativeAt(AttentionSite site) => input.Negative != null && steering.Attention.ReadsNegativeText(site) ? input.Negative : null;
+    public Conditioning? NegativeAt(AttentionSite site) =>
+        input.Negative != null && steering.Attention.ReadsNegativeText(site) ? input.Negative : null;
 
     /// <summary>The keys of cross-attention: [negative text,] text.</summary>
     public TokenLayout Keys(bool negative) => negative ? _texts! : _text;
 }
 
-/// <summary>time_embedding and add_embedding: the embeddings of the timestep and, where the model has them, of pooled text and sizes and of a guidance scale.</summary>
+/// <summary>
+/// time_embedding and add_embedding: the embeddings of the timestep and, where the model has them, of pooled text and sizes and of a
+/// guidance scale.
+/// </summary>
 internal sealed class UnetEmbedding
 {
     private readonly UnetConfig _config;
@@ -170,7 +191,9 @@ internal sealed class UnetEmbedding
         _linear1 = new Linear(at.At("linear_1"), inputs, config.TimeEmbedDim);
         _linear2 = new Linear(at.At("linear_2"), config.TimeEmbedDim, config.TimeEmbedDim);
         _condProj = config.TimeCondProjDim is { } channels ? new Linear(at.At("cond_proj"), channels, inputs, bias: false) : null;
-        _addEmbedding = config.HasTextTime ? new EmbeddingMlp(root.At("add_embedding"), config.ProjectionClassEmbeddingsInputDim, config.TimeEmbedDim) : null;
+        _addEmbedding = config.HasTextTime
+            ? new EmbeddingMlp(root.At("add_embedding"), config.ProjectionClassEmbeddingsInputDim, config.TimeEmbedDim)
+            : null;
     }
 
     /// <summary>SiLU of the sum of the embeddings, [1 or batch, channels].</summary>
@@ -182,7 +205,8 @@ internal sealed class UnetEmbedding
         {
             // As get_guidance_scale_embedding of diffusers: sines first, the last frequency being 1 / 10000.
             float w = (input.GuidanceScale!.Value - 1) * 1000;
-            features = features.Add(_condProj.Apply(Sinusoid.Of([w], _config.TimeCondProjDim!.Value, cosineFirst: false, frequencyShift: 1)));
+            features = features.Add(
+                _condProj.Apply(Sinusoid.Of([w], _config.TimeCondProjDim!.Value, cosineFirst: false, frequencyShift: 1)));
         }
         var embedding = _linear2.Apply(_linear1.Apply(features, Activation.Silu));
         probe?.Invoke("time_embedding", embedding);
@@ -198,13 +222,17 @@ internal sealed class UnetEmbedding
     /// <summary>The pooled text, then the sinusoids of the sizes: [1 or batch, channels].</summary>
     private Tensor TextAndSizes(Tensor pooled, Tensor ids)
     {
-        var sizes = Sinusoid.Of(ids.Contiguous().Span, _config.AdditionTimeEmbedDim, _config.FlipSinToCos, _config.FreqShift).Reshape(ids.Shape[0], -1);
+        var sizes = Sinusoid.Of(ids.Contiguous().Span, _config.AdditionTimeEmbedDim, _config.FlipSinToCos, _config.FreqShift)
+            .Reshape(ids.Shape[0], -1);
         int rows = Math.Max(pooled.Shape[0], ids.Shape[0]);
         return TensorOperations.Concatenate(1, pooled.Expand(0, rows), sizes.Expand(0, rows));
     }
 }
 
-/// <summary>A level of the encoder: residual blocks, each with transformers behind it where the level has them, then a convolution that halves height and width (CrossAttnDownBlock2D, DownBlock2D).</summary>
+/// <summary>
+/// A level of the encoder: residual blocks, each with transformers behind it where the level has them, then a convolution that halves
+/// height and width (CrossAttnDownBlock2D, DownBlock2D).
+/// </summary>
 internal sealed class UnetDownBlock
 {
     private readonly ResnetBlock[] _resnets;
@@ -216,12 +244,18 @@ internal sealed class UnetDownBlock
         Path = at.Path;
         var level = config.Down[index];
         int inputs = config.Down[Math.Max(index - 1, 0)].Channels;
-        _resnets = [.. Enumerable.Range(0, level.Resnets).Select(i => UnetLayers.Resnet(at.At("resnets", i), config, i == 0 ? inputs : level.Channels, level.Channels))];
-        _attentions = [.. level.TransformerLayers.Select((layers, i) => new UnetTransformer(at.At("attentions", i), config, level, layers))];
+        _resnets = [
+            .. Enumerable.Range(0, level.Resnets)
+                .Select(i => UnetLayers.Resnet(at.At("resnets", i), config, i == 0 ? inputs : level.Channels, level.Channels))];
+        _attentions = [
+            .. level.TransformerLayers.Select((layers, i) => new UnetTransformer(at.At("attentions", i), config, level, layers))];
 
         // Without padding on all sides, the reference pads a row below and a column on the right.
-        var halving = config.DownsamplePadding == 1 ? Conv2dGeometry.Same(1, stride: 2) : new Conv2dGeometry(Stride: 2, Top: 0, Left: 0, Bottom: 1, Right: 1);
-        _downsampler = index < config.Down.Length - 1 ? new Conv2d(at.At("downsamplers.0.conv"), level.Channels, level.Channels, kernel: 3, halving) : null;
+        var halving = config.DownsamplePadding == 1 ? Conv2dGeometry.Same(1, stride: 2)
+            : new Conv2dGeometry(Stride: 2, Top: 0, Left: 0, Bottom: 1, Right: 1);
+        _downsampler = index < config.Down.Length - 1
+            ? new Conv2d(at.At("downsamplers.0.conv"), level.Channels, level.Channels, kernel: 3, halving)
+            : null;
     }
 
     public string Path { get; }
@@ -245,7 +279,9 @@ internal sealed class UnetDownBlock
     }
 }
 
-/// <summary>The middle: a residual block, and transformers and a second one behind it (UNetMidBlock2DCrossAttn, UNetMidBlock2D), or nothing.</summary>
+/// <summary>
+/// The middle: a residual block, and transformers and a second one behind it (UNetMidBlock2DCrossAttn, UNetMidBlock2D), or nothing.
+/// </summary>
 internal sealed class UnetMidBlock
 {
     private readonly ResnetBlock[] _resnets;
@@ -255,8 +291,11 @@ internal sealed class UnetMidBlock
     {
         var level = config.Down[^1];
         int resnets = config.Middle switch { UnetMiddle.None => 0, UnetMiddle.Resnet => 1, _ => 2 };
-        _resnets = [.. Enumerable.Range(0, resnets).Select(i => UnetLayers.Resnet(at.At("resnets", i), config, level.Channels, level.Channels))];
-        _attentions = config.Middle == UnetMiddle.CrossAttention ? [new UnetTransformer(at.At("attentions.0"), config, level, config.MiddleLayers)] : [];
+        _resnets = [
+            .. Enumerable.Range(0, resnets).Select(i => UnetLayers.Resnet(at.At("resnets", i), config, level.Channels, level.Channels))];
+        _attentions = config.Middle == UnetMiddle.CrossAttention
+            ? [new UnetTransformer(at.At("attentions.0"), config, level, config.MiddleLayers)]
+            : [];
     }
 
     public IEnumerable<UnetTransformer> Transformers => _attentions;
@@ -277,8 +316,8 @@ internal sealed class UnetMidBlock
 }
 
 /// <summary>
-/// A level of the decoder: residual blocks that read a skip each, with transformers behind them where the level has them, then a doubling of height and width and a convolution
-/// (CrossAttnUpBlock2D, UpBlock2D).
+/// A level of the decoder: residual blocks that read a skip each, with transformers behind them where the level has them, then a doubling
+/// of height and width and a convolution (CrossAttnUpBlock2D, UpBlock2D).
 /// </summary>
 internal sealed class UnetUpBlock
 {
@@ -291,11 +330,15 @@ internal sealed class UnetUpBlock
         Path = at.Path;
         var level = config.Up[index];
         int below = config.Up[Math.Max(index - 1, 0)].Channels;                             // of what comes in
-        int above = config.Up[Math.Min(index + 1, config.Up.Length - 1)].Channels;          // of the last skip, which the encoder's level before made
+        // of the last skip, which the encoder's level before made
+        int above = config.Up[Math.Min(index + 1, config.Up.Length - 1)].Channels;
         _resnets = [.. Enumerable.Range(0, level.Resnets).Select(i => UnetLayers.Resnet(
-            at.At("resnets", i), config, (i == 0 ? below : level.Channels) + (i == level.Resnets - 1 ? above : level.Channels), level.Channels))];
-        _attentions = [.. level.TransformerLayers.Select((layers, i) => new UnetTransformer(at.At("attentions", i), config, level, layers))];
-        _upsampler = index < config.Up.Length - 1 ? new Conv2d(at.At("upsamplers.0.conv"), level.Channels, level.Channels, kernel: 3) : null;
+            at.At("resnets", i), config, (i == 0 ? below : level.Channels) + (i == level.Resnets - 1 ? above : level.Channels),
+            level.Channels))];
+        _attentions = [
+            .. level.TransformerLayers.Select((layers, i) => new UnetTransformer(at.At("attentions", i), config, level, layers))];
+        _upsampler = index < config.Up.Length - 1 ? new Conv2d(at.At("upsamplers.0.conv"), level.Channels, level.Channels, kernel: 3)
+            : null;
     }
 
     public string Path { get; }
@@ -338,9 +381,12 @@ internal sealed class UnetUpBlock
 internal sealed class UnetTransformer(WeightCursor at, UnetConfig config, UnetLevel level, int layers)
 {
     private readonly GroupNorm _norm = new(at.At("norm"), config.NormNumGroups, level.Channels, UnetConfig.TransformerNormEpsilon);
-    private readonly Linear _projIn = new(at.At("proj_in"), level.Channels, level.Channels);        // linear or a 1 x 1 convolution: over channels that are last, the same
+    // linear or a 1 x 1 convolution: over channels that are last, the same
+    private readonly Linear _projIn = new(at.At("proj_in"), level.Channels, level.Channels);
     private readonly UnetTransformerBlock[] _transformerBlocks =
-        [.. Enumerable.Range(0, layers).Select(i => new UnetTransformerBlock(at.At("transformer_blocks", i), level.Channels, level.Heads, level.TextChannels))];
+        [
+            .. Enumerable.Range(0, layers)
+                .Select(i => new UnetTransformerBlock(at.At("transformer_blocks", i), level.Channels, level.Heads, level.TextChannels))];
     private readonly Linear _projOut = new(at.At("proj_out"), level.Channels, level.Channels);
 
     public IEnumerable<AttentionSite> Sites => _transformerBlocks.SelectMany(block => block.Sites);
@@ -364,7 +410,9 @@ internal sealed class UnetTransformer(WeightCursor at, UnetConfig config, UnetLe
     }
 }
 
-/// <summary>Self-attention, cross-attention and a feed-forward network, each after a norm and added to the tokens (BasicTransformerBlock).</summary>
+/// <summary>
+/// Self-attention, cross-attention and a feed-forward network, each after a norm and added to the tokens (BasicTransformerBlock).
+/// </summary>
 internal sealed class UnetTransformerBlock(WeightCursor at, int channels, int heads, int textChannels)
 {
     private readonly LayerNorm _norm1 = new(at.At("norm1"), channels);
@@ -407,13 +455,16 @@ internal sealed class UnetSelfAttention(WeightCursor at, int channels, int heads
     public void AddTo(Tensor hidden, Tensor x, TokenLayout layout, UnetPass pass)
     {
         using var scope = new TensorScope();
-        var (q, k, v) = (UnetLayers.Heads(_toQ.Apply(x), heads), UnetLayers.Heads(_toK.Apply(x), heads), UnetLayers.Heads(_toV.Apply(x), heads));
+        var (q, k, v) = (
+            UnetLayers.Heads(_toQ.Apply(x), heads), UnetLayers.Heads(_toK.Apply(x), heads), UnetLayers.Heads(_toV.Apply(x), heads));
         var attended = pass.Steering.Attention.Attend(new AttentionCall(q, k, v, 1 / MathF.Sqrt(channels / heads), layout, layout, Site));
         _toOut.AddTo(hidden, attended.Reshape(x.Shape), into: hidden);
     }
 }
 
-/// <summary>Attention of the latents to the text. Its keys and values depend on the prompts alone: they are computed once for a request.</summary>
+/// <summary>
+/// Attention of the latents to the text. Its keys and values depend on the prompts alone: they are computed once for a request.
+/// </summary>
 internal sealed class UnetCrossAttention(WeightCursor at, int channels, int heads, int textChannels)
 {
     private readonly string _keys = at.At("to_k").Path;
@@ -433,7 +484,8 @@ internal sealed class UnetCrossAttention(WeightCursor at, int channels, int head
         var q = UnetLayers.Heads(_toQ.Apply(x), heads);
         var k = UnetLayers.Heads(pass.Positive.Derive(_keys, negative, () => Project(_toK, pass.Positive, negative)), heads);
         var v = UnetLayers.Heads(pass.Positive.Derive(_values, negative, () => Project(_toV, pass.Positive, negative)), heads);
-        var attended = pass.Steering.Attention.Attend(new AttentionCall(q, k, v, 1 / MathF.Sqrt(channels / heads), layout, pass.Keys(negative != null), Site));
+        var attended = pass.Steering.Attention.Attend(
+            new AttentionCall(q, k, v, 1 / MathF.Sqrt(channels / heads), layout, pass.Keys(negative != null), Site));
         _toOut.AddTo(hidden, attended.Reshape(x.Shape), into: hidden);
     }
 
@@ -451,7 +503,9 @@ internal sealed class UnetCrossAttention(WeightCursor at, int channels, int head
     }
 }
 
-/// <summary>A linear layer whose one half is multiplied with GELU of the other, and a linear layer (GEGLU; Shazeer, arXiv 2002.05202).</summary>
+/// <summary>
+/// A linear layer whose one half is multiplied with GELU of the other, and a linear layer (GEGLU; Shazeer, arXiv 2002.05202).
+/// </summary>
 internal sealed class UnetFeedForward(WeightCursor at, int channels)
 {
     private readonly Linear _proj = new(at.At("net.0.proj"), channels, 8 * channels);

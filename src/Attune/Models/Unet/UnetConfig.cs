@@ -25,8 +25,9 @@ internal enum UnetMiddle
 internal sealed record UnetLevel(int Channels, int Resnets, int[] TransformerLayers, int Heads, int TextChannels);
 
 /// <summary>
-/// The keys of config.json of UNet2DConditionModel that shape Stable Diffusion 1.x, 2.x, SDXL, their refiner and distilled forms, with the reference's defaults. What these models do not use
-/// (class embeddings, other kinds of blocks, scale-shift norms) is an error that names file and key.
+/// The keys of config.json of UNet2DConditionModel that shape Stable Diffusion 1.x, 2.x, SDXL, their refiner and distilled forms, with the
+/// reference's defaults. What these models do not use (class embeddings, other kinds of blocks, scale-shift norms) is an error that names
+/// file and key.
 /// </summary>
 public sealed record UnetConfig
 {
@@ -55,7 +56,9 @@ public sealed record UnetConfig
     /// <summary>Channels of the sinusoid of a guidance scale that the model embeds (LCM); null for models that embed none.</summary>
     public int? TimeCondProjDim { get; private init; }
 
-    /// <summary>Whether the pooled text embedding and six numbers about sizes (SDXL; five for its refiner) are added to the timestep's embedding.</summary>
+    /// <summary>
+    /// Whether the pooled text embedding and six numbers about sizes (SDXL; five for its refiner) are added to the timestep's embedding.
+    /// </summary>
     public bool HasTextTime { get; private init; }
 
     /// <summary>Channels of the sinusoid of each of these numbers.</summary>
@@ -67,7 +70,8 @@ public sealed record UnetConfig
     /// <summary>Stable Diffusion 1.5 as released.</summary>
     public static UnetConfig StableDiffusion15 { get; } = Parse("Stable Diffusion 1.5", """
         {
-            "sample_size": 64, "block_out_channels": [320, 640, 1280, 1280], "layers_per_block": 2, "attention_head_dim": 8, "cross_attention_dim": 768,
+            "sample_size": 64, "block_out_channels": [320, 640, 1280, 1280], "layers_per_block": 2, "attention_head_dim": 8,
+              "cross_attention_dim": 768,
             "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
             "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]
         }
@@ -76,7 +80,8 @@ public sealed record UnetConfig
     /// <summary>SDXL as released.</summary>
     public static UnetConfig StableDiffusionXL { get; } = Parse("SDXL", """
         {
-            "sample_size": 128, "block_out_channels": [320, 640, 1280], "layers_per_block": 2, "attention_head_dim": [5, 10, 20], "cross_attention_dim": 2048,
+            "sample_size": 128, "block_out_channels": [320, 640, 1280], "layers_per_block": 2, "attention_head_dim": [5, 10, 20],
+              "cross_attention_dim": 2048,
             "transformer_layers_per_block": [1, 2, 10], "use_linear_projection": true,
             "addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816,
             "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
@@ -121,9 +126,14 @@ public sealed record UnetConfig
         int levels = channels.Length;
         int groups = json.Int("norm_num_groups", 32);
         if (levels == 0 || groups <= 0 || channels.Any(width => width <= 0 || width % groups != 0))
-            throw new CheckpointException($"'{json.Path}': block_out_channels is [{string.Join(", ", channels)}], expected multiples of norm_num_groups, {groups}.");
-        bool[] downAttends = Attends(json, "down_block_types", "CrossAttnDownBlock2D", "DownBlock2D", levels, ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"]);
-        bool[] upAttends = Attends(json, "up_block_types", "CrossAttnUpBlock2D", "UpBlock2D", levels, ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]);
+            throw new CheckpointException(
+                $"'{json.Path}': block_out_channels is [{string.Join(", ", channels)}], expected multiples of norm_num_groups, {groups}.");
+        bool[] downAttends = Attends(
+            json, "down_block_types", "CrossAttnDownBlock2D", "DownBlock2D", levels,
+            ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"]);
+        bool[] upAttends = Attends(
+            json, "up_block_types", "CrossAttnUpBlock2D", "UpBlock2D", levels,
+            ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]);
         int[] resnets = PerLevel(json, "layers_per_block", 2, levels);
         int[] heads = PerLevel(json, "attention_head_dim", 8, levels);          // the number of heads, whatever the key says
         int[] text = PerLevel(json, "cross_attention_dim", 1280, levels);
@@ -137,7 +147,9 @@ public sealed record UnetConfig
         {
             bool attends = downAttends[i] || upAttends[levels - 1 - i] || (i == levels - 1 && middle == UnetMiddle.CrossAttention);
             if (attends && (channels[i] % heads[i] != 0 || channels[i] / heads[i] % 8 != 0))
-                throw new CheckpointException($"'{json.Path}': attention_head_dim {heads[i]} does not cut the {channels[i]} channels of level {i} into heads of a multiple of 8 channels.");
+                throw new CheckpointException(
+                    $"'{json.Path}': attention_head_dim {heads[i]} does not cut the {channels[i]} channels of level {i} into heads of a "
+                        + $"multiple of 8 channels.");
         }
         string? addition = json.Has("addition_embed_type") ? json.String("addition_embed_type", "") : null;
         if (addition is not (null or "text_time"))
@@ -153,17 +165,21 @@ public sealed record UnetConfig
             HasTextTime = addition != null,
             AdditionTimeEmbedDim = addition == null ? 0 : Needed(json, "addition_time_embed_dim"),
             ProjectionClassEmbeddingsInputDim = addition == null ? 0 : Needed(json, "projection_class_embeddings_input_dim"),
-            Down = [.. Enumerable.Range(0, levels).Select(i => new UnetLevel(channels[i], resnets[i], downAttends[i] ? layers[i] : [], heads[i], text[i]))],
+            Down = [
+                .. Enumerable.Range(0, levels)
+                    .Select(i => new UnetLevel(channels[i], resnets[i], downAttends[i] ? layers[i] : [], heads[i], text[i]))],
             Middle = middle,
             MiddleLayers = layers[^1].DefaultIfEmpty(1).First(),
             Up = [.. Enumerable.Range(0, levels).Select(i => (Up: i, Down: levels - 1 - i)).Select(at =>
-                new UnetLevel(channels[at.Down], resnets[at.Down] + 1, upAttends[at.Up] ? upLayers[at.Up] : [], heads[at.Down], text[at.Down]))],
+                new UnetLevel(
+                    channels[at.Down], resnets[at.Down] + 1, upAttends[at.Up] ? upLayers[at.Up] : [], heads[at.Down], text[at.Down]))],
             NormNumGroups = groups,
             NormEps = json.Float("norm_eps", 1e-5),
             ConvInKernel = OddKernel(json, "conv_in_kernel"),
             ConvOutKernel = OddKernel(json, "conv_out_kernel"),
             DownsamplePadding = json.Int("downsample_padding", 1) is var padding and (0 or 1) ? padding
-                : throw new CheckpointException($"'{json.Path}': downsample_padding is {json.Int("downsample_padding", 1)}, expected 0 or 1."),
+                : throw new CheckpointException(
+                    $"'{json.Path}': downsample_padding is {json.Int("downsample_padding", 1)}, expected 0 or 1."),
             CenterInputSample = json.Bool("center_input_sample", false),
             FlipSinToCos = json.Bool("flip_sin_to_cos", true),
             FreqShift = json.Double("freq_shift", 0),
@@ -176,14 +192,22 @@ public sealed record UnetConfig
     /// <summary>Options of the reference that the models of this family do not use: anything but the given value is an error.</summary>
     private static void RefuseUnsupported(ModelConfig json)
     {
-        foreach (string key in new[] { "class_embed_type", "num_class_embeds", "encoder_hid_dim", "encoder_hid_dim_type", "cross_attention_norm", "num_attention_heads", "timestep_post_act", "time_embedding_act_fn" })
+        foreach (
+            string key in new[] {
+                "class_embed_type", "num_class_embeds", "encoder_hid_dim", "encoder_hid_dim_type", "cross_attention_norm",
+                "num_attention_heads", "timestep_post_act", "time_embedding_act_fn" })
         {
             if (json.Find(key) is { } value)
                 throw new CheckpointException($"'{json.Path}': {key} is {value.GetRawText()}, which is not supported; expected null.");
         }
-        foreach (string key in new[] { "dual_cross_attention", "only_cross_attention", "mid_block_only_cross_attention", "class_embeddings_concat", "resnet_skip_time_act" })
+        foreach (
+            string key in new[] {
+                "dual_cross_attention", "only_cross_attention", "mid_block_only_cross_attention", "class_embeddings_concat",
+                "resnet_skip_time_act" })
         {
-            if (json.Find(key) is { } value && value.ValueKind != JsonValueKind.False && !(value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.False)))
+            if (json.Find(key) is { } value
+                && value.ValueKind != JsonValueKind.False
+                && !(value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.False)))
                 throw new CheckpointException($"'{json.Path}': {key} is {value.GetRawText()}, which is not supported; expected false.");
         }
         foreach (string key in new[] { "mid_block_scale_factor", "resnet_out_scale_factor" })
@@ -191,22 +215,28 @@ public sealed record UnetConfig
             if (json.Double(key, 1) != 1)
                 throw new CheckpointException($"'{json.Path}': {key} is {json.Double(key, 1)}, which is not supported; expected 1.");
         }
-        foreach (var (key, expected) in new[] { ("resnet_time_scale_shift", "default"), ("time_embedding_type", "positional"), ("attention_type", "default") })
+        foreach (
+            var (key, expected) in new[] {
+                ("resnet_time_scale_shift", "default"), ("time_embedding_type", "positional"), ("attention_type", "default") })
         {
             if (json.String(key, expected) != expected)
-                throw new CheckpointException($"'{json.Path}': {key} is '{json.String(key, expected)}', which is not supported; expected '{expected}'.");
+                throw new CheckpointException(
+                    $"'{json.Path}': {key} is '{json.String(key, expected)}', which is not supported; expected '{expected}'.");
         }
         if (json.String("act_fn", "silu") is not ("silu" or "swish"))
-            throw new CheckpointException($"'{json.Path}': act_fn is '{json.String("act_fn", "silu")}', which is not supported; expected 'silu'.");
+            throw new CheckpointException(
+                $"'{json.Path}': act_fn is '{json.String("act_fn", "silu")}', which is not supported; expected 'silu'.");
     }
 
     private static bool[] Attends(ModelConfig json, string key, string attending, string plain, int levels, string[] missing)
     {
         string[] types = json.Strings(key, missing);
         if (types.FirstOrDefault(type => type != attending && type != plain) is { } unknown)
-            throw new CheckpointException($"'{json.Path}': {key} names '{unknown}', which is not supported; expected {attending} or {plain}.");
+            throw new CheckpointException(
+                $"'{json.Path}': {key} names '{unknown}', which is not supported; expected {attending} or {plain}.");
         if (types.Length != levels)
-            throw new CheckpointException($"'{json.Path}': {key} has {types.Length} entries, expected {levels}, one for each of block_out_channels.");
+            throw new CheckpointException(
+                $"'{json.Path}': {key} has {types.Length} entries, expected {levels}, one for each of block_out_channels.");
         return [.. types.Select(type => type == attending)];
     }
 
@@ -219,20 +249,27 @@ public sealed record UnetConfig
         {
             "UNetMidBlock2DCrossAttn" => UnetMiddle.CrossAttention,
             "UNetMidBlock2D" => UnetMiddle.Resnet,
-            string other => throw new CheckpointException($"'{json.Path}': mid_block_type is '{other}', which is not supported; expected UNetMidBlock2DCrossAttn, UNetMidBlock2D or null."),
+            string other =>
+                throw new CheckpointException(
+                    $"'{json.Path}': mid_block_type is '{other}', which is not supported; expected UNetMidBlock2DCrossAttn, "
+                        + $"UNetMidBlock2D or null."),
         };
     }
 
     /// <summary>A positive number for all levels, or a list with one for each.</summary>
     private static int[] PerLevel(ModelConfig json, string key, int missing, int levels)
     {
-        int[] values = json.Find(key) is { ValueKind: JsonValueKind.Array } ? json.Ints(key) : [.. Enumerable.Repeat(json.Int(key, missing), levels)];
+        int[] values = json.Find(key) is { ValueKind: JsonValueKind.Array } ? json.Ints(key)
+            : [.. Enumerable.Repeat(json.Int(key, missing), levels)];
         return values.Length == levels && values.All(value => value > 0) ? values
-            : throw new CheckpointException($"'{json.Path}': {key} is {json.Find(key)?.GetRawText()}, expected a positive number, or {levels} of them, one for each of block_out_channels.");
+            : throw new CheckpointException(
+                $"'{json.Path}': {key} is {json.Find(key)?.GetRawText()}, expected a positive number, or {levels} of them, one for each "
+                    + $"of block_out_channels.");
     }
 
     /// <summary>
-    /// The transformer blocks after each residual block of each level: one number for all, one for each level, or a list for a level. Given and wanted in the order of the blocks unless
+    /// The transformer blocks after each residual block of each level: one number for all, one for each level, or a list for a level. Given
+    /// and wanted in the order of the blocks unless
     /// <paramref name="reverse"/> says that the list is the encoder's and the decoder's is wanted.
     /// </summary>
     private static int[][] Transformers(ModelConfig json, string key, int[] resnets, int extra, bool reverse = false)
@@ -249,8 +286,10 @@ public sealed record UnetConfig
             if (entry is { ValueKind: JsonValueKind.Array } nested)
             {
                 if (reverse)
-                    throw Wrong("reverse_transformer_layers_per_block beside it, since the decoder has a residual block more than the encoder");
-                if (nested.GetArrayLength() != count || nested.EnumerateArray().Any(item => !item.TryGetInt32(out int layers) || layers < 0))
+                    throw Wrong(
+                        "reverse_transformer_layers_per_block beside it, since the decoder has a residual block more than the encoder");
+                if (nested.GetArrayLength() != count
+                    || nested.EnumerateArray().Any(item => !item.TryGetInt32(out int layers) || layers < 0))
                     throw Wrong($"{count} numbers for level {i}");
                 result[i] = [.. nested.EnumerateArray().Select(item => item.GetInt32())];
             }
@@ -271,5 +310,7 @@ public sealed record UnetConfig
         : throw new CheckpointException($"'{json.Path}': {key} is {json.Int(key, 3)}, expected a positive odd number.");
 
     private static int Needed(ModelConfig json, string key) => json.OptionalInt(key) is { } value and > 0 ? value
-        : throw new CheckpointException($"'{json.Path}': {key} is {json.Find(key)?.GetRawText() ?? "missing"}, expected a positive number beside addition_embed_type 'text_time'.");
+        : throw new CheckpointException(
+            $"'{json.Path}': {key} is {json.Find(key)?.GetRawText() ?? "missing"}, expected a positive number beside addition_embed_type "
+                + $"'text_time'.");
 }

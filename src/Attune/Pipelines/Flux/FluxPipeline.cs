@@ -65,7 +65,8 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override int LatentChannels => _vae.LatentChannels;
 
-    private protected override RequestOptions Takes => RequestOptions.Sigmas | (_transformer.Config.GuidanceEmbeds ? RequestOptions.GuidanceScale : RequestOptions.None);
+    private protected override RequestOptions Takes =>
+        RequestOptions.Sigmas | (_transformer.Config.GuidanceEmbeds ? RequestOptions.GuidanceScale : RequestOptions.None);
 
     internal static FluxPipeline Open(ModelSource source) => Components.Build(owned => new FluxPipeline(owned, source));
 
@@ -79,7 +80,9 @@ public sealed class FluxPipeline : DiffusionPipeline
         var noise = DrawNoise(request, random, channels, height, width);
         int length = request.MaxSequenceLength ?? Math.Min(LongestDefaultSequence, _tokenizer2.ModelMaxLength);
         var positive = Encode(request, request.Prompt, length, cancellation);
-        var negative = request.Guidance.NeedsNegativePrompt ? Encode(request, request.NegativePrompt ?? "", request.NegativeMaxSequenceLength ?? length, cancellation) : null;
+        var negative = request.Guidance.NeedsNegativePrompt
+            ? Encode(request, request.NegativePrompt ?? "", request.NegativeMaxSequenceLength ?? length, cancellation)
+            : null;
         var empty = request.Guidance.NeedsEmptyPrompt ? Encode(request, "", length, cancellation) : null;
         int steps = request.Steps!.Value;
         var sigmas = request.Sigmas ?? [.. Enumerable.Range(0, steps).Select(i => 1 - i * (1 - 1.0 / steps) / Math.Max(steps - 1, 1))];
@@ -125,9 +128,11 @@ public sealed class FluxPipeline : DiffusionPipeline
             : base(request, schedule) => (_pipeline, _ids) = (pipeline, TensorScope.Detach(ids));
 
         protected override Tensor Unpack(Tensor latents) =>
-            Packing.Unpack(latents, Request.Height!.Value / _pipeline._vae.PixelsPerLatent, Request.Width!.Value / _pipeline._vae.PixelsPerLatent);
+            Packing.Unpack(
+                latents, Request.Height!.Value / _pipeline._vae.PixelsPerLatent, Request.Width!.Value / _pipeline._vae.PixelsPerLatent);
 
-        protected override Tensor DecodeLatents(Tensor latents, CancellationToken cancellation) => _pipeline._vae.Decode(_pipeline._vae.Denormalize(latents), cancellation);
+        protected override Tensor DecodeLatents(Tensor latents, CancellationToken cancellation) =>
+            _pipeline._vae.Decode(_pipeline._vae.Denormalize(latents), cancellation);
 
         public override void Dispose()
         {
@@ -135,10 +140,12 @@ public sealed class FluxPipeline : DiffusionPipeline
             base.Dispose();
         }
 
-        protected override Tensor Predict(int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation)
+        protected override Tensor Predict(
+            int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation)
         {
             float? guidance = _pipeline._transformer.Config.GuidanceEmbeds ? Request.GuidanceScale ?? 3.5f : null;
-            return _pipeline._transformer.Predict(new FluxInput(Latents, _ids, [Schedule.TimestepOf(step) / 1000], positive, negative, guidance), steering, cancellation);
+            return _pipeline._transformer.Predict(
+                new FluxInput(Latents, _ids, [Schedule.TimestepOf(step) / 1000], positive, negative, guidance), steering, cancellation);
         }
     }
 }

@@ -19,7 +19,9 @@ internal sealed class ClipPromptEncoder(Tokenizer tokenizer, ClipTextModel model
     {
         int row = length ?? model.MaxLength;
         if (row > model.MaxLength)
-            throw new ArgumentException($"MaxSequenceLength is {row}; the CLIP text encoder takes {model.MaxLength} tokens at most{(pieces ? "" : ", longer prompts with LongPrompts")}.");
+            throw new ArgumentException(
+                $"MaxSequenceLength is {row}; the CLIP text encoder takes {model.MaxLength} tokens at "
+                    + $"most{(pieces ? "" : ", longer prompts with LongPrompts")}.");
         if (!pieces)
             return [PromptTokens.Of(tokenizer, prompt, row, warning)];
 
@@ -46,7 +48,10 @@ internal sealed class ClipPromptEncoder(Tokenizer tokenizer, ClipTextModel model
             rows.Add(Tokenize("", rows[0].Length, pieces: false)[0]);
     }
 
-    /// <summary>The hidden state before the last <paramref name="skip"/> layers, of all rows one after the other: [1, rows of tokens, channels]; after the final layer norm if asked for.</summary>
+    /// <summary>
+    /// The hidden state before the last <paramref name="skip"/> layers, of all rows one after the other: [1, rows of tokens, channels];
+    /// after the final layer norm if asked for.
+    /// </summary>
     /// <exception cref="ArgumentException">There are not so many layers.</exception>
     public (Tensor Text, Tensor? Pooled) Encode(List<int[]> rows, int skip, bool normalised, bool pooled, CancellationToken cancellation)
     {

@@ -7,8 +7,8 @@ using Attune.Weights;
 namespace Attune.Pipelines.StableDiffusion;
 
 /// <summary>
-/// SDXL (Podell et al., arXiv 2307.01952): the hidden states of two CLIP text encoders side by side, a pooled embedding of the second, and numbers about the picture's size. Its refiner has the second
-/// encoder alone.
+/// SDXL (Podell et al., arXiv 2307.01952): the hidden states of two CLIP text encoders side by side, a pooled embedding of the second, and
+/// numbers about the picture's size. Its refiner has the second encoder alone.
 /// </summary>
 public sealed class StableDiffusionXLPipeline : UnetPipeline
 {
@@ -20,20 +20,26 @@ public sealed class StableDiffusionXLPipeline : UnetPipeline
     private StableDiffusionXLPipeline(Components owned, ModelSource source)
         : base(owned, source)
     {
-        ClipPromptEncoder Load(string encoder, string tokenizer) => owned.Add(new ClipPromptEncoder(Tokenizer.Load(source.Tokenizer(tokenizer)), ClipTextModel.Load(source.Component(encoder))));
+        ClipPromptEncoder Load(string encoder, string tokenizer) =>
+            owned.Add(new ClipPromptEncoder(Tokenizer.Load(source.Tokenizer(tokenizer)), ClipTextModel.Load(source.Component(encoder))));
         _encoder = source.Has("text_encoder") ? Load("text_encoder", "tokenizer") : null;
         _encoder2 = Load("text_encoder_2", "tokenizer_2");
         _zerosForEmpty = source.Index.Bool("force_zeros_for_empty_prompt", true);
         _aesthetic = source.Index.Bool("requires_aesthetics_score", false);
         int channels = (_encoder?.Model.Channels ?? 0) + _encoder2.Model.Channels;
         if (channels != Unet.CrossAttentionDim)
-            throw new CheckpointException($"'{source.Path}': the text encoders have {channels} channels together, expected {Unet.CrossAttentionDim}, the UNet's cross_attention_dim.");
-        int pooled = _encoder2.Model.ProjectionChannels ?? throw new CheckpointException($"'{source.Path}': text_encoder_2 has no projection; expected a CLIPTextModelWithProjection.");
+            throw new CheckpointException(
+                $"'{source.Path}': the text encoders have {channels} channels together, expected {Unet.CrossAttentionDim}, the UNet's "
+                    + $"cross_attention_dim.");
+        int pooled = _encoder2.Model.ProjectionChannels
+            ?? throw new CheckpointException($"'{source.Path}': text_encoder_2 has no projection; expected a CLIPTextModelWithProjection.");
         int numbers = _aesthetic ? 5 : 6;
         if (!Unet.HasTextTime || pooled + numbers * Unet.AdditionTimeEmbedDim != Unet.ProjectionClassEmbeddingsInputDim)
         {
             throw new CheckpointException(
-                $"'{source.Path}': the UNet's projection_class_embeddings_input_dim is {Unet.ProjectionClassEmbeddingsInputDim}, expected {pooled + numbers * Unet.AdditionTimeEmbedDim}: a pooled embedding of {pooled} channels and {numbers} numbers of {Unet.AdditionTimeEmbedDim}.");
+                $"'{source.Path}': the UNet's projection_class_embeddings_input_dim is {Unet.ProjectionClassEmbeddingsInputDim}, expected "
+                    + $"{pooled + numbers * Unet.AdditionTimeEmbedDim}: a pooled embedding of {pooled} channels and {numbers} numbers of "
+                        + $"{Unet.AdditionTimeEmbedDim}.");
         }
     }
 
@@ -46,7 +52,8 @@ public sealed class StableDiffusionXLPipeline : UnetPipeline
 
     private protected override float DefaultGuidanceScale => 5;
 
-    internal static StableDiffusionXLPipeline Open(ModelSource source) => Components.Build(owned => new StableDiffusionXLPipeline(owned, source));
+    internal static StableDiffusionXLPipeline Open(ModelSource source) =>
+        Components.Build(owned => new StableDiffusionXLPipeline(owned, source));
 
     /// <summary>The numbers about the picture's size that the UNet gets for a request (<c>time_ids</c>).</summary>
     internal float[] TimeIdsOf(GenerationRequest request) => TimeIds(Resolve(request), negative: false);
@@ -62,7 +69,9 @@ public sealed class StableDiffusionXLPipeline : UnetPipeline
     {
         int? length = negative ? request.NegativeMaxSequenceLength ?? request.MaxSequenceLength : request.MaxSequenceLength;
         if (prompt == null && _zerosForEmpty && !request.Guidance.Rules.Any(rule => rule.ReadsNegativeText && !rule.IsNeutral))
-            return new Conditioning(Tensor.Zeros([1, length ?? _encoder2.Model.MaxLength, Unet.CrossAttentionDim]), Tensor.Zeros([1, _encoder2.Model.ProjectionChannels!.Value]));
+            return new Conditioning(
+                Tensor.Zeros([1, length ?? _encoder2.Model.MaxLength, Unet.CrossAttentionDim]),
+                Tensor.Zeros([1, _encoder2.Model.ProjectionChannels!.Value]));
 
         // The last layer is left out always; what a request skips comes on top.
         int skip = 1 + (negative ? 0 : request.ClipSkip ?? 0);

@@ -8,7 +8,10 @@ using Attune.Weights;
 
 namespace Attune.Pipelines.StableDiffusion;
 
-/// <summary>What Stable Diffusion and SDXL have in common: a UNet that predicts in an autoencoder's latents, any scheduler, from noise or from an image.</summary>
+/// <summary>
+/// What Stable Diffusion and SDXL have in common: a UNet that predicts in an autoencoder's latents, any scheduler, from noise or from an
+/// image.
+/// </summary>
 public abstract class UnetPipeline : DiffusionPipeline
 {
     private readonly Unet2DConditionModel _unet;
@@ -26,7 +29,8 @@ public abstract class UnetPipeline : DiffusionPipeline
         if (_unet.Config.InChannels != _vae.LatentChannels || _unet.Config.OutChannels != _vae.LatentChannels)
         {
             throw new CheckpointException(
-                $"'{unet.Config.Path}': in_channels {_unet.Config.InChannels} and out_channels {_unet.Config.OutChannels}, expected {_vae.LatentChannels}, the channels of the latents; models for inpainting and editing are not supported.");
+                $"'{unet.Config.Path}': in_channels {_unet.Config.InChannels} and out_channels {_unet.Config.OutChannels}, expected "
+                    + $"{_vae.LatentChannels}, the channels of the latents; models for inpainting and editing are not supported.");
         }
     }
 
@@ -57,7 +61,8 @@ public abstract class UnetPipeline : DiffusionPipeline
     internal override int LatentChannels => _vae.LatentChannels;
 
     private protected override RequestOptions Takes =>
-        RequestOptions.InitialImage | RequestOptions.Timesteps | RequestOptions.Sigmas | RequestOptions.Eta | RequestOptions.ClipSkip | RequestOptions.LongPrompts
+        RequestOptions.InitialImage | RequestOptions.Timesteps | RequestOptions.Sigmas | RequestOptions.Eta | RequestOptions.ClipSkip
+        | RequestOptions.LongPrompts
         | (Unet.TimeCondProjDim == null ? RequestOptions.None : RequestOptions.GuidanceScale);
 
     private protected UnetConfig Unet => _unet.Config;
@@ -76,8 +81,11 @@ public abstract class UnetPipeline : DiffusionPipeline
         try
         {
             var positive = Encode(request, request.Prompt, negative: false, cancellation);
-            var negative = request.Guidance.NeedsNegativePrompt ? Encode(request, request.NegativePrompt, negative: true, cancellation) : null;
-            var empty = request.Guidance.NeedsEmptyPrompt ? Encode(request with { NegativeMaxSequenceLength = null }, "", negative: true, cancellation) : null;
+            var negative = request.Guidance.NeedsNegativePrompt ? Encode(request, request.NegativePrompt, negative: true, cancellation)
+                : null;
+            var empty = request.Guidance.NeedsEmptyPrompt
+                ? Encode(request with { NegativeMaxSequenceLength = null }, "", negative: true, cancellation)
+                : null;
             var random = new TorchRandom(request.Seed);
             var image = EncodeImage(request, random, cancellation);
             var (height, width) = (request.Height!.Value / _vae.PixelsPerLatent, request.Width!.Value / _vae.PixelsPerLatent);
@@ -102,7 +110,8 @@ public abstract class UnetPipeline : DiffusionPipeline
     }
 
     /// <summary>The embeddings of a prompt; null stands for a negative prompt that was not given. Tensors of the current scope.</summary>
-    private protected abstract Conditioning Encode(GenerationRequest request, string? prompt, bool negative, CancellationToken cancellation);
+    private protected abstract Conditioning Encode(
+        GenerationRequest request, string? prompt, bool negative, CancellationToken cancellation);
 
     /// <summary>The numbers that a UNet with text-time conditioning gets, or none.</summary>
     private protected virtual float[]? TimeIds(GenerationRequest request, bool negative) => null;
@@ -116,7 +125,8 @@ public abstract class UnetPipeline : DiffusionPipeline
     private SchedulerRequest ScheduleOf(GenerationRequest request)
     {
         // As written: 0.7 of 10 steps are 7, but 0.7f is a little less than 0.7. Decimals round to what a float states.
-        double? strength = request.InitialImage == null && request.InitialImageTensor == null ? null : (double)(decimal)(request.Strength ?? DefaultStrength);
+        double? strength = request.InitialImage == null && request.InitialImageTensor == null ? null
+            : (double)(decimal)(request.Strength ?? DefaultStrength);
         bool given = request.Timesteps != null || request.Sigmas != null;
         return new SchedulerRequest
         {
@@ -130,8 +140,8 @@ public abstract class UnetPipeline : DiffusionPipeline
     }
 
     /// <summary>
-    /// The clean latents of the initial image, [count, height, width, channels], or null without one. They are drawn from the encoder's distribution, before the noise is drawn, once for each image
-    /// that was given, as the reference does.
+    /// The clean latents of the initial image, [count, height, width, channels], or null without one. They are drawn from the encoder's
+    /// distribution, before the noise is drawn, once for each image that was given, as the reference does.
     /// </summary>
     private Tensor? EncodeImage(GenerationRequest request, TorchRandom random, CancellationToken cancellation)
     {
@@ -141,7 +151,8 @@ public abstract class UnetPipeline : DiffusionPipeline
         using var scope = new TensorScope();
         var pixels = request.InitialImageTensor ?? request.InitialImage!.Resize(width, height).ToTensor();
         if (pixels.Shape[1] != height || pixels.Shape[2] != width)
-            throw new ArgumentException($"InitialImageTensor is {pixels.Shape}, expected a height of {height} and a width of {width}.", nameof(request));
+            throw new ArgumentException(
+                $"InitialImageTensor is {pixels.Shape}, expected a height of {height} and a width of {width}.", nameof(request));
         var posterior = _vae.Encode(pixels.Affine(2, -1), cancellation);
         var mean = posterior.Mean.Shape;
         var drawn = Tensor.Empty([mean[0], mean[3], mean[1], mean[2]]);
@@ -173,10 +184,12 @@ public abstract class UnetPipeline : DiffusionPipeline
             base.Dispose();
         }
 
-        protected override Tensor Predict(int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation)
+        protected override Tensor Predict(
+            int step, Conditioning positive, Conditioning? negative, Steering steering, CancellationToken cancellation)
         {
             var ids = ReferenceEquals(positive, Positive) ? _timeIds : _negativeTimeIds;
-            var input = new UnetInput(Schedule.ScaleInput(Latents, step), [Schedule.TimestepOf(step)], positive, negative, ids, _guidanceScale);
+            var input = new UnetInput(
+                Schedule.ScaleInput(Latents, step), [Schedule.TimestepOf(step)], positive, negative, ids, _guidanceScale);
             return _pipeline._unet.Predict(input, steering, cancellation);
         }
 
@@ -190,7 +203,8 @@ public abstract class UnetPipeline : DiffusionPipeline
             return scope.Keep(drawn.Permute(0, 2, 3, 1));
         }
 
-        protected override Tensor DecodeLatents(Tensor latents, CancellationToken cancellation) => _pipeline._vae.Decode(_pipeline._vae.Denormalize(latents), cancellation);
+        protected override Tensor DecodeLatents(Tensor latents, CancellationToken cancellation) =>
+            _pipeline._vae.Decode(_pipeline._vae.Denormalize(latents), cancellation);
 
         private static Tensor? Row(float[]? values) => values == null ? null : TensorScope.Detach(Tensor.From(values, [1, values.Length]));
     }

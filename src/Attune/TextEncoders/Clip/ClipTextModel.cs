@@ -5,12 +5,14 @@ using Attune.Weights;
 namespace Attune.TextEncoders.Clip;
 
 /// <summary>
-/// CLIP's text encoder (CLIPTextModel and CLIPTextModelWithProjection of transformers; Radford et al., "Learning Transferable Visual Models From
-/// Natural Language Supervision", 2021): a causal pre-norm transformer with learned positions.
+/// CLIP's text encoder (CLIPTextModel and CLIPTextModelWithProjection of transformers; Radford et al., "Learning Transferable Visual Models
+/// From Natural Language Supervision", 2021): a causal pre-norm transformer with learned positions.
 /// </summary>
 public sealed class ClipTextModel : IDisposable
 {
-    /// <summary>Older configurations state this end-of-text token, which no vocabulary has; the reference then pools at the largest id.</summary>
+    /// <summary>
+    /// Older configurations state this end-of-text token, which no vocabulary has; the reference then pools at the largest id.
+    /// </summary>
     private const int LegacyEndOfText = 2;
 
     private readonly Checkpoint _checkpoint;
@@ -28,7 +30,9 @@ public sealed class ClipTextModel : IDisposable
         var textModel = root.Contains("text_model") ? root.At("text_model") : root;
         (Channels, MaxLength, _endOfText) = (settings.HiddenSize, settings.MaxPositionEmbeddings, settings.EosTokenId);
         _embeddings = new ClipTextEmbeddings(textModel.At("embeddings"), settings);
-        _layers = [.. Enumerable.Range(0, settings.NumHiddenLayers).Select(i => new ClipEncoderLayer(textModel.At("encoder.layers", i), settings))];
+        _layers = [
+            .. Enumerable.Range(0, settings.NumHiddenLayers)
+                .Select(i => new ClipEncoderLayer(textModel.At("encoder.layers", i), settings))];
         _finalLayerNorm = new LayerNorm(textModel.At("final_layer_norm"), Channels, settings.LayerNormEps);
         if (config.ClassName == "CLIPTextModelWithProjection" || root.Contains("text_projection"))
         {
@@ -54,11 +58,16 @@ public sealed class ClipTextModel : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static ClipTextModel Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static ClipTextModel Load(ComponentSource source) => source.Build((checkpoint, config) => new ClipTextModel(checkpoint, config));
+    internal static ClipTextModel Load(ComponentSource source) =>
+        source.Build((checkpoint, config) => new ClipTextModel(checkpoint, config));
 
-    /// <summary>Encodes token ids. Only what is asked for is computed: layers after the last hidden state that someone reads do not run.</summary>
-    /// <param name="ids">Rows of token ids of one length, at most <see cref="MaxLength"/>, start and end of text included. Pads are attended to, as in the reference.</param>
-    /// <param name="hiddenStates">Which hidden states to return, 0 to <see cref="Layers"/>, or negative from the end: -2 is the output of the last layer but one.</param>
+    /// <summary>
+    /// Encodes token ids. Only what is asked for is computed: layers after the last hidden state that someone reads do not run.
+    /// </summary>
+    /// <param name="ids">Rows of token ids of one length, at most <see cref="MaxLength"/>, start and end of text included. Pads are
+    /// attended to, as in the reference.</param>
+    /// <param name="hiddenStates">Which hidden states to return, 0 to <see cref="Layers"/>, or negative from the end: -2 is the output of
+    /// the last layer but one.</param>
     /// <param name="lastHiddenState">Whether to return the last hidden state.</param>
     /// <param name="pooled">Whether to return the pooled output and, from a model that has one, its projection.</param>
     /// <param name="cancellation">Checked before every layer.</param>
@@ -67,7 +76,8 @@ public sealed class ClipTextModel : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">An id is outside of the vocabulary, or there is no such hidden state.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public ClipTextOutput Encode(
-        IReadOnlyList<int[]> ids, IReadOnlyList<int>? hiddenStates = null, bool lastHiddenState = true, bool pooled = true, CancellationToken cancellation = default)
+        IReadOnlyList<int[]> ids, IReadOnlyList<int>? hiddenStates = null, bool lastHiddenState = true, bool pooled = true,
+        CancellationToken cancellation = default)
     {
         int[] tokens = TokenBatch.Flatten(ids);
         int length = ids[0].Length;
@@ -104,7 +114,9 @@ public sealed class ClipTextModel : IDisposable
         };
     }
 
-    /// <summary>The final layer norm, for pipelines that skip the last layers ("clip skip") and still want a normalised embedding.</summary>
+    /// <summary>
+    /// The final layer norm, for pipelines that skip the last layers ("clip skip") and still want a normalised embedding.
+    /// </summary>
     /// <param name="hiddenState">[batch, tokens, channels].</param>
     /// <returns>As the hidden state; a tensor of the current scope.</returns>
     public Tensor FinalLayerNorm(Tensor hiddenState) => _finalLayerNorm.Apply(hiddenState);
@@ -190,17 +202,20 @@ internal sealed class ClipAttention(WeightCursor at, ClipTextConfig config)
 
 /// <summary>The keys of config.json that shape the text encoder, with CLIPTextConfig's defaults.</summary>
 internal sealed record ClipTextConfig(
-    int VocabSize, int HiddenSize, int IntermediateSize, int ProjectionDim, int NumHiddenLayers, int NumAttentionHeads, int MaxPositionEmbeddings,
+    int VocabSize, int HiddenSize, int IntermediateSize, int ProjectionDim, int NumHiddenLayers, int NumAttentionHeads,
+    int MaxPositionEmbeddings,
     Activation HiddenAct, float LayerNormEps, int EosTokenId)
 {
     public static ClipTextConfig Read(ModelConfig config)
     {
         var result = new ClipTextConfig(
-            config.Int("vocab_size", 49408), config.Int("hidden_size", 512), config.Int("intermediate_size", 2048), config.Int("projection_dim", 512),
+            config.Int("vocab_size", 49408), config.Int("hidden_size", 512), config.Int("intermediate_size", 2048),
+            config.Int("projection_dim", 512),
             config.Int("num_hidden_layers", 12), config.Int("num_attention_heads", 8), config.Int("max_position_embeddings", 77),
             config.Activation("hidden_act", "quick_gelu"), config.Float("layer_norm_eps", 1e-5), config.Int("eos_token_id", 49407));
         if (result.NumAttentionHeads <= 0 || result.HiddenSize % result.NumAttentionHeads != 0)
-            throw new CheckpointException($"'{config.Path}': num_attention_heads {result.NumAttentionHeads} does not divide hidden_size {result.HiddenSize}.");
+            throw new CheckpointException(
+                $"'{config.Path}': num_attention_heads {result.NumAttentionHeads} does not divide hidden_size {result.HiddenSize}.");
         return result;
     }
 }

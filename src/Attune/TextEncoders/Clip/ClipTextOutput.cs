@@ -2,14 +2,18 @@ using Attune.Tensors;
 
 namespace Attune.TextEncoders.Clip;
 
-/// <summary>What <see cref="ClipTextModel.Encode"/> was asked for; the rest is null or empty. The tensors belong to the scope in which they were made; disposing the output disposes them.</summary>
+/// <summary>
+/// What <see cref="ClipTextModel.Encode"/> was asked for; the rest is null or empty. The tensors belong to the scope in which they were
+/// made; disposing the output disposes them.
+/// </summary>
 public sealed record ClipTextOutput : IDisposable
 {
     /// <summary>The last layer's output after the final layer norm, [batch, tokens, channels].</summary>
     public Tensor? LastHiddenState { get; init; }
 
     /// <summary>
-    /// The hidden states in the order of the request, each [batch, tokens, channels]: 0 is the embedding, k the output of layer k, none of them after the final layer norm.
+    /// The hidden states in the order of the request, each [batch, tokens, channels]: 0 is the embedding, k the output of layer k, none of
+    /// them after the final layer norm.
     /// </summary>
     public IReadOnlyList<Tensor> HiddenStates { get; init; } = [];
 

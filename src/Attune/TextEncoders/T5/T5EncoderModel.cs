@@ -5,9 +5,9 @@ using Attune.Weights;
 namespace Attune.TextEncoders.T5;
 
 /// <summary>
-/// The encoder of T5 and UMT5 (T5EncoderModel and UMT5EncoderModel of transformers; Raffel et al., "Exploring the Limits of Transfer Learning with a
-/// Unified Text-to-Text Transformer", 2020): pre-norm blocks without biases, whose only notion of position is a learned bias per distance and
-/// head. T5 learns it in the first block and uses it in all, UMT5 has one in each.
+/// The encoder of T5 and UMT5 (T5EncoderModel and UMT5EncoderModel of transformers; Raffel et al., "Exploring the Limits of Transfer
+/// Learning with a Unified Text-to-Text Transformer", 2020): pre-norm blocks without biases, whose only notion of position is a learned
+/// bias per distance and head. T5 learns it in the first block and uses it in all, UMT5 has one in each.
 /// </summary>
 public sealed class T5EncoderModel : IDisposable
 {
@@ -24,7 +24,9 @@ public sealed class T5EncoderModel : IDisposable
         var encoder = root.At("encoder");
         Channels = settings.DModel;
         _shared = ReadShared(root, settings);
-        _blocks = [.. Enumerable.Range(0, settings.NumLayers).Select(i => new T5Block(encoder.At("block", i), settings, hasBias: i == 0 || settings.BiasPerLayer))];
+        _blocks = [
+            .. Enumerable.Range(0, settings.NumLayers)
+                .Select(i => new T5Block(encoder.At("block", i), settings, hasBias: i == 0 || settings.BiasPerLayer))];
         _finalLayerNorm = new RmsNorm(encoder.At("final_layer_norm"), settings.DModel, settings.LayerNormEpsilon);
         checkpoint.RequireAllUsed();
     }
@@ -39,11 +41,13 @@ public sealed class T5EncoderModel : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static T5EncoderModel Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static T5EncoderModel Load(ComponentSource source) => source.Build((checkpoint, config) => new T5EncoderModel(checkpoint, config));
+    internal static T5EncoderModel Load(ComponentSource source) =>
+        source.Build((checkpoint, config) => new T5EncoderModel(checkpoint, config));
 
     /// <summary>Encodes token ids.</summary>
     /// <param name="ids">Rows of token ids of one length.</param>
-    /// <param name="mask">Which tokens count, as the tokenizer says: rows of 1 and 0. They are left out as keys only; rows of pads come out too. Null: all count, as FLUX and SD3 have it.</param>
+    /// <param name="mask">Which tokens count, as the tokenizer says: rows of 1 and 0. They are left out as keys only; rows of pads come out
+    /// too. Null: all count, as FLUX and SD3 have it.</param>
     /// <param name="cancellation">Checked before every layer.</param>
     /// <returns>The last hidden state, after the final norm, [batch, tokens, channels]; a tensor of the current scope.</returns>
     /// <exception cref="ArgumentException">The rows are empty or of unequal length, or the mask has another shape.</exception>
@@ -54,7 +58,8 @@ public sealed class T5EncoderModel : IDisposable
 
     /// <summary>Encodes token ids and returns some of the hidden states; layers after the last of them do not run.</summary>
     /// <param name="ids">Rows of token ids of one length.</param>
-    /// <param name="hiddenStates">Which: 0 is the embedding, k the output of layer k, the last (or -1) is after the final norm; negative ones count from the end.</param>
+    /// <param name="hiddenStates">Which: 0 is the embedding, k the output of layer k, the last (or -1) is after the final norm; negative
+    /// ones count from the end.</param>
     /// <param name="mask">As in <see cref="Encode"/>.</param>
     /// <param name="cancellation">Checked before every layer.</param>
     /// <returns>In the order of the request, each [batch, tokens, channels]; tensors of the current scope.</returns>
@@ -62,7 +67,8 @@ public sealed class T5EncoderModel : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">An id is outside of the vocabulary, or there is no such hidden state.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public IReadOnlyList<Tensor> EncodeHiddenStates(
-        IReadOnlyList<int[]> ids, IReadOnlyList<int> hiddenStates, IReadOnlyList<int[]>? mask = null, CancellationToken cancellation = default)
+        IReadOnlyList<int[]> ids, IReadOnlyList<int> hiddenStates, IReadOnlyList<int[]>? mask = null,
+        CancellationToken cancellation = default)
     {
         int[] tokens = TokenBatch.Flatten(ids);
         int[] wanted = TokenBatch.HiddenStates(hiddenStates, Layers);
@@ -187,8 +193,8 @@ internal sealed class T5RelativeBias(WeightCursor at, T5Config config)
     }
 
     /// <summary>
-    /// The bucket of a distance key - query: half of the buckets for each direction; in each, half for single small distances and half for ranges that grow
-    /// logarithmically up to the maximum. In float32, as the reference computes it.
+    /// The bucket of a distance key - query: half of the buckets for each direction; in each, half for single small distances and half for
+    /// ranges that grow logarithmically up to the maximum. In float32, as the reference computes it.
     /// </summary>
     internal static int Bucket(int distance, int buckets, int maxDistance)
     {
@@ -205,7 +211,8 @@ internal sealed class T5RelativeBias(WeightCursor at, T5Config config)
 
 /// <summary>The keys of config.json that shape the encoder, with the defaults of T5Config and UMT5Config.</summary>
 internal sealed record T5Config(
-    int VocabSize, int DModel, int DKv, int DFf, int NumLayers, int NumHeads, int RelativeAttentionNumBuckets, int RelativeAttentionMaxDistance,
+    int VocabSize, int DModel, int DKv, int DFf, int NumLayers, int NumHeads, int RelativeAttentionNumBuckets,
+    int RelativeAttentionMaxDistance,
     float LayerNormEpsilon, bool GatedAct, Activation DenseAct, bool BiasPerLayer)
 {
     public static T5Config Read(ModelConfig config)
@@ -216,11 +223,15 @@ internal sealed record T5Config(
         // The reference takes "gated-gelu" for the tanh approximation, any other name as it stands.
         string act = feedForward == "gated-gelu" ? "gelu_new" : gated ? feedForward["gated-".Length..] : feedForward;
         var result = new T5Config(
-            config.Int("vocab_size", umt5 ? 250112 : 32128), config.Int("d_model", 512), config.Int("d_kv", 64), config.Int("d_ff", umt5 ? 1024 : 2048),
+            config.Int("vocab_size", umt5 ? 250112 : 32128), config.Int("d_model", 512), config.Int("d_kv", 64),
+            config.Int("d_ff", umt5 ? 1024 : 2048),
             config.Int("num_layers", umt5 ? 8 : 6), config.Int("num_heads", umt5 ? 6 : 8), config.Int("relative_attention_num_buckets", 32),
-            config.Int("relative_attention_max_distance", 128), config.Float("layer_norm_epsilon", 1e-6), gated, ActivationNames.Parse(config, "feed_forward_proj", act), umt5);
+            config.Int("relative_attention_max_distance", 128), config.Float("layer_norm_epsilon", 1e-6), gated,
+            ActivationNames.Parse(config, "feed_forward_proj", act), umt5);
         if (result.RelativeAttentionNumBuckets < 4 || result.RelativeAttentionMaxDistance <= result.RelativeAttentionNumBuckets / 4)
-            throw new CheckpointException($"'{config.Path}': relative_attention_num_buckets {result.RelativeAttentionNumBuckets} and relative_attention_max_distance {result.RelativeAttentionMaxDistance} leave no room for buckets.");
+            throw new CheckpointException(
+                $"'{config.Path}': relative_attention_num_buckets {result.RelativeAttentionNumBuckets} and "
+                    + $"relative_attention_max_distance {result.RelativeAttentionMaxDistance} leave no room for buckets.");
         return result;
     }
 }

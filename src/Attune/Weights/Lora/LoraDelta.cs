@@ -6,7 +6,8 @@ namespace Attune.Weights.Lora;
 /// <param name="File">The file.</param>
 /// <param name="Layer">The layer in it.</param>
 /// <param name="Parameter">The parameter in the component's checkpoint.</param>
-/// <param name="IsBias">Whether the parameter is the bias of its module: then the layer's differences of biases count, not its factors.</param>
+/// <param name="IsBias">Whether the parameter is the bias of its module: then the layer's differences of biases count, not its
+/// factors.</param>
 /// <param name="Rows">Which rows of the layer go to which rows of the parameter.</param>
 /// <param name="UserScale">The scale that the user gave the file.</param>
 internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter, bool IsBias, LoraTarget Rows, float UserScale)
@@ -14,10 +15,14 @@ internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter,
     /// <summary>What the product of the factors is multiplied with: the user's scale times alpha / rank.</summary>
     public float ProductScale => (float)(UserScale * Layer.Scale);
 
-    /// <summary>Whether the magnitudes are those of input channels: files of LyCORIS may have them so, [1, in, ...], those of peft never.</summary>
+    /// <summary>
+    /// Whether the magnitudes are those of input channels: files of LyCORIS may have them so, [1, in, ...], those of peft never.
+    /// </summary>
     public bool HasLengthsByInput(Shape shape) =>
-        Layer.Magnitude is { } magnitude && magnitude.Name.EndsWith(".dora_scale", StringComparison.Ordinal) && shape.Rank >= 2 && Rows.Rows == shape[0]
-        && magnitude.Dimensions.Count >= 2 && magnitude.Dimensions[0] == 1 && magnitude.Dimensions[1] == shape[1] && magnitude.Count == shape[1];
+        Layer.Magnitude is { } magnitude
+            && magnitude.Name.EndsWith(".dora_scale", StringComparison.Ordinal) && shape.Rank >= 2 && Rows.Rows == shape[0]
+        && magnitude.Dimensions.Count >= 2
+            && magnitude.Dimensions[0] == 1 && magnitude.Dimensions[1] == shape[1] && magnitude.Count == shape[1];
 
     /// <summary>Checks that the layer fits the rows and columns of the parameter.</summary>
     /// <param name="shape">The parameter's shape.</param>
@@ -37,7 +42,10 @@ internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter,
         {
             long inner = down.Count / down.Dimensions[0] * (Layer.Mid is { } mid ? mid.Count / (mid.Dimensions[0] * mid.Dimensions[1]) : 1);
             if (up.Dimensions[0] != rows || inner != columns)
-                throw Wrong(shape, $"{up.Name} {LoraFile.Text(up)} and {down.Name} {LoraFile.Text(down)} make {up.Dimensions[0]} rows of {inner} numbers, expected {rows} of {columns}");
+                throw Wrong(
+                    shape,
+                    $"{up.Name} {LoraFile.Text(up)} and {down.Name} {LoraFile.Text(down)} make {up.Dimensions[0]} rows of {inner} "
+                        + $"numbers, expected {rows} of {columns}");
         }
         if (Layer.Magnitude is { } magnitude && magnitude.Count != rows && !(HasLengthsByInput(shape) && rows == shape[0]))
             throw Wrong(shape, $"{magnitude.Name} is {LoraFile.Text(magnitude)}, expected one number for each of {rows} rows");
@@ -49,5 +57,6 @@ internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter,
         }
     }
 
-    private CheckpointException Wrong(Shape shape, string what) => new($"'{File}' does not fit the model: {Parameter} is {shape}, but {what}.");
+    private CheckpointException Wrong(Shape shape, string what) =>
+        new($"'{File}' does not fit the model: {Parameter} is {shape}, but {what}.");
 }

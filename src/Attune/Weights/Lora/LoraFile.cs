@@ -5,7 +5,9 @@ using System.Text.RegularExpressions;
 
 namespace Attune.Weights.Lora;
 
-/// <summary>What a file holds for one layer: two factors, or a whole difference, and what scales them. Keys of every dialect end up here.</summary>
+/// <summary>
+/// What a file holds for one layer: two factors, or a whole difference, and what scales them. Keys of every dialect end up here.
+/// </summary>
 internal sealed class LoraLayer(string name)
 {
     /// <summary>The layer's name as the file writes it, prefix and all: <c>lora_unet_mid_block_attentions_0_proj_in</c>.</summary>
@@ -45,7 +47,9 @@ internal sealed class LoraLayer(string name)
     public long Rank => Down!.Dimensions[0];
 }
 
-/// <summary>A LoRA file, sorted by layers. It knows nothing of any model: what a name means is <see cref="LoraTargets"/>'s to say.</summary>
+/// <summary>
+/// A LoRA file, sorted by layers. It knows nothing of any model: what a name means is <see cref="LoraTargets"/>'s to say.
+/// </summary>
 internal sealed partial class LoraFile
 {
     private static readonly string[] PreferredFiles = ["pytorch_lora_weights.safetensors", "adapter_model.safetensors"];
@@ -63,7 +67,8 @@ internal sealed partial class LoraFile
         foreach (var layer in _layers.Values.ToArray())
         {
             bool product = layer is { Down: not null, Up: not null };
-            bool halves = !product && (layer.Down != null || layer.Up != null || layer.Mid != null || layer.Magnitude != null || layer.UpBias != null);
+            bool halves = !product
+                && (layer.Down != null || layer.Up != null || layer.Mid != null || layer.Magnitude != null || layer.UpBias != null);
             if (halves || (!product && layer.Difference == null && layer.BiasDifference == null))
             {
                 Unknown.AddRange(layer.Keys);
@@ -103,7 +108,11 @@ internal sealed partial class LoraFile
             return File.Exists(path) ? path : throw new CheckpointException($"The LoRA file '{path}' does not exist.");
         string[] files = [.. Directory.GetFiles(path, "*.safetensors").Order(StringComparer.Ordinal)];
         return PreferredFiles.Select(name => System.IO.Path.Combine(path, name)).FirstOrDefault(File.Exists)
-            ?? (files.Length == 1 ? files[0] : throw new CheckpointException($"The folder '{path}' holds {files.Length} .safetensors files, expected one with LoRA weights, or {PreferredFiles[0]}."));
+            ?? (
+                files.Length == 1 ? files[0]
+                    : throw new CheckpointException(
+                        $"The folder '{path}' holds {files.Length} .safetensors files, expected one with LoRA weights, or "
+                            + $"{PreferredFiles[0]}."));
     }
 
     /// <summary>Gives a tensor its place in a layer; false when its key is of no known form.</summary>
@@ -123,8 +132,10 @@ internal sealed partial class LoraFile
         bool bias = key.EndsWith(".bias", StringComparison.Ordinal);
         bool free = match.Groups["kind"].Value switch
         {
-            "lora_A" or "lora_down" or "lora.down" or "lora_linear_layer.down" or "down" => !bias && layer.Down == null && (layer.Down = tensor) != null,
-            "lora_B" or "lora_up" or "lora.up" or "lora_linear_layer.up" or "up" when bias => layer.UpBias == null && (layer.UpBias = tensor) != null,
+            "lora_A" or "lora_down" or "lora.down" or "lora_linear_layer.down" or "down" =>
+                !bias && layer.Down == null && (layer.Down = tensor) != null,
+            "lora_B" or "lora_up" or "lora.up" or "lora_linear_layer.up" or "up" when bias =>
+                layer.UpBias == null && (layer.UpBias = tensor) != null,
             "lora_B" or "lora_up" or "lora.up" or "lora_linear_layer.up" or "up" => layer.Up == null && (layer.Up = tensor) != null,
             "lora_mid" => !bias && layer.Mid == null && (layer.Mid = tensor) != null,
             "alpha" or "lora.alpha" or "lora_linear_layer.alpha" => layer.AlphaTensor == null && (layer.AlphaTensor = tensor) != null,
@@ -141,11 +152,16 @@ internal sealed partial class LoraFile
     private void CheckFactors(LoraLayer layer)
     {
         var (down, up, mid) = (layer.Down!, layer.Up!, layer.Mid);
-        if (down.Dimensions.Count < 2 || up.Dimensions.Count < 2 || down.Count == 0 || up.Count == 0 || up.Dimensions[1] != down.Dimensions[0] && mid == null)
+        if (down.Dimensions.Count < 2
+            || up.Dimensions.Count < 2 || down.Count == 0 || up.Count == 0 || up.Dimensions[1] != down.Dimensions[0] && mid == null)
             throw Wrong(layer, $"its factors are {Text(down)} and {Text(up)}, expected [rank, in, ...] and [out, rank, ...]");
         if (up.Dimensions.Skip(2).Any(extent => extent != 1))
             throw Wrong(layer, $"{up.Name} is {Text(up)}, expected a kernel of 1 x 1");
-        if (mid != null && (mid.Dimensions.Count < 2 || mid.Count == 0 || mid.Dimensions[0] != up.Dimensions[1] || mid.Dimensions[1] != down.Dimensions[0] || down.Dimensions.Skip(2).Any(extent => extent != 1)))
+        if (mid != null
+            && (
+                mid.Dimensions.Count < 2
+                    || mid.Count == 0 || mid.Dimensions[0] != up.Dimensions[1] || mid.Dimensions[1] != down.Dimensions[0]
+                    || down.Dimensions.Skip(2).Any(extent => extent != 1)))
             throw Wrong(layer, $"{mid.Name} is {Text(mid)} between {Text(down)} and {Text(up)}, expected [rank, rank, kernel, kernel]");
         if (layer.UpBias is { } bias && bias.Count != up.Dimensions[0])
             throw Wrong(layer, $"{bias.Name} is {Text(bias)}, expected {up.Dimensions[0]} numbers");
@@ -162,7 +178,8 @@ internal sealed partial class LoraFile
             else if (metadata?.ScaleOf(layer.Name, layer.Rank) is { } scale)
                 layer.Scale = scale;
             if (!double.IsFinite(layer.Scale))
-                throw Wrong(layer, string.Create(CultureInfo.InvariantCulture, $"its alpha / rank is {layer.Scale}, expected a finite number"));
+                throw Wrong(
+                    layer, string.Create(CultureInfo.InvariantCulture, $"its alpha / rank is {layer.Scale}, expected a finite number"));
         }
     }
 
@@ -181,20 +198,28 @@ internal sealed partial class LoraFile
     internal static string Text(StoredTensor tensor) => $"[{string.Join(", ", tensor.Dimensions)}]";
 
     /// <summary>peft, kohya, ComfyUI, and the later of the old diffusers forms; peft may put the adapter's name in between.</summary>
-    [GeneratedRegex(@"^(?<layer>.+)\.(?<kind>lora_A|lora_B|lora_down|lora_up|lora_mid|lora\.down|lora\.up|lora_linear_layer\.down|lora_linear_layer\.up)(\.[A-Za-z0-9_-]+)?\.(weight|bias)$", RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(
+        @"^(?<layer>.+)\.(?<kind>lora_A|lora_B|lora_down|lora_up|lora_mid|lora\.down|lora\.up|lora_linear_layer\.down"
+            + @"|lora_linear_layer\.up)(\.[A-Za-z0-9_-]+)?\.(weight|bias)$",
+        RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex FactorKey();
 
-    /// <summary>The first diffusers releases and xlabs: <c>processor.to_q_lora.down.weight</c>, <c>processor.qkv_lora1.up.weight</c>.</summary>
+    /// <summary>
+    /// The first diffusers releases and xlabs: <c>processor.to_q_lora.down.weight</c>, <c>processor.qkv_lora1.up.weight</c>.
+    /// </summary>
     [GeneratedRegex(@"^(?<layer>.+_lora[0-9]?)\.(?<kind>down|up)\.weight$", RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex OldProcessorKey();
 
-    [GeneratedRegex(@"^(?<layer>[^.].*?)\.(?<kind>lora\.alpha|lora_linear_layer\.alpha|alpha|dora_scale|lora_magnitude_vector|diff_b|diff)((\.default)?\.weight|\.default)?$", RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(
+        @"^(?<layer>[^.].*?)\.(?<kind>lora\.alpha|lora_linear_layer\.alpha|alpha|dora_scale|lora_magnitude_vector|diff_b"
+            + @"|diff)((\.default)?\.weight|\.default)?$",
+        RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex OtherKey();
 }
 
 /// <summary>
-/// Scales that stand apart from the tensors: in the header's <c>lora_adapter_metadata</c> (diffusers; keys carry the component's name), or in the adapter_config.json
-/// beside peft's adapter_model.safetensors.
+/// Scales that stand apart from the tensors: in the header's <c>lora_adapter_metadata</c> (diffusers; keys carry the component's name), or
+/// in the adapter_config.json beside peft's adapter_model.safetensors.
 /// </summary>
 internal sealed class PeftScales
 {
@@ -202,20 +227,29 @@ internal sealed class PeftScales
     private readonly ModelConfig _config;
     private readonly string[] _components;
 
-    private PeftScales(ModelConfig config, IEnumerable<string> components) => (_config, _components) = (config, [.. components.OrderByDescending(name => name.Length)]);
+    private PeftScales(ModelConfig config, IEnumerable<string> components) =>
+        (_config, _components) = (config, [.. components.OrderByDescending(name => name.Length)]);
 
     public static PeftScales? Read(SafetensorsFile file)
     {
         if (file.Metadata.TryGetValue(HeaderKey, out string? text))
         {
             var config = ModelConfig.Parse($"{file.Path}: {HeaderKey}", Encoding.UTF8.GetBytes(text));
-            return new PeftScales(config, config.Keys().Where(key => key.EndsWith(".lora_alpha", StringComparison.Ordinal)).Select(key => key[..^"lora_alpha".Length]));
+            return new PeftScales(
+                config,
+                config.Keys()
+                    .Where(key => key.EndsWith(".lora_alpha", StringComparison.Ordinal))
+                    .Select(key => key[..^"lora_alpha".Length]));
         }
         string beside = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(file.Path))!, "adapter_config.json");
-        return Path.GetFileName(file.Path) == "adapter_model.safetensors" && File.Exists(beside) ? new PeftScales(ModelConfig.Read(beside), [""]) : null;
+        return Path.GetFileName(file.Path) == "adapter_model.safetensors" && File.Exists(beside)
+            ? new PeftScales(ModelConfig.Read(beside), [""])
+            : null;
     }
 
-    /// <summary>alpha / rank of a layer, or alpha / sqrt(rank) where the file says rank-stabilised; null when nothing is stated for it.</summary>
+    /// <summary>
+    /// alpha / rank of a layer, or alpha / sqrt(rank) where the file says rank-stabilised; null when nothing is stated for it.
+    /// </summary>
     public double? ScaleOf(string layer, long rank)
     {
         string? component = _components.FirstOrDefault(prefix => layer.StartsWith(prefix, StringComparison.Ordinal));
@@ -230,7 +264,9 @@ internal sealed class PeftScales
                 if (!Matches(layer, pattern.Name))
                     continue;
                 if (pattern.Value.ValueKind != JsonValueKind.Number)
-                    throw new CheckpointException($"'{_config.Path}': {component}alpha_pattern of {pattern.Name} is {pattern.Value.GetRawText()}, expected a number.");
+                    throw new CheckpointException(
+                        $"'{_config.Path}': {component}alpha_pattern of {pattern.Name} is {pattern.Value.GetRawText()}, expected a "
+                            + $"number.");
                 alpha = pattern.Value.GetDouble();
                 break;
             }
@@ -243,11 +279,13 @@ internal sealed class PeftScales
     {
         try
         {
-            return Regex.IsMatch(layer, $@"^(.*\.)?({pattern.TrimStart('^')})$", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+            return Regex.IsMatch(
+                layer, $@"^(.*\.)?({pattern.TrimStart('^')})$", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
         }
         catch (Exception exception) when (exception is ArgumentException or NotSupportedException)
         {
-            throw new CheckpointException($"'{_config.Path}': the alpha_pattern '{pattern}' is no regular expression: {exception.Message}", exception);
+            throw new CheckpointException(
+                $"'{_config.Path}': the alpha_pattern '{pattern}' is no regular expression: {exception.Message}", exception);
         }
     }
 }

@@ -8,17 +8,23 @@ namespace Attune.Weights.Lora;
 /// <param name="Scale">What the product is multiplied with.</param>
 internal sealed record LowRank(Weight Down, Weight Up, float Scale);
 
-/// <summary>The weight of a linear layer or a convolution, and what is computed beside it: null unless the user wants LoRA kept apart.</summary>
+/// <summary>
+/// The weight of a linear layer or a convolution, and what is computed beside it: null unless the user wants LoRA kept apart.
+/// </summary>
 internal readonly record struct LayerWeight(Weight Weight, IReadOnlyList<LowRank>? Addends = null)
 {
     /// <summary>The weight with another shape, and the first factors with it.</summary>
     public LayerWeight Reshape(Shape shape) =>
-        new(Weight.Reshape(shape), Addends == null ? null : [.. Addends.Select(addend => addend with { Down = addend.Down.Reshape(shape.With(0, addend.Down.Shape[0])) })]);
+        new(
+            Weight.Reshape(shape),
+            Addends == null ? null
+                : [.. Addends.Select(addend => addend with { Down = addend.Down.Reshape(shape.With(0, addend.Down.Shape[0])) })]);
 }
 
 /// <summary>
-/// The changes of one component's weights. Owns the mapped LoRA files. Merging computes in float32, in the order in which the files were given; DoRA (Liu et al., "DoRA:
-/// Weight-Decomposed Low-Rank Adaptation", 2024) then gives the rows of the sum their lengths, as peft does: magnitude (W + s BA) / |W + s BA|.
+/// The changes of one component's weights. Owns the mapped LoRA files. Merging computes in float32, in the order in which the files were
+/// given; DoRA (Liu et al., "DoRA: Weight-Decomposed Low-Rank Adaptation", 2024) then gives the rows of the sum their lengths, as peft
+/// does: magnitude (W + s BA) / |W + s BA|.
 /// </summary>
 internal sealed unsafe class LoraPatch : IDisposable
 {
@@ -56,12 +62,18 @@ internal sealed unsafe class LoraPatch : IDisposable
     /// <summary>The addends of a parameter of a layer that can compute them itself, or null when its weight must be merged.</summary>
     public IReadOnlyList<LowRank>? KeptApart(string parameter, Shape shape)
     {
-        if (_merge || _deltas[parameter].Any(delta => delta.IsBias || delta.Layer is not { Down: not null, Mid: null, Magnitude: null, Difference: null } || delta.Rows.Rows != shape[0]))
+        if (_merge
+            || _deltas[parameter]
+                .Any(
+                    delta => delta.IsBias
+                        || delta.Layer is not { Down: not null, Mid: null, Magnitude: null, Difference: null }
+                        || delta.Rows.Rows != shape[0]))
             return null;
         return [.. _deltas[parameter].Select(delta =>
         {
             var (down, up) = (Read(delta, delta.Layer.Down!), Read(delta, delta.Layer.Up!));
-            return new LowRank(down.Reshape(shape.With(0, down.Shape[0])), Matrix(up).Rows(delta.Rows.SourceStart, delta.Rows.Rows), delta.ProductScale);
+            return new LowRank(
+                down.Reshape(shape.With(0, down.Shape[0])), Matrix(up).Rows(delta.Rows.SourceStart, delta.Rows.Rows), delta.ProductScale);
         })];
     }
 
@@ -84,7 +96,8 @@ internal sealed unsafe class LoraPatch : IDisposable
             if (delta.Layer.Down != null)
                 AddProduct(rows, delta);
             if (delta.Layer.Magnitude is { } magnitude)
-                SetLengths(rows, Read(delta, magnitude), delta.Rows.SourceStart, delta.HasLengthsByInput(stored.Shape) ? stored.Shape[1] : 0);
+                SetLengths(
+                    rows, Read(delta, magnitude), delta.Rows.SourceStart, delta.HasLengthsByInput(stored.Shape) ? stored.Shape[1] : 0);
         }
         return TensorScope.Detach(result);
     }
@@ -100,7 +113,8 @@ internal sealed unsafe class LoraPatch : IDisposable
     private Weight Read(LoraDelta delta, StoredTensor tensor)
     {
         var file = _files[delta.File];
-        if (!file.Tensors.TryGetValue(tensor.Name, out var now) || now.Type != tensor.Type || !now.Dimensions.SequenceEqual(tensor.Dimensions))
+        if (!file.Tensors.TryGetValue(tensor.Name, out var now)
+            || now.Type != tensor.Type || !now.Dimensions.SequenceEqual(tensor.Dimensions))
             throw new CheckpointException($"'{delta.File}' was changed while the model was loaded: {tensor.Name} is not what it was.");
         return file.ToWeight(now);
     }

@@ -9,7 +9,10 @@ namespace Attune.Weights.Lora;
 /// <param name="Warn">Told of such keys.</param>
 internal sealed record LoraSettings(bool Merge, bool Lenient, Action<string>? Warn);
 
-/// <summary>A model with LoRA files: its components' weights are changed when they are opened. Every key must match and fit; that is checked here, before anything is loaded.</summary>
+/// <summary>
+/// A model with LoRA files: its components' weights are changed when they are opened. Every key must match and fit; that is checked here,
+/// before anything is loaded.
+/// </summary>
 internal sealed class LoraSource : ModelSource
 {
     /// <summary>How many names a message shows.</summary>
@@ -21,9 +24,12 @@ internal sealed class LoraSource : ModelSource
     /// <summary>What stands before the names of modules, longest first, and the component that it means: null is the denoiser.</summary>
     private static readonly (string Prefix, string? Component)[] Prefixes =
     [
-        ("text_encoders.clip_l.transformer.", "text_encoder"), ("text_encoders.clip_g.transformer.", "text_encoder_2"), ("base_model.model.", null), ("model.diffusion_model.", null),
-        ("diffusion_model.", null), ("text_encoder_3.", "text_encoder_3"), ("text_encoder_2.", "text_encoder_2"), ("text_encoder.", "text_encoder"), ("transformer.", null), ("unet.", null),
-        ("lora_transformer_", null), ("lora_unet_", null), ("lora_te1_", "text_encoder"), ("lora_te2_", "text_encoder_2"), ("lora_te3_", "text_encoder_3"), ("lora_te_", "text_encoder"),
+        ("text_encoders.clip_l.transformer.", "text_encoder"), ("text_encoders.clip_g.transformer.", "text_encoder_2"),
+        ("base_model.model.", null), ("model.diffusion_model.", null),
+        ("diffusion_model.", null), ("text_encoder_3.", "text_encoder_3"), ("text_encoder_2.", "text_encoder_2"),
+        ("text_encoder.", "text_encoder"), ("transformer.", null), ("unet.", null),
+        ("lora_transformer_", null), ("lora_unet_", null), ("lora_te1_", "text_encoder"), ("lora_te2_", "text_encoder_2"),
+        ("lora_te3_", "text_encoder_3"), ("lora_te_", "text_encoder"),
     ];
 
     private readonly ModelSource _model;
@@ -45,7 +51,9 @@ internal sealed class LoraSource : ModelSource
         foreach (var (path, scale) in files)
         {
             if (!float.IsFinite(scale))
-                throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"The scale of the LoRA file '{path}' is {scale}, expected a finite number."));
+                throw new ArgumentException(
+                    string.Create(
+                        CultureInfo.InvariantCulture, $"The scale of the LoRA file '{path}' is {scale}, expected a finite number."));
             Add(LoraFile.Read(path), scale, components, denoiser);
         }
     }
@@ -102,8 +110,16 @@ internal sealed class LoraSource : ModelSource
         if (unmatched.Count == 0)
             return;
         int count = unmatched.Sum(layer => layer.Keys.Count);
-        var message = new StringBuilder().Append(CultureInfo.InvariantCulture, $"'{file.Path}': {count} of {file.Count} keys match nothing in '{_model.Path}' ({string.Join(", ", components.Keys)}): ");
-        message.AppendJoin(", ", unmatched.Take(Shown).Select(layer => layer.Keys.Count == 1 ? layer.Keys[0] : $"{layer.Layer}.{{{string.Join(", ", layer.Keys.Select(key => key[(layer.Layer.Length + 1)..]))}}}"));
+        var message = new StringBuilder()
+            .Append(
+                CultureInfo.InvariantCulture,
+                $"'{file.Path}': {count} of {file.Count} keys match nothing in '{_model.Path}' ({string.Join(", ", components.Keys)}): ");
+        message.AppendJoin(
+            ", ",
+            unmatched.Take(Shown)
+                .Select(
+                    layer => layer.Keys.Count == 1 ? layer.Keys[0]
+                        : $"{layer.Layer}.{{{string.Join(", ", layer.Keys.Select(key => key[(layer.Layer.Length + 1)..]))}}}"));
         if (unmatched.Count > Shown)
             message.Append(CultureInfo.InvariantCulture, $", and {unmatched.Count - Shown} more");
         message.Append('.');
@@ -115,7 +131,8 @@ internal sealed class LoraSource : ModelSource
     }
 
     /// <summary>The modules that a layer's name means: the name is looked up as it is, then without one prefix after the other.</summary>
-    private static (LoraTargets? Component, IReadOnlyList<LoraTarget> Targets) Resolve(string name, Dictionary<string, LoraTargets> components, string? denoiser)
+    private static (LoraTargets? Component, IReadOnlyList<LoraTarget> Targets) Resolve(
+        string name, Dictionary<string, LoraTargets> components, string? denoiser)
     {
         string? component = denoiser;
         while (true)

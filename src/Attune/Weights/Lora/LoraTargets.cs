@@ -12,8 +12,8 @@ namespace Attune.Weights.Lora;
 internal readonly record struct LoraTarget(string Module, int SourceStart, int TargetStart, int Rows);
 
 /// <summary>
-/// The modules of one component under all names that LoRA files use for them. Names are matched against those of the checkpoint, with underscores for dots on both sides: nobody
-/// has to guess where a dot was.
+/// The modules of one component under all names that LoRA files use for them. Names are matched against those of the checkpoint, with
+/// underscores for dots on both sides: nobody has to guess where a dot was.
 /// </summary>
 internal sealed partial class LoraTargets
 {
@@ -27,8 +27,13 @@ internal sealed partial class LoraTargets
     {
         Component = component;
         _shapes = checkpoint.StoredTensors
-            .Where(tensor => tensor.Type is "F32" or "F16" or "BF16" && tensor.Dimensions.Count is > 0 and <= Shape.MaxRank && tensor.Dimensions.All(extent => extent is > 0 and <= int.MaxValue))
-            .ToDictionary(tensor => tensor.Name, tensor => Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]), StringComparer.Ordinal);
+            .Where(
+                tensor => tensor.Type is "F32" or "F16" or "BF16"
+                    && tensor.Dimensions.Count is > 0 and <= Shape.MaxRank
+                    && tensor.Dimensions.All(extent => extent is > 0 and <= int.MaxValue))
+            .ToDictionary(
+                tensor => tensor.Name, tensor => Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]),
+                StringComparer.Ordinal);
         foreach (string name in _shapes.Keys)
             _modules.Add(ModuleOf(name));
         foreach (string module in _modules)
@@ -75,7 +80,10 @@ internal sealed partial class LoraTargets
     public Shape ShapeOf(string parameter) => _shapes[parameter];
 
     private static string ModuleOf(string name) =>
-        name.EndsWith(".weight", StringComparison.Ordinal) ? name[..^".weight".Length] : name.EndsWith(".bias", StringComparison.Ordinal) ? name[..^".bias".Length] : name;
+        name.EndsWith(".weight", StringComparison.Ordinal)
+            ? name[..^".weight".Length]
+            : name.EndsWith(".bias", StringComparison.Ordinal) ? name[..^".bias".Length]
+            : name;
 
     private static string Underscored(string name) => name.Replace('.', '_');
 

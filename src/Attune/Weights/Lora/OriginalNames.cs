@@ -2,15 +2,18 @@ using System.Globalization;
 
 namespace Attune.Weights.Lora;
 
-/// <summary>A layer under the name of a model's original code, and the modules of diffusers whose rows, one after the other, are its rows.</summary>
+/// <summary>
+/// A layer under the name of a model's original code, and the modules of diffusers whose rows, one after the other, are its rows.
+/// </summary>
 /// <param name="Name">The original name; <see cref="OriginalNames.Number"/> stands for a block's number.</param>
-/// <param name="HalvesSwapped">Whether the halves of the rows are the other way round in diffusers: (shift, scale) there, (scale, shift) here.</param>
+/// <param name="HalvesSwapped">Whether the halves of the rows are the other way round in diffusers: (shift, scale) there, (scale, shift)
+/// here.</param>
 /// <param name="Modules">The modules; all must exist.</param>
 internal sealed record OriginalName(string Name, bool HalvesSwapped, params string[] Modules);
 
 /// <summary>
-/// The layers of transformers that diffusers renames: FLUX.1 and FLUX.2 (Black Forest Labs' code, and xlabs' names of attention processors), Wan. A row counts where the checkpoint has
-/// its modules, so one list serves all models.
+/// The layers of transformers that diffusers renames: FLUX.1 and FLUX.2 (Black Forest Labs' code, and xlabs' names of attention
+/// processors), Wan. A row counts where the checkpoint has its modules, so one list serves all models.
 /// </summary>
 internal static class OriginalNames
 {
@@ -20,8 +23,12 @@ internal static class OriginalNames
     public static readonly OriginalName[] All =
     [
         // FLUX.1 and FLUX.2, double-stream blocks
-        Row("double_blocks.#.img_attn.qkv", "transformer_blocks.#.attn.to_q", "transformer_blocks.#.attn.to_k", "transformer_blocks.#.attn.to_v"),
-        Row("double_blocks.#.txt_attn.qkv", "transformer_blocks.#.attn.add_q_proj", "transformer_blocks.#.attn.add_k_proj", "transformer_blocks.#.attn.add_v_proj"),
+        Row(
+            "double_blocks.#.img_attn.qkv", "transformer_blocks.#.attn.to_q", "transformer_blocks.#.attn.to_k",
+            "transformer_blocks.#.attn.to_v"),
+        Row(
+            "double_blocks.#.txt_attn.qkv", "transformer_blocks.#.attn.add_q_proj", "transformer_blocks.#.attn.add_k_proj",
+            "transformer_blocks.#.attn.add_v_proj"),
         Row("double_blocks.#.img_attn.proj", "transformer_blocks.#.attn.to_out.0"),
         Row("double_blocks.#.txt_attn.proj", "transformer_blocks.#.attn.to_add_out"),
         Row("double_blocks.#.img_attn.norm.query_norm", "transformer_blocks.#.attn.norm_q"),
@@ -38,20 +45,28 @@ internal static class OriginalNames
         Row("double_blocks.#.img_mlp.2", "transformer_blocks.#.ff.linear_out"),
         Row("double_blocks.#.txt_mlp.0", "transformer_blocks.#.ff_context.linear_in"),
         Row("double_blocks.#.txt_mlp.2", "transformer_blocks.#.ff_context.linear_out"),
-        Row("double_blocks.#.processor.qkv_lora1", "transformer_blocks.#.attn.to_q", "transformer_blocks.#.attn.to_k", "transformer_blocks.#.attn.to_v"),
-        Row("double_blocks.#.processor.qkv_lora2", "transformer_blocks.#.attn.add_q_proj", "transformer_blocks.#.attn.add_k_proj", "transformer_blocks.#.attn.add_v_proj"),
+        Row(
+            "double_blocks.#.processor.qkv_lora1", "transformer_blocks.#.attn.to_q", "transformer_blocks.#.attn.to_k",
+            "transformer_blocks.#.attn.to_v"),
+        Row(
+            "double_blocks.#.processor.qkv_lora2", "transformer_blocks.#.attn.add_q_proj", "transformer_blocks.#.attn.add_k_proj",
+            "transformer_blocks.#.attn.add_v_proj"),
         Row("double_blocks.#.processor.proj_lora1", "transformer_blocks.#.attn.to_out.0"),
         Row("double_blocks.#.processor.proj_lora2", "transformer_blocks.#.attn.to_add_out"),
 
         // single-stream blocks
-        Row("single_blocks.#.linear1", "single_transformer_blocks.#.attn.to_q", "single_transformer_blocks.#.attn.to_k", "single_transformer_blocks.#.attn.to_v", "single_transformer_blocks.#.proj_mlp"),
+        Row(
+            "single_blocks.#.linear1", "single_transformer_blocks.#.attn.to_q", "single_transformer_blocks.#.attn.to_k",
+            "single_transformer_blocks.#.attn.to_v", "single_transformer_blocks.#.proj_mlp"),
         Row("single_blocks.#.linear2", "single_transformer_blocks.#.proj_out"),
         Row("single_blocks.#.modulation.lin", "single_transformer_blocks.#.norm.linear"),
         Row("single_blocks.#.norm.query_norm", "single_transformer_blocks.#.attn.norm_q"),
         Row("single_blocks.#.norm.key_norm", "single_transformer_blocks.#.attn.norm_k"),
         Row("single_blocks.#.linear1", "single_transformer_blocks.#.attn.to_qkv_mlp_proj"),
         Row("single_blocks.#.linear2", "single_transformer_blocks.#.attn.to_out"),
-        Row("single_blocks.#.processor.qkv_lora", "single_transformer_blocks.#.attn.to_q", "single_transformer_blocks.#.attn.to_k", "single_transformer_blocks.#.attn.to_v"),
+        Row(
+            "single_blocks.#.processor.qkv_lora", "single_transformer_blocks.#.attn.to_q", "single_transformer_blocks.#.attn.to_k",
+            "single_transformer_blocks.#.attn.to_v"),
         Row("single_blocks.#.processor.proj_lora", "single_transformer_blocks.#.proj_out"),
 
         // what stands before and after the blocks
@@ -101,7 +116,8 @@ internal static class OriginalNames
     ];
 
     /// <summary>A name with a block's number.</summary>
-    public static string Numbered(string name, int number) => name.Replace(Number, number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+    public static string Numbered(string name, int number) =>
+        name.Replace(Number, number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
 
     private static OriginalName Row(string name, params string[] modules) => new(name, false, modules);
 }

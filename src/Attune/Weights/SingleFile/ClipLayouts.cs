@@ -10,20 +10,26 @@ internal sealed class TransformersClipLayout : ILdmLayout
     {
         string start = part.HasAny("text_model.") ? "text_model." : "";
         string Layer(int i) => FormattableString.Invariant($"{start}encoder.layers.{i}.mlp.fc1.weight");
-        return OpenClipLayout.Sizes(part, start + "embeddings.token_embedding.weight", start + "embeddings.position_embedding.weight", Layer(0), part.Count(Layer));
+        return OpenClipLayout.Sizes(
+            part, start + "embeddings.token_embedding.weight", start + "embeddings.position_embedding.weight", Layer(0), part.Count(Layer));
     }
 
     /// <inheritdoc/>
-    public IEnumerable<MappedTensor> Map(LdmPart part) => part.Tensors.Select(entry => new MappedTensor(entry.Value with { Name = entry.Key }));
+    public IEnumerable<MappedTensor> Map(LdmPart part) =>
+        part.Tensors.Select(entry => new MappedTensor(entry.Value with { Name = entry.Key }));
 }
 
-/// <summary>A CLIP text encoder under the names of OpenCLIP: query, key and value are one matrix, and the projection is stored transposed.</summary>
-/// <param name="penultimate">Whether the model was trained on the output of the last layer but one (SD 2): the last layer and the projection are then left out.</param>
+/// <summary>
+/// A CLIP text encoder under the names of OpenCLIP: query, key and value are one matrix, and the projection is stored transposed.
+/// </summary>
+/// <param name="penultimate">Whether the model was trained on the output of the last layer but one (SD 2): the last layer and the
+/// projection are then left out.</param>
 internal sealed class OpenClipLayout(bool penultimate) : ILdmLayout
 {
     private static readonly (string OpenClip, string Transformers)[] Layer =
     [
-        ("ln_1", "layer_norm1"), ("ln_2", "layer_norm2"), ("attn.out_proj", "self_attn.out_proj"), ("mlp.c_fc", "mlp.fc1"), ("mlp.c_proj", "mlp.fc2"),
+        ("ln_1", "layer_norm1"), ("ln_2", "layer_norm2"), ("attn.out_proj", "self_attn.out_proj"), ("mlp.c_fc", "mlp.fc1"),
+        ("mlp.c_proj", "mlp.fc2"),
     ];
 
     /// <inheritdoc/>
@@ -42,9 +48,16 @@ internal sealed class OpenClipLayout(bool penultimate) : ILdmLayout
         var names = new PrefixMap(Pairs(layers));
         foreach (var (name, tensor) in part.Tensors)
         {
-            if (name is "logit_scale" or "attn_mask" || (penultimate && (name.StartsWith("text_projection", StringComparison.Ordinal) || name.StartsWith(FormattableString.Invariant($"transformer.resblocks.{layers}."), StringComparison.Ordinal))))
+            if (name is "logit_scale" or "attn_mask"
+                || (
+                    penultimate
+                        && (
+                            name.StartsWith("text_projection", StringComparison.Ordinal)
+                                || name.StartsWith(
+                                    FormattableString.Invariant($"transformer.resblocks.{layers}."), StringComparison.Ordinal))))
                 continue;
-            if (name.EndsWith(".attn.in_proj_weight", StringComparison.Ordinal) || name.EndsWith(".attn.in_proj_bias", StringComparison.Ordinal))
+            if (name.EndsWith(".attn.in_proj_weight", StringComparison.Ordinal)
+                || name.EndsWith(".attn.in_proj_bias", StringComparison.Ordinal))
             {
                 foreach (var third in Thirds(part, name, tensor))
                     yield return third;
@@ -52,11 +65,14 @@ internal sealed class OpenClipLayout(bool penultimate) : ILdmLayout
             else if (name == "text_projection")
             {
                 part.Extent(name, 1);
-                yield return new MappedTensor(tensor with { Name = "text_projection.weight", Dimensions = [tensor.Dimensions[1], tensor.Dimensions[0]] }, Transposed: true);
+                yield return new MappedTensor(
+                    tensor with { Name = "text_projection.weight", Dimensions = [tensor.Dimensions[1], tensor.Dimensions[0]] },
+                    Transposed: true);
             }
             else
             {
-                yield return new MappedTensor(tensor with { Name = names.Rename(name).FirstOrDefault() ?? (name == "text_projection.weight" ? name : tensor.Name) });
+                yield return new MappedTensor(
+                    tensor with { Name = names.Rename(name).FirstOrDefault() ?? (name == "text_projection.weight" ? name : tensor.Name) });
             }
         }
     }
@@ -76,7 +92,8 @@ internal sealed class OpenClipLayout(bool penultimate) : ILdmLayout
         };
     }
 
-    private static string? Projection(LdmPart part) => part.Has("text_projection") ? "text_projection" : part.Has("text_projection.weight") ? "text_projection.weight" : null;
+    private static string? Projection(LdmPart part) =>
+        part.Has("text_projection") ? "text_projection" : part.Has("text_projection.weight") ? "text_projection.weight" : null;
 
     /// <summary>The number of layers that the model uses.</summary>
     private int Layers(LdmPart part)
@@ -100,15 +117,20 @@ internal sealed class OpenClipLayout(bool penultimate) : ILdmLayout
     /// <summary>The rows of query, key and value, as views on the file.</summary>
     private static IEnumerable<MappedTensor> Thirds(LdmPart part, string name, StoredTensor tensor)
     {
-        string layer = name[..name.IndexOf(".attn.", StringComparison.Ordinal)].Replace("transformer.resblocks.", "text_model.encoder.layers.", StringComparison.Ordinal);
+        string layer = name[..name.IndexOf(".attn.", StringComparison.Ordinal)]
+            .Replace("transformer.resblocks.", "text_model.encoder.layers.", StringComparison.Ordinal);
         string kind = name.EndsWith("weight", StringComparison.Ordinal) ? "weight" : "bias";
         if (part.Extent(name, 0) % 3 != 0)
-            throw new CheckpointException($"'{part.Path}': the tensor {tensor.Name} is [{string.Join(", ", tensor.Dimensions)}], expected three equal parts.");
+            throw new CheckpointException(
+                $"'{part.Path}': the tensor {tensor.Name} is [{string.Join(", ", tensor.Dimensions)}], expected three equal parts.");
         long bytes = tensor.Length / 3;
         for (int i = 0; i < 3; i++)
         {
             long[] dimensions = [tensor.Dimensions[0] / 3, .. tensor.Dimensions.Skip(1)];
-            yield return new MappedTensor(tensor with { Name = $"{layer}.self_attn.{"qkv"[i]}_proj.{kind}", Dimensions = dimensions, Offset = tensor.Offset + i * bytes, Length = bytes });
+            yield return new MappedTensor(
+                tensor with {
+                    Name = $"{layer}.self_attn.{"qkv"[i]}_proj.{kind}", Dimensions = dimensions, Offset = tensor.Offset + i * bytes,
+                    Length = bytes });
         }
     }
 }

@@ -2,7 +2,10 @@ using System.Text.Json.Nodes;
 
 namespace Attune.Weights.SingleFile;
 
-/// <summary>How the names of one component of a single file become those of diffusers or transformers, and what its shapes say about its configuration.</summary>
+/// <summary>
+/// How the names of one component of a single file become those of diffusers or transformers, and what its shapes say about its
+/// configuration.
+/// </summary>
 internal interface ILdmLayout
 {
     /// <summary>The keys of the configuration that follow from names and shapes.</summary>
@@ -47,13 +50,18 @@ internal sealed class LdmPart
         if (!_tensors.TryGetValue(name, out var tensor))
             throw new CheckpointException($"'{Path}': the tensor {_prefix}{name} is missing.");
         if (tensor.Dimensions.Count <= axis || tensor.Dimensions[axis] is <= 0 or > int.MaxValue)
-            throw new CheckpointException($"'{Path}': the tensor {tensor.Name} is [{string.Join(", ", tensor.Dimensions)}], expected an axis {axis} of a positive extent.");
+            throw new CheckpointException(
+                $"'{Path}': the tensor {tensor.Name} is [{string.Join(", ", tensor.Dimensions)}], expected an axis {axis} of a positive "
+                    + $"extent.");
         return (int)tensor.Dimensions[axis];
     }
 
     public int Rank(string name) => _tensors.TryGetValue(name, out var tensor) ? tensor.Dimensions.Count : 0;
 
-    /// <summary>How many numbered places there are: the smallest number from <paramref name="first"/> on that has no tensor of this name, less <paramref name="first"/>.</summary>
+    /// <summary>
+    /// How many numbered places there are: the smallest number from <paramref name="first"/> on that has no tensor of this name, less
+    /// <paramref name="first"/>.
+    /// </summary>
     public int Count(Func<int, string> name, int first = 0)
     {
         int count = 0;

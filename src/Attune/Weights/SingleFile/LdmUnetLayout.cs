@@ -19,11 +19,13 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
         bool HasAttention(string block) => part.Has(block + ".proj_in.weight");
 
         int[] indices = [.. Enumerable.Range(0, levels)];
-        int[] channels = [.. indices.Select(level => part.Extent(FormattableString.Invariant($"input_blocks.{First(level)}.0.out_layers.3.weight"), 0))];
+        int[] channels = [
+            .. indices.Select(level => part.Extent(FormattableString.Invariant($"input_blocks.{First(level)}.0.out_layers.3.weight"), 0))];
         int middle = Depth("middle_block.1");
 
         // A level without attention gets what diffusers' configurations write there: the middle takes the depth of the last one.
-        int[] depths = [.. indices.Select(level => HasAttention(Down(level)) ? Depth(Down(level)) : level == levels - 1 ? Math.Max(middle, 1) : 1)];
+        int[] depths = [
+            .. indices.Select(level => HasAttention(Down(level)) ? Depth(Down(level)) : level == levels - 1 ? Math.Max(middle, 1) : 1)];
         string? attention = indices.Select(Down).Append("middle_block.1").FirstOrDefault(HasAttention);
         var config = new JsonObject
         {
@@ -31,7 +33,8 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
             ["out_channels"] = part.Extent("out.2.weight", 0),
             ["layers_per_block"] = layers,
             ["block_out_channels"] = List(channels.Select(value => (JsonNode)value)),
-            ["down_block_types"] = List(indices.Select(level => (JsonNode)(HasAttention(Down(level)) ? "CrossAttnDownBlock2D" : "DownBlock2D"))),
+            ["down_block_types"] = List(
+                indices.Select(level => (JsonNode)(HasAttention(Down(level)) ? "CrossAttnDownBlock2D" : "DownBlock2D"))),
             ["up_block_types"] = List(indices.Select(level => (JsonNode)(HasAttention(Up(level)) ? "CrossAttnUpBlock2D" : "UpBlock2D"))),
             ["transformer_layers_per_block"] = List(depths.Select(value => (JsonNode)value)),
             ["attention_head_dim"] = List(channels.Select(value => (JsonNode)heads(value))),
@@ -51,7 +54,8 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
     {
         var (levels, layers) = Size(part);
         var names = new PrefixMap(LdmUnetNames.Pairs(levels, layers).Select(pair => (pair.Ldm, pair.Diffusers)));
-        return part.Tensors.Select(entry => new MappedTensor(entry.Value with { Name = names.Rename(entry.Key).FirstOrDefault() ?? entry.Value.Name }));
+        return part.Tensors.Select(
+            entry => new MappedTensor(entry.Value with { Name = names.Rename(entry.Key).FirstOrDefault() ?? entry.Value.Name }));
     }
 
     private static (int Levels, int Layers) Size(LdmPart part)
@@ -61,7 +65,9 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
         while (part.HasAny(FormattableString.Invariant($"input_blocks.{blocks}.0.")))
             blocks++;
         if (layers == 0 || blocks % (layers + 1) != 0)
-            throw new CheckpointException($"'{part.Path}': the UNet has {blocks} input blocks, {layers} residual blocks before the first downsampler; expected the same number on every level.");
+            throw new CheckpointException(
+                $"'{part.Path}': the UNet has {blocks} input blocks, {layers} residual blocks before the first downsampler; expected the "
+                    + $"same number on every level.");
         return (blocks / (layers + 1), layers);
     }
 

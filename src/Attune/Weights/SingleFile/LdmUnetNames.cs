@@ -9,13 +9,15 @@ internal static class LdmUnetNames
     private static readonly (string Ldm, string Diffusers)[] Ends =
     [
         ("input_blocks.0.0", "conv_in"), ("time_embed.0", "time_embedding.linear_1"), ("time_embed.2", "time_embedding.linear_2"),
-        ("label_emb.0.0", "add_embedding.linear_1"), ("label_emb.0.2", "add_embedding.linear_2"), ("out.0", "conv_norm_out"), ("out.2", "conv_out"),
+        ("label_emb.0.0", "add_embedding.linear_1"), ("label_emb.0.2", "add_embedding.linear_2"), ("out.0", "conv_norm_out"),
+        ("out.2", "conv_out"),
         ("middle_block.1", "mid_block.attentions.0"),
     ];
 
     private static readonly (string Ldm, string Diffusers)[] Resnet =
     [
-        ("in_layers.0", "norm1"), ("in_layers.2", "conv1"), ("emb_layers.1", "time_emb_proj"), ("out_layers.0", "norm2"), ("out_layers.3", "conv2"), ("skip_connection", "conv_shortcut"),
+        ("in_layers.0", "norm1"), ("in_layers.2", "conv1"), ("emb_layers.1", "time_emb_proj"), ("out_layers.0", "norm2"),
+        ("out_layers.3", "conv2"), ("skip_connection", "conv_shortcut"),
     ];
 
     /// <summary>All pairs of names, of modules that may exist and of the beginnings of such.</summary>
@@ -23,7 +25,9 @@ internal static class LdmUnetNames
     /// <param name="layers">The number of residual blocks in a down block; an up block has one more.</param>
     public static IEnumerable<(string Ldm, string Diffusers)> Pairs(int levels, int layers)
     {
-        foreach (var pair in Ends.Concat(ResnetPairs("middle_block.0", "mid_block.resnets.0")).Concat(ResnetPairs("middle_block.2", "mid_block.resnets.1")))
+        foreach (
+            var pair in Ends.Concat(ResnetPairs("middle_block.0", "mid_block.resnets.0"))
+                .Concat(ResnetPairs("middle_block.2", "mid_block.resnets.1")))
             yield return pair;
         for (int level = 0; level < levels; level++)
         {
@@ -46,7 +50,8 @@ internal static class LdmUnetNames
     }
 
     private static IEnumerable<(string Ldm, string Diffusers)> Layer(string ldm, string diffusers, int layer) =>
-        ResnetPairs(ldm + ".0", FormattableString.Invariant($"{diffusers}.resnets.{layer}")).Append((ldm + ".1", FormattableString.Invariant($"{diffusers}.attentions.{layer}")));
+        ResnetPairs(ldm + ".0", FormattableString.Invariant($"{diffusers}.resnets.{layer}"))
+            .Append((ldm + ".1", FormattableString.Invariant($"{diffusers}.attentions.{layer}")));
 
     private static IEnumerable<(string Ldm, string Diffusers)> ResnetPairs(string ldm, string diffusers) =>
         Resnet.Select(pair => ($"{ldm}.{pair.Ldm}", $"{diffusers}.{pair.Diffusers}"));

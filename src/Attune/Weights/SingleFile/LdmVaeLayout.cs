@@ -2,11 +2,14 @@ using System.Text.Json.Nodes;
 
 namespace Attune.Weights.SingleFile;
 
-/// <summary>The autoencoder (<c>first_stage_model.</c>): its decoder counts levels from the image, and its attention layers are 1 x 1 convolutions.</summary>
+/// <summary>
+/// The autoencoder (<c>first_stage_model.</c>): its decoder counts levels from the image, and its attention layers are 1 x 1 convolutions.
+/// </summary>
 internal sealed class LdmVaeLayout : ILdmLayout
 {
     private static readonly string[] Sides = ["encoder", "decoder"];
-    private static readonly (string Ldm, string Diffusers)[] Attention = [("norm", "group_norm"), ("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("proj_out", "to_out.0")];
+    private static readonly (string Ldm, string Diffusers)[] Attention = [
+        ("norm", "group_norm"), ("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("proj_out", "to_out.0")];
 
     /// <inheritdoc/>
     public JsonObject Describe(LdmPart part)
@@ -19,7 +22,11 @@ internal sealed class LdmVaeLayout : ILdmLayout
             ["out_channels"] = part.Extent("decoder.conv_out.weight", 0),
             ["latent_channels"] = part.Extent("decoder.conv_in.weight", 1),
             ["layers_per_block"] = layers,
-            ["block_out_channels"] = new JsonArray([.. Enumerable.Range(0, levels).Select(level => (JsonNode)part.Extent(FormattableString.Invariant($"encoder.down.{level}.block.0.conv1.weight"), 0))]),
+            ["block_out_channels"] = new JsonArray(
+                [
+                    .. Enumerable.Range(0, levels)
+                        .Select(
+                            level => (JsonNode)part.Extent(FormattableString.Invariant($"encoder.down.{level}.block.0.conv1.weight"), 0))]),
             ["down_block_types"] = Types("DownEncoderBlock2D"),
             ["up_block_types"] = Types("UpDecoderBlock2D"),
             ["use_quant_conv"] = part.Has("quant_conv.weight"),
@@ -38,14 +45,19 @@ internal sealed class LdmVaeLayout : ILdmLayout
                 continue;
             bool matrix = tensor.Dimensions is [_, _, 1, 1] && name.Contains(".mid.attn_1.", StringComparison.Ordinal);
             string renamed = names.Rename(name).FirstOrDefault() ?? tensor.Name;
-            yield return new MappedTensor(tensor with { Name = renamed, Dimensions = matrix ? [.. tensor.Dimensions.Take(2)] : tensor.Dimensions });
+            yield return new MappedTensor(
+                tensor with { Name = renamed, Dimensions = matrix ? [.. tensor.Dimensions.Take(2)] : tensor.Dimensions });
         }
     }
 
     private static (int Levels, int Layers) Size(LdmPart part)
     {
-        var size = (part.Count(i => FormattableString.Invariant($"encoder.down.{i}.block.0.conv1.weight")), part.Count(i => FormattableString.Invariant($"encoder.down.0.block.{i}.conv1.weight")));
-        return size.Item1 > 0 ? size : throw new CheckpointException($"'{part.Path}' holds no autoencoder: the tensor first_stage_model.encoder.down.0.block.0.conv1.weight is missing.");
+        var size = (
+            part.Count(i => FormattableString.Invariant($"encoder.down.{i}.block.0.conv1.weight")),
+            part.Count(i => FormattableString.Invariant($"encoder.down.0.block.{i}.conv1.weight")));
+        return size.Item1 > 0 ? size
+            : throw new CheckpointException(
+                $"'{part.Path}' holds no autoencoder: the tensor first_stage_model.encoder.down.0.block.0.conv1.weight is missing.");
     }
 
     private static IEnumerable<(string Ldm, string Diffusers)> Pairs(int levels, int layers)

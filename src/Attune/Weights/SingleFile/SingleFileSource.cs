@@ -3,13 +3,15 @@ using System.Text.Json.Nodes;
 namespace Attune.Weights.SingleFile;
 
 /// <summary>What a single file lacks.</summary>
-/// <param name="ConfigFolder">A diffusers folder (weights not needed) whose tokenizers and configurations go with the file, or null.</param>
+/// <param name="ConfigFolder">A diffusers folder (weights not needed) whose tokenizers and configurations go with the file, or
+/// null.</param>
 /// <param name="PredictionType"><c>epsilon</c> or <c>v_prediction</c>, or null for what file and family say.</param>
 internal sealed record SingleFileSettings(string? ConfigFolder = null, string? PredictionType = null);
 
 /// <summary>
-/// A .safetensors file with all of a model under the names of the original latent diffusion code: Stable Diffusion 1.x, 2.x and XL. The kind follows from the names; sizes from the
-/// shapes; the rest of the configurations is that of the family's first checkpoint on the Hub. Tensors outside of the components (<c>model_ema.</c>, <c>alphas_cumprod</c>, ...) are ignored.
+/// A .safetensors file with all of a model under the names of the original latent diffusion code: Stable Diffusion 1.x, 2.x and XL. The
+/// kind follows from the names; sizes from the shapes; the rest of the configurations is that of the family's first checkpoint on the Hub.
+/// Tensors outside of the components (<c>model_ema.</c>, <c>alphas_cumprod</c>, ...) are ignored.
 /// </summary>
 internal sealed class SingleFileSource : ModelSource
 {
@@ -54,14 +56,16 @@ internal sealed class SingleFileSource : ModelSource
     public override ModelConfig Scheduler { get; }
 
     /// <inheritdoc/>
-    public override bool Has(string component) => _parts.ContainsKey(component) || (component is "scheduler" or "tokenizer" or "tokenizer_2" && Index.Has(component));
+    public override bool Has(string component) =>
+        _parts.ContainsKey(component) || (component is "scheduler" or "tokenizer" or "tokenizer_2" && Index.Has(component));
 
     /// <inheritdoc/>
     public override ComponentSource Component(string name)
     {
         if (!_parts.TryGetValue(name, out var part))
             throw new CheckpointException($"'{Path}' holds no {name}.");
-        return new ComponentSource(_configs[name], () => Checkpoint.OpenPart(Path, file => part.Layout.Map(new LdmPart(file, part.Prefix))));
+        return new ComponentSource(
+            _configs[name], () => Checkpoint.OpenPart(Path, file => part.Layout.Map(new LdmPart(file, part.Prefix))));
     }
 
     /// <summary>A single file has no tokenizer: one lies in the folder of configurations, or beside the file.</summary>
@@ -71,13 +75,17 @@ internal sealed class SingleFileSource : ModelSource
         if (_settings.ConfigFolder is { } folder && Directory.Exists(System.IO.Path.Combine(folder, name)))
             return System.IO.Path.Combine(folder, name);
         return Directory.Exists(beside) ? beside
-            : throw new CheckpointException($"'{Path}' holds no tokenizer: expected a folder '{beside}', or '{name}' in the folder of configurations{(_settings.ConfigFolder is { } given ? $" '{given}'" : "")} (vocab.json and merges.txt, or tokenizer.json).");
+            : throw new CheckpointException(
+                $"'{Path}' holds no tokenizer: expected a folder '{beside}', or '{name}' in the folder of "
+                    + $"configurations{(_settings.ConfigFolder is { } given ? $" '{given}'" : "")} (vocab.json and merges.txt, or "
+                        + $"tokenizer.json).");
     }
 
     private static (string Family, Dictionary<string, (string, ILdmLayout)> Parts) Detect(SafetensorsFile file)
     {
         bool Has(string start) => file.Tensors.Keys.Any(name => name.StartsWith(start, StringComparison.Ordinal));
-        CheckpointException Unknown(string what) => new($"'{file.Path}' is no single-file checkpoint of Stable Diffusion 1.x, 2.x or XL: {what}.");
+        CheckpointException Unknown(string what) =>
+            new($"'{file.Path}' is no single-file checkpoint of Stable Diffusion 1.x, 2.x or XL: {what}.");
         if (!file.Tensors.ContainsKey(UnetPrefix + "input_blocks.0.0.weight"))
             throw Unknown($"the tensor {UnetPrefix}input_blocks.0.0.weight is missing");
         if (file.Tensors.ContainsKey("edm_mean"))
@@ -104,7 +112,9 @@ internal sealed class SingleFileSource : ModelSource
         }
         else
         {
-            throw Unknown(Has("conditioner.embedders.0.model.") ? "it is the refiner of SDXL, which is not supported" : "it has no text encoder (cond_stage_model. or conditioner.embedders.0. and 1.)");
+            throw Unknown(
+                Has("conditioner.embedders.0.model.") ? "it is the refiner of SDXL, which is not supported"
+                    : "it has no text encoder (cond_stage_model. or conditioner.embedders.0. and 1.)");
         }
         parts["unet"] = (UnetPrefix, unet);
         return (family, parts);
@@ -121,15 +131,19 @@ internal sealed class SingleFileSource : ModelSource
     {
         var (prefix, layout) = _parts["text_encoder_2"];
         int projection = (int)(layout.Describe(new LdmPart(file, prefix))["projection_dim"] ?? pooled["projection_dim"])!;
-        int inputs = (int?)unet["projection_class_embeddings_input_dim"] ?? throw new CheckpointException($"'{Path}': the tensor {UnetPrefix}label_emb.0.0.weight is missing.");
+        int inputs = (int?)unet["projection_class_embeddings_input_dim"]
+            ?? throw new CheckpointException($"'{Path}': the tensor {UnetPrefix}label_emb.0.0.weight is missing.");
         if (inputs <= projection || (inputs - projection) % 6 != 0)
-            throw new CheckpointException($"'{Path}': the added embedding takes {inputs} channels, expected the {projection} of the pooled embedding and a multiple of 6.");
+            throw new CheckpointException(
+                $"'{Path}': the added embedding takes {inputs} channels, expected the {projection} of the pooled embedding and a multiple "
+                    + $"of 6.");
         unet["addition_time_embed_dim"] = (inputs - projection) / 6;
     }
 
     /// <summary>
-    /// The family's scheduler. Its prediction type is the user's, or v_prediction where the file carries the marker <c>v_pred</c>, or the family's. Files of SD 2.x do not say: as in
-    /// diffusers they count as v_prediction (768 pixels), although the 512 pixel base models predict epsilon.
+    /// The family's scheduler. Its prediction type is the user's, or v_prediction where the file carries the marker <c>v_pred</c>, or the
+    /// family's. Files of SD 2.x do not say: as in diffusers they count as v_prediction (768 pixels), although the 512 pixel base models
+    /// predict epsilon.
     /// </summary>
     private ModelConfig ReadScheduler(SafetensorsFile file, JsonObject builtIn)
     {
@@ -143,7 +157,8 @@ internal sealed class SingleFileSource : ModelSource
         return _settings.PredictionType == null ? config : config.With("prediction_type", _settings.PredictionType);
     }
 
-    private ModelConfig Parse(string component, JsonObject config) => ModelConfig.Parse($"{Path} ({component})", System.Text.Encoding.UTF8.GetBytes(config.ToJsonString()));
+    private ModelConfig Parse(string component, JsonObject config) =>
+        ModelConfig.Parse($"{Path} ({component})", System.Text.Encoding.UTF8.GetBytes(config.ToJsonString()));
 
     private static JsonObject ReadResource(string family)
     {
