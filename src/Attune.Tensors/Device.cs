@@ -15,6 +15,20 @@ public abstract partial class Device
     /// <summary>How convolutions are computed.</summary>
     public virtual ConvolutionOptions Convolution { get; } = ConvolutionOptions.FromEnvironment();
 
+    /// <summary>
+    /// The elements of a tensor of this device for the host: the memory itself where the host can reach it, else a copy that is given back
+    /// when the view is disposed.
+    /// </summary>
+    /// <param name="tensor">A tensor or view of this device.</param>
+    /// <param name="access">Whether the host reads or writes.</param>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    protected internal virtual HostView Map(Tensor tensor, HostAccess access)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        ObjectDisposedException.ThrowIf(tensor.IsDisposed, tensor);
+        return new HostView(tensor);
+    }
+
     /// <summary>output = activation(x weight^T + bias).</summary>
     /// <param name="x">[..., in].</param>
     /// <param name="weight">[out, in].</param>

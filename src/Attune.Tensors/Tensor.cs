@@ -33,6 +33,9 @@ public sealed unsafe class Tensor : IDisposable
     /// <summary>Where the tensor lives and which kernels act on it.</summary>
     public Device Device { get; }
 
+    /// <summary>What the elements are held in; on the CPU always <see cref="Precision.Float32"/>.</summary>
+    public Precision Precision { get; }
+
     /// <summary>The number of elements.</summary>
     public long Count => Shape.Count;
 
@@ -105,6 +108,50 @@ public sealed unsafe class Tensor : IDisposable
         values.CopyTo(tensor.Span);
         return tensor;
     }
+
+    /// <summary>A new tensor of undefined content on a device.</summary>
+    /// <param name="device">Where it lives and which kernels act on it.</param>
+    /// <param name="shape">Its extents.</param>
+    public static Tensor Empty(Device device, Shape shape)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        return Empty(shape, device);
+    }
+
+    /// <summary>A new tensor of zeros on a device.</summary>
+    public static Tensor Zeros(Device device, Shape shape) => Full(device, shape, 0);
+
+    /// <summary>A new tensor with the same value everywhere, on a device.</summary>
+    public static Tensor Full(Device device, Shape shape, float value)
+    {
+        var tensor = Empty(device, shape);
+        tensor.Fill(value);
+        return tensor;
+    }
+
+    /// <summary>A new tensor on a device with a copy of the given values, in row-major order.</summary>
+    /// <exception cref="ArgumentException">The number of values is not that of the shape.</exception>
+    public static Tensor From(Device device, ReadOnlySpan<float> values, Shape shape)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        return From(values, shape, device);
+    }
+
+    /// <summary>A new tensor of undefined content, on the same device and in the same precision.</summary>
+    public Tensor Like(Shape shape) => Empty(Device, shape);
+
+    /// <summary>
+    /// The elements for the host to read: on the CPU the memory itself, elsewhere a copy. To be disposed before the next operation.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    public HostView Read() => Device.Map(this, HostAccess.Read);
+
+    /// <summary>
+    /// The elements for the host to write, all of them: what the view holds before is undefined. On the CPU it is the memory itself,
+    /// elsewhere what was written is given to the device when the view is disposed, which must be before the next operation.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    public HostView Write() => Device.Map(this, HostAccess.Write);
 
     /// <summary>The distance in elements between neighbours along an axis.</summary>
     public long Stride(Index axis) => _strides[axis.GetOffset(Shape.Rank)];

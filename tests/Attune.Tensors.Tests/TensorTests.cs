@@ -34,4 +34,57 @@ public class TensorTests
         Assert.Equal(4f, kept.ToArray().Sum());
         Assert.Throws<ObjectDisposedException>(() => dropped.ToArray());
     }
+
+    [Fact]
+    public void The_host_sees_rows_of_views_and_all_of_a_contiguous_tensor()
+    {
+        using var scope = new TensorScope();
+        var x = Tensor.From(Device.Managed, [.. Enumerable.Range(0, 24).Select(i => (float)i)], [2, 3, 4]);
+        var part = x.Slice(1, 1, 1);
+        using (var view = part.Write())
+            view.Row(1, 0).Fill(-1);
+        using (var view = x.Read())
+        {
+            Assert.Equal(24, view.Span.Length);
+            Assert.Equal([-1f, -1, -1, -1], view.Row(1, 1).ToArray());
+            Assert.Equal([12f, 13, 14, 15], view.Row(1, 0).ToArray());
+        }
+        Assert.Throws<InvalidOperationException>(() => part.Read().Span.Length);
+        Assert.Throws<ArgumentException>(() => x.Read().Row(1).Length);
+        Assert.Throws<ArgumentOutOfRangeException>(() => x.Read().Row(1, 3).Length);
+        Assert.Same(x.Device, x.Like([5]).Device);
+        Assert.Equal(x.Precision, x.Like([5]).Precision);
+        x.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => x.Read().Span.Length);
+    }
+
+    [Fact]
+    public void A_bag_owns_tensors_beyond_their_scope()
+    {
+        using var bag = new TensorBag();
+        Tensor first, second;
+        Tensor? slot = null;
+        using (new TensorScope())
+        {
+            first = bag.Own(Tensor.Zeros(Device.Managed, [2]));
+            bag.Set(ref slot, second = Tensor.Zeros(Device.Managed, [3]));
+        }
+        Assert.False(first.IsDisposed);
+        Assert.Same(second, slot);
+        bag.Set(ref slot, second);
+        Assert.False(second.IsDisposed);
+        bag.Set(ref slot, Tensor.Zeros(Device.Managed, [4]));
+        Assert.True(second.IsDisposed);
+        bag.Set(ref slot, null);
+        Assert.Null(slot);
+        var foreign = Tensor.Zeros(Device.Managed, [1]);
+        using (foreign)
+        {
+            Tensor? other = foreign;
+            Assert.Throws<ArgumentException>(() => bag.Set(ref other, null));
+        }
+        bag.Dispose();
+        Assert.True(first.IsDisposed);
+        Assert.Throws<ObjectDisposedException>(() => bag.Set(ref slot, null));
+    }
 }
