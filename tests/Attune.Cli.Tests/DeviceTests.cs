@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
-using Attune.Cli.Verification;
+using Attune.Verification;
 using Attune.Tensors;
 using Attune.Tensors.OneDnn;
 

@@ -1,5 +1,5 @@
 using Attune.Cli.Commands;
-using Attune.Cli.Verification;
+using Attune.Verification;
 
 namespace Attune.Cli.Tests;
 

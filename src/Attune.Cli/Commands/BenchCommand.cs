@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Attune.Cli.Benchmarks;
+using Attune.Bench;
 
 namespace Attune.Cli.Commands;
 

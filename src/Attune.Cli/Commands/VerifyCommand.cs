@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Attune.Cli.Verification;
+using Attune.Verification;
 using Attune.Tensors;
 using Attune.Weights;
 

@@ -1,6 +1,6 @@
 using Attune.Tensors;
 
-namespace Attune.Cli.Verification;
+namespace Attune.Verification;
 
 /// <summary>
 /// Compares what the product computes with a case's reference values: max|value - reference| &lt;= tolerance max|reference|. Keeps the

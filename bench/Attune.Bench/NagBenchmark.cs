@@ -9,7 +9,7 @@ using Attune.Pipelines.Flux;
 using Attune.Tensors;
 using Attune.Weights;
 
-namespace Attune.Cli.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>
 /// What attention-space guidance costs on blocks of real size with random bfloat16 weights: unguided, with each rule, and with a second

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Attune.Tensors;
 
-namespace Attune.Cli.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>
 /// Hands every primitive to a device and counts calls, time, arithmetic and traffic. Arithmetic is that of products by their definition:

@@ -9,7 +9,7 @@ using Attune.Models.Unet;
 using Attune.Tensors;
 using Attune.Weights;
 
-namespace Attune.Cli.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>Whole forward passes of models of real size with random bfloat16 weights, and where their time goes.</summary>
 internal static class ModelBenchmark

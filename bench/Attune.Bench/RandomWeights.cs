@@ -1,7 +1,7 @@
 using Attune.Tensors;
 using Attune.Weights;
 
-namespace Attune.Cli.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>
 /// Weights of any shape without a file: bfloat16 numbers of about the size that trained weights have (uniform; xorshift).

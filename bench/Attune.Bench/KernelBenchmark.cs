@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics;
 using Attune.Tensors;
 using Attune.Tensors.OneDnn;
 
-namespace Attune.Cli.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>
 /// Each primitive at the shapes of real models, beside what the machine can do (measured in the same run) and, for products and

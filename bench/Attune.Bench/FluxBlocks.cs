@@ -2,7 +2,7 @@ using Attune.Attention;
 using Attune.Models.Flux;
 using Attune.Tensors;
 
-namespace Attune.Cli.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>
 /// One double-stream and two single-stream FLUX.1 blocks of real size (24 heads of 128 channels) with random bfloat16 weights. No block is

@@ -4,7 +4,7 @@ using Attune.Tensors;
 using Attune.Tokenizers;
 using Attune.Weights;
 
-namespace Attune.Cli.Verification;
+namespace Attune.Verification;
 
 /// <summary>Runs golden cases through the classes that users call.</summary>
 internal static partial class CaseRunner

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.RegularExpressions;
 
-namespace Attune.Cli.Verification;
+namespace Attune.Verification;
 
 /// <summary>A pattern for case names: * is any text (slashes too), ? one character, [a-z] one of a set, [!a-z] one outside of it.</summary>
 internal sealed class Glob

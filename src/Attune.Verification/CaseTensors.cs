@@ -3,7 +3,7 @@ using System.Text.Json;
 using Attune.Tensors;
 using Attune.Weights;
 
-namespace Attune.Cli.Verification;
+namespace Attune.Verification;
 
 /// <summary>The tensors of a golden case: a small safetensors file of float32 and integers, read as a whole.</summary>
 internal sealed class CaseTensors

@@ -7,7 +7,7 @@ using Attune.Tensors;
 using Attune.TextEncoders.Clip;
 using Attune.Weights;
 
-namespace Attune.Cli.Verification;
+namespace Attune.Verification;
 
 internal static partial class CaseRunner
 {

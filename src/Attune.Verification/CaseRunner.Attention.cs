@@ -2,7 +2,7 @@ using Attune.Attention;
 using Attune.Guidance;
 using Attune.Tensors;
 
-namespace Attune.Cli.Verification;
+namespace Attune.Verification;
 
 /// <summary>The attention seam, its rules and entmax alone.</summary>
 internal static partial class CaseRunner

@@ -4,7 +4,7 @@ using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.Weights;
 
-namespace Attune.Cli.Verification;
+namespace Attune.Verification;
 
 internal static partial class CaseRunner
 {

@@ -2,7 +2,7 @@ using System.Text.Json;
 using Attune.Tensors;
 using Attune.Weights;
 
-namespace Attune.Cli.Verification;
+namespace Attune.Verification;
 
 /// <summary>One golden case: what to run, and what the reference implementation gave. See tests/golden/README.md for the format.</summary>
 internal sealed class GoldenCase

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace Attune.Cli.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>
 /// Times of actions that are run in turn, so that whatever the machine does meets all of them; samples at whose begin or end it ran far

@@ -2,7 +2,7 @@ using System.Globalization;
 using Attune.Guidance;
 using Attune.Tensors;
 
-namespace Attune.Cli.Verification;
+namespace Attune.Verification;
 
 internal static partial class CaseRunner
 {

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Runtime.Intrinsics;
 using Attune.Tensors;
 
-namespace Attune.Cli.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>
 /// What the machine can do: fused multiply-adds on registers alone, and copies of memory, on all threads. The first also tells whether it
