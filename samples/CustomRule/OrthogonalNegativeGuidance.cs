@@ -5,17 +5,16 @@ using Attune.Tensors;
 namespace CustomRule;
 
 /// <summary>Takes away only what Z- has beside Z+: Z+ - scale (Z- - (Z- Z+ / Z+ Z+) Z+), for each head and row.</summary>
-[GuidanceName("orthogonal")]
 public sealed record OrthogonalNegativeGuidance : GuidanceRule, IAttentionCorrection
 {
-    [GuidanceParameter("scale", Range = "[0, inf)")]
+    private static readonly RuleForm TextForm = new RuleForm<OrthogonalNegativeGuidance>("orthogonal")
+        .Number("scale", rule => rule.Scale, (rule, x) => rule with { Scale = x }, "[0, inf)", neutral: 0);
+
+    public override RuleForm Form => TextForm;
+
     public float Scale { get; init; } = 0.5f;
 
     public override bool ReadsNegativeText => true;
-
-    public override bool IsNeutral => Scale == 0;
-
-    public override GuidanceRule AsNeutral() => this with { Scale = 0 };
 
     public void AddTo(Tensor output, AttentionFacts facts)
     {

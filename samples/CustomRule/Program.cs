@@ -5,7 +5,7 @@ using CustomRule;
 
 // Makes the same picture without guidance and with a rule of our own, beside one of the library's.
 string model = args.Length > 0 ? args[0] : "models/scenes-flux-schnell";
-RuleCatalog.Register<OrthogonalNegativeGuidance>();
+RuleCatalog.Register(new OrthogonalNegativeGuidance());
 using var pipeline = DiffusionPipeline.Load(model);
 var plain = new GenerationRequest {
     Prompt = "a panda on a blue background", NegativePrompt = "sunglasses", Width = 64, Height = 64, Steps = 2, MaxSequenceLength = 32 };

@@ -56,7 +56,7 @@ internal static class TraceCommand
         console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", new[] { json, html }.Where(file => file != null))}");
         foreach (var series in trace.Series)
         {
-            string rule = series.Rule == null ? "" : $"{Guidance.RuleCatalog.NameOf(series.Rule.GetType())}: ";
+            string rule = series.Rule == null ? "" : $"{series.Rule.Form.Name}: ";
             console.WriteLine($"  {rule}{TraceSummary.Line(new TraceTable(series, trace))}");
         }
         return 0;

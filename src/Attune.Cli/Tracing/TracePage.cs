@@ -106,7 +106,7 @@ internal static class TracePage
         return shares.Count == 0 ? null : Classed("section", "tiles", shares.Select(table => Classed("div", "tile",
             Classed("div", "value", Scale.Format(table.Mean, table.Quantity)),
             Classed("div", "name", table.Quantity.Title),
-            table.Series.Rule == null ? null : Classed("div", "whose", RuleCatalog.NameOf(table.Series.Rule.GetType())))));
+            table.Series.Rule == null ? null : Classed("div", "whose", table.Series.Rule.Form.Name))));
     }
 
     private static XElement Rules(TraceReport report)

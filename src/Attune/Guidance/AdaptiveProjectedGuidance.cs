@@ -7,51 +7,43 @@ namespace Attune.Guidance;
 /// is averaged over the steps (D + momentum times the sum before), cut to a norm, and split along c; the parallel part, which saturates,
 /// counts eta times: u + scale (D_orthogonal + eta D_parallel). Norms and projections are taken for each sample.
 /// </summary>
-[GuidanceName("apg")]
-public sealed record AdaptiveProjectedGuidance : GuidanceRule, IPredictionRule
+public sealed record AdaptiveProjectedGuidance : ContrastRule
 {
+    private static readonly RuleForm TextForm = new RuleForm<AdaptiveProjectedGuidance>("apg")
+        .Number("scale", rule => rule.Scale, (rule, x) => rule with { Scale = x }, "[0, inf)", neutral: 1)
+        .Number("eta", rule => rule.Eta, (rule, x) => rule with { Eta = x }, "[0, inf)", neutral: 1)
+        .Number("norm", rule => rule.Norm, (rule, x) => rule with { Norm = x }, "[0, inf)", neutral: 0,
+            also: ["adaptive_projected_guidance_rescale"])
+        .Number("momentum", rule => rule.Momentum, (rule, x) => rule with { Momentum = x }, "[-1, 1]", neutral: 0,
+            also: ["adaptive_projected_guidance_momentum"]);
+
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>The scale w: 0 or more. Default 7.5.</summary>
-    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 7.5f;
 
     /// <summary>The share of the part along c that is kept; 1 keeps all, 0 (the paper, SDXL) none. Default 0.</summary>
-    [GuidanceParameter("eta", Range = "[0, inf)")]
     public float Eta { get; init; }
 
     /// <summary>The largest norm of the difference; 0 is no bound. Default 15.</summary>
-    [GuidanceParameter("norm", "adaptive_projected_guidance_rescale", Range = "[0, inf)")]
     public float Norm { get; init; } = 15;
 
     /// <summary>
     /// The weight of the sum of earlier differences, -1 to 1; negative pushes away from them. Default -0.5 (the paper, SDXL); 0 remembers
     /// nothing.
     /// </summary>
-    [GuidanceParameter("momentum", "adaptive_projected_guidance_momentum", Range = "[-1, 1]")]
     public float Momentum { get; init; } = -0.5f;
 
     /// <inheritdoc/>
-    public PredictionStage Stage => PredictionStage.Contrast;
-
-    /// <inheritdoc/>
-    public override PassKinds Needs => PassKinds.Negative;
-
-    /// <inheritdoc/>
-    public override bool IsNeutral => Scale == 1 && Eta == 1 && Norm == 0 && Momentum == 0;
-
-    /// <inheritdoc/>
-    public override GuidanceRule AsNeutral() => this with { Scale = 1, Eta = 1, Norm = 0, Momentum = 0 };
-
-    /// <inheritdoc/>
-    public Tensor Apply(Tensor guided, PredictionFacts facts)
+    protected override Tensor Combine(Tensor positive, Tensor negative, PredictionFacts facts)
     {
-        ArgumentNullException.ThrowIfNull(guided);
-        ArgumentNullException.ThrowIfNull(facts);
         using var scope = new TensorScope();
-        var plain = guided.Subtract(facts.Negative!);
+        var plain = positive.Subtract(negative);
         var difference = plain;
         if (Momentum != 0)
             difference = facts.State(this, () => new Sum()).Add(difference, Momentum);
-        var update = Samples.Combine(difference, guided, pair =>
+        var update = Samples.Combine(difference, positive, pair =>
         {
             double norm = Samples.Norm(pair.A);
             double cut = Norm > 0 && norm > Norm ? Norm / norm : 1;
@@ -61,7 +53,7 @@ public sealed record AdaptiveProjectedGuidance : GuidanceRule, IPredictionRule
         });
 
         // c + (scale update - D), not u + scale update: where nothing changes the difference, c stays as it is.
-        return scope.Keep(guided.Add(TensorOperations.Combine(Scale, update, -1, plain)));
+        return scope.Keep(positive.Add(TensorOperations.Combine(Scale, update, -1, plain)));
     }
 
     /// <summary>The running sum of differences.</summary>

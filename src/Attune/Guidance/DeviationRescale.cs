@@ -7,23 +7,21 @@ namespace Attune.Guidance;
 /// prediction g is brought to the standard deviation of the prompt's prediction c, against overexposure: share (g std(c) / std(g)) + (1 -
 /// share) g, for each sample, with Bessel's correction.
 /// </summary>
-[GuidanceName("rescale")]
 public sealed record DeviationRescale : GuidanceRule, IPredictionRule
 {
+    private static readonly RuleForm TextForm = new RuleForm<DeviationRescale>("rescale")
+        .Number("share", rule => rule.Share, (rule, x) => rule with { Share = x }, "[0, 1]", neutral: 0, also: ["guidance_rescale"]);
+
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>
     /// The share of the rescaled prediction, 0 to 1; 0 is off. Default 0.7 (the paper). diffusers calls it <c>guidance_rescale</c>.
     /// </summary>
-    [GuidanceParameter("share", "guidance_rescale", Range = "[0, 1]")]
     public float Share { get; init; } = 0.7f;
 
     /// <inheritdoc/>
     public PredictionStage Stage => PredictionStage.Normalisation;
-
-    /// <inheritdoc/>
-    public override bool IsNeutral => Share == 0;
-
-    /// <inheritdoc/>
-    public override GuidanceRule AsNeutral() => this with { Share = 0 };
 
     /// <inheritdoc/>
     public Tensor Apply(Tensor guided, PredictionFacts facts)

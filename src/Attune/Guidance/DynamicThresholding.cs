@@ -7,15 +7,19 @@ namespace Attune.Guidance;
 /// clamped to a quantile s of its absolute values and divided by it, for each sample: clamp(x0, -s, s) / s with s = clamp(quantile(|x0|,
 /// ratio), 1, max). Made for pixels in [-1, 1]; latents have other ranges.
 /// </summary>
-[GuidanceName("dynamic-thresholding")]
 public sealed record DynamicThresholding : GuidanceRule, IPredictionRule
 {
+    private static readonly RuleForm TextForm = new RuleForm<DynamicThresholding>("dynamic-thresholding")
+        .Number("ratio", rule => rule.Ratio, (rule, x) => rule with { Ratio = x }, "[0, 1]")
+        .Number("max", rule => rule.Max, (rule, x) => rule with { Max = x }, "[1, inf)");
+
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>The quantile, 0 to 1, interpolated linearly. Default 0.995.</summary>
-    [GuidanceParameter("ratio", Range = "[0, 1]")]
     public float Ratio { get; init; } = 0.995f;
 
     /// <summary>The largest threshold, 1 or more; 1 is static thresholding. Default 1, as in diffusers.</summary>
-    [GuidanceParameter("max", Range = "[1, inf)")]
     public float Max { get; init; } = 1;
 
     /// <inheritdoc/>

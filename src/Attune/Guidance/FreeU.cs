@@ -8,30 +8,28 @@ namespace Attune.Guidance;
 /// and the lowest frequencies of the features from the encoder are damped by s, before they are concatenated. Acts in every pass and costs
 /// next to nothing. The damped frequencies are those of the reference: 0 and -1 on both axes.
 /// </summary>
-[GuidanceName("freeu")]
 public sealed record FreeU : GuidanceRule, ISkipConnection
 {
+    private static readonly RuleForm TextForm = new RuleForm<FreeU>("freeu")
+        .Number("s1", rule => rule.S1, (rule, x) => rule with { S1 = x }, "[0, inf)", neutral: 1)
+        .Number("s2", rule => rule.S2, (rule, x) => rule with { S2 = x }, "[0, inf)", neutral: 1)
+        .Number("b1", rule => rule.B1, (rule, x) => rule with { B1 = x }, "[0, inf)", neutral: 1)
+        .Number("b2", rule => rule.B2, (rule, x) => rule with { B2 = x }, "[0, inf)", neutral: 1);
+
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>The factor of the encoder's low frequencies in <c>up_blocks.0</c>, 0 or more; 1 is off. Default 0.9 (SDXL).</summary>
-    [GuidanceParameter("s1", Range = "[0, inf)")]
     public float S1 { get; init; } = 0.9f;
 
     /// <summary>The same in <c>up_blocks.1</c>. Default 0.2.</summary>
-    [GuidanceParameter("s2", Range = "[0, inf)")]
     public float S2 { get; init; } = 0.2f;
 
     /// <summary>The factor of the backbone's first half of channels in <c>up_blocks.0</c>, 0 or more; 1 is off. Default 1.3.</summary>
-    [GuidanceParameter("b1", Range = "[0, inf)")]
     public float B1 { get; init; } = 1.3f;
 
     /// <summary>The same in <c>up_blocks.1</c>. Default 1.4.</summary>
-    [GuidanceParameter("b2", Range = "[0, inf)")]
     public float B2 { get; init; } = 1.4f;
-
-    /// <inheritdoc/>
-    public override bool IsNeutral => S1 == 1 && S2 == 1 && B1 == 1 && B2 == 1;
-
-    /// <inheritdoc/>
-    public override GuidanceRule AsNeutral() => this with { S1 = 1, S2 = 1, B1 = 1, B2 = 1 };
 
     /// <inheritdoc/>
     public override bool ActsAt(AttentionKind kind) => false;

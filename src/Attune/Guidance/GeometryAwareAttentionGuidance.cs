@@ -26,9 +26,15 @@ public enum GuidanceProjection
 /// In joint attention this happens to the text's share m of a row: the correction is m (result - d). Needs no negative prompt.
 /// With zeta 1 and no bound it is <see cref="PladisGuidance"/> of scale lambda + 1.
 /// </summary>
-[GuidanceName("gag")]
 public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader, IDiagnosedRule
 {
+    private static readonly RuleForm TextForm = new RuleForm<GeometryAwareAttentionGuidance>("gag")
+        .Number("lambda", rule => rule.Lambda, (rule, x) => rule with { Lambda = x }, "[0, inf)")
+        .Number("eta", rule => rule.Eta, (rule, x) => rule with { Eta = x }, "[0, inf]")
+        .Number("zeta", rule => rule.Zeta, (rule, x) => rule with { Zeta = x }, "[0, 1]")
+        .Number("entmax", rule => rule.Entmax, (rule, x) => rule with { Entmax = x }, "[1, inf)", neutral: 1)
+        .Choice("project", rule => rule.Projection, (rule, x) => rule with { Projection = x });
+
     private static readonly Quantity Gain = new("gag.gain", "Share of the sparse output that points along the discrepancy",
         "c = r s / s s for each latent token and head: the parallel part of the discrepancy r = s - d in units of s (of the whole row's "
             + "sparse output with project=row). With zeta 0 the rule multiplies s by 1 + lambda c where eta " +
@@ -42,31 +48,23 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
     private static readonly Quantity Capped = Quantity.Share("gag.capped", "Rows that eta bounds",
         "The share of latent tokens and heads whose |G| exceeds eta, among those where text counts.", "eta bounds {0} of the rows");
 
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>The amplification: 0 or more; 0 is plain sparse attention. Default 5; 10 is registered for SDXL.</summary>
-    [GuidanceParameter("lambda", Range = "[0, inf)")]
     public float Lambda { get; init; } = 5;
 
     /// <summary>The bound of |G|, in units of the attention output: 0 or more; infinity is no bound. Default 15.</summary>
-    [GuidanceParameter("eta", Range = "[0, inf]")]
     public float Eta { get; init; } = 15;
 
     /// <summary>The share of the orthogonal part, 0 to 1. Default 0.</summary>
-    [GuidanceParameter("zeta", Range = "[0, 1]")]
     public float Zeta { get; init; }
 
     /// <summary>The alpha of entmax: 1 or more; 1 is softmax (and so changes nothing), 2 sparsemax. Default 1.5.</summary>
-    [GuidanceParameter("entmax", Range = "[1, inf)")]
     public float Entmax { get; init; } = 1.5f;
 
     /// <summary>What is projected on in joint attention.</summary>
-    [GuidanceParameter("project")]
     public GuidanceProjection Projection { get; init; } = GuidanceProjection.Text;
-
-    /// <inheritdoc/>
-    public override bool IsNeutral => Entmax == 1;
-
-    /// <inheritdoc/>
-    public override GuidanceRule AsNeutral() => this with { Entmax = 1 };
 
     /// <inheritdoc/>
     public void AddTo(Tensor output, AttentionFacts facts)

@@ -23,7 +23,7 @@ public enum PresetOrigin
 public sealed record RulePreset(GuidanceRule Rule, PresetOrigin Origin, string Source)
 {
     /// <summary>The rule's name.</summary>
-    public string Name => RuleCatalog.NameOf(Rule.GetType());
+    public string Name => Rule.Form.Name;
 }
 
 /// <summary>
@@ -93,7 +93,7 @@ public static class GuidancePresets
     /// <param name="rule">Any name of the rule.</param>
     /// <exception cref="ArgumentException">There is no such family.</exception>
     /// <exception cref="FormatException">There is no such rule.</exception>
-    public static RulePreset? Rule(string family, string rule) => For(family).Find(RuleCatalog.NameOf(RuleCatalog.TypeOf(rule)));
+    public static RulePreset? Rule(string family, string rule) => For(family).Find(RuleCatalog.Find(rule).Form.Name);
 
     /// <summary>Reads the text of a file of presets.</summary>
     /// <exception cref="FormatException">The text is malformed, or an entry is; the message names it.</exception>

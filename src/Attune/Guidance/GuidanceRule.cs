@@ -1,4 +1,3 @@
-using System.Globalization;
 using Attune.Attention;
 using Attune.Tensors;
 
@@ -13,12 +12,15 @@ namespace Attune.Guidance;
 /// </summary>
 public abstract record GuidanceRule
 {
+    /// <summary>
+    /// The rule's names and parameters in texts. A rule that states none goes by its type's name and has the parameters of all rules.
+    /// </summary>
+    public virtual RuleForm Form => new RuleForm<GuidanceRule>(GetType().Name);
+
     /// <summary>In which steps the rule acts; all by default.</summary>
-    [GuidanceParameter("steps")]
     public StepRange Steps { get; init; } = StepRange.All;
 
     /// <summary>At which attention layers, or on which blocks, the rule acts; all by default.</summary>
-    [GuidanceParameter("layers")]
     public LayerSelector Layers { get; init; } = LayerSelector.All;
 
     /// <summary>Whether the rule reads the negative prompt in attention.</summary>
@@ -27,11 +29,10 @@ public abstract record GuidanceRule
     /// <summary>The passes that the rule needs beside the one for the prompt.</summary>
     public virtual PassKinds Needs => PassKinds.None;
 
-    /// <summary>Whether the parameters make the rule do nothing, so that it need not be evaluated.</summary>
-    public virtual bool IsNeutral => false;
-
-    /// <summary>The rule with the parameters under which it gives exactly the plain result, or null when it has none.</summary>
-    public virtual GuidanceRule? AsNeutral() => null;
+    /// <summary>
+    /// Whether the parameters make the rule do nothing, so that it need not be evaluated: whether all that have a neutral value have it.
+    /// </summary>
+    public virtual bool IsNeutral => Form.IsNeutral(this);
 
     /// <summary>Whether the rule wants the latents forked in single-stream blocks (<see cref="TokenKind.NegativeLatent"/>).</summary>
     public virtual bool ForksLatents => false;
@@ -42,20 +43,11 @@ public abstract record GuidanceRule
     /// <summary>Whether the rule acts in a step.</summary>
     public virtual bool ActsIn(StepPoint point) => Steps.Contains(point);
 
-    /// <summary>A copy with other values of some parameters.</summary>
-    internal GuidanceRule With(IReadOnlyDictionary<RuleParameter, object> values)
-    {
-        var copy = this with { };
-        foreach (var (parameter, value) in values)
-            parameter.Property.SetValue(copy, value);
-        return copy;
-    }
-
     /// <summary>Checks that every parameter lies in its range. A rule whose parameters depend on each other checks that too.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A parameter is out of its range; the message names it.</exception>
     public virtual void Validate()
     {
-        foreach (var parameter in RuleParameter.Of(GetType()))
+        foreach (var parameter in Form.Parameters)
             parameter.Validate(this);
     }
 }
@@ -101,59 +93,4 @@ public interface IPredictionRule
     /// <param name="facts">The single passes.</param>
     /// <returns>A tensor of the current scope, or <paramref name="guided"/> itself.</returns>
     Tensor Apply(Tensor guided, PredictionFacts facts);
-}
-
-/// <summary>Names a rule for command lines, presets and documentation.</summary>
-/// <param name="names">Lower case, as in <c>nag:scale=4</c>; the first is used for output, all are understood.</param>
-[AttributeUsage(AttributeTargets.Class, Inherited = false)]
-public sealed class GuidanceNameAttribute(params string[] names) : Attribute
-{
-    /// <summary>The names, the preferred one first.</summary>
-    public IReadOnlyList<string> Names { get; } = names;
-}
-
-/// <summary>Names a parameter of a rule; the first name is used for output, all are understood.</summary>
-/// <param name="names">Lower case. Names under which other tools know the parameter may follow, where the number means the same.</param>
-[AttributeUsage(AttributeTargets.Property, Inherited = true)]
-public sealed class GuidanceParameterAttribute(params string[] names) : Attribute
-{
-    /// <summary>The names, the preferred one first.</summary>
-    public IReadOnlyList<string> Names { get; } = names;
-
-    /// <summary>
-    /// The numbers that the parameter may be, as <c>[0, 1]</c> or <c>[0, inf)</c> (<see cref="ParameterRange"/>); null is any finite
-    /// number.
-    /// </summary>
-    public string? Range { get; init; }
-}
-
-/// <summary>
-/// A parameter as another tool states it, with another meaning: value x there is <see cref="Factor"/> x + <see cref="Offset"/> here.
-/// Understood in texts, never written.
-/// </summary>
-/// <param name="name">The other tool's name.</param>
-/// <param name="parameter">The rule's parameter that it sets.</param>
-[AttributeUsage(AttributeTargets.Class, AllowMultiple = true, Inherited = false)]
-public sealed class GuidanceAliasAttribute(string name, string parameter) : Attribute
-{
-    /// <summary>The other tool's name.</summary>
-    public string Name { get; } = name;
-
-    /// <summary>The rule's parameter that it sets.</summary>
-    public string Parameter { get; } = parameter;
-
-    /// <summary>What the other tool's number is multiplied with.</summary>
-    public double Factor { get; init; } = 1;
-
-    /// <summary>What is then added.</summary>
-    public double Offset { get; init; }
-
-    /// <summary>The text form of the parameter, in which {0} is the number.</summary>
-    public string Form { get; init; } = "{0}";
-
-    /// <summary>The value as the rule states it.</summary>
-    /// <exception cref="FormatException">The text is no number.</exception>
-    public string Convert(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value)
-        ? string.Format(CultureInfo.InvariantCulture, Form, Math.Round(Factor * value + Offset, 6))
-        : throw new FormatException($"{Name} is '{text}', expected a number.");
 }

@@ -46,7 +46,7 @@ public sealed class GuidanceSchedule
     {
         ArgumentNullException.ThrowIfNull(rules);
         _rules = [
-            .. rules.OrderBy(rule => RuleCatalog.NameOf(rule.GetType()), StringComparer.Ordinal)
+            .. rules.OrderBy(rule => rule.Form.Name, StringComparer.Ordinal)
                 .ThenBy(rule => rule.ToString(), StringComparer.Ordinal)];
         foreach (var rule in _rules)
             rule.Validate();
@@ -121,8 +121,7 @@ public sealed class GuidanceSchedule
         {
             if (rule is ISkipConnection && !hasSkips)
                 throw new ArgumentException(
-                    $"{RuleCatalog.NameOf(rule.GetType())} does not act on this model, which has no skip connections: it is made for "
-                        + $"UNets.");
+                    $"{rule.Form.Name} does not act on this model, which has no skip connections: it is made for UNets.");
             bool found = rule is IBlockFilter filter ? blocks.Any(filter.Skips)
                 : rule is not (IAttentionBase or IAttentionCorrection)
                     || sites.Any(site => rule.ActsAt(site.Kind) && rule.Layers.Contains(site));
@@ -131,8 +130,8 @@ public sealed class GuidanceSchedule
             var names = rule is IBlockFilter ? blocks : sites.Where(site => rule.ActsAt(site.Kind)).Select(site => site.Path);
             string[] known = [.. names.Take(4)];
             throw new ArgumentException(known.Length == 0
-                ? $"{RuleCatalog.NameOf(rule.GetType())} does not act on this model, which has no layer of the kind it needs."
-                : $"{RuleCatalog.NameOf(rule.GetType())}: layers={rule.Layers} selects nothing of this model, whose layers are named "
+                ? $"{rule.Form.Name} does not act on this model, which has no layer of the kind it needs."
+                : $"{rule.Form.Name}: layers={rule.Layers} selects nothing of this model, whose layers are named "
                     + $"{string.Join(", ", known)}, ...");
         }
     }
@@ -147,7 +146,6 @@ public sealed class GuidanceSchedule
     private static void AtMostOne(IEnumerable<GuidanceRule> rules, string reason)
     {
         if (rules.Take(2).ToArray() is [var first, var second])
-            throw new ArgumentException(
-                $"{RuleCatalog.NameOf(first.GetType())} and {RuleCatalog.NameOf(second.GetType())} cannot be used together: {reason}.");
+            throw new ArgumentException($"{first.Form.Name} and {second.Form.Name} cannot be used together: {reason}.");
     }
 }

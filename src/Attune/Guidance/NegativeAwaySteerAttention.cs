@@ -8,21 +8,19 @@ namespace Attune.Guidance;
 /// from that of the prompt, Z+ - scale Z-. Made for one-step UNets and PixArt; in joint attention <see cref="NormalizedAttentionGuidance"/>
 /// holds better.
 /// </summary>
-[GuidanceName("nasa")]
 public sealed record NegativeAwaySteerAttention : GuidanceRule, IAttentionCorrection
 {
+    private static readonly RuleForm TextForm = new RuleForm<NegativeAwaySteerAttention>("nasa")
+        .Number("scale", rule => rule.Scale, (rule, x) => rule with { Scale = x }, "[0, inf)", neutral: 0);
+
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>The share of the negative prompt's output that is subtracted: 0 or more; 0 is off. Default 0.3.</summary>
-    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 0.3f;
 
     /// <inheritdoc/>
     public override bool ReadsNegativeText => true;
-
-    /// <inheritdoc/>
-    public override bool IsNeutral => Scale == 0;
-
-    /// <inheritdoc/>
-    public override GuidanceRule AsNeutral() => this with { Scale = 0 };
 
     /// <inheritdoc/>
     public void AddTo(Tensor output, AttentionFacts facts)

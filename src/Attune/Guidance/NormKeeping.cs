@@ -6,9 +6,13 @@ namespace Attune.Guidance;
 /// Norm keeping, as the Qwen-Image pipeline does it: the guided prediction g gets back the norm of the prompt's prediction c at every
 /// token: g |c| / |g|, norms over the innermost axis.
 /// </summary>
-[GuidanceName("norm-keeping")]
 public sealed record NormKeeping : GuidanceRule, IPredictionRule
 {
+    private static readonly RuleForm TextForm = new RuleForm<NormKeeping>("norm-keeping");
+
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <inheritdoc/>
     public PredictionStage Stage => PredictionStage.Normalisation;
 

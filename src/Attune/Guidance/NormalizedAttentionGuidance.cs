@@ -21,11 +21,17 @@ public enum LatentSharing
 /// away from that of the negative prompt, its norm bounded by tau times the original, and blended:
 /// Z~ = Z+ + phi (Z+ - Z-); R = |Z~| / |Z+| for each token, over all heads; Z^ = min(R, tau) / R Z~; result = alpha Z^ + (1 - alpha) Z+.
 /// </summary>
-[GuidanceName("nag")]
-[GuidanceAlias("nag_scale", "scale", Offset = -1)]
-[GuidanceAlias("nag_end", "steps", Factor = -1000, Offset = 1000, Form = "t:{0}-")]
 public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorrection, IDiagnosedRule
 {
+    private static readonly RuleForm TextForm = new RuleForm<NormalizedAttentionGuidance>("nag")
+        .Number("scale", rule => rule.Scale, (rule, x) => rule with { Scale = x }, "[0, inf)", neutral: 0, also: ["phi"])
+        .Number("tau", rule => rule.Tau, (rule, x) => rule with { Tau = x }, "[1, inf)", also: ["nag_tau"])
+        .Number("alpha", rule => rule.Alpha, (rule, x) => rule with { Alpha = x }, "[0, 1]", also: ["nag_alpha"])
+        .Integer("norm", rule => rule.Norm, (rule, x) => rule with { Norm = x }, "[1, 2]")
+        .Choice("latents", rule => rule.Latents, (rule, x) => rule with { Latents = x })
+        .Alias("nag_scale", "scale", offset: -1)
+        .Alias("nag_end", "steps", factor: -1000, offset: 1000, form: "t:{0}-");
+
     private static readonly Quantity Clipped = Quantity.Share("nag.clipped", "Tokens that tau clips",
         "The share of latent tokens whose norm ratio R exceeds tau, so that the extrapolated output is shortened to tau times the "
             + "original.",
@@ -37,26 +43,24 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
         "extrapolation makes the output {0} times as long")
     { Minimum = 0 };
 
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>
     /// phi, the extrapolation: 0 or more; 0 is off. The authors' code calls phi + 1 <c>nag_scale</c>. Default 4 (the paper, FLUX).
     /// </summary>
-    [GuidanceParameter("scale", "phi", Range = "[0, inf)")]
     public float Scale { get; init; } = 4;
 
     /// <summary>The bound of the norm's growth: 1 or more. Default 2.5.</summary>
-    [GuidanceParameter("tau", "nag_tau", Range = "[1, inf)")]
     public float Tau { get; init; } = 2.5f;
 
     /// <summary>The share of the guided output, 0 to 1; 0 is off. Default 0.25 (the paper, FLUX).</summary>
-    [GuidanceParameter("alpha", "nag_alpha", Range = "[0, 1]")]
     public float Alpha { get; init; } = 0.25f;
 
     /// <summary>The p of the norm: 1 as in the paper, or 2 as in the authors' FLUX file.</summary>
-    [GuidanceParameter("norm", Range = "[1, 2]")]
     public int Norm { get; init; } = 1;
 
     /// <summary>Whether single-stream blocks share the latents. Only models that modulate with a pooled embedding differ.</summary>
-    [GuidanceParameter("latents")]
     public LatentSharing Latents { get; init; } = LatentSharing.Shared;
 
     /// <inheritdoc/>
@@ -66,10 +70,7 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
     public override bool ForksLatents => Latents == LatentSharing.Forked;
 
     /// <inheritdoc/>
-    public override bool IsNeutral => Scale == 0 || Alpha == 0;
-
-    /// <inheritdoc/>
-    public override GuidanceRule AsNeutral() => this with { Scale = 0 };
+    public override bool IsNeutral => base.IsNeutral || Alpha == 0;
 
     /// <inheritdoc/>
     public void AddTo(Tensor output, AttentionFacts facts)

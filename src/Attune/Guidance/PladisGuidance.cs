@@ -11,22 +11,23 @@ namespace Attune.Guidance;
 /// (alpha-entmax, s) weights, d + scale (s - d). In joint attention this happens to the text's share m of a row: the correction is m scale
 /// (s - d). Needs no negative prompt.
 /// </summary>
-[GuidanceName("pladis")]
 public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISparseTextReader, IDiagnosedRule
 {
+    private static readonly RuleForm TextForm = new RuleForm<PladisGuidance>("pladis")
+        .Number("scale", rule => rule.Scale, (rule, x) => rule with { Scale = x }, "[0, inf)", neutral: 0, also: ["pladis_scale"])
+        .Number("entmax", rule => rule.Entmax, (rule, x) => rule with { Entmax = x }, "[1, inf)");
+
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>The extrapolation: 0 or more; 0 is off, 1 is sparse attention. Default 2; the authors advise 1.5 to 2.</summary>
-    [GuidanceParameter("scale", "pladis_scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 2;
 
     /// <summary>The alpha of entmax: 1 or more; 1 is softmax (and so changes nothing), 2 sparsemax. Default 1.5.</summary>
-    [GuidanceParameter("entmax", Range = "[1, inf)")]
     public float Entmax { get; init; } = 1.5f;
 
     /// <inheritdoc/>
-    public override bool IsNeutral => Scale == 0 || Entmax == 1;
-
-    /// <inheritdoc/>
-    public override GuidanceRule AsNeutral() => this with { Scale = 0 };
+    public override bool IsNeutral => base.IsNeutral || Entmax == 1;
 
     /// <inheritdoc/>
     public void AddTo(Tensor output, AttentionFacts facts)

@@ -50,18 +50,18 @@ public sealed class PredictionFacts
         ArgumentNullException.ThrowIfNull(rule);
         return _perturbed.TryGetValue(rule, out var prediction) ? prediction
             : throw new InvalidOperationException(
-                $"{RuleCatalog.NameOf(rule.GetType())}: there is no perturbed pass of this rule in step {Point.Index}.");
+                $"{rule.Form.Name}: there is no perturbed pass of this rule in step {Point.Index}.");
     }
 
     /// <summary>What a rule remembers during the run, made when it is first asked for. Disposed with the run.</summary>
     /// <exception cref="InvalidOperationException">The facts belong to no run.</exception>
     public T State<T>(GuidanceRule rule, Func<T> make)
-        where T : class =>
-        (
-            _state
-                ?? throw new InvalidOperationException(
-                    $"{RuleCatalog.NameOf(rule?.GetType() ?? typeof(T))} remembers earlier steps; these facts belong to no run."))
-            .Get(rule!, make);
+        where T : class
+    {
+        ArgumentNullException.ThrowIfNull(rule);
+        return (_state ?? throw new InvalidOperationException($"{rule.Form.Name} remembers earlier steps; these facts belong to no run."))
+            .Get(rule, make);
+    }
 
     /// <summary>Adds the prediction of a rule's own pass.</summary>
     public void SetPerturbed(GuidanceRule rule, Tensor prediction) => _perturbed[rule] = prediction;

@@ -1,52 +1,63 @@
 using System.Collections.Immutable;
-using System.Reflection;
 
 namespace Attune.Guidance;
 
 /// <summary>
-/// The guidance rules of the library by name, found by their attributes, and the text form of rules:
+/// The guidance rules of the library by name, each with its default parameters, and the text form of rules:
 /// <c>nag:scale=4,tau=2.5,alpha=0.25</c>; several joined by <c>+</c>. Every rule understands <c>steps</c> and <c>layers</c>.
 /// </summary>
 public static class RuleCatalog
 {
-    private static ImmutableDictionary<string, Type> _types = typeof(RuleCatalog).Assembly.GetTypes()
-        .Where(
-            type => type.IsSubclassOf(typeof(GuidanceRule)) && !type.IsAbstract && type.GetCustomAttribute<GuidanceNameAttribute>() != null)
-        .ToImmutableDictionary(NameOf, type => type, StringComparer.Ordinal);
+    private static readonly GuidanceRule[] Library = [
+        new AdaptiveProjectedGuidance(),
+        new AutoGuidance(),
+        new CfgZeroStar(),
+        new ClassifierFreeGuidance(),
+        new DeviationRescale(),
+        new DynamicThresholding(),
+        new FreeU(),
+        new GeometryAwareAttentionGuidance(),
+        new MagnitudeAwareGuidance(),
+        new NegativeAwaySteerAttention(),
+        new NormKeeping(),
+        new NormalizedAttentionGuidance(),
+        new PerpendicularNegativeGuidance(),
+        new PerturbedAttentionGuidance(),
+        new PladisGuidance(),
+        new SkipLayerGuidance(),
+        new SmoothedEnergyGuidance(),
+        new TangentialGuidance(),
+        new ValueSignFlip()];
+
+    private static ImmutableSortedDictionary<string, GuidanceRule> _rules =
+        Library.ToImmutableSortedDictionary(rule => rule.Form.Name, rule => rule, StringComparer.Ordinal);
 
     /// <summary>The names of all rules.</summary>
-    public static IReadOnlyCollection<string> Names => [.. _types.Keys.Order(StringComparer.Ordinal)];
+    public static IReadOnlyCollection<string> Names => [.. _rules.Keys];
 
-    /// <summary>The short name of a rule's type; the type's own name for rules from outside that have none.</summary>
-    public static string NameOf(Type type)
-    {
-        ArgumentNullException.ThrowIfNull(type);
-        return type.GetCustomAttribute<GuidanceNameAttribute>()?.Names[0] ?? type.Name;
-    }
+    /// <summary>All rules with their default parameters, in the order of their names.</summary>
+    public static IReadOnlyCollection<GuidanceRule> Rules => [.. _rules.Values];
 
-    /// <summary>The types of all rules, by name.</summary>
-    public static IReadOnlyDictionary<string, Type> Types => _types;
-
-    /// <summary>
-    /// Makes a rule from another assembly known by the name that its <see cref="GuidanceNameAttribute"/> gives, so that texts may name it.
-    /// </summary>
-    /// <typeparam name="T">The rule: it has a constructor without parameters.</typeparam>
+    /// <summary>Makes a rule from another assembly known by the name that its form gives, so that texts may name it.</summary>
+    /// <param name="rule">The rule with its default parameters. A type that is known already keeps those that it has.</param>
     /// <exception cref="ArgumentException">Another rule has that name.</exception>
-    public static void Register<T>()
-        where T : GuidanceRule, new()
+    public static void Register(GuidanceRule rule)
     {
-        var registered = ImmutableInterlocked.GetOrAdd(ref _types, NameOf(typeof(T)), typeof(T));
-        if (registered != typeof(T))
-            throw new ArgumentException($"The name '{NameOf(typeof(T))}' belongs to {registered}.");
+        ArgumentNullException.ThrowIfNull(rule);
+        string name = rule.Form.Name;
+        ImmutableInterlocked.Update(ref _rules, rules => rules.ContainsKey(name) ? rules : rules.Add(name, rule));
+        var registered = _rules[name];
+        if (registered.GetType() != rule.GetType())
+            throw new ArgumentException($"The name '{name}' belongs to {registered.GetType()}.");
     }
 
-    /// <summary>The type of the rule that a text names, by any of its names.</summary>
+    /// <summary>The rule that a text names, by any of its names, with its default parameters.</summary>
     /// <exception cref="FormatException">There is no such rule.</exception>
-    public static Type TypeOf(string name)
+    public static GuidanceRule Find(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
-        return _types.GetValueOrDefault(name)
-            ?? _types.Values.FirstOrDefault(type => type.GetCustomAttribute<GuidanceNameAttribute>()?.Names.Contains(name) == true)
+        return _rules.GetValueOrDefault(name)
+            ?? _rules.Values.FirstOrDefault(rule => rule.Form.Names.Contains(name))
             ?? throw new FormatException($"'{name}' is no guidance rule; there are: {string.Join(", ", Names)}.");
     }
 
@@ -87,20 +98,18 @@ public static class RuleCatalog
     public static GuidanceRule Create(string name, IReadOnlyDictionary<string, string> parameters, ModelPreset? preset = null)
     {
         ArgumentNullException.ThrowIfNull(parameters);
-        var type = TypeOf(name);
-        var start = preset?.Find(NameOf(type))?.Rule ?? (GuidanceRule)Activator.CreateInstance(type)!;
-        var known = RuleParameter.Of(type);
-        var values = new Dictionary<RuleParameter, object>();
-        foreach (var (key, value) in parameters)
+        var plain = Find(name);
+        var rule = (preset?.Find(plain.Form.Name)?.Rule ?? plain) with { };
+        var given = new HashSet<RuleParameter>();
+        foreach (var (key, text) in parameters)
         {
-            var alias = type.GetCustomAttributes<GuidanceAliasAttribute>().FirstOrDefault(alias => alias.Name == key);
-            var parameter = known.FirstOrDefault(parameter => parameter.Names.Contains(alias?.Parameter ?? key))
+            var (parameter, value) = rule.Form.Find(key, text)
                 ?? throw new FormatException(
-                    $"'{name}' has no parameter '{key}'; it has: {string.Join(", ", known.Select(parameter => parameter.Name))}.");
-            if (!values.TryAdd(parameter, parameter.Read(name, alias?.Convert(value) ?? value)))
+                    $"'{name}' has no parameter '{key}'; it has: {string.Join(", ", rule.Form.Parameters.Select(known => known.Name))}.");
+            rule = parameter.Set(rule, value);
+            if (!given.Add(parameter))
                 throw new FormatException($"'{name}': '{key}' gives {parameter.Name} a second time.");
         }
-        var rule = start.With(values);
         rule.Validate();
         return rule;
     }
@@ -111,11 +120,12 @@ public static class RuleCatalog
     public static string Format(GuidanceRule rule)
     {
         ArgumentNullException.ThrowIfNull(rule);
-        var plain = rule.GetType().GetConstructor(Type.EmptyTypes)?.Invoke(null) as GuidanceRule;
-        var parameters = RuleParameter.Of(rule.GetType())
-            .Select(parameter => (parameter, Text: parameter.TextOf(rule)))
-            .Where(pair => pair.Text != "all" || plain != null && pair.parameter.TextOf(plain) != "all");
-        string text = string.Join(',', parameters.Select(pair => $"{pair.parameter.Name}={pair.Text}"));
-        return text.Length == 0 ? NameOf(rule.GetType()) : $"{NameOf(rule.GetType())}:{text}";
+        var form = rule.Form;
+        var plain = _rules.GetValueOrDefault(form.Name);
+        var parameters = form.Parameters
+            .Select(parameter => (parameter.Name, Text: parameter.TextOf(rule), Default: plain == null ? "all" : parameter.TextOf(plain)))
+            .Where(parameter => parameter.Text != "all" || parameter.Default != "all");
+        string text = string.Join(',', parameters.Select(parameter => $"{parameter.Name}={parameter.Text}"));
+        return text.Length == 0 ? form.Name : $"{form.Name}:{text}";
     }
 }

@@ -1,90 +1,83 @@
-using System.Collections.Concurrent;
-using System.Globalization;
-using System.Reflection;
-
 namespace Attune.Guidance;
 
-/// <summary>A parameter of a rule, as its attributes describe it: what text forms, presets and documentation know of it.</summary>
-public sealed class RuleParameter
+/// <summary>A parameter of a rule, as the rule's form states it: what text forms, presets and documentation know of it.</summary>
+public abstract class RuleParameter
 {
-    private static readonly ConcurrentDictionary<Type, RuleParameter[]> Known = new();
-    private readonly GuidanceParameterAttribute _attribute;
-
-    private RuleParameter(PropertyInfo property, GuidanceParameterAttribute attribute)
-    {
-        (Property, _attribute) = (property, attribute);
-        Range = attribute.Range == null ? null : ParameterRange.Parse(attribute.Range);
-    }
+    private protected RuleParameter(IReadOnlyList<string> names, string property, Type type, IReadOnlyList<string> choices) =>
+        (Names, Property, Type, Choices) = (names, property, type, choices);
 
     /// <summary>The name in text forms.</summary>
-    public string Name => _attribute.Names[0];
+    public string Name => Names[0];
 
     /// <summary>All names that are understood, the preferred one first.</summary>
-    public IReadOnlyList<string> Names => _attribute.Names;
+    public IReadOnlyList<string> Names { get; }
 
-    /// <summary>The property that holds it.</summary>
-    public PropertyInfo Property { get; }
+    /// <summary>The name of the property that holds it.</summary>
+    public string Property { get; }
+
+    /// <summary>
+    /// The property's type: <see cref="float"/>, <see cref="int"/>, an enumeration, <see cref="StepRange"/> or <see cref="LayerSelector"/>.
+    /// </summary>
+    public Type Type { get; }
+
+    /// <summary>The text forms of an enumeration's values; empty for other types.</summary>
+    public IReadOnlyList<string> Choices { get; }
 
     /// <summary>The numbers that it may be; null for what is no number, and for any finite number.</summary>
-    public ParameterRange? Range { get; }
+    public ParameterRange? Range { get; internal init; }
 
-    /// <summary>The parameters of a rule's type, its own before those that all rules have.</summary>
-    public static IReadOnlyList<RuleParameter> Of(Type rule)
-    {
-        ArgumentNullException.ThrowIfNull(rule);
-        return Known.GetOrAdd(rule, static type =>
-        [
-            .. type.GetProperties()
-                .Select(property => (property, attribute: property.GetCustomAttribute<GuidanceParameterAttribute>()))
-                .Where(pair => pair.attribute != null)
-                .Select(pair => new RuleParameter(pair.property, pair.attribute!)),
-        ]);
-    }
+    /// <summary>
+    /// The text form of the value under which the rule gives exactly the plain result, if all its parameters that have such a value have
+    /// it; null where there is none.
+    /// </summary>
+    public abstract string? Neutral { get; }
 
     /// <summary>The text form of the value that a rule has.</summary>
-    public string TextOf(GuidanceRule rule) => Property.GetValue(rule) switch
-    {
-        float.PositiveInfinity => "infinite",
-        Enum value => value.ToString().ToLowerInvariant(),
-        var value => string.Format(CultureInfo.InvariantCulture, "{0}", value),
-    };
+    public abstract string TextOf(GuidanceRule rule);
 
-    /// <summary>Reads a text form.</summary>
+    /// <summary>A copy of a rule with the value that a text gives. Whether it lies in the range is not checked
+    /// (<see cref="GuidanceRule.Validate"/>).</summary>
     /// <exception cref="FormatException">The text does not fit the parameter's type.</exception>
-    internal object Read(string rule, string text)
-    {
-        var type = Property.PropertyType;
-        if (type == typeof(StepRange))
-            return StepRange.Parse(text);
-        if (type == typeof(LayerSelector))
-            return LayerSelector.Parse(text);
-        if (type == typeof(float) && (text is "infinite" or "inf"))
-            return float.PositiveInfinity;
-        if (type == typeof(float) && float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float number))
-            return number;
-        if (type == typeof(int) && int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int integer))
-            return integer;
-        if (type.IsEnum && !char.IsAsciiDigit(text.FirstOrDefault()) && Enum.TryParse(type, text, ignoreCase: true, out object? value))
-            return value!;
-        string expected = type.IsEnum
-            ? string.Join(" or ", Enum.GetNames(type)).ToLowerInvariant()
-            : type == typeof(int) ? "an integer"
-            : "a number";
-        throw new FormatException($"{rule}: {Name} is '{text}', expected {expected}.");
-    }
+    public abstract GuidanceRule Set(GuidanceRule rule, string text);
+
+    /// <summary>Whether a rule has the neutral value.</summary>
+    internal abstract bool IsNeutral(GuidanceRule rule);
 
     /// <summary>Throws when a rule's value lies outside of the range, or is not finite where there is none.</summary>
     /// <exception cref="ArgumentOutOfRangeException">It does; the message names rule and parameter.</exception>
-    internal void Validate(GuidanceRule rule)
+    internal abstract void Validate(GuidanceRule rule);
+}
+
+/// <inheritdoc/>
+internal sealed class RuleParameter<TRule, TValue>(
+    IReadOnlyList<string> names, string property, ValueForm<TValue> form, Func<TRule, TValue> get, Func<TRule, TValue, TRule> set)
+    : RuleParameter(names, property, typeof(TValue), form.Choices)
+    where TRule : GuidanceRule
+    where TValue : notnull
+{
+    /// <summary>The neutral value; none where there is none.</summary>
+    public IReadOnlyList<TValue> Off { get; init; } = [];
+
+    public override string? Neutral => Off is [var value] ? form.Write(value) : null;
+
+    public override string TextOf(GuidanceRule rule) => form.Write(get((TRule)rule));
+
+    public override GuidanceRule Set(GuidanceRule rule, string text) => form.TryRead(text, out var value)
+        ? set((TRule)rule, value)
+        : throw new FormatException($"{rule.Form.Name}: {Name} is '{text}', expected {form.Expected}.");
+
+    internal override bool IsNeutral(GuidanceRule rule) =>
+        Off is [var value] && EqualityComparer<TValue>.Default.Equals(get((TRule)rule), value);
+
+    internal override void Validate(GuidanceRule rule)
     {
-        if (Property.PropertyType != typeof(float) && Property.PropertyType != typeof(int))
+        if (form.ToNumber == null)
             return;
-        double value = Convert.ToDouble(Property.GetValue(rule), CultureInfo.InvariantCulture);
+        double value = form.ToNumber(get((TRule)rule));
         if (Range?.Contains(value) ?? double.IsFinite(value))
             return;
         throw new ArgumentOutOfRangeException(
             Name,
-            FormattableString.Invariant(
-                $"{RuleCatalog.NameOf(rule.GetType())}: {Name} is {value}, expected {Range?.ToString() ?? "a finite number"}."));
+            FormattableString.Invariant($"{rule.Form.Name}: {Name} is {value}, expected {Range?.ToString() ?? "a finite number"}."));
     }
 }

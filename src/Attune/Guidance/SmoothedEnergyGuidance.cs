@@ -9,11 +9,16 @@ namespace Attune.Guidance;
 /// the layer hands them over, after QK-norm where a model has one and before the rotary embedding (diffusers blurs before the norm). Costs
 /// a second pass.
 /// </summary>
-[GuidanceName("seg")]
-public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPredictionRule
+public sealed record SmoothedEnergyGuidance : PerturbingRule, IAttentionBase
 {
+    private static readonly RuleForm TextForm = new RuleForm<SmoothedEnergyGuidance>("seg")
+        .Number("scale", rule => rule.Scale, (rule, x) => rule with { Scale = x }, "[0, inf)", neutral: 0, also: ["seg_scale"])
+        .Number("sigma", rule => rule.Sigma, (rule, x) => rule with { Sigma = x }, "(0, inf]", also: ["seg_blur_sigma"]);
+
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>The scale: 0 or more; 0 is off. Default 3 (the paper).</summary>
-    [GuidanceParameter("scale", "seg_scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 3;
 
     /// <summary>
@@ -21,20 +26,10 @@ public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPre
     /// kernel is ceil(6 sigma) wide, made odd, and no wider than the smaller side of the grid, plus one if that is even; borders are
     /// reflected.
     /// </summary>
-    [GuidanceParameter("sigma", "seg_blur_sigma", Range = "(0, inf]")]
     public float Sigma { get; init; } = float.PositiveInfinity;
 
     /// <inheritdoc/>
-    public PredictionStage Stage => PredictionStage.Term;
-
-    /// <inheritdoc/>
-    public override PassKinds Needs => PassKinds.Perturbed;
-
-    /// <inheritdoc/>
-    public override bool IsNeutral => Scale == 0;
-
-    /// <inheritdoc/>
-    public override GuidanceRule AsNeutral() => this with { Scale = 0 };
+    protected override float Weight => Scale;
 
     /// <inheritdoc/>
     public override bool ActsAt(AttentionKind kind) => kind is AttentionKind.Self or AttentionKind.Joint;
@@ -47,9 +42,6 @@ public sealed record SmoothedEnergyGuidance : GuidanceRule, IAttentionBase, IPre
         using var blurred = new AttentionFacts(facts.Call with { Query = Blur(facts.Call) });
         return scope.Keep(blurred.Latents.Clone());
     }
-
-    /// <inheritdoc/>
-    public Tensor Apply(Tensor guided, PredictionFacts facts) => Perturbation.Push(guided, facts, this, Scale);
 
     /// <summary>
     /// The queries of a call with those of every span of latents or references blurred over its grid; owned by the current scope.

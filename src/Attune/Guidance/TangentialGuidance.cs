@@ -6,31 +6,21 @@ namespace Attune.Guidance;
 /// Tangential damping CFG (Kwon et al., arXiv 2503.18137): of the negative prediction u only the part along the first right singular vector
 /// of the two rows [c; u] is kept, u', then u' + scale (c - u'), for each sample.
 /// </summary>
-[GuidanceName("tcfg")]
-public sealed record TangentialGuidance : GuidanceRule, IPredictionRule
+public sealed record TangentialGuidance : ContrastRule
 {
+    private static readonly RuleForm TextForm = new RuleForm<TangentialGuidance>("tcfg")
+        .Number("scale", rule => rule.Scale, (rule, x) => rule with { Scale = x }, "[0, inf)", neutral: 1);
+
+    /// <inheritdoc/>
+    public override RuleForm Form => TextForm;
+
     /// <summary>The scale: 0 or more; 1 is off. Default 5.</summary>
-    [GuidanceParameter("scale", Range = "[0, inf)")]
     public float Scale { get; init; } = 5;
 
     /// <inheritdoc/>
-    public PredictionStage Stage => PredictionStage.Contrast;
-
-    /// <inheritdoc/>
-    public override PassKinds Needs => PassKinds.Negative;
-
-    /// <inheritdoc/>
-    public override bool IsNeutral => Scale == 1;
-
-    /// <inheritdoc/>
-    public override GuidanceRule AsNeutral() => this with { Scale = 1 };
-
-    /// <inheritdoc/>
-    public Tensor Apply(Tensor guided, PredictionFacts facts)
+    protected override Tensor Combine(Tensor positive, Tensor negative, PredictionFacts facts)
     {
-        ArgumentNullException.ThrowIfNull(guided);
-        ArgumentNullException.ThrowIfNull(facts);
-        return Samples.Combine(guided, facts.Negative!, pair =>
+        return Samples.Combine(positive, negative, pair =>
         {
             // With the Gram matrix G = [[cc, cu], [cu, uu]] and its first unit eigenvector (x, y), the first right singular vector is (x c
             // + y u) / sqrt(l), and the part of u along it y (x c + y u), for G (x, y) = l (x, y).

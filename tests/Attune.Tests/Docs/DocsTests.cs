@@ -13,7 +13,7 @@ public partial class DocsTests
     private static readonly string[] Headings = [
         "What it does", "Formula", "Parameters", "Published values", "Cost", "When not to use it", "Source"];
 
-    public static TheoryData<string> Rules => [.. RulePages.Rules.Select(pair => pair.Name)];
+    public static TheoryData<string> Rules => [.. RulePages.Rules.Select(rule => rule.Form.Name)];
 
     public static TheoryData<string> Pages =>
         [

@@ -8,7 +8,7 @@ using Attune.Guidance;
 
 namespace Attune.Tests.Docs;
 
-/// <summary>The generated parts of docs/guidance: what the code's attributes, docstrings and presets say of a rule.</summary>
+/// <summary>The generated parts of docs/guidance: what the rules' forms, docstrings and presets say of a rule.</summary>
 internal static partial class RulePages
 {
     private static readonly Lazy<Dictionary<string, XElement>> Docstrings = new(() =>
@@ -17,10 +17,8 @@ internal static partial class RulePages
             .ToDictionary(member => member.Attribute("name")!.Value));
 
     /// <summary>The rules of the library, by name.</summary>
-    public static IEnumerable<(string Name, Type Type)> Rules =>
-        RuleCatalog.Types.Where(pair => pair.Value.Assembly == typeof(RuleCatalog).Assembly)
-            .OrderBy(pair => pair.Key, StringComparer.Ordinal)
-            .Select(pair => (pair.Key, pair.Value));
+    public static IEnumerable<GuidanceRule> Rules =>
+        RuleCatalog.Rules.Where(rule => rule.GetType().Assembly == typeof(RuleCatalog).Assembly);
 
     /// <summary>The page with its generated parts brought up to date.</summary>
     public static string Update(string page, string name) =>
@@ -28,8 +26,8 @@ internal static partial class RulePages
 
     private static string Part(string part, string name) => part switch
     {
-        "facts" => Facts(New(name)),
-        "parameters" => Parameters(RuleCatalog.TypeOf(name)),
+        "facts" => Facts(RuleCatalog.Find(name)),
+        "parameters" => Parameters(RuleCatalog.Find(name)),
         "presets" => Presets(name),
         "rules" => Index(),
         "families" => Families(),
@@ -37,28 +35,21 @@ internal static partial class RulePages
         _ => throw new InvalidOperationException($"There is no generated part '{part}'."),
     };
 
-    private static GuidanceRule New(string name) => RuleCatalog.Create(name, new Dictionary<string, string>());
-
     private static string Facts(GuidanceRule rule)
     {
-        var names = rule.GetType().GetCustomAttribute<GuidanceNameAttribute>()!.Names;
-        string neutral = rule.AsNeutral() is { } off
-            ? string.Join(
-                ", ",
-                RuleParameter.Of(rule.GetType())
-                    .Where(parameter => parameter.TextOf(rule) != parameter.TextOf(off))
-                    .Select(parameter => $"`{parameter.Name}={parameter.TextOf(off)}`"))
-            : "no parameters: leave the rule out";
+        string[] neutral = [
+            .. rule.Form.Parameters.Where(parameter => parameter.Neutral != null)
+                .Select(parameter => $"`{parameter.Name}={parameter.Neutral}`")];
         return Table(
             ["", ""],
             [
-                ["name", string.Join(", ", names.Select(known => $"`{known}`"))],
+                ["name", string.Join(", ", rule.Form.Names.Select(known => $"`{known}`"))],
                 ["acts", Place(rule)],
                 ["more passes", Passes(rule)],
                 [
                     "reads a negative prompt",
                     rule.ReadsNegativeText ? "in attention" : rule.Needs.HasFlag(PassKinds.Negative) ? "in a pass of its own" : "no"],
-                ["off", neutral],
+                ["off", neutral.Length == 0 ? "no parameters: leave the rule out" : string.Join(", ", neutral)],
                 ["class", $"`{rule.GetType().Name}`"],
             ]);
     }
@@ -90,20 +81,18 @@ internal static partial class RulePages
         return passes.Length == 0 ? "none" : $"{passes.Length}: {string.Join(", ", passes)}";
     }
 
-    private static string Parameters(Type type)
+    private static string Parameters(GuidanceRule rule)
     {
-        var rule = New(RuleCatalog.NameOf(type));
-        var rows = RuleParameter.Of(type).Select(parameter => new[]
+        var rows = rule.Form.Parameters.Select(parameter => new[]
         {
             string.Join(", ", parameter.Names.Select(known => $"`{known}`")),
-            parameter.Property.PropertyType.IsEnum
-                ? string.Join(", ", Enum.GetNames(parameter.Property.PropertyType).Select(value => $"`{value.ToLowerInvariant()}`"))
+            parameter.Choices.Count > 0 ? string.Join(", ", parameter.Choices.Select(value => $"`{value}`"))
                 : parameter.Range?.ToString() ?? "see below",
             $"`{parameter.TextOf(rule)}`",
-            Docstring(parameter.Property),
+            Docstring(rule.GetType().GetProperty(parameter.Property)!),
         });
         var text = new StringBuilder(Table(["name", "values", "default", "meaning"], rows));
-        foreach (var alias in type.GetCustomAttributes<GuidanceAliasAttribute>().OrderBy(alias => alias.Name, StringComparer.Ordinal))
+        foreach (var alias in rule.Form.Aliases.OrderBy(alias => alias.Name, StringComparer.Ordinal))
         {
             text.Append(CultureInfo.InvariantCulture, $"\n`{alias.Name}=x` of other tools is understood as `{alias.Parameter}=");
             text.AppendFormat(CultureInfo.InvariantCulture, alias.Form, alias.Form == "{0}" ? Linear(alias) : $"({Linear(alias)})");
@@ -112,7 +101,7 @@ internal static partial class RulePages
         return text.Append("\nForms of `steps` and `layers`: [where rules act](README.md#where-rules-act).\n").ToString();
     }
 
-    private static string Linear(GuidanceAliasAttribute alias)
+    private static string Linear(ParameterAlias alias)
     {
         string product = alias.Factor == 1 ? "x" : FormattableString.Invariant($"{alias.Factor} x");
         return alias.Offset == 0
@@ -137,9 +126,9 @@ internal static partial class RulePages
     {
         string text = string.Join(
             ", ",
-            RuleParameter.Of(rule.GetType())
+            rule.Form.Parameters
                 .Where(parameter => parameter.Range != null || parameter.TextOf(rule) != "all")
-                .Where(parameter => !parameter.Property.PropertyType.IsEnum)
+                .Where(parameter => parameter.Choices.Count == 0)
                 .Select(parameter => $"{parameter.Name} {parameter.TextOf(rule)}"));
         return text.Length == 0 ? "as it is" : text.Replace("|", "\\|", StringComparison.Ordinal);
     }
@@ -147,7 +136,7 @@ internal static partial class RulePages
     private static string Index() => Table(
         ["rule", "acts", "more passes", "in short"],
         Rules.Select(
-            pair => new[] { $"[`{pair.Name}`]({pair.Name}.md)", Place(New(pair.Name)), Passes(New(pair.Name)), Short(pair.Name) }));
+            rule => new[] { $"[`{rule.Form.Name}`]({rule.Form.Name}.md)", Place(rule), Passes(rule), Short(rule.Form.Name) }));
 
     private static string Families() => Table(
         ["family", "model", "rules"],

@@ -36,7 +36,7 @@ public class PredictionRulesTests
                 Request("nag+cfg:scale=3+pag:scale=2+seg:scale=1.5,sigma=0.7,layers=single+autoguidance:scale=2.5,layers=single.1")))
         {
             var passes = step.PerturbedPredictions.ToDictionary(
-                pair => RuleCatalog.NameOf(pair.Key.GetType()), pair => pair.Value.ToArray());
+                pair => pair.Key.Form.Name, pair => pair.Value.ToArray());
             var (positive, negative, prediction) = (
                 step.PositivePrediction.ToArray(), step.NegativePrediction!.ToArray(), step.Prediction.ToArray());
             Assert.Equal(["autoguidance", "pag", "seg"], passes.Keys.Order());

@@ -13,11 +13,11 @@ public class RulePropertyTests
 {
     private static readonly AttentionKind[] Kinds = [AttentionKind.Cross, AttentionKind.Joint, AttentionKind.Self];
 
-    public static TheoryData<string> Rules => [.. Types.Select(RuleCatalog.NameOf).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Rules => [.. Library.Select(rule => rule.Form.Name)];
 
-    // sorted, so that draws repeat
-    private static IEnumerable<Type> Types =>
-        RuleCatalog.Names.Select(RuleCatalog.TypeOf).Where(type => type.Assembly == typeof(RuleCatalog).Assembly);
+    // sorted by name, so that draws repeat
+    private static IEnumerable<GuidanceRule> Library =>
+        RuleCatalog.Rules.Where(rule => rule.GetType().Assembly == typeof(RuleCatalog).Assembly);
 
     private static GuidanceRule New(string name) => RuleCatalog.Create(name, new Dictionary<string, string>());
 
@@ -25,9 +25,9 @@ public class RulePropertyTests
     private static GuidanceRule Draw(string name, Random random, bool placed = false)
     {
         var parameters = new Dictionary<string, string>();
-        foreach (var parameter in RuleParameter.Of(RuleCatalog.TypeOf(name)))
+        foreach (var parameter in RuleCatalog.Find(name).Form.Parameters)
         {
-            var type = parameter.Property.PropertyType;
+            var type = parameter.Type;
             if (type == typeof(StepRange) || type == typeof(LayerSelector))
             {
                 string[] texts = type == typeof(StepRange)
@@ -36,9 +36,9 @@ public class RulePropertyTests
                 if (placed)
                     parameters[parameter.Name] = texts[random.Next(texts.Length)];
             }
-            else if (type.IsEnum)
+            else if (parameter.Choices.Count > 0)
             {
-                parameters[parameter.Name] = Enum.GetNames(type)[random.Next(Enum.GetNames(type).Length)].ToLowerInvariant();
+                parameters[parameter.Name] = parameter.Choices[random.Next(parameter.Choices.Count)];
             }
             else
             {
@@ -146,7 +146,7 @@ public class RulePropertyTests
         for (int trial = 0; trial < 20; trial++)
         {
             using var scope = new TensorScope();
-            if (Draw(name, random).AsNeutral() is not { } neutral)
+            if (Draw(name, random).Neutral is not { } neutral)
             {
                 Assert.False(New(name).IsNeutral, $"{name} says that it is never neutral, and that it is.");
                 return;
@@ -186,11 +186,9 @@ public class RulePropertyTests
     public void The_order_of_writing_changes_no_bit_in_attention()
     {
         var random = new Random(12);
-        string[] corrections = [.. Types.Where(type => type.IsAssignableTo(typeof(IAttentionCorrection))).Select(RuleCatalog.NameOf)];
+        string[] corrections = [.. Library.Where(rule => rule is IAttentionCorrection).Select(rule => rule.Form.Name)];
         string[] bases = [
-            .. Types.Where(
-                type => type.IsAssignableTo(typeof(IAttentionBase)) && !New(RuleCatalog.NameOf(type)).Needs.HasFlag(PassKinds.Perturbed))
-                .Select(RuleCatalog.NameOf)];
+            .. Library.Where(rule => rule is IAttentionBase && !rule.Needs.HasFlag(PassKinds.Perturbed)).Select(rule => rule.Form.Name)];
         Assert.True(corrections.Length >= 4 && bases.Length >= 1);
         for (int trial = 0; trial < 40; trial++)
         {
@@ -215,9 +213,7 @@ public class RulePropertyTests
     {
         var random = new Random(13);
         string[] Of(PredictionStage stage) =>
-            [
-                .. Types.Where(type => New(RuleCatalog.NameOf(type)) is IPredictionRule rule && rule.Stage == stage)
-                    .Select(RuleCatalog.NameOf)];
+            [.. Library.Where(rule => rule is IPredictionRule prediction && prediction.Stage == stage).Select(rule => rule.Form.Name)];
         string[] contrasts = Of(PredictionStage.Contrast), terms = Of(PredictionStage.Term),
         normalisations = Of(PredictionStage.Normalisation);
         for (int trial = 0; trial < 60; trial++)
@@ -338,7 +334,7 @@ public class RulePropertyTests
             ("its steps are over", drawn with { Steps = StepRange.Iterations(0, 1) }, new StepPoint(2, 4, 500, .5)),
             ("its layers are others", drawn with { Layers = LayerSelector.Of("transformer_blocks.4") }, new StepPoint(0, 4, 1000, 1)),
         };
-        if (drawn.AsNeutral() is { } neutral)
+        if (drawn.Neutral is { } neutral)
             off.Add(("it is neutral", neutral, new StepPoint(1, 8, 900, .9)));
         foreach (var kind in Kinds)
         {
@@ -414,7 +410,7 @@ public class RulePropertyTests
             float[] guided = await Latents(rules);
             Assert.All(guided, value => Assert.True(float.IsFinite(value)));
             Assert.NotEqual(plain, guided);
-            if (rule.AsNeutral() is { } neutral)
+            if (rule.Neutral is { } neutral)
                 Assert.Equal(plain, await Latents([.. rules[..^1], neutral]));
         }
     }
@@ -426,9 +422,9 @@ public class RulePropertyTests
             a is IAttentionBase && b is IAttentionBase && !a.Needs.HasFlag(PassKinds.Perturbed) && !b.Needs.HasFlag(PassKinds.Perturbed)
             || a is ISkipConnection && b is ISkipConnection
             || a is IPredictionRule x && b is IPredictionRule y && x.Stage == y.Stage && x.Stage != PredictionStage.Term;
-        foreach (var first in Types.Select(type => New(RuleCatalog.NameOf(type))))
+        foreach (var first in Library)
         {
-            foreach (var second in Types.Select(type => New(RuleCatalog.NameOf(type))))
+            foreach (var second in Library)
             {
                 if (!Excludes(first, second))
                 {
@@ -436,8 +432,7 @@ public class RulePropertyTests
                     continue;
                 }
                 string message = Assert.Throws<ArgumentException>(() => new GuidanceSchedule(first, second)).Message;
-                string[] names = [
-                    .. new[] { first, second }.Select(rule => RuleCatalog.NameOf(rule.GetType())).Order(StringComparer.Ordinal)];
+                string[] names = [.. new[] { first.Form.Name, second.Form.Name }.Order(StringComparer.Ordinal)];
                 Assert.Contains($"{names[0]} and {names[1]}", message, StringComparison.Ordinal);
             }
         }
@@ -457,20 +452,44 @@ public class RulePropertyTests
         }
     }
 
+    [Fact]
+    public void No_rule_is_missing_from_the_catalog()
+    {
+        var types = typeof(RuleCatalog).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(GuidanceRule)) && !type.IsAbstract);
+        Assert.Equal(types.OrderBy(type => type.Name), Library.Select(rule => rule.GetType()).OrderBy(type => type.Name));
+        string[] names = [.. Library.SelectMany(rule => rule.Form.Names)];
+        Assert.Equal(names.Distinct(), names);
+    }
+
+    [Theory]
+    [MemberData(nameof(Rules))]
+    public void Every_property_that_can_be_set_is_a_parameter(string name)
+    {
+        var rule = RuleCatalog.Find(name);
+        var properties = rule.GetType().GetProperties().Where(property => property.SetMethod is { IsPublic: true });
+        Assert.Equal(
+            properties.Select(property => (property.Name, property.PropertyType)).OrderBy(pair => pair.Name),
+            rule.Form.Parameters.Select(parameter => (parameter.Property, parameter.Type)).OrderBy(pair => pair.Property));
+        string[] names = [
+            .. rule.Form.Parameters.SelectMany(parameter => parameter.Names), .. rule.Form.Aliases.Select(alias => alias.Name)];
+        Assert.Equal(names.Distinct(), names);
+        Assert.All(rule.Form.Aliases, alias => Assert.Contains(alias.Parameter, names));
+    }
+
     [Theory]
     [MemberData(nameof(Rules))]
     public void Every_number_has_a_range_and_is_held_to_it(string name)
     {
         foreach (
-            var parameter in RuleParameter.Of(RuleCatalog.TypeOf(name))
-                .Where(parameter => parameter.Property.PropertyType == typeof(float) || parameter.Property.PropertyType == typeof(int)))
+            var parameter in RuleCatalog.Find(name).Form.Parameters
+                .Where(parameter => parameter.Type == typeof(float) || parameter.Type == typeof(int)))
         {
             Assert.True(parameter.Range != null, $"{name}: {parameter.Name} states no range.");
             var range = parameter.Range!.Value;
             foreach (
                 double value in new[] { range.Minimum - 1, range.Maximum + 1, double.NaN, range.ClosedBelow ? double.NaN : range.Minimum })
             {
-                if (double.IsInfinity(value) || double.IsNaN(value) && parameter.Property.PropertyType == typeof(int))
+                if (double.IsInfinity(value) || double.IsNaN(value) && parameter.Type == typeof(int))
                     continue;
                 var exception = Assert.Throws<ArgumentOutOfRangeException>(
                     () =>

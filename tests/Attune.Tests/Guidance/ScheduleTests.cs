@@ -99,7 +99,7 @@ public class ScheduleTests
         Assert.True(guidance.ReadsNegativeText);
         Assert.Equal(
             [PassKinds.Negative, PassKinds.Perturbed, PassKinds.Perturbed, PassKinds.Perturbed], guidance.Passes.Select(pass => pass.Kind));
-        Assert.Equal(["pag", "seg", "slg"], guidance.Passes.Skip(1).Select(pass => RuleCatalog.NameOf(pass.Rule!.GetType())));
+        Assert.Equal(["pag", "seg", "slg"], guidance.Passes.Skip(1).Select(pass => pass.Rule!.Form.Name));
         var cross = new AttentionSite("mid_block.attn2", AttentionKind.Cross);
         Assert.True(guidance.Steering.Attention.ReadsNegativeText(cross));
         Assert.False(guidance.Steering.Attention.ReadsNegativeText(cross with { Kind = AttentionKind.Self }));
@@ -143,27 +143,28 @@ public class ScheduleTests
     [Fact]
     public void A_rule_from_outside_can_be_named()
     {
-        RuleCatalog.Register<OutsideRule>();
-        RuleCatalog.Register<OutsideRule>();
+        RuleCatalog.Register(new OutsideRule());
+        RuleCatalog.Register(new OutsideRule());
         Assert.Equal(3, Assert.IsType<OutsideRule>(Assert.Single(RuleCatalog.Parse("outside:amount=3"))).Amount);
-        Assert.Throws<ArgumentException>(RuleCatalog.Register<ImpostorRule>);
+        Assert.Throws<ArgumentException>(() => RuleCatalog.Register(new ImpostorRule()));
     }
 
-    [GuidanceName("outside")]
     private sealed record OutsideRule : GuidanceRule, IAttentionCorrection
     {
-        [GuidanceParameter("amount")]
+        private static readonly RuleForm TextForm = new RuleForm<OutsideRule>("outside")
+            .Number("amount", rule => rule.Amount, (rule, x) => rule with { Amount = x }, neutral: 0);
+
+        public override RuleForm Form => TextForm;
+
         public float Amount { get; init; } = 1;
 
         public void AddTo(Tensor output, AttentionFacts facts)
         {
         }
-
-        public override bool IsNeutral => Amount == 0;
-
-        public override GuidanceRule AsNeutral() => this with { Amount = 0 };
     }
 
-    [GuidanceName("cfg")]
-    private sealed record ImpostorRule : GuidanceRule;
+    private sealed record ImpostorRule : GuidanceRule
+    {
+        public override RuleForm Form => new RuleForm<ImpostorRule>("cfg");
+    }
 }

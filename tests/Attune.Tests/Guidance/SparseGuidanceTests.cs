@@ -118,7 +118,7 @@ public class SparseGuidanceTests
             var rule in new GuidanceRule[] {
                 new PladisGuidance(), new GeometryAwareAttentionGuidance(), new NegativeAwaySteerAttention(),
                 new NormalizedAttentionGuidance() })
-            Assert.Equal(plain, scene.Guided(rule.AsNeutral()!).ToArray());
+            Assert.Equal(plain, scene.Guided(rule.Neutral!).ToArray());
 
         // lambda 0 is sparse attention, not plain; one token is all there is to attend to.
         var sparse = scene.Guided(new GeometryAwareAttentionGuidance { Lambda = 0 });
