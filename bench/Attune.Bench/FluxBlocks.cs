@@ -12,10 +12,9 @@ internal sealed class FluxBlocks
 {
     private readonly DoubleStreamBlock _double;
     private readonly SingleStreamBlock[] _singles;
-    private readonly Tensor _positive;
-    private readonly Tensor _negative;
+    private readonly TimeEmbeddings _time;
     private readonly Tensor _hidden;
-    private readonly Tensor _ids;
+    private readonly TokenIds _ids;
 
     /// <summary>Makes blocks and their input.</summary>
     /// <param name="latents">Latent tokens.</param>
@@ -28,11 +27,12 @@ internal sealed class FluxBlocks
         var weights = RandomWeights.Checkpoint(seed: 1);
         _double = new DoubleStreamBlock(weights.Root.At("transformer_blocks.0"), Config);
         _singles = [.. Enumerable.Range(0, 2).Select(i => new SingleStreamBlock(weights.Root.At("single_transformer_blocks", i), Config))];
-        (_positive, _negative) = (noise([1, Config.Width]), noise([1, Config.Width]));
+        _time = new TimeEmbeddings(noise([1, Config.Width]), noise([1, Config.Width]));
         _hidden = noise([1, negativeText + text + latents, Config.Width]);
-        _ids = Tensor.Zeros([latents, 3]);
-        for (int i = 0, columns = (int)Math.Sqrt(latents); i < latents; i++)
-            (_ids.Row(i)[1], _ids.Row(i)[2]) = (i / columns, i % columns);
+        int side = (int)Math.Sqrt(latents);
+        if (side * side != latents)
+            throw new ArgumentException($"--latents is {latents}, expected the square of a whole number.");
+        _ids = TokenIds.Of(new LatentGrid(side, side));
     }
 
     public static FluxConfig Config => FluxConfig.Real;
@@ -49,11 +49,16 @@ internal sealed class FluxBlocks
     public void Pass(IAttention attention, bool negative)
     {
         using var inner = new TensorScope();
-        int first = negative ? 0 : NegativeText;
-        var rows = _hidden.Slice(1, first, _hidden.Shape[1] - first).Clone();
-        var sequence = new FluxTransformer.Sequence(rows, NegativeText - first, Text, Latents, Config, _ids);
-        _double.Apply(sequence, _positive, _negative, attention, keepNegative: true);
+        TokenPart[] parts =
+        [
+            new(TokenKind.NegativeText, _hidden.Slice(1, 0, NegativeText), TokenIds.Same(NegativeText, 0, 0, 0)),
+            new(TokenKind.Text, _hidden.Slice(1, NegativeText, Text), TokenIds.Same(Text, 0, 0, 0)),
+            new(TokenKind.Latent, _hidden.Slice(1, NegativeText + Text, Latents), _ids),
+        ];
+        using var stream = new TokenStream(
+            attention, Config.AttentionHeadDim, FluxConfig.Epsilon, Config.Rotary, negative ? parts : parts.AsSpan(1));
+        _double.Apply(stream, _time);
         foreach (var block in _singles)
-            block.Apply(sequence, _positive, _negative, attention, keepNegative: true, keepText: true);
+            block.Apply(stream, _time);
     }
 }

@@ -290,7 +290,8 @@ internal static class NagBenchmark
         {
             using var inner = new TensorScope();
             var pass = new UnetPass(
-                negative ? _input : _input with { Negative = null }, _embedding, new Steering(attention), CancellationToken.None);
+                negative ? _input : _input with { Negative = null }, _embedding, _blocks.Count, new Steering(attention),
+                CancellationToken.None);
             foreach (var (block, hidden, layout, _) in _blocks)
                 block.AddTo(hidden.Clone(), layout, pass);
         }

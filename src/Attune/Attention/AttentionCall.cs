@@ -55,15 +55,6 @@ public interface IAttention
     bool ReadsNegativeText(AttentionSite site) => false;
 }
 
-/// <summary>Leaves whole blocks of a model out of a pass, which hand on what they were given (skip-layer guidance, AutoGuidance).</summary>
-public interface IBlockFilter
-{
-    /// <summary>Whether a block is left out.</summary>
-    /// <param name="path">The checkpoint's name of a transformer block: <c>transformer_blocks.3</c>,
-    /// <c>mid_block.attentions.0.transformer_blocks.0</c>.</param>
-    bool Skips(string path);
-}
-
 /// <summary>Changes what a UNet's decoder concatenates (FreeU).</summary>
 public interface ISkipConnection
 {
@@ -82,9 +73,9 @@ public interface ISkipConnection
 /// Whether single-stream blocks keep a second copy of the latents, modulated with the negative pooled embedding
 /// (<see cref="TokenKind.NegativeLatent"/>), where a model has such a modulation; otherwise the latents are shared.
 /// </param>
-/// <param name="Blocks">Which blocks are left out; null for none.</param>
+/// <param name="Blocks">Which blocks run; null for all.</param>
 /// <param name="Skips">What happens to a UNet's skip connections; null for nothing.</param>
-public sealed record Steering(IAttention Attention, bool ForkLatents = false, IBlockFilter? Blocks = null, ISkipConnection? Skips = null)
+public sealed record Steering(IAttention Attention, bool ForkLatents = false, IBlockPolicy? Blocks = null, ISkipConnection? Skips = null)
 {
     /// <summary>The plain model.</summary>
     public static Steering Plain { get; } = new(PlainAttention.Instance);

@@ -80,6 +80,17 @@ public sealed class TokenLayout
     /// <summary>The number of tokens of this kind.</summary>
     public int CountOf(TokenKind kind) => Spans.Where(span => span.Kind == kind).Sum(span => span.Length);
 
+    /// <summary>The tokens of the wanted kinds, which must follow each other: where they begin, and their layout.</summary>
+    /// <exception cref="InvalidOperationException">Others stand between them.</exception>
+    internal (int Start, TokenLayout Layout) Only(Func<TokenKind, bool> wanted)
+    {
+        var spans = Spans.Where(span => wanted(span.Kind)).ToArray();
+        int start = spans.Length == 0 ? 0 : spans[0].Start;
+        if (spans.Length > 0 && spans[^1].End - start != spans.Sum(span => span.Length))
+            throw new InvalidOperationException($"Of {string.Join(", ", Spans)} the rows that are still read do not follow each other.");
+        return (start, new TokenLayout([.. spans.Select(span => span with { Start = span.Start - start })]));
+    }
+
     /// <summary>The kinds of keys that a query of this kind sees.</summary>
     internal TokenKind[] SeenBy(TokenKind query) => query switch
     {

@@ -1,4 +1,5 @@
 using Attune.Attention;
+using Attune.Tensors;
 
 namespace Attune.Guidance;
 
@@ -6,7 +7,7 @@ namespace Attune.Guidance;
 /// AutoGuidance (Karras et al., arXiv 2406.02507): away from a worse version of the same model, here one that some blocks are left out of:
 /// bad + scale (good - bad), which as a term is + (scale - 1) (c - c_bad). Costs a second pass, less the blocks left out.
 /// </summary>
-public sealed record AutoGuidance : PerturbingRule, IBlockFilter
+public sealed record AutoGuidance : PerturbingRule, IBlockPolicy
 {
     private static readonly RuleForm TextForm = new RuleForm<AutoGuidance>("autoguidance")
         .Number("scale", rule => rule.Scale, (rule, x) => rule with { Scale = x }, "[0, inf)", neutral: 1);
@@ -24,5 +25,5 @@ public sealed record AutoGuidance : PerturbingRule, IBlockFilter
     protected override float Weight => Scale - 1;
 
     /// <inheritdoc/>
-    public bool Skips(string path) => Layers.Contains(path);
+    public BlockDecision Before(BlockPoint at, Tensor latents) => Layers.Contains(at.Path) ? BlockDecision.Skip : BlockDecision.Run;
 }

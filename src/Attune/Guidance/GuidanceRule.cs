@@ -4,11 +4,11 @@ using Attune.Tensors;
 namespace Attune.Guidance;
 
 /// <summary>
-/// A way to steer generation. In attention space a rule is a base (<see cref="IAttentionBase"/>) or a correction
-/// (<see cref="IAttentionCorrection"/>); in prediction space it combines whole passes (<see cref="IPredictionRule"/>). A rule that takes
-/// something away in a pass of its own (<see cref="PassKinds.Perturbed"/>) acts there as a base or a block filter
-/// (<see cref="IBlockFilter"/>) and combines the passes as a prediction rule. A rule is immutable data; what it remembers during a run
-/// lives in the run (<see cref="PredictionFacts.State"/>).
+/// A way to steer generation. In attention space a rule is a base (<see cref="IAttentionBase"/>) or a correction (<see
+/// cref="IAttentionCorrection"/>); in prediction space it combines whole passes (<see cref="IPredictionRule"/>). A rule that takes
+/// something away in a pass of its own (<see cref="PassKinds.Perturbed"/>) acts there as a base or a block policy (<see
+/// cref="IBlockPolicy"/>) and combines the passes as a prediction rule. A rule is immutable data; what it remembers during a run lives in
+/// the run (<see cref="PredictionFacts.State"/>).
 /// </summary>
 public abstract record GuidanceRule
 {

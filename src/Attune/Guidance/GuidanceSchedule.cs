@@ -102,7 +102,7 @@ public sealed class GuidanceSchedule
         foreach (var rule in active.Where(IsPerturbing))
         {
             IAttention attention = rule is IAttentionBase ? new GuidedAttention(EffectOf(rule)) : PlainAttention.Instance;
-            passes.Add(new GuidancePass(PassKinds.Perturbed, new Steering(attention, Blocks: rule as IBlockFilter, Skips: skips), rule));
+            passes.Add(new GuidancePass(PassKinds.Perturbed, new Steering(attention, Blocks: rule as IBlockPolicy, Skips: skips), rule));
         }
         return new StepGuidance(
             steering, active.Any(rule => rule.ReadsNegativeText), passes,
@@ -122,12 +122,12 @@ public sealed class GuidanceSchedule
             if (rule is ISkipConnection && !hasSkips)
                 throw new ArgumentException(
                     $"{rule.Form.Name} does not act on this model, which has no skip connections: it is made for UNets.");
-            bool found = rule is IBlockFilter filter ? blocks.Any(filter.Skips)
+            bool found = rule is IBlockPolicy ? blocks.Any(rule.Layers.Contains)
                 : rule is not (IAttentionBase or IAttentionCorrection)
                     || sites.Any(site => rule.ActsAt(site.Kind) && rule.Layers.Contains(site));
             if (found)
                 continue;
-            var names = rule is IBlockFilter ? blocks : sites.Where(site => rule.ActsAt(site.Kind)).Select(site => site.Path);
+            var names = rule is IBlockPolicy ? blocks : sites.Where(site => rule.ActsAt(site.Kind)).Select(site => site.Path);
             string[] known = [.. names.Take(4)];
             throw new ArgumentException(known.Length == 0
                 ? $"{rule.Form.Name} does not act on this model, which has no layer of the kind it needs."

@@ -5,7 +5,7 @@ namespace Attune.Guidance;
 
 /// <summary>
 /// A rule that pushes away from a pass for the prompt in which it takes something away: guided + weight (positive - perturbed). What it
-/// takes away it says as a base of attention (<see cref="IAttentionBase"/>) or as a block filter (<see cref="IBlockFilter"/>). Works
+/// takes away it says as a base of attention (<see cref="IAttentionBase"/>) or as a block policy (<see cref="IBlockPolicy"/>). Works
 /// without a negative prompt. Costs a second pass.
 /// </summary>
 public abstract record PerturbingRule : GuidanceRule, IPredictionRule

@@ -1,4 +1,5 @@
 using Attune.Attention;
+using Attune.Tensors;
 
 namespace Attune.Guidance;
 
@@ -6,7 +7,7 @@ namespace Attune.Guidance;
 /// Skip-layer guidance (Stability AI, for Stable Diffusion 3.5; the idea of Spatiotemporal Skip Guidance, arXiv 2411.18664): away from a
 /// pass for the prompt that leaves out whole blocks: + scale (c - c_skipped). Costs a second pass in the steps in which it acts.
 /// </summary>
-public sealed record SkipLayerGuidance : PerturbingRule, IBlockFilter
+public sealed record SkipLayerGuidance : PerturbingRule, IBlockPolicy
 {
     private static readonly RuleForm TextForm = new RuleForm<SkipLayerGuidance>("slg", "skip-layers")
         .Number("scale", rule => rule.Scale, (rule, x) => rule with { Scale = x }, "[0, inf)", neutral: 0,
@@ -39,7 +40,7 @@ public sealed record SkipLayerGuidance : PerturbingRule, IBlockFilter
     protected override float Weight => Scale;
 
     /// <inheritdoc/>
-    public bool Skips(string path) => Layers.Contains(path);
+    public BlockDecision Before(BlockPoint at, Tensor latents) => Layers.Contains(at.Path) ? BlockDecision.Skip : BlockDecision.Run;
 
     /// <summary>
     /// The number that a float states: 0.2f is a little more than 0.2, of which 10 steps are 2 exactly, as in the reference. Decimals round

@@ -5,14 +5,19 @@ using Attune.Weights.Lora;
 namespace Attune.Layers;
 
 /// <summary>A linear layer: x weight^T + bias. A convolution with a 1 x 1 kernel is one too, over channels that are last.</summary>
-internal sealed class Linear(WeightCursor at, int inputs, int outputs, bool bias = true)
+internal sealed class Linear(WeightCursor at, int inputs, int outputs, bool bias = true) : IRowLayer
 {
     private readonly LayerWeight _layer = ReadMatrix(at, inputs, outputs);
     private readonly Weight? _bias = bias ? at.Get("bias", [outputs]) : null;
 
+    /// <inheritdoc/>
+    public int Outputs => outputs;
+
     /// <summary>[..., inputs] to [..., outputs].</summary>
     public Tensor Apply(Tensor x, Activation activation = Activation.None, Tensor? into = null) =>
         _layer.Addends == null ? x.Linear(_layer.Weight, _bias, activation, into) : ApplyWithAddends(x, 0, outputs, activation, into);
+
+    Tensor IRowLayer.Apply(Tensor x, Tensor? into) => Apply(x, into: into);
 
     /// <summary>residual + the layer of x, both [..., outputs]; the result may go into the residual.</summary>
     public Tensor AddTo(Tensor residual, Tensor x, Tensor? into = null)

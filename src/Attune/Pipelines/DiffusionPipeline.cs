@@ -191,7 +191,7 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The attention layers of the denoiser.</summary>
     public abstract IEnumerable<AttentionSite> Sites { get; }
 
-    /// <summary>The blocks of the denoiser that rules can leave out (<see cref="IBlockFilter"/>).</summary>
+    /// <summary>The blocks of the denoiser that rules can leave out (<see cref="IBlockPolicy"/>).</summary>
     public abstract IEnumerable<string> Blocks { get; }
 
     /// <summary>Whether the denoiser has skip connections that rules can change (<see cref="ISkipConnection"/>).</summary>

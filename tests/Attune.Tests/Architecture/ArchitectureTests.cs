@@ -16,7 +16,7 @@ public class ArchitectureTests
     {
         ["Attune.Weights"] = [],
         ["Attune.Layers"] = ["Attune.Weights"],
-        ["Attune.Attention"] = [],
+        ["Attune.Attention"] = ["Attune.Layers", "Attune.Weights"],
         ["Attune.Models"] = ["Attune.Attention", "Attune.Layers", "Attune.Weights"],
         ["Attune.Guidance"] = ["Attune.Attention"],
         ["Attune.TextEncoders"] = ["Attune.Layers", "Attune.Weights"],

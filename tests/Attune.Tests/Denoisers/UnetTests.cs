@@ -290,9 +290,9 @@ public class UnetTests
         }
     }
 
-    private sealed class Filter(string left) : IBlockFilter
+    private sealed class Filter(string left) : IBlockPolicy
     {
-        public bool Skips(string path) => path == left;
+        public BlockDecision Before(BlockPoint at, Tensor latents) => at.Path == left ? BlockDecision.Skip : BlockDecision.Run;
     }
 
     private sealed class Skips(float factor) : ISkipConnection

@@ -64,7 +64,7 @@ internal static partial class RulePages
             IAttentionCorrection => $"in {kinds} attention: added to the plain output",
             IAttentionBase when !perturbs => $"in {kinds} attention: in the place of the plain output",
             IAttentionBase => $"on predictions, as a term; in its own pass in {kinds} attention",
-            IBlockFilter => "on predictions, as a term; its own pass leaves blocks out",
+            IBlockPolicy => "on predictions, as a term; its own pass leaves blocks out",
             ISkipConnection => "on the skip connections of UNets",
             IPredictionRule { Stage: PredictionStage.Contrast } => "on predictions, as the contrast",
             IPredictionRule { Stage: PredictionStage.Term } => "on predictions, as a term",

@@ -384,8 +384,10 @@ public class RulePropertyTests
         foreach (string model in new[] { "flux-schnell", "sd15" })
         {
             using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", model));
-            var rule = New(name) with {
-                Layers = New(name) is IBlockFilter ? LayerSelector.Of(pipeline.Blocks.First()) : LayerSelector.All };
+            var rule = New(name) with
+            {
+                Layers = New(name) is IBlockPolicy ? LayerSelector.Of(pipeline.Blocks.First()) : LayerSelector.All,
+            };
             if (rule is SkipLayerGuidance skips)
                 rule = skips with { Stop = 1 };
             GuidanceRule[] rules = rule is IPredictionRule { Stage: PredictionStage.Normalisation } ? [new ClassifierFreeGuidance(), rule]

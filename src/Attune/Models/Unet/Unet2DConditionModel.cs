@@ -83,7 +83,7 @@ public sealed class Unet2DConditionModel : IDisposable
         ArgumentNullException.ThrowIfNull(steering);
         Check(input);
         using var scope = new TensorScope();
-        var pass = new UnetPass(input, _embedding.Apply(input, probe), steering, cancellation);
+        var pass = new UnetPass(input, _embedding.Apply(input, probe), Blocks.Count(), steering, cancellation);
         var hidden = _convIn.Apply(_config.CenterInputSample ? input.Latents.Affine(2, -1) : input.Latents);
         probe?.Invoke("conv_in", hidden);
         var skips = new Stack<Tensor>([hidden]);
@@ -146,8 +146,9 @@ public sealed class Unet2DConditionModel : IDisposable
 }
 
 /// <summary>What all blocks of one forward pass share.</summary>
-internal sealed class UnetPass(UnetInput input, Tensor embedding, Steering steering, CancellationToken cancellation)
+internal sealed class UnetPass(UnetInput input, Tensor embedding, int blocks, Steering steering, CancellationToken cancellation)
 {
+    private int _block;
     private readonly TokenLayout _text = TokenLayout.Of((TokenKind.Text, input.Positive.Text.Shape[1]));
     private readonly TokenLayout? _texts = input.Negative == null ? null
         : TokenLayout.Of((TokenKind.NegativeText, input.Negative.Text.Shape[1]), (TokenKind.Text, input.Positive.Text.Shape[1]));
@@ -166,6 +167,17 @@ internal sealed class UnetPass(UnetInput input, Tensor embedding, Steering steer
     /// <summary>The negative prompt, if a cross-attention layer reads it.</summary>
     public Conditioning? NegativeAt(AttentionSite site) =>
         input.Negative != null && steering.Attention.ReadsNegativeText(site) ? input.Negative : null;
+
+    /// <summary>The transformer block that comes next.</summary>
+    public BlockPoint NextBlock(string path) => new(path, _block++, blocks);
+
+    /// <summary>Whether a transformer block is left out.</summary>
+    /// <exception cref="InvalidOperationException">
+    /// The policy would finish the pass, which a UNet cannot: its blocks do not share their rows.
+    /// </exception>
+    public bool Skips(BlockPoint at, Tensor hidden) => steering.Blocks?.Before(at, hidden) is { } decision
+        && (decision.Residual == null ? decision.IsSkipped
+            : throw new InvalidOperationException($"{at.Path}: a UNet has no stack of equal blocks that a step cache could leave out."));
 
     /// <summary>The keys of cross-attention: [negative text,] text.</summary>
     public TokenLayout Keys(bool negative) => negative ? _texts! : _text;
@@ -429,7 +441,8 @@ internal sealed class UnetTransformerBlock(WeightCursor at, int channels, int he
     /// <summary>Updates [batch, tokens, channels] in place.</summary>
     public void AddTo(Tensor hidden, TokenLayout layout, UnetPass pass)
     {
-        if (pass.Steering.Blocks?.Skips(Path) == true)
+        var at = pass.NextBlock(Path);
+        if (pass.Skips(at, hidden))
             return;
         using var scope = new TensorScope();
         var normed = _norm1.Apply(hidden);
@@ -438,6 +451,7 @@ internal sealed class UnetTransformerBlock(WeightCursor at, int channels, int he
         _attn2.AddTo(hidden, normed, layout, pass);
         _norm3.Apply(hidden, into: normed);
         _ff.AddTo(hidden, normed);
+        pass.Steering.Blocks?.After(at, hidden);
     }
 }
 

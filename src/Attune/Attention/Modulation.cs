@@ -1,0 +1,93 @@
+using Attune.Layers;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Attention;
+
+/// <summary>The vectors of a modulation, in the order of the checkpoint.</summary>
+/// <param name="Vectors">How many there are.</param>
+/// <param name="Branches">Which of them belong to a block's branches: its attention, its feed-forward.</param>
+internal sealed record ModulationForm(int Vectors, IReadOnlyList<BranchVectors> Branches)
+{
+    /// <summary>Shift, scale, gate, of one branch after the other: AdaLayerNormZero and AdaLayerNormZeroSingle of diffusers.</summary>
+    public static ModulationForm ShiftScaleGate(int branches) =>
+        new(3 * branches, [.. Enumerable.Range(0, branches).Select(i => new BranchVectors(3 * i, 3 * i + 1, 3 * i + 2))]);
+}
+
+/// <summary>Where the vectors of one branch stand.</summary>
+/// <param name="Shift">What the normalised rows are shifted by.</param>
+/// <param name="Scale">What they are multiplied with, less 1.</param>
+/// <param name="Gate">What the branch's result is multiplied with before it is added.</param>
+internal readonly record struct BranchVectors(int Shift, int Scale, int Gate);
+
+/// <summary>A linear layer that makes the vectors of a block's adaptive norms from an embedding.</summary>
+/// <param name="at">The linear layer.</param>
+/// <param name="width">The channels of the embedding and of each vector.</param>
+/// <param name="form">Which vector is which.</param>
+internal sealed class ModulationLayer(WeightCursor at, int width, ModulationForm form)
+{
+    private readonly Linear _linear = new(at, width, form.Vectors * width);
+
+    /// <summary>All vectors, [batch, vectors * width], of an embedding [batch, width].</summary>
+    public Tensor Apply(Tensor embedding) => _linear.Apply(embedding);
+
+    /// <summary>One vector of those, [batch, width].</summary>
+    public Tensor Pick(Tensor vectors, int branch, Func<BranchVectors, int> which) =>
+        vectors.Slice(1, which(form.Branches[branch]) * width, width);
+}
+
+/// <summary>
+/// The embedding that modulates a pass, by kind of token: of the timestep, and of the pooled text where the model has one, so that the rows
+/// of the negative prompt have another than those of the prompt.
+/// </summary>
+/// <param name="prompt">[batch, width], activated as the model's modulations begin.</param>
+/// <param name="negative">The same for negative text and twins of the latents; null for <paramref name="prompt"/>.</param>
+internal sealed class TimeEmbeddings(Tensor prompt, Tensor? negative = null)
+{
+    /// <summary>The vectors that a layer makes, for all rows.</summary>
+    public Modulation Through(ModulationLayer layer) => new(this, _ => layer);
+
+    /// <summary>The vectors that two layers make, for text and for images.</summary>
+    public Modulation Through(Dual<ModulationLayer> layers) => new(this, layers.For);
+
+    /// <summary>The embedding for rows of a kind.</summary>
+    public Tensor For(TokenKind kind) => kind is TokenKind.NegativeText or TokenKind.NegativeLatent ? negative ?? prompt : prompt;
+}
+
+/// <summary>
+/// The vectors with which a block modulates its rows. They are made when they are first asked for, for the kinds of rows that there are,
+/// and belong to the scope in which that happens.
+/// </summary>
+internal sealed class Modulation(TimeEmbeddings time, Func<TokenKind, ModulationLayer> layers)
+{
+    private readonly List<(ModulationLayer Layer, Tensor Embedding, Tensor Vectors)> _known = [];
+
+    /// <summary>Those around the attention; in a single-stream block, around all of it.</summary>
+    public Branch Attention => new(this, 0);
+
+    /// <summary>Those around the feed-forward network.</summary>
+    public Branch FeedForward => new(this, 1);
+
+    /// <summary>One vector, [batch, width].</summary>
+    public Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which)
+    {
+        var (layer, embedding) = (layers(kind), time.For(kind));
+        var vectors = _known.Find(known => known.Layer == layer && known.Embedding == embedding).Vectors;
+        if (vectors == null)
+            _known.Add((layer, embedding, vectors = layer.Apply(embedding)));
+        return layer.Pick(vectors, branch, which);
+    }
+}
+
+/// <summary>The vectors of one branch of a block.</summary>
+internal readonly record struct Branch(Modulation Modulation, int Index)
+{
+    /// <summary>What rows of a kind are shifted by, [batch, width].</summary>
+    public Tensor Shift(TokenKind kind) => Modulation.Pick(kind, Index, vectors => vectors.Shift);
+
+    /// <summary>What rows of a kind are scaled by, less 1, [batch, width].</summary>
+    public Tensor Scale(TokenKind kind) => Modulation.Pick(kind, Index, vectors => vectors.Scale);
+
+    /// <summary>What is multiplied with the branch's result in rows of a kind, [batch, width].</summary>
+    public Tensor Gate(TokenKind kind) => Modulation.Pick(kind, Index, vectors => vectors.Gate);
+}

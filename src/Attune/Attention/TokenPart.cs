@@ -1,0 +1,47 @@
+using Attune.Tensors;
+
+namespace Attune.Attention;
+
+/// <summary>Tokens of one kind with which a <see cref="TokenStream"/> begins.</summary>
+/// <param name="Kind">What they are.</param>
+/// <param name="Rows">[batch or 1, rows, width]: copied into the stream.</param>
+/// <param name="Ids">Their positions, one for each row.</param>
+/// <param name="Grid">The height and width of image patches in row-major order.</param>
+internal readonly record struct TokenPart(TokenKind Kind, Tensor Rows, TokenIds Ids, LatentGrid? Grid = null);
+
+/// <summary>The positions of tokens on the axes of a rotary embedding, as whole numbers; they may be negative.</summary>
+internal sealed class TokenIds
+{
+    private readonly int[] _positions;
+
+    private TokenIds(int[] positions, int axes) => (_positions, Axes) = (positions, axes);
+
+    /// <summary>The number of axes.</summary>
+    public int Axes { get; }
+
+    /// <summary>The number of tokens.</summary>
+    public int Count => _positions.Length / Axes;
+
+    /// <summary>The position of a token on an axis.</summary>
+    public int this[int token, int axis] => _positions[token * Axes + axis];
+
+    /// <summary>Tokens that all stand at one position.</summary>
+    public static TokenIds Same(int count, params ReadOnlySpan<int> position)
+    {
+        var positions = new int[count * position.Length];
+        for (int token = 0; token < count; token++)
+            position.CopyTo(positions.AsSpan(token * position.Length));
+        return new TokenIds(positions, position.Length);
+    }
+
+    /// <summary>The patches of an image, row by row: (time, row, column).</summary>
+    public static TokenIds Of(LatentGrid grid, int time = 0)
+    {
+        int[] positions = [.. Enumerable.Range(0, grid.Height).SelectMany(
+            row => Enumerable.Range(0, grid.Width).SelectMany(column => new[] { time, row, column }))];
+        return new TokenIds(positions, 3);
+    }
+
+    /// <summary>Positions from a tensor [tokens, axes] of whole numbers.</summary>
+    public static TokenIds From(Tensor ids) => new([.. ids.ToArray().Select(position => (int)position)], ids.Shape[1]);
+}

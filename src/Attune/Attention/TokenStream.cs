@@ -1,0 +1,185 @@
+using Attune.Tensors;
+
+namespace Attune.Attention;
+
+/// <summary>
+/// Tokens on their way through a transformer, packed into one sequence, and the bookkeeping that goes with them: which rows are of which
+/// kind, where they stand, and who still reads them. Blocks take rows from <see cref="Norm"/>, hand queries, keys and values to <see
+/// cref="Attend"/> and add what comes out with <see cref="AddGated"/>. All rows give keys and values; those that nobody reads later (<see
+/// cref="Begin"/>) end in the block's attention, so that what a block does behind it runs over the live rows alone.
+/// docs/decisions/012-token-stream.md has the families.
+/// </summary>
+internal sealed class TokenStream : IDisposable
+{
+    private readonly IAttention _attention;
+    private readonly int _headChannels;
+    private readonly float _epsilon;
+    private readonly RotaryAxes? _axes;
+    private readonly List<(TokenSpan Span, TokenIds Ids)> _spans = [];
+    private Tensor _rows;
+    private RotaryEmbedding? _rotary;
+    private TokenKind[] _ending = [];
+
+    /// <summary>Packs the parts one after the other.</summary>
+    /// <param name="attention">How the rows attend to each other.</param>
+    /// <param name="headChannels">The channels of a head; the logits are divided by their square root.</param>
+    /// <param name="epsilon">Of the layer norms.</param>
+    /// <param name="rotary">Turns queries and keys by their positions; null where the model has no rotary embedding.</param>
+    /// <param name="parts">
+    /// In the family's order: [negative text, text, latents, references] or [latents, references, text, negative text], so that the rows
+    /// that live on are always one run.
+    /// </param>
+    /// <exception cref="ArgumentException">A part has not one position for each row, or the parts do not fit each other.</exception>
+    public TokenStream(IAttention attention, int headChannels, float epsilon, RotaryAxes? rotary, params ReadOnlySpan<TokenPart> parts)
+    {
+        (_attention, _headChannels, _epsilon, _axes) = (attention, headChannels, epsilon, rotary);
+        int batch = 1;
+        int at = 0;
+        foreach (var part in parts)
+        {
+            var (rows, ids) = (part.Rows.Shape, part.Ids);
+            if (rows.Rank != 3 || rows[2] != parts[0].Rows.Shape[2] || ids.Count != rows[1])
+            {
+                throw new ArgumentException(
+                    $"{part.Kind} rows {rows} with {ids.Count} positions do not fit {parts[0].Rows.Shape}.", nameof(parts));
+            }
+            _spans.Add((new TokenSpan(part.Kind, at, rows[1], part.Grid), ids));
+            at += rows[1];
+            batch = Math.Max(batch, rows[0]);
+        }
+        var first = parts[0].Rows;
+        using var scope = new TensorScope();
+        _rows = TensorScope.Detach(first.Like([batch, at, first.Shape[2]]));
+        for (int i = 0; i < parts.Length; i++)
+            parts[i].Rows.Expand(0, batch).CopyTo(Rows(_spans[i].Span));
+        Layout = null!;
+        Describe();
+    }
+
+    /// <summary>What the rows are that are in the stream now.</summary>
+    public TokenLayout Layout { get; private set; }
+
+    /// <summary>The rows of a kind, [batch, rows, width]: a view.</summary>
+    public Tensor RowsOf(TokenKind kind) => Rows(Layout.Spans.Single(span => span.Kind == kind));
+
+    /// <summary>
+    /// The rows, each kind normalised (without weights), scaled and shifted by vectors of its own.
+    /// </summary>
+    public StreamRows Norm(Branch by)
+    {
+        var normed = _rows.Like(_rows.Shape);
+        foreach (var span in Layout.Spans)
+        {
+            var into = normed.Slice(1, span.Start, span.Length);
+            Rows(span).ModulatedLayerNorm(by.Scale(span.Kind), by.Shift(span.Kind), _epsilon, into);
+        }
+        return new StreamRows(normed, Layout, 0, this);
+    }
+
+    /// <summary>
+    /// The attention of a layer, after which the stream holds the rows alone that live on.
+    /// </summary>
+    /// <param name="site">Which layer.</param>
+    /// <param name="q">[batch, query rows, heads * channels], made from <see cref="StreamRows.Queries"/>.</param>
+    /// <param name="k">[batch, rows, key heads * channels] of all rows; key heads divide heads.</param>
+    /// <param name="v">As k.</param>
+    /// <returns>[batch, live rows, heads * channels].</returns>
+    public StreamRows Attend(AttentionSite site, StreamRows q, StreamRows k, StreamRows v)
+    {
+        var attended = _attention.Attend(new AttentionCall(
+            Heads(q), Heads(k), Heads(v), 1 / MathF.Sqrt(_headChannels), q.Layout, k.Layout, site,
+            _rotary?.Slice(q.First, q.Layout.Length), _rotary));
+        var result = q.With(attended.Reshape(q.Tensor.Shape)).Live;
+        EndRows();
+        return result;
+    }
+
+    /// <summary>Adds rows to those of the stream, each kind multiplied by its own gate.</summary>
+    /// <param name="by">The gates.</param>
+    /// <param name="update">[batch, rows, width] of all rows that are in the stream.</param>
+    public void AddGated(Branch by, StreamRows update)
+    {
+        foreach (var span in Layout.Spans)
+        {
+            var residual = Rows(span);
+            residual.AddGated(by.Gate(span.Kind), update.Tensor.Slice(1, span.Start, span.Length), residual);
+        }
+    }
+
+    /// <summary>Says which kinds of rows nobody reads after the next attention; they give it keys and values, and end.</summary>
+    internal void Begin(params TokenKind[] ending) => _ending = ending;
+
+    /// <summary>Ends the rows that nobody reads any more, if the block's attention has not.</summary>
+    internal void EndRows()
+    {
+        if (!Layout.Spans.Any(span => _ending.Contains(span.Kind)))
+            return;
+        using var scope = new TensorScope();
+        var (start, layout) = Layout.Only(Lives);
+        Replace(_rows.Slice(1, start, layout.Length), _rotary?.Slice(start, layout.Length));
+        _spans.RemoveAll(part => _ending.Contains(part.Span.Kind));
+        for (int i = 0; i < _spans.Count; i++)
+            _spans[i] = (_spans[i].Span with { Start = _spans[i].Span.Start - start }, _spans[i].Ids);
+        Layout = layout;
+    }
+
+    /// <summary>
+    /// Puts twins behind the latents and references (<see cref="TokenKind.NegativeLatent"/>), which must be the last rows.
+    /// </summary>
+    internal void Fork()
+    {
+        using var scope = new TensorScope();
+        var guided = _spans.Where(part => part.Span.Kind is TokenKind.Latent or TokenKind.Reference).ToArray();
+        if (guided.Length == 0 || guided[^1].Span.End != Layout.Length)
+            throw new InvalidOperationException("Latents can only be forked where they are the last rows of the stream.");
+        int start = guided[0].Span.Start;
+        int moved = Layout.Length - start;
+        Replace(TensorOperations.Concatenate(1, _rows, _rows.Slice(1, start, moved)), null);
+        foreach (var (span, ids) in guided)
+            _spans.Add((new TokenSpan(TokenKind.NegativeLatent, span.Start + moved, span.Length), ids));
+        Describe();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _rows.Dispose();
+        _rotary?.Dispose();
+    }
+
+    /// <summary>Whether rows of a kind are read after this block's attention.</summary>
+    internal bool Lives(TokenKind kind) => !_ending.Contains(kind);
+
+    /// <summary>
+    /// Whether rows of a kind query in this block's attention. What the twins of the latents give is read in the attention itself.
+    /// </summary>
+    internal bool Queries(TokenKind kind) => Lives(kind) || kind == TokenKind.NegativeLatent;
+
+    private Tensor Rows(TokenSpan span) => _rows.Slice(1, span.Start, span.Length);
+
+    private Tensor Heads(StreamRows rows) => rows.Tensor.Reshape(rows.Tensor.Shape[0], rows.Layout.Length, -1, _headChannels);
+
+    private void Describe()
+    {
+        Layout = new TokenLayout([.. _spans.Select(part => part.Span)]);
+        if (_axes != null)
+            Replace(null, _axes.Table(_rows.Device, [.. _spans.Select(part => part.Ids)]));
+    }
+
+    /// <summary>Other rows or another table in the place of the old ones; null keeps them.</summary>
+    private void Replace(Tensor? rows, RotaryEmbedding? rotary)
+    {
+        if (rows != null)
+        {
+            _rows.Dispose();
+            _rows = TensorScope.Detach(rows);
+        }
+        if (rotary != null)
+        {
+            _rotary?.Dispose();
+            TensorScope.Detach(rotary.Cosine);
+            TensorScope.Detach(rotary.Sine);
+            _rotary = rotary;
+        }
+    }
+}
