@@ -255,7 +255,7 @@ internal static class NagBenchmark
             {
                 var down = config.Down[level];
                 int side = (int)Math.Sqrt(latents) >> (level - levels[0].Level);
-                var layout = new TokenLayout(new TokenSpan(TokenKind.Latent, 0, side * side, new LatentGrid(side, side)));
+                var layout = new TokenLayout(new TokenSpan(TokenKind.Latent, 0, side * side, new LatentGrid(1, side, side)));
                 for (int i = 0; i < count; i++)
                 {
                     var cursor = weights.Root.At(FormattableString.Invariant($"down_blocks.{level}.attentions.0.transformer_blocks.{i}"));

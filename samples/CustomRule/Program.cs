@@ -1,6 +1,6 @@
 using Attune.Guidance;
 using Attune.Imaging;
-using Attune.Pipelines;
+using Attune.Generation;
 using CustomRule;
 
 // Makes the same picture without guidance and with a rule of our own, beside one of the library's.

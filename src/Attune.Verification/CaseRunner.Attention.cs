@@ -73,6 +73,6 @@ internal static partial class CaseRunner
     {
         var grid = golden.Arguments.GetProperty("grid");
         var (height, width) = (grid[0].GetInt32(), grid[1].GetInt32());
-        return new TokenLayout(new TokenSpan(TokenKind.Latent, 0, height * width, new LatentGrid(height, width)));
+        return new TokenLayout(new TokenSpan(TokenKind.Latent, 0, height * width, new LatentGrid(1, height, width)));
     }
 }

@@ -2,7 +2,7 @@ using Attune.Attention;
 using Attune.Models;
 using Attune.Models.Flux;
 using Attune.Models.Unet;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 using Attune.TextEncoders.Clip;
 using Attune.Weights;

@@ -1,5 +1,5 @@
 using Attune.Guidance;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Pipelines.StableDiffusion;
 using Attune.Schedulers;
 using Attune.Tensors;

@@ -1,5 +1,5 @@
 using Attune.Cli.Commands;
-using Attune.Pipelines;
+using Attune.Generation;
 
 namespace Attune.Cli.Tests;
 

@@ -10,7 +10,7 @@ using Attune.Evaluation.Reports;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 
 namespace Attune.Cli.Tests;

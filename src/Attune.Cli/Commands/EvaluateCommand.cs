@@ -3,7 +3,7 @@ using System.Diagnostics;
 using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Metrics;
 using Attune.Evaluation.Reports;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 using Spectre.Console;
 using Markup = Spectre.Console.Markup;

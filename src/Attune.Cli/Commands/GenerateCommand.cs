@@ -4,7 +4,7 @@ using System.Globalization;
 using System.Text.Json;
 using Attune.Guidance;
 using Attune.Imaging;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 using Spectre.Console;
 

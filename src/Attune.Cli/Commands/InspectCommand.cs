@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Runtime.Intrinsics;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 using Attune.Tensors.OneDnn;
 using Attune.Weights;

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using Attune.Guidance;
 using Attune.Imaging;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Schedulers;
 using Spectre.Console;
 

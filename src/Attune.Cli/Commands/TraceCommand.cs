@@ -1,7 +1,7 @@
 using System.CommandLine;
 using Attune.Cli.Tracing;
 using Attune.Guidance.Diagnostics;
-using Attune.Pipelines;
+using Attune.Generation;
 using Spectre.Console;
 
 namespace Attune.Cli.Commands;

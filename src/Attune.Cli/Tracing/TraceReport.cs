@@ -2,7 +2,7 @@ using Attune.Attention;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
-using Attune.Pipelines;
+using Attune.Generation;
 
 namespace Attune.Cli.Tracing;
 

@@ -1,5 +1,5 @@
 using Attune.Guidance;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Weights;
 
 namespace Attune.Evaluation.Experiments;

@@ -1,7 +1,7 @@
 using System.Numerics.Tensors;
 using Attune.Imaging;
 using Attune.Layers;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 using Attune.TextEncoders.Clip;
 using Attune.Tokenizers;

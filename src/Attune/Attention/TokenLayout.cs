@@ -19,8 +19,15 @@ public enum TokenKind
     Reference,
 }
 
-/// <summary>The height and width, in tokens, of a span of image patches in row-major order.</summary>
-public readonly record struct LatentGrid(int Height, int Width);
+/// <summary>How tokens of pictures or videos lie: frame by frame, in each frame row by row.</summary>
+/// <param name="Frames">The number of frames; 1 for pictures.</param>
+/// <param name="Height">Rows of a frame.</param>
+/// <param name="Width">Columns of a frame.</param>
+public readonly record struct LatentGrid(int Frames, int Height, int Width)
+{
+    /// <summary>The number of tokens.</summary>
+    public int Count => Frames * Height * Width;
+}
 
 /// <summary>A run of tokens of one kind in a packed sequence.</summary>
 public readonly record struct TokenSpan(TokenKind Kind, int Start, int Length, LatentGrid? Grid = null)

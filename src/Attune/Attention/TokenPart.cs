@@ -34,14 +34,12 @@ internal sealed class TokenIds
         return new TokenIds(positions, position.Length);
     }
 
-    /// <summary>The patches of an image, row by row: (time, row, column).</summary>
+    /// <summary>The patches of pictures, row by row: (time, row, column).</summary>
     public static TokenIds Of(LatentGrid grid, int time = 0)
     {
-        int[] positions = [.. Enumerable.Range(0, grid.Height).SelectMany(
-            row => Enumerable.Range(0, grid.Width).SelectMany(column => new[] { time, row, column }))];
+        int[] positions = new int[3 * grid.Count];
+        for (int i = 0; i < grid.Count; i++)
+            (positions[3 * i], positions[3 * i + 1], positions[3 * i + 2]) = (time, i / grid.Width % grid.Height, i % grid.Width);
         return new TokenIds(positions, 3);
     }
-
-    /// <summary>Positions from a tensor [tokens, axes] of whole numbers.</summary>
-    public static TokenIds From(Tensor ids) => new([.. ids.ToArray().Select(position => (int)position)], ids.Shape[1]);
 }

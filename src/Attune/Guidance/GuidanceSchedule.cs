@@ -69,6 +69,9 @@ public sealed class GuidanceSchedule
     public bool NeedsNegativePrompt =>
         _rules.Any(rule => !rule.IsNeutral && (rule.ReadsNegativeText || rule.Needs.HasFlag(PassKinds.Negative)));
 
+    /// <summary>Whether any rule that is not neutral reads the negative prompt in attention.</summary>
+    public bool ReadsNegativeText => _rules.Any(rule => !rule.IsNeutral && rule.ReadsNegativeText);
+
     /// <summary>Whether any rule that is not neutral needs a pass for the empty prompt.</summary>
     public bool NeedsEmptyPrompt => _rules.Any(rule => !rule.IsNeutral && rule.Needs.HasFlag(PassKinds.Empty));
 

@@ -1,3 +1,5 @@
+using Attune.Tensors;
+
 namespace Attune.Weights;
 
 /// <summary>Where one component of a pipeline comes from: its configuration, and how its weights are opened.</summary>
@@ -33,6 +35,9 @@ internal abstract class ModelSource
 {
     /// <summary>What was opened, for messages.</summary>
     public abstract string Path { get; }
+
+    /// <summary>Where the model's tensors live.</summary>
+    public Device Device { get; init; } = Device.Default;
 
     /// <summary>model_index.json.</summary>
     public abstract ModelConfig Index { get; }

@@ -1,6 +1,6 @@
 using System.Text.Json.Nodes;
 using Attune.Evaluation.Experiments;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Weights;
 
 namespace Attune.Evaluation.Tests.Experiments;

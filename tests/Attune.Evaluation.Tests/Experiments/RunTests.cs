@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Reports;
-using Attune.Pipelines;
+using Attune.Generation;
 
 namespace Attune.Evaluation.Tests.Experiments;
 

@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using Attune.Evaluation.Experiments;
 using Attune.Imaging;
-using Attune.Pipelines;
+using Attune.Generation;
 
 namespace Attune.Evaluation.Tests.Experiments;
 

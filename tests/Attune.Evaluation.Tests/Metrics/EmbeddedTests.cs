@@ -2,7 +2,7 @@ using System.Text.Json;
 using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Metrics;
 using Attune.Guidance;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 
 namespace Attune.Evaluation.Tests.Metrics;

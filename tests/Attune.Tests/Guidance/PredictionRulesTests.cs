@@ -1,5 +1,5 @@
 using Attune.Guidance;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 
 namespace Attune.Tests.Guidance;

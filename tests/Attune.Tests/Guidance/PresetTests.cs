@@ -1,5 +1,5 @@
 using Attune.Guidance;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Schedulers;
 
 namespace Attune.Tests.Guidance;

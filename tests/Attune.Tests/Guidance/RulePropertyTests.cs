@@ -1,6 +1,6 @@
 using Attune.Attention;
 using Attune.Guidance;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 
 namespace Attune.Tests.Guidance;
@@ -65,7 +65,7 @@ public class RulePropertyTests
         Device? device = null, double values = 1)
     {
         const int Latents = 12, Heads = 2, Channels = 8;
-        var grid = new LatentGrid(3, 4);
+        var grid = new LatentGrid(1, 3, 4);
         var (queries, keys) = kind switch
         {
             AttentionKind.Cross =>

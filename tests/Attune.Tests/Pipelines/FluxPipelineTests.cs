@@ -1,7 +1,7 @@
 using Attune.Attention;
 using Attune.Guidance;
 using Attune.Imaging;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.Weights;

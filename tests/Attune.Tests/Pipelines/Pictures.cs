@@ -1,4 +1,4 @@
-using Attune.Pipelines;
+using Attune.Generation;
 
 namespace Attune.Tests.Pipelines;
 

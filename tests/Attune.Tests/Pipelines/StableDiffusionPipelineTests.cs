@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using Attune.Guidance;
 using Attune.Imaging;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Pipelines.StableDiffusion;
 using Attune.Schedulers;
 using Attune.Tensors;

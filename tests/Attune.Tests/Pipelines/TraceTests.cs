@@ -1,7 +1,7 @@
 using Attune.Attention;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 using static Attune.Tests.Pipelines.Pictures;
 

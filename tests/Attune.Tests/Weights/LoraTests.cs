@@ -4,7 +4,7 @@ using Attune.Layers;
 using Attune.Models;
 using Attune.Models.Flux;
 using Attune.Models.Unet;
-using Attune.Pipelines;
+using Attune.Generation;
 using Attune.Tensors;
 using Attune.Weights;
 using Attune.Weights.Lora;

@@ -1,23 +1,10 @@
 using Attune.Attention;
 using Attune.Layers;
+using Attune.Prompts;
 using Attune.Tensors;
 using Attune.Weights;
 
 namespace Attune.Models.Unet;
-
-/// <summary>The inputs of one forward pass of <see cref="Unet2DConditionModel"/>.</summary>
-/// <param name="Latents">[batch, height, width, in channels], scaled as the scheduler says; any height and width.</param>
-/// <param name="Timesteps">The timestep of each batch item, or one for all: 0 to 999 in training.</param>
-/// <param name="Positive">The prompt. The pooled embedding is read by models with <see cref="UnetConfig.HasTextTime"/>.</param>
-/// <param name="Negative">The negative prompt, for rules that read it in attention; null leaves it out. Any length.</param>
-/// <param name="TimeIds">
-/// [1 or batch, numbers]: original height and width, top and left of the crop, target height and width, in pixels, for models with
-/// <see cref="UnetConfig.HasTextTime"/>.
-/// </param>
-/// <param name="GuidanceScale">The embedded guidance scale, for models with <see cref="UnetConfig.TimeCondProjDim"/>.</param>
-public sealed record UnetInput(
-    Tensor Latents, IReadOnlyList<float> Timesteps, Conditioning Positive, Conditioning? Negative = null, Tensor? TimeIds = null,
-    float? GuidanceScale = null);
 
 /// <summary>
 /// The UNet of Stable Diffusion 1.x, 2.x and SDXL (UNet2DConditionModel of diffusers; Rombach et al., "High-Resolution Image Synthesis with
@@ -25,7 +12,7 @@ public sealed record UnetInput(
 /// transformers that attend to the text in cross-attention. Feature maps have their channels last, so that their pixels are the
 /// transformers' tokens without a copy.
 /// </summary>
-public sealed class Unet2DConditionModel : IDisposable
+public sealed class Unet2DConditionModel : Denoiser<UnetConditioning>
 {
     private readonly Checkpoint _checkpoint;
     private readonly UnetConfig _config;
@@ -49,17 +36,25 @@ public sealed class Unet2DConditionModel : IDisposable
         _upBlocks = [.. config.Up.Select((level, i) => new UnetUpBlock(root.At("up_blocks", i), config, i))];
         _convNormOut = new GroupNorm(root.At("conv_norm_out"), config.NormNumGroups, width, config.NormEps);
         _convOut = new Conv2d(root.At("conv_out"), width, config.OutChannels, config.ConvOutKernel);
+        Sites = [.. Transformers.SelectMany(transformer => transformer.Sites)];
+        Blocks = [.. Transformers.SelectMany(transformer => transformer.Blocks)];
         checkpoint.RequireAllUsed();
     }
 
     /// <summary>The configuration that was read.</summary>
     public UnetConfig Config => _config;
 
-    /// <summary>The attention layers, in the order in which a forward pass calls them.</summary>
-    public IEnumerable<AttentionSite> Sites => Transformers.SelectMany(transformer => transformer.Sites);
+    /// <inheritdoc/>
+    public override IReadOnlyList<AttentionSite> Sites { get; }
 
-    /// <summary>The names of the transformer blocks, in the order in which a forward pass runs them.</summary>
-    public IEnumerable<string> Blocks => Transformers.SelectMany(transformer => transformer.Blocks);
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Blocks { get; }
+
+    /// <inheritdoc/>
+    public override bool HasSkipConnections => true;
+
+    /// <inheritdoc/>
+    public override bool EmbedsGuidanceScale => _config.TimeCondProjDim != null;
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
@@ -68,22 +63,23 @@ public sealed class Unet2DConditionModel : IDisposable
     internal static Unet2DConditionModel Load(ComponentSource source) =>
         source.Build((checkpoint, config) => new Unet2DConditionModel(checkpoint, UnetConfig.Read(config)));
 
-    /// <summary>One forward pass.</summary>
-    /// <returns>The prediction (noise, velocity or clean sample, as the model was trained), [batch, height, width, out channels]; owned by
-    /// the current scope.</returns>
-    /// <exception cref="ArgumentException">An input has the wrong shape, or one that the model needs is missing.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled; checked before every block.</exception>
-    public Tensor Predict(UnetInput input, Steering steering, CancellationToken cancellation = default) =>
-        Predict(input, steering, null, cancellation);
+    /// <summary>A forward pass that shows what submodules give, by name, to find a fault.</summary>
+    internal Tensor Watch(DenoiserInput input, Steering steering, Action<string, Tensor> probe) =>
+        Pass(input, (UnetConditioning)input.Positive, (UnetConditioning?)input.Negative, steering, probe, CancellationToken.None);
 
-    /// <summary>As the public method; <paramref name="probe"/> is shown what submodules give, by name, to find a fault.</summary>
-    internal Tensor Predict(UnetInput input, Steering steering, Action<string, Tensor>? probe, CancellationToken cancellation)
+    /// <inheritdoc/>
+    protected override Tensor Predict(
+        DenoiserInput input, UnetConditioning positive, UnetConditioning? negative, Steering steering, CancellationToken cancellation) =>
+        Pass(input, positive, negative, steering, null, cancellation);
+
+    private Tensor Pass(
+        DenoiserInput input, UnetConditioning positive, UnetConditioning? negative, Steering steering, Action<string, Tensor>? probe,
+        CancellationToken cancellation)
     {
-        ArgumentNullException.ThrowIfNull(input);
-        ArgumentNullException.ThrowIfNull(steering);
-        Check(input);
+        Check(input, positive, negative);
         using var scope = new TensorScope();
-        var pass = new UnetPass(input, _embedding.Apply(input, probe), Blocks.Count(), steering, cancellation);
+        var embedding = _embedding.Apply(input, positive, probe);
+        var pass = new UnetPass(input.Memo, positive, negative, embedding, Blocks.Count, steering, cancellation);
         var hidden = _convIn.Apply(_config.CenterInputSample ? input.Latents.Affine(2, -1) : input.Latents);
         probe?.Invoke("conv_in", hidden);
         var skips = new Stack<Tensor>([hidden]);
@@ -104,54 +100,52 @@ public sealed class Unet2DConditionModel : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _checkpoint.Dispose();
+    public override void Dispose() => _checkpoint.Dispose();
 
     private IEnumerable<UnetTransformer> Transformers =>
         _downBlocks.SelectMany(block => block.Transformers)
             .Concat(_midBlock.Transformers)
             .Concat(_upBlocks.SelectMany(block => block.Transformers));
 
-    private void Check(UnetInput input)
+    private void Check(DenoiserInput input, UnetConditioning positive, UnetConditioning? negative)
     {
         var latents = input.Latents.Shape;
         if (latents.Rank != 4 || latents[3] != _config.InChannels || latents.Count == 0)
             throw new ArgumentException($"Latents {latents} are not [batch, height, width, {_config.InChannels}].", nameof(input));
-        if (input.Timesteps.Count != 1 && input.Timesteps.Count != latents[0])
-            throw new ArgumentException($"{input.Timesteps.Count} timesteps do not fit a batch of {latents[0]}.", nameof(input));
-        foreach (var conditioning in new[] { input.Positive, input.Negative })
+        bool FitsBatch(int rows) => rows == 1 || rows == latents[0];
+        foreach (var conditioning in new[] { positive, negative })
         {
-            if (conditioning != null
-                && (
-                    conditioning.Text.Shape is not { Rank: 3 } text
-                        || text[2] != _config.CrossAttentionDim || (text[0] != 1 && text[0] != latents[0])))
-                throw new ArgumentException(
-                    $"Text embeddings {conditioning.Text.Shape} are not [1, tokens, {_config.CrossAttentionDim}].", nameof(input));
-        }
-        if (_config.HasTextTime)
-        {
-            var (pooled, ids) = (input.Positive.Pooled?.Shape, input.TimeIds?.Shape);
-            if (pooled is not { Rank: 2 } p
-                || ids is not { Rank: 2 } t || (p[0] != 1 && p[0] != latents[0]) || (t[0] != 1 && t[0] != latents[0])
-                || p[1] + t[1] * _config.AdditionTimeEmbedDim != _config.ProjectionClassEmbeddingsInputDim)
+            if (conditioning == null)
+                continue;
+            if (conditioning.Text.Shape is not { Rank: 3 } text || text[2] != _config.CrossAttentionDim || !FitsBatch(text[0]))
             {
                 throw new ArgumentException(
-                    $"The pooled embedding {pooled} and the time ids {ids}, {_config.AdditionTimeEmbedDim} channels for each number, do "
-                        + $"not make [1, {_config.ProjectionClassEmbeddingsInputDim}].",
-                    nameof(input));
+                    $"Text embeddings {conditioning.Text.Shape} are not [1, tokens, {_config.CrossAttentionDim}].", nameof(input));
             }
         }
-        if (_config.TimeCondProjDim != null && input.GuidanceScale == null)
-            throw new ArgumentException("This model embeds a guidance scale; none was given.", nameof(input));
+        if (!_config.HasTextTime)
+            return;
+        if (positive.Pooled?.Shape is not { Rank: 2 } pooled || positive.TimeIds?.Shape is not { Rank: 2 } ids
+            || !FitsBatch(pooled[0]) || !FitsBatch(ids[0])
+            || pooled[1] + ids[1] * _config.AdditionTimeEmbedDim != _config.ProjectionClassEmbeddingsInputDim)
+        {
+            throw new ArgumentException(
+                $"The pooled embedding {positive.Pooled?.Shape} and the time ids {positive.TimeIds?.Shape}, {_config.AdditionTimeEmbedDim} "
+                    + $"channels for each number, do not make [1, {_config.ProjectionClassEmbeddingsInputDim}].",
+                nameof(input));
+        }
     }
 }
 
 /// <summary>What all blocks of one forward pass share.</summary>
-internal sealed class UnetPass(UnetInput input, Tensor embedding, int blocks, Steering steering, CancellationToken cancellation)
+internal sealed class UnetPass(
+    Memo? memo, Conditioning positive, Conditioning? negative, Tensor embedding, int blocks, Steering steering,
+    CancellationToken cancellation)
 {
     private int _block;
-    private readonly TokenLayout _text = TokenLayout.Of((TokenKind.Text, input.Positive.Text.Shape[1]));
-    private readonly TokenLayout? _texts = input.Negative == null ? null
-        : TokenLayout.Of((TokenKind.NegativeText, input.Negative.Text.Shape[1]), (TokenKind.Text, input.Positive.Text.Shape[1]));
+    private readonly TokenLayout _text = TokenLayout.Of((TokenKind.Text, positive.Text.Shape[1]));
+    private readonly TokenLayout? _texts = negative == null ? null
+        : TokenLayout.Of((TokenKind.NegativeText, negative.Text.Shape[1]), (TokenKind.Text, positive.Text.Shape[1]));
 
     /// <summary>
     /// SiLU of the embedding of timestep, sizes and guidance, [1 or batch, channels]: every residual block begins with that SiLU.
@@ -162,11 +156,26 @@ internal sealed class UnetPass(UnetInput input, Tensor embedding, int blocks, St
 
     public CancellationToken Cancellation => cancellation;
 
-    public Conditioning Positive => input.Positive;
+    /// <summary>Whether a cross-attention layer reads the negative prompt.</summary>
+    public bool ReadsNegative(AttentionSite site) => negative != null && steering.Attention.ReadsNegativeText(site);
 
-    /// <summary>The negative prompt, if a cross-attention layer reads it.</summary>
-    public Conditioning? NegativeAt(AttentionSite site) =>
-        input.Negative != null && steering.Attention.ReadsNegativeText(site) ? input.Negative : null;
+    /// <summary>
+    /// What a layer makes of the prompts' texts, [1 or batch, tokens, channels], the negative prompt's first: computed once for each
+    /// prompt, and put together once for a request.
+    /// </summary>
+    public Tensor OfTexts(Linear layer, bool negativeToo)
+    {
+        Tensor Of(Conditioning conditioning) => conditioning.Once(layer, () => layer.Apply(conditioning.Text));
+        if (!negativeToo)
+            return Of(positive);
+        Tensor Join()
+        {
+            var (first, second) = (Of(negative!), Of(positive));
+            int rows = Math.Max(first.Shape[0], second.Shape[0]);
+            return TensorOperations.Concatenate(1, first.Expand(0, rows), second.Expand(0, rows));
+        }
+        return memo == null ? Join() : memo.Once((layer, positive, negative), Join);
+    }
 
     /// <summary>The transformer block that comes next.</summary>
     public BlockPoint NextBlock(string path) => new(path, _block++, blocks);
@@ -209,7 +218,7 @@ internal sealed class UnetEmbedding
     }
 
     /// <summary>SiLU of the sum of the embeddings, [1 or batch, channels].</summary>
-    public Tensor Apply(UnetInput input, Action<string, Tensor>? probe)
+    public Tensor Apply(DenoiserInput input, UnetConditioning positive, Action<string, Tensor>? probe)
     {
         using var scope = new TensorScope();
         var features = Sinusoid.Of([.. input.Timesteps], _config.BlockOutChannels[0], _config.FlipSinToCos, _config.FreqShift);
@@ -224,7 +233,7 @@ internal sealed class UnetEmbedding
         probe?.Invoke("time_embedding", embedding);
         if (_addEmbedding != null)
         {
-            var added = _addEmbedding.Apply(TextAndSizes(input.Positive.Pooled!, input.TimeIds!));
+            var added = _addEmbedding.Apply(TextAndSizes(positive.Pooled!, positive.TimeIds!));
             probe?.Invoke("add_embedding", added);
             embedding = embedding.Add(added);
         }
@@ -412,7 +421,7 @@ internal sealed class UnetTransformer(WeightCursor at, UnetConfig config, UnetLe
         var (height, width) = (x.Shape[1], x.Shape[2]);
         var normed = _norm.Apply(x);
         var hidden = normed.Then(_projIn.Apply(normed)).Reshape(x.Shape[0], height * width, level.Channels);
-        var layout = new TokenLayout(new TokenSpan(TokenKind.Latent, 0, height * width, new LatentGrid(height, width)));
+        var layout = new TokenLayout(new TokenSpan(TokenKind.Latent, 0, height * width, new LatentGrid(1, height, width)));
         foreach (var block in _transformerBlocks)
         {
             pass.Cancellation.ThrowIfCancellationRequested();
@@ -481,8 +490,6 @@ internal sealed class UnetSelfAttention(WeightCursor at, int channels, int heads
 /// </summary>
 internal sealed class UnetCrossAttention(WeightCursor at, int channels, int heads, int textChannels)
 {
-    private readonly string _keys = at.At("to_k").Path;
-    private readonly string _values = at.At("to_v").Path;
     private readonly Linear _toQ = new(at.At("to_q"), channels, channels, bias: false);
     private readonly Linear _toK = new(at.At("to_k"), textChannels, channels, bias: false);
     private readonly Linear _toV = new(at.At("to_v"), textChannels, channels, bias: false);
@@ -494,26 +501,13 @@ internal sealed class UnetCrossAttention(WeightCursor at, int channels, int head
     public void AddTo(Tensor hidden, Tensor x, TokenLayout layout, UnetPass pass)
     {
         using var scope = new TensorScope();
-        var negative = pass.NegativeAt(Site);
+        bool negative = pass.ReadsNegative(Site);
         var q = UnetLayers.Heads(_toQ.Apply(x), heads);
-        var k = UnetLayers.Heads(pass.Positive.Derive(_keys, negative, () => Project(_toK, pass.Positive, negative)), heads);
-        var v = UnetLayers.Heads(pass.Positive.Derive(_values, negative, () => Project(_toV, pass.Positive, negative)), heads);
+        var k = UnetLayers.Heads(pass.OfTexts(_toK, negative), heads);
+        var v = UnetLayers.Heads(pass.OfTexts(_toV, negative), heads);
         var attended = pass.Steering.Attention.Attend(
-            new AttentionCall(q, k, v, 1 / MathF.Sqrt(channels / heads), layout, pass.Keys(negative != null), Site));
+            new AttentionCall(q, k, v, 1 / MathF.Sqrt(channels / heads), layout, pass.Keys(negative), Site));
         _toOut.AddTo(hidden, attended.Reshape(x.Shape), into: hidden);
-    }
-
-    /// <summary>[1 or batch, negative text and text, channels].</summary>
-    private Tensor Project(Linear layer, Conditioning positive, Conditioning? negative)
-    {
-        if (negative == null)
-            return layer.Apply(positive.Text);
-        int rows = Math.Max(positive.Text.Shape[0], negative.Text.Shape[0]);
-        var (first, second) = (negative.Text.Shape[1], positive.Text.Shape[1]);
-        var packed = Tensor.Empty([rows, first + second, channels]);
-        layer.Apply(negative.Text.Expand(0, rows), into: packed.Slice(1, 0, first));
-        layer.Apply(positive.Text.Expand(0, rows), into: packed.Slice(1, first, second));
-        return packed;
     }
 }
 

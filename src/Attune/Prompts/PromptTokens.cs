@@ -1,6 +1,6 @@
 using Attune.Tokenizers;
 
-namespace Attune.Pipelines;
+namespace Attune.Prompts;
 
 /// <summary>Prompts as tokens of one length.</summary>
 internal static class PromptTokens

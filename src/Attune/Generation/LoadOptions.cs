@@ -2,7 +2,7 @@ using Attune.Weights;
 using Attune.Weights.Lora;
 using Attune.Weights.SingleFile;
 
-namespace Attune.Pipelines;
+namespace Attune.Generation;
 
 /// <summary>A LoRA file (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021) and how strongly it acts.</summary>
 /// <param name="Path">A .safetensors file, or a folder with one. Dialects: peft and diffusers (old and new), kohya, ComfyUI, OneTrainer,

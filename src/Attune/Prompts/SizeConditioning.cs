@@ -1,7 +1,6 @@
-namespace Attune.Pipelines;
+using Attune.Imaging;
 
-/// <summary>A height and width in pixels.</summary>
-public readonly record struct PixelSize(int Height, int Width);
+namespace Attune.Prompts;
 
 /// <summary>
 /// What SDXL is told about the picture's history (Podell et al., arXiv 2307.01952, 2.2): it was trained on pictures of all sizes, cut to

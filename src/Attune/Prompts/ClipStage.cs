@@ -2,10 +2,10 @@ using Attune.Tensors;
 using Attune.TextEncoders.Clip;
 using Attune.Tokenizers;
 
-namespace Attune.Pipelines.StableDiffusion;
+namespace Attune.Prompts;
 
 /// <summary>A CLIP text encoder with its tokenizer.</summary>
-internal sealed class ClipPromptEncoder(Tokenizer tokenizer, ClipTextModel model) : IDisposable
+internal sealed class ClipStage(Tokenizer tokenizer, ClipTextModel model) : IDisposable
 {
     public ClipTextModel Model => model;
 

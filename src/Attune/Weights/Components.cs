@@ -1,4 +1,4 @@
-namespace Attune.Pipelines;
+namespace Attune.Weights;
 
 /// <summary>Components that are opened one after the other: if a later one fails, the earlier ones are closed.</summary>
 internal sealed class Components

@@ -1,12 +1,14 @@
 using Attune.Guidance;
-using Attune.Guidance.Diagnostics;
-using Attune.Imaging;
+using Attune.Prompts;
 using Attune.Schedulers;
 using Attune.Tensors;
 
-namespace Attune.Pipelines;
+namespace Attune.Generation;
 
-/// <summary>What to generate. Values that are null take the pipeline's defaults.</summary>
+/// <summary>
+/// What to generate. Values that are null take the model's defaults (<see cref="DiffusionPipeline.Resolve"/>). Every value but pictures and
+/// tensors has a name and a text form in <see cref="OptionCatalog"/>.
+/// </summary>
 public sealed record GenerationRequest
 {
     /// <summary>What the images show.</summary>
@@ -24,7 +26,10 @@ public sealed record GenerationRequest
     /// <summary>In pixels; must be a multiple of <see cref="DiffusionPipeline.SizeMultiple"/>.</summary>
     public int? Height { get; init; }
 
-    /// <summary>The number of denoising steps, 1 or more.</summary>
+    /// <summary>The number of frames, for families that make videos.</summary>
+    public int? Frames { get; init; }
+
+    /// <summary>The number of denoising steps, 1 to 1000.</summary>
     public int? Steps { get; init; }
 
     /// <summary>The seed of the noise: the same bits as <c>torch.randn</c> with a CPU generator of this seed.</summary>
@@ -34,46 +39,19 @@ public sealed record GenerationRequest
     public int Count { get; init; } = 1;
 
     /// <summary>The guidance rules.</summary>
-    public GuidanceSchedule Guidance { get; init; } = GuidanceSchedule.None;
+    public GuidanceChoice Guidance { get; init; } = GuidanceChoice.None;
 
     /// <summary>
-    /// Collects what guidance does, layer by layer and step by step; null for nothing, at no cost. It takes one run, and changes no bit of
-    /// its result.
+    /// The family of models whose published parameters count (<see cref="GuidancePresets"/>), for guidance and for sampling; null is the
+    /// one that the model tells.
     /// </summary>
-    public GuidanceTrace? Trace { get; init; }
+    public string? Preset { get; init; }
 
     /// <summary>
     /// The guidance scale that some models embed (FLUX.1-dev, latent consistency models); not classifier-free guidance. An error for models
     /// that embed none.
     /// </summary>
     public float? GuidanceScale { get; init; }
-
-    /// <summary>Told of what does not keep a run from going on, as that a prompt was cut; null for nobody.</summary>
-    public Action<string>? Warning { get; init; }
-
-    /// <summary>The length to which a sequence text encoder's prompt is padded or cut; null is the model's.</summary>
-    public int? MaxSequenceLength { get; init; }
-
-    /// <summary>The same for the negative prompt; null is as for the prompt. Lengths need not be equal.</summary>
-    public int? NegativeMaxSequenceLength { get; init; }
-
-    /// <summary>
-    /// Initial noise instead of the seed's: [count, height / 8, width / 8, latent channels], standard normal. Read, never disposed.
-    /// </summary>
-    public Tensor? InitialNoise { get; init; }
-
-    /// <summary>
-    /// Whether a prompt that is longer than its CLIP text encoder takes (77 tokens) is encoded in pieces of 75 tokens, whose embeddings
-    /// follow one another; otherwise the rest is cut off, as in the reference. Both prompts may have different numbers of pieces. The
-    /// pooled embedding is that of the first piece.
-    /// </summary>
-    public bool LongPrompts { get; init; }
-
-    /// <summary>
-    /// How many of the CLIP text encoder's last layers are left out of the prompt's embedding ("clip skip"), 0 or more, as <c>clip_skip</c>
-    /// of diffusers: SDXL leaves out one layer more than this by itself, and the negative prompt is encoded without it.
-    /// </summary>
-    public int? ClipSkip { get; init; }
 
     /// <summary>The scheduler instead of the checkpoint's.</summary>
     public SchedulerChoice? Scheduler { get; init; }
@@ -86,34 +64,56 @@ public sealed record GenerationRequest
     /// <summary>The noise levels, from high to low, instead of a number of steps; see <see cref="SchedulerRequest.Sigmas"/>.</summary>
     public IReadOnlyList<double>? Sigmas { get; init; }
 
-    /// <summary>How much of the noise schedulers with this option draw anew (DDIM, TCD), 0 to 1; null is the scheduler's default.</summary>
+    /// <summary>
+    /// How much of the noise schedulers with this option draw anew (DDIM, TCD), 0 to 1; null is the scheduler's default.
+    /// </summary>
     public float? Eta { get; init; }
 
-    /// <summary>
-    /// The image to begin with; it is resampled to the size that is asked for, or else to the next smaller one that fits.
-    /// </summary>
-    public Image? InitialImage { get; init; }
+    /// <summary>The length to which a sequence text encoder's prompt is padded or cut; null is the model's.</summary>
+    public int? MaxSequenceLength { get; init; }
+
+    /// <summary>The same for the negative prompt; null is as for the prompt. Lengths need not be equal.</summary>
+    public int? NegativeMaxSequenceLength { get; init; }
 
     /// <summary>
-    /// The same as a tensor [1 or count, height, width, 3] with values from 0 to 1, of exactly the size that is made. Read, never disposed.
+    /// Whether a prompt that is longer than its CLIP text encoder takes (77 tokens) is encoded in pieces of 75 tokens, whose embeddings
+    /// follow one another; otherwise the rest is cut off, as in the reference. Both prompts may have different numbers of pieces. The
+    /// pooled embedding is that of the first piece.
     /// </summary>
-    public Tensor? InitialImageTensor { get; init; }
+    public bool LongPrompts { get; init; }
 
     /// <summary>
-    /// How much of an initial image is made anew, above 0 and at most 1: the part of the steps that is done. Null is the pipeline's default
-    /// (Stable Diffusion: 0.8, SDXL: 0.3).
+    /// How many of the CLIP text encoder's last layers are left out of the prompt's embedding ("clip skip"), 0 or more, as
+    /// <c>clip_skip</c> of diffusers: SDXL leaves out one layer more than this by itself, and the negative prompt is encoded without it.
     /// </summary>
-    public float? Strength { get; init; }
+    public int? ClipSkip { get; init; }
 
     /// <summary>What SDXL is told about the picture's size; null is that of the picture that is made.</summary>
     public SizeConditioning? SizeConditioning { get; init; }
 
+    /// <summary>The pictures that the model is given.</summary>
+    public InputImages Images { get; init; } = new();
+
+    /// <summary>
+    /// Initial noise instead of the seed's: [count, height / 8, width / 8, latent channels], standard normal. Read, never disposed.
+    /// </summary>
+    public Tensor? InitialNoise { get; init; }
+
+    /// <summary>How prompts are encoded.</summary>
+    internal PromptSettings PromptSettings => new()
+    {
+        MaxSequenceLength = MaxSequenceLength,
+        NegativeMaxSequenceLength = NegativeMaxSequenceLength,
+        ClipSkip = ClipSkip ?? 0,
+        LongPrompts = LongPrompts,
+        SizeConditioning = SizeConditioning ?? new SizeConditioning(),
+    };
+
     /// <summary>
     /// The request with what a preset says about sampling, where the request itself says nothing: a scheduler, steps or timesteps, and how
-    /// much noise that scheduler draws anew; the embedded guidance scale.
+    /// much noise that scheduler draws anew; the embedded guidance scale, for models that take one.
     /// </summary>
-    /// <exception cref="FormatException">The preset names a scheduler that there is not.</exception>
-    public GenerationRequest With(SamplingPreset? sampling)
+    internal GenerationRequest With(SamplingPreset? sampling, bool takesGuidanceScale)
     {
         if (sampling == null)
             return this;
@@ -124,7 +124,7 @@ public sealed record GenerationRequest
             Steps = counted ? Steps : sampling.Steps,
             Timesteps = counted ? Timesteps : sampling.Timesteps,
             Eta = Eta ?? (Scheduler == null ? sampling.Eta : null),
-            GuidanceScale = GuidanceScale ?? sampling.GuidanceScale,
+            GuidanceScale = GuidanceScale ?? (takesGuidanceScale ? sampling.GuidanceScale : null),
         };
     }
 }

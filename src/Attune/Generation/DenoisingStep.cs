@@ -1,0 +1,67 @@
+using Attune.Autoencoders;
+using Attune.Guidance;
+using Attune.Imaging;
+using Attune.Tensors;
+
+namespace Attune.Generation;
+
+/// <summary>One turn of the denoising loop. Its tensors belong to the run: they are valid until the next step is asked for.</summary>
+public sealed class DenoisingStep
+{
+    private readonly Run _run;
+    private readonly AutoencoderTiny? _previewVae;
+
+    internal DenoisingStep(Run run, int index, AutoencoderTiny? previewVae) => (_run, Index, _previewVae) = (run, index, previewVae);
+
+    /// <summary>What is generated.</summary>
+    public ResolvedRequest Resolved => _run.Resolved;
+
+    /// <summary>Counted from 0.</summary>
+    public int Index { get; }
+
+    /// <summary>The number of steps of the run: evaluations of the denoiser for the prompt.</summary>
+    public int Count => _run.Steps;
+
+    /// <summary>Whether the latents are final.</summary>
+    public bool IsLast => Index == Count - 1;
+
+    /// <summary>Where the run stood when the step began: what step ranges of rules are compared with.</summary>
+    public StepPoint Point => _run.PointOf(Index);
+
+    /// <summary>
+    /// How long this step and those before it took, without the encoding of prompts and what the caller did in between.
+    /// </summary>
+    public TimeSpan Denoising => _run.Denoising;
+
+    /// <summary>The latents after the step, in the form the denoiser takes.</summary>
+    public Tensor Latents => _run.Latents;
+
+    /// <summary>Decodes the latents to images. At any step; before the last one they are still noisy.</summary>
+    public Task<IReadOnlyList<Image>> DecodeAsync(CancellationToken cancellation = default) => Task.Run(
+        () =>
+        {
+            using var pixels = DecodeTensor(cancellation);
+            return Image.FromTensor(pixels);
+        },
+        cancellation);
+
+    /// <summary>Decodes the latents to [count, height, width, 3], values from 0 to 1; the caller disposes it.</summary>
+    public Tensor DecodeTensor(CancellationToken cancellation = default) => _run.Decode(cancellation);
+
+    /// <summary>
+    /// A picture of the step: what the prediction says the image will be, decoded by the small autoencoder of
+    /// <see cref="LoadOptions.PreviewVae"/>, or, without one, by the full autoencoder, which takes as long as decoding the result.
+    /// </summary>
+    public Task<IReadOnlyList<Image>> DecodePreviewAsync(CancellationToken cancellation = default) => Task.Run(
+        () =>
+        {
+            using var pixels = DecodePreview(cancellation);
+            return Image.FromTensor(pixels);
+        },
+        cancellation);
+
+    /// <summary>
+    /// As <see cref="DecodePreviewAsync"/>: [count, height, width, 3], values from 0 to 1; the caller disposes it.
+    /// </summary>
+    public Tensor DecodePreview(CancellationToken cancellation = default) => _run.DecodePreview(_previewVae, cancellation);
+}

@@ -1,0 +1,256 @@
+using System.Runtime.CompilerServices;
+using Attune.Autoencoders;
+using Attune.Guidance;
+using Attune.Imaging;
+using Attune.Models;
+using Attune.Schedulers;
+using Attune.Weights;
+
+namespace Attune.Generation;
+
+/// <summary>
+/// A diffusion model with everything around it, from an ordinary diffusers folder or a single file. Thread-safe: concurrent requests with
+/// different guidance share one set of weights.
+/// </summary>
+public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
+{
+    /// <summary>
+    /// What a model_index.json may say beyond diffusers' keys; diffusers itself ignores keys that begin with an underscore.
+    /// </summary>
+    private const string FamilyKey = "_attune_family";
+
+    private readonly Model _model;
+    private readonly ModelPreset? _stated;
+    private readonly AutoencoderTiny? _previewVae;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Lock _gate = new();
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _running;
+    private bool _disposed;
+
+    private DiffusionPipeline(Model model, ModelPreset? stated, AutoencoderTiny? previewVae) =>
+        (_model, _stated, _previewVae) = (model, stated, previewVae);
+
+    /// <summary>The class names of the models that can be loaded.</summary>
+    public static IReadOnlyCollection<string> SupportedClasses { get; } = [.. Family.All.SelectMany(family => family.ClassNames)];
+
+    /// <summary>What the model is and what requests may ask of it.</summary>
+    public FamilyFacts Facts => _model.Facts;
+
+    /// <summary>
+    /// What is published for the model (<see cref="GuidancePresets"/>), or null when nothing is known. A folder may name its family as
+    /// <c>_attune_family</c> in model_index.json; then its sampling counts for requests too. Otherwise class and configuration decide
+    /// alone: a form that was distilled to few steps counts as the model that it comes from.
+    /// </summary>
+    public ModelPreset? Preset => _stated ?? (Facts.Preset is { } family ? GuidancePresets.For(family) : null);
+
+    /// <summary>Width and height are multiples of this many pixels.</summary>
+    public int SizeMultiple => _model.Latents.SizeMultiple;
+
+    /// <summary>The denoiser: its attention layers and blocks are what rules act on.</summary>
+    public Denoiser Denoiser => _model.Denoiser;
+
+    /// <summary>The scheduler of requests that name none.</summary>
+    public Scheduler Scheduler => _model.Scheduler;
+
+    /// <summary>Opens a diffusers folder, or a .safetensors file that holds a whole model. Weights stay on disk, mapped into
+    /// memory.</summary>
+    /// <param name="path">The folder that holds model_index.json, or a single file of Stable Diffusion 1.x, 2.x or XL with the names of the
+    /// original code.</param>
+    /// <param name="options">LoRA files and other changes; null for the model as it is.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed or does not fit the model, or the model's class is not
+    /// supported.</exception>
+    /// <exception cref="ArgumentException">An option for single files is given with a folder.</exception>
+    public static DiffusionPipeline Load(string path, LoadOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        options ??= new LoadOptions();
+        var source = options.Open(path);
+        var index = source.Index;
+        string name = index.ClassName ?? throw new CheckpointException($"'{index.Path}' has no _class_name.");
+        var family = Family.Of(name) ?? throw new CheckpointException(
+            $"'{index.Path}': the pipeline {name} is not supported; supported are "
+                + $"{string.Join(", ", SupportedClasses.Order(StringComparer.Ordinal))}.");
+        var stated = StatedPreset(index);
+        return Components.Build(owned =>
+        {
+            var model = owned.Add(family.Open(source));
+            return new DiffusionPipeline(model, stated, options.PreviewVae is { } vae ? owned.Add(OpenPreviewVae(vae, model)) : null);
+        });
+    }
+
+    /// <summary>
+    /// The request with everything set: the one place where its values, those of the preset that it or the folder names, and the model's
+    /// defaults meet, and where ranges are checked.
+    /// </summary>
+    /// <exception cref="ArgumentException">A value of the request is out of range, or the model does not take it; the message names
+    /// it.</exception>
+    public ResolvedRequest Resolve(GenerationRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        RequestChecks.Check(request, Facts);
+        var named = request.Preset == null ? null : GuidancePresets.For(request.Preset);
+        bool takesGuidanceScale = Facts.Takes(ModelOption.GuidanceScale);
+        request = request.With(named?.Sampling, takesGuidanceScale).With(_stated?.Sampling, takesGuidanceScale);
+        var images = request.Images;
+        request = request with
+        {
+            Width = request.Width ?? images.InitialTensor?.Shape[2] ?? Fitting(images.Initial?.Width) ?? Facts.DefaultSize,
+            Height = request.Height ?? images.InitialTensor?.Shape[1] ?? Fitting(images.Initial?.Height) ?? Facts.DefaultSize,
+            Steps = request.Timesteps?.Count ?? request.Sigmas?.Count ?? request.Steps ?? Facts.DefaultSteps,
+            GuidanceScale = request.GuidanceScale ?? Facts.DefaultGuidanceScale,
+            Images = images.HasInitial ? images with { Strength = images.Strength ?? Facts.DefaultStrength } : images,
+        };
+        RequestChecks.CheckSize(request, SizeMultiple);
+        var guidance = request.Guidance.For(named ?? Preset);
+        guidance.CheckLayers(Denoiser.Sites, Denoiser.Blocks, Denoiser.HasSkipConnections);
+        var size = new PixelSize(request.Height!.Value, request.Width!.Value);
+        return new ResolvedRequest(
+            request, guidance, request.Scheduler?.For(Scheduler.Config)
+                ?? Scheduler, size, _model.Latents.GridOf(size, request.Frames ?? 1));
+    }
+
+    /// <summary>
+    /// The denoising loop: yields after every step. The work runs on the thread pool, not on the caller's thread. Stopping the
+    /// enumeration, or cancelling (checked in every block), frees everything the run holds.
+    /// </summary>
+    /// <param name="request">What to generate.</param>
+    /// <param name="observer">What watches the run; null for nothing.</param>
+    /// <param name="cancellation">Stops the work within a block.</param>
+    /// <exception cref="ArgumentException">A value of the request is out of range; the message names it.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, or the pipeline is being disposed.</exception>
+    public IAsyncEnumerable<DenoisingStep> DenoiseAsync(
+        GenerationRequest request, RunObserver? observer = null, CancellationToken cancellation = default) =>
+        DenoiseAsync(Resolve(request), observer, cancellation);
+
+    /// <summary>The denoising loop of a request that is resolved already, by this pipeline.</summary>
+    /// <inheritdoc cref="DenoiseAsync(GenerationRequest, RunObserver?, CancellationToken)"/>
+    public async IAsyncEnumerable<DenoisingStep> DenoiseAsync(
+        ResolvedRequest request, RunObserver? observer = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        Enter();
+        try
+        {
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _closing.Token);
+            var token = either.Token;
+            using var run = await Task.Run(() => Run.Begin(_model, request, observer ?? RunObserver.None, token), token)
+                .ConfigureAwait(false);
+            for (int i = 0; i < run.Steps; i++)
+            {
+                int step = i;
+                await Task.Run(() => run.Step(step, token), token).ConfigureAwait(false);
+                yield return new DenoisingStep(run, step, _previewVae);
+            }
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    /// <summary>Generates images.</summary>
+    /// <param name="request">What to generate.</param>
+    /// <param name="observer">What watches the run; null for nothing.</param>
+    /// <param name="progress">Told of every step when it is done; its tensors may be read during the call alone.</param>
+    /// <param name="cancellation">Stops the work within a block.</param>
+    /// <returns>As many images as the request asks for.</returns>
+    /// <inheritdoc cref="DenoiseAsync(GenerationRequest, RunObserver?, CancellationToken)" path="/exception"/>
+    public async Task<IReadOnlyList<Image>> GenerateAsync(
+        GenerationRequest request, RunObserver? observer = null, Action<DenoisingStep>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        IReadOnlyList<Image> images = [];
+        await foreach (var step in DenoiseAsync(request, observer, cancellation).ConfigureAwait(false))
+        {
+            progress?.Invoke(step);
+            if (step.IsLast)
+                images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
+        }
+        return images;
+    }
+
+    /// <summary>Unmaps the weights.</summary>
+    /// <exception cref="InvalidOperationException">A run is still going on.</exception>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            if (_running > 0)
+            {
+                throw new InvalidOperationException(
+                    "The pipeline cannot be disposed while it generates: cancel the runs and await them, or use DisposeAsync, which does.");
+            }
+            _disposed = true;
+        }
+        Release();
+    }
+
+    /// <summary>Cancels all runs, waits until they have ended, and unmaps the weights.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+            if (_running == 0)
+                _idle.SetResult();
+        }
+        await _closing.CancelAsync().ConfigureAwait(false);
+        await _idle.Task.ConfigureAwait(false);
+        Release();
+    }
+
+    private static ModelPreset? StatedPreset(ModelConfig index)
+    {
+        if (!index.Has(FamilyKey))
+            return null;
+        string family = index.String(FamilyKey, "");
+        return GuidancePresets.Families.Contains(family) ? GuidancePresets.For(family)
+            : throw new CheckpointException(
+                $"'{index.Path}': {FamilyKey} is '{family}', which is no family that has presets; there are: "
+                    + $"{string.Join(", ", GuidancePresets.Families)}.");
+    }
+
+    private static AutoencoderTiny OpenPreviewVae(string folder, Model model)
+    {
+        var vae = AutoencoderTiny.Load(folder);
+        if (vae.LatentChannels == model.Latents.Channels)
+            return vae;
+        vae.Dispose();
+        throw new CheckpointException(
+            $"'{folder}': the autoencoder for previews has latent_channels {vae.LatentChannels}, expected {model.Latents.Channels} as "
+                + $"{model.Facts.ClassName} has.");
+    }
+
+    /// <summary>The largest size that fits into an image.</summary>
+    private int? Fitting(int? pixels) => pixels is { } size ? Math.Max(size / SizeMultiple, 1) * SizeMultiple : null;
+
+    private void Enter()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _running++;
+        }
+    }
+
+    private void Leave()
+    {
+        lock (_gate)
+        {
+            if (--_running == 0 && _disposed)
+                _idle.TrySetResult();
+        }
+    }
+
+    private void Release()
+    {
+        _previewVae?.Dispose();
+        _model.Dispose();
+        _closing.Dispose();
+    }
+}

@@ -1,0 +1,51 @@
+using Attune.Guidance;
+
+namespace Attune.Generation;
+
+/// <summary>
+/// The guidance that a request asks for: rules as objects, or a text whose missing parameters are as published for the model that the
+/// request meets.
+/// </summary>
+public sealed class GuidanceChoice
+{
+    private readonly string? _text;
+    private readonly GuidanceSchedule? _rules;
+
+    private GuidanceChoice(string? text, GuidanceSchedule? rules) => (_text, _rules) = (text, rules);
+
+    /// <summary>No guidance: the plain model.</summary>
+    public static GuidanceChoice None { get; } = new(null, GuidanceSchedule.None);
+
+    /// <summary>Rules as they are.</summary>
+    /// <exception cref="ArgumentException">Two rules exclude each other; the message names both.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A parameter is out of range.</exception>
+    public static GuidanceChoice Of(params IEnumerable<GuidanceRule> rules) => new(null, new GuidanceSchedule(rules));
+
+    /// <summary>Rules as text (<see cref="RuleCatalog.Parse"/>); what it leaves out is as published for the model.</summary>
+    /// <param name="text">As <c>nag:scale=4+cfg</c>; <c>none</c> is no rule.</param>
+    /// <exception cref="FormatException">The text is malformed, or names an unknown rule or parameter.</exception>
+    /// <exception cref="ArgumentException">Two rules exclude each other, or a parameter is out of range.</exception>
+    public static GuidanceChoice Parse(string text)
+    {
+        _ = new GuidanceSchedule(RuleCatalog.Parse(text));      // a mistake is found here, not when the request runs
+        return new GuidanceChoice(text, null);
+    }
+
+    /// <summary>Rules as they are.</summary>
+    public static implicit operator GuidanceChoice(GuidanceSchedule rules) => FromGuidanceSchedule(rules);
+
+    /// <summary>Rules as they are.</summary>
+    public static GuidanceChoice FromGuidanceSchedule(GuidanceSchedule rules)
+    {
+        ArgumentNullException.ThrowIfNull(rules);
+        return new GuidanceChoice(null, rules);
+    }
+
+    /// <summary>The rules for a model.</summary>
+    /// <param name="preset">What is published for it, or null.</param>
+    public GuidanceSchedule For(ModelPreset? preset) => _rules ?? new GuidanceSchedule(RuleCatalog.Parse(_text!, preset));
+
+    /// <summary>The text form.</summary>
+    public override string ToString() =>
+        _text ?? (_rules!.Rules.Count == 0 ? "none" : string.Join('+', _rules.Rules.Select(RuleCatalog.Format)));
+}

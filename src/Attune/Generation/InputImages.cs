@@ -1,0 +1,36 @@
+using Attune.Imaging;
+using Attune.Tensors;
+
+namespace Attune.Generation;
+
+/// <summary>The pictures that a request gives to a model. Which of them a family takes is in its facts; the others are refused.</summary>
+public sealed record InputImages
+{
+    /// <summary>
+    /// The image to begin with; it is resampled to the size that is asked for, or else to the next smaller one that fits.
+    /// </summary>
+    public Image? Initial { get; init; }
+
+    /// <summary>
+    /// The same as a tensor [1 or count, height, width, 3] with values from 0 to 1, of exactly the size that is made. Read, never disposed.
+    /// </summary>
+    public Tensor? InitialTensor { get; init; }
+
+    /// <summary>
+    /// How much of an initial image is made anew, above 0 and at most 1: the part of the steps that is done. Null is the model's default
+    /// (Stable Diffusion: 0.8, SDXL: 0.3).
+    /// </summary>
+    public float? Strength { get; init; }
+
+    /// <summary>White where the initial image is made anew, black where it stays.</summary>
+    public Image? Mask { get; init; }
+
+    /// <summary>Pictures that the model looks at.</summary>
+    public IReadOnlyList<Image> References { get; init; } = [];
+
+    /// <summary>Pictures that say where things are: edges, depth, poses.</summary>
+    public IReadOnlyList<Image> Control { get; init; } = [];
+
+    /// <summary>Whether there is an image to begin with.</summary>
+    public bool HasInitial => Initial != null || InitialTensor != null;
+}

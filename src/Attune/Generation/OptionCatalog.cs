@@ -1,0 +1,174 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Attune.Guidance;
+using Attune.Imaging;
+using Attune.Models;
+using Attune.Prompts;
+using Attune.Schedulers;
+
+namespace Attune.Generation;
+
+/// <summary>
+/// All options of a request, stated once: command line, metadata of pictures, experiments, golden cases and documentation read this list.
+/// </summary>
+public static partial class OptionCatalog
+{
+    /// <summary>The options, in the order in which people are shown them.</summary>
+    public static IReadOnlyList<RequestOption> All { get; } =
+    [
+        RequestOption.Text(
+            "prompt", nameof(GenerationRequest.Prompt), r => r.Prompt, (r, v) => r with { Prompt = v }, "What the image shows."),
+        RequestOption.Text(
+            "negative", nameof(GenerationRequest.NegativePrompt), r => r.NegativePrompt, (r, v) => r with { NegativePrompt = v },
+            "What it must not show. Alone, it turns on NAG.") with { Aliases = ["n"], Key = "negative_prompt" },
+        RequestOption.Integer(
+            "steps", nameof(GenerationRequest.Steps), r => r.Steps, (r, v) => r with { Steps = Int(v) }, "[1, 1000]",
+            "Denoising steps. Default: the model's."),
+        RequestOption.Integer(
+            "seed", nameof(GenerationRequest.Seed), r => r.Seed, (r, v) => r with { Seed = v }, "(-inf, inf)",
+            "Seed of the noise, as torch's CPU generator takes it. Default: 0."),
+        RequestOption.Parsed(
+            "size", nameof(GenerationRequest.Width), _ => null,
+            (r, v, label) => ParseSize(v, label) is var size ? r with { Width = size.Width, Height = size.Height } : r,
+            "WIDTHxHEIGHT in pixels. Default: the model's.") with { IsShorthand = true },
+        RequestOption.Integer(
+            "width", nameof(GenerationRequest.Width), r => r.Width, (r, v) => r with { Width = Int(v) }, "[1, inf)",
+            "Width in pixels. Default: the model's."),
+        RequestOption.Integer(
+            "height", nameof(GenerationRequest.Height), r => r.Height, (r, v) => r with { Height = Int(v) }, "[1, inf)",
+            "Height in pixels. Default: the model's."),
+        RequestOption.Integer(
+            "frames", nameof(GenerationRequest.Frames), r => r.Frames, (r, v) => r with { Frames = Int(v) }, "[1, inf)",
+            "How many frames a video has. Default: the model's.") with { ModelOption = ModelOption.Frames },
+        RequestOption.Integer(
+            "count", nameof(GenerationRequest.Count), r => r.Count, (r, v) => r with { Count = Int(v) }, "[1, inf)",
+            "How many images. Default: 1."),
+        RequestOption.Text(
+            "guidance", nameof(GenerationRequest.Guidance), r => r.Guidance.ToString(),
+            (r, v) => r with { Guidance = GuidanceChoice.Parse(v) },
+            "Rules, as nag:scale=4,tau=2.5,alpha=0.25 or nag+cfg:scale=3; none for the plain model. What is not given is as published "
+                + $"for the model (attune presets). Rules: {string.Join(", ", RuleCatalog.Names)}.") with { Aliases = ["g"] },
+        RequestOption.Text(
+            "preset", nameof(GenerationRequest.Preset), r => r.Preset,
+            (r, v) => r with { Preset = GuidancePresets.For(v).Family },
+            "The family of models whose published parameters count, as sdxl-dmd2; sets scheduler and steps of few-step models too. "
+                + "Default: the family that the folder tells."),
+        RequestOption.Number(
+            "guidance-scale", nameof(GenerationRequest.GuidanceScale), r => r.GuidanceScale, (r, v) => r with { GuidanceScale = v },
+            "[0, inf)", "The guidance scale that some models embed (FLUX.1-dev: 3.5).") with { ModelOption = ModelOption.GuidanceScale },
+        RequestOption.Integer(
+            "max-sequence-length", nameof(GenerationRequest.MaxSequenceLength), r => r.MaxSequenceLength,
+            (r, v) => r with { MaxSequenceLength = Int(v) }, "[1, inf)",
+            "Tokens to which the prompt is padded or cut for sequence text encoders."),
+        RequestOption.Integer(
+            "negative-max-sequence-length", nameof(GenerationRequest.NegativeMaxSequenceLength), r => r.NegativeMaxSequenceLength,
+            (r, v) => r with { NegativeMaxSequenceLength = Int(v) }, "[1, inf)",
+            "The same for the negative prompt. Default: as for the prompt."),
+        RequestOption.Parsed(
+            "image", nameof(GenerationRequest.Images), r => r.Images.HasInitial ? "true" : null,
+            (r, v, _) => r with { Images = r.Images with { Initial = Image.Load(v) } },
+            "A PNG or JPEG file to begin with instead of noise.") with
+        {
+            Aliases = ["i"], Key = "image_to_image", ModelOption = ModelOption.Image, Property = "Images.Initial",
+        },
+        RequestOption.Number(
+            "strength", nameof(InputImages.Strength), r => r.Images.Strength,
+            (r, v) => r with { Images = r.Images with { Strength = v } }, "(0, 1]",
+            "How much of --image is made anew, above 0 to 1. Default: the model's (Stable Diffusion 0.8, SDXL 0.3)."),
+        RequestOption.Text(
+            "scheduler", nameof(GenerationRequest.Scheduler), r => r.Scheduler?.ToString(),
+            (r, v) => r with { Scheduler = SchedulerChoice.Parse(v) },
+            "NAME[:KEY=VALUE,...], as lcm or euler:timestep_spacing=trailing, or a scheduler_config.json. Default: the model's. Names: "
+                + $"{string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}."),
+        RequestOption.Parsed(
+            "timesteps", nameof(GenerationRequest.Timesteps), r => r.Timesteps == null ? null : string.Join(',', r.Timesteps),
+            (r, v, label) => r with { Timesteps = ParseIntegers(v, label) },
+            "The timesteps to do, as 999,749,499,249, instead of --steps.") with { ModelOption = ModelOption.Timesteps },
+        RequestOption.Parsed(
+            "sigmas", nameof(GenerationRequest.Sigmas),
+            r => r.Sigmas == null ? null : string.Join(',', r.Sigmas.Select(sigma => sigma.ToString("R", CultureInfo.InvariantCulture))),
+            (r, v, label) => r with { Sigmas = ParseNumbers(v, label) },
+            "The noise levels to do, from high to low, instead of --steps.") with { ModelOption = ModelOption.Sigmas },
+        RequestOption.Number(
+            "eta", nameof(GenerationRequest.Eta), r => r.Eta, (r, v) => r with { Eta = v }, "[0, 1]",
+            "How much of the noise DDIM and TCD draw anew, 0 to 1.") with { ModelOption = ModelOption.Eta },
+        RequestOption.Integer(
+            "clip-skip", nameof(GenerationRequest.ClipSkip), r => r.ClipSkip, (r, v) => r with { ClipSkip = Int(v) }, "[0, inf)",
+            "How many of CLIP's last layers are left out of the prompt's embedding.") with { ModelOption = ModelOption.ClipSkip },
+        RequestOption.Flag(
+            "long-prompts", nameof(GenerationRequest.LongPrompts), r => r.LongPrompts, (r, v) => r with { LongPrompts = v },
+            "Read prompts beyond CLIP's 77 tokens, in pieces, instead of cutting them off.") with { ModelOption = ModelOption.LongPrompts },
+        RequestOption.Parsed(
+            "original-size", nameof(GenerationRequest.SizeConditioning), r => Format(r.SizeConditioning?.OriginalSize),
+            (r, v, label) => Sizes(r, sizes => sizes with { OriginalSize = ParseSize(v, label) }),
+            "WIDTHxHEIGHT that SDXL takes for the picture's size before scaling.") with { ModelOption = ModelOption.OriginalSize },
+        RequestOption.Parsed(
+            "crop", nameof(GenerationRequest.SizeConditioning),
+            r => r.SizeConditioning is { } s ? FormattableString.Invariant($"{s.CropLeft},{s.CropTop}") : null,
+            (r, v, label) => ParseIntegers(v, label) is [var left, var top]
+                ? Sizes(r, sizes => sizes with { CropLeft = left, CropTop = top })
+                : throw new FormatException($"{label} is '{v}', expected LEFT,TOP."),
+            "LEFT,TOP that SDXL takes for what was cut off.") with { ModelOption = ModelOption.OriginalSize },
+        RequestOption.Parsed(
+            "target-size", nameof(GenerationRequest.SizeConditioning), r => Format(r.SizeConditioning?.TargetSize),
+            (r, v, label) => Sizes(r, sizes => sizes with { TargetSize = ParseSize(v, label) }),
+            "WIDTHxHEIGHT that SDXL takes for the picture's size after cutting.") with { ModelOption = ModelOption.OriginalSize },
+    ];
+
+    /// <summary>The option of a name, a short name or a key of JSON; null when there is none.</summary>
+    public static RequestOption? Find(string name) =>
+        All.FirstOrDefault(option => option.Name == name || option.Key == name || option.Aliases.Contains(name));
+
+    /// <summary>Writes what a request says as members of a JSON object, each under its key.</summary>
+    public static void Write(Utf8JsonWriter json, GenerationRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        foreach (var option in All)
+        {
+            if (option.IsShorthand || option.Get(request) is not { } text)
+                continue;
+            json.WritePropertyName(option.Key);
+            if (option.Kind is OptionKind.Integer or OptionKind.Number)
+                json.WriteRawValue(text);
+            else if (option.Kind == OptionKind.Flag)
+                json.WriteBooleanValue(true);
+            else
+                json.WriteStringValue(text);
+        }
+    }
+
+    /// <summary>A size as <c>1024x768</c>: width, then height.</summary>
+    internal static PixelSize ParseSize(string text, string label)
+    {
+        var match = SizePattern().Match(text);
+        if (!match.Success)
+            throw new FormatException($"{label} is '{text}', expected WIDTHxHEIGHT, as 1024x768.");
+        return new PixelSize(
+            Width: int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture),
+            Height: int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture));
+    }
+
+    private static GenerationRequest Sizes(GenerationRequest request, Func<SizeConditioning, SizeConditioning> change) =>
+        request with { SizeConditioning = change(request.SizeConditioning ?? new SizeConditioning()) };
+
+    private static string? Format(PixelSize? size) => size is { } s ? FormattableString.Invariant($"{s.Width}x{s.Height}") : null;
+
+    /// <summary>A number beyond an integer's range is the range's end, which no range of an option holds.</summary>
+    private static int Int(long value) => (int)Math.Clamp(value, int.MinValue, int.MaxValue);
+
+    private static int[] ParseIntegers(string text, string label) => Parse<int>(
+        text, part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : null,
+        $"{label} is '{text}', expected integers joined by commas.");
+
+    private static double[] ParseNumbers(string text, string label) => Parse<double>(
+        text, part => double.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) ? value : null,
+        $"{label} is '{text}', expected numbers joined by commas.");
+
+    private static T[] Parse<T>(string text, Func<string, T?> parse, string otherwise)
+        where T : struct =>
+        [.. text.Split(',', StringSplitOptions.TrimEntries).Select(part => parse(part) ?? throw new FormatException(otherwise))];
+
+    [GeneratedRegex("^([0-9]{1,6})[xX×]([0-9]{1,6})$")]
+    private static partial Regex SizePattern();
+}

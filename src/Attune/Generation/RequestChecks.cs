@@ -1,0 +1,65 @@
+using Attune.Models;
+
+namespace Attune.Generation;
+
+/// <summary>What a request may ask of a model.</summary>
+internal static class RequestChecks
+{
+    /// <summary>Checks what does not depend on defaults.</summary>
+    /// <exception cref="ArgumentException">A value is out of range, or the model does not take it; the message names it.</exception>
+    public static void Check(GenerationRequest request, FamilyFacts facts)
+    {
+        foreach (var option in OptionCatalog.All)
+        {
+            if (option.ModelOption is { } taken && !facts.Takes(taken) && option.IsGiven(request))
+                throw Refused(option.Property, facts, taken);
+            option.CheckRange(request);
+        }
+        var images = request.Images;
+        foreach (var (name, given, taken) in new[]
+        {
+            ("Images.Initial", images.HasInitial, ModelOption.Image), ("Images.Mask", images.Mask != null, ModelOption.Mask),
+            ("Images.References", images.References.Count > 0, ModelOption.References),
+            ("Images.Control", images.Control.Count > 0, ModelOption.Control),
+        })
+        {
+            if (given && !facts.Takes(taken))
+                throw Refused(name, facts, taken);
+        }
+        if (images.Initial != null && images.InitialTensor != null)
+            throw new ArgumentException("Images.Initial and Images.InitialTensor are given; expected one of them.", nameof(request));
+        if (images.InitialTensor?.Shape is { } image
+            && (image.Rank != 4 || image[3] != 3 || (image[0] != 1 && image[0] != request.Count)))
+        {
+            throw new ArgumentException(
+                $"Images.InitialTensor is {image}, expected [1 or {request.Count}, height, width, 3].", nameof(request));
+        }
+        if (images.Strength != null && !images.HasInitial)
+            throw new ArgumentException("Strength is given without an initial image.", nameof(request));
+        if (request.Timesteps != null && request.Sigmas != null)
+            throw new ArgumentException("Timesteps and Sigmas are given; expected one of them.", nameof(request));
+        if (request.Timesteps is { } timesteps && request.Steps is { } steps && steps != timesteps.Count)
+            throw new ArgumentException($"Steps is {steps}, but there are {timesteps.Count} Timesteps.", nameof(request));
+    }
+
+    /// <summary>Checks the size once it is known.</summary>
+    /// <exception cref="ArgumentException">It does not fit the model or the initial image.</exception>
+    public static void CheckSize(GenerationRequest request, int multiple)
+    {
+        foreach (var (name, value) in new[] { ("Width", request.Width!.Value), ("Height", request.Height!.Value) })
+        {
+            if (value <= 0 || value % multiple != 0)
+                throw new ArgumentException($"{name} is {value} pixels, expected a positive multiple of {multiple}.", nameof(request));
+        }
+        if (request.Images.InitialTensor?.Shape is { } image && (image[1] != request.Height || image[2] != request.Width))
+        {
+            throw new ArgumentException(
+                $"Images.InitialTensor is {image}, expected a height of {request.Height} and a width of {request.Width}.", nameof(request));
+        }
+    }
+
+    private static ArgumentException Refused(string name, FamilyFacts facts, string option) => new(
+        $"{name}: {facts.ClassName} does not take it"
+            + (option == ModelOption.GuidanceScale
+                ? ", since the model embeds no guidance scale; the rule cfg is classifier-free guidance." : "."));
+}

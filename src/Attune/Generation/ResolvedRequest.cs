@@ -1,0 +1,18 @@
+using Attune.Attention;
+using Attune.Guidance;
+using Attune.Imaging;
+using Attune.Schedulers;
+
+namespace Attune.Generation;
+
+/// <summary>
+/// A request that met a model: every value is set and checked, the guidance is complete, the scheduler is made. Resolved once, in
+/// <see cref="DiffusionPipeline.Resolve"/>.
+/// </summary>
+/// <param name="Request">The request with the model's defaults and those of presets filled in.</param>
+/// <param name="Guidance">Its guidance, completed from what is published for the model.</param>
+/// <param name="Scheduler">The scheduler.</param>
+/// <param name="Size">Of the pictures.</param>
+/// <param name="Grid">How the denoiser's tokens lie.</param>
+public sealed record ResolvedRequest(
+    GenerationRequest Request, GuidanceSchedule Guidance, Scheduler Scheduler, PixelSize Size, LatentGrid Grid);

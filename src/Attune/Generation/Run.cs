@@ -1,0 +1,217 @@
+using System.Diagnostics;
+using Attune.Attention;
+using Attune.Autoencoders;
+using Attune.Guidance;
+using Attune.Models;
+using Attune.Prompts;
+using Attune.Schedulers;
+using Attune.Tensors;
+
+namespace Attune.Generation;
+
+/// <summary>One request on its way: prompts encoded once, then step by step from noise to latents.</summary>
+internal sealed class Run : IDisposable
+{
+    private readonly Model _model;
+    private readonly RunObserver _observer;
+    private readonly ISchedulerRun _schedule;
+    private readonly TorchRandom _random;
+    private readonly GuidanceState _guidanceState = new();
+    private readonly Memo _memo = new();
+    private Conditioning? _positive;
+    private Conditioning? _negative;
+    private Conditioning? _empty;
+    private Tensor? _latents;
+
+    // What the last step left, for a picture of the clean sample.
+    private Tensor? _before;
+    private Tensor? _prediction;
+    private int _step;
+
+    private Run(Model model, ResolvedRequest resolved, RunObserver observer)
+    {
+        (_model, Resolved, _observer) = (model, resolved, observer);
+        _random = new TorchRandom(resolved.Request.Seed);
+        var (request, images) = (resolved.Request, resolved.Request.Images);
+        var asked = new SchedulerRequest
+        {
+            Steps = request.Timesteps == null && request.Sigmas == null ? request.Steps : null,
+            Timesteps = request.Timesteps,
+            Sigmas = request.Sigmas,
+            Eta = request.Eta,
+            // As written: 0.7 of 10 steps are 7, but 0.7f is a little less than 0.7. Decimals round to what a float states.
+            Strength = images.HasInitial ? (double)(decimal)images.Strength!.Value : null,
+        };
+        _schedule = resolved.Scheduler.Begin(model.Plan(asked, resolved.Scheduler, resolved.Grid));
+    }
+
+    /// <summary>What is generated.</summary>
+    public ResolvedRequest Resolved { get; }
+
+    /// <summary>The number of evaluations of the denoiser.</summary>
+    public int Steps => _schedule.Steps;
+
+    /// <summary>The latents now, in the denoiser's form.</summary>
+    public Tensor Latents => _latents!;
+
+    /// <summary>How long the steps took that are done, without the encoding of prompts.</summary>
+    public TimeSpan Denoising { get; private set; }
+
+    /// <summary>Encodes the prompts, draws the noise and begins the scheduler.</summary>
+    public static Run Begin(Model model, ResolvedRequest resolved, RunObserver observer, CancellationToken cancellation)
+    {
+        var run = new Run(model, resolved, observer);
+        try
+        {
+            run.Encode(cancellation);
+            run.Start(cancellation);
+            return run;
+        }
+        catch
+        {
+            run.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Where the run stands when a step begins.</summary>
+    public StepPoint PointOf(int step) => new(step, Steps, _schedule.TimestepOf(step), _schedule.SigmaOf(step));
+
+    /// <summary>Does one step.</summary>
+    public void Step(int step, CancellationToken cancellation)
+    {
+        using var scope = new TensorScope();
+        long begun = Stopwatch.GetTimestamp();
+        var point = PointOf(step);
+        _observer.BeginStep(point);
+        var guidance = Resolved.Guidance.At(point, _observer.Probe);
+        var latents = _schedule.ScaleInput(Latents, step);
+        Tensor Predict(Conditioning positive, Conditioning? negative, Steering steering)
+        {
+            var input = new DenoiserInput(latents, Resolved.Grid, [_schedule.TimestepOf(step)], positive, negative)
+            {
+                GuidanceScale = Resolved.Request.GuidanceScale,
+                Memo = _memo,
+            };
+            return _model.Denoiser.Predict(input, steering, cancellation);
+        }
+
+        Tensor? PredictPlain(PassKinds kind, Conditioning? conditioning) =>
+            guidance.Passes.FirstOrDefault(pass => pass.Kind == kind) is { } pass ? Predict(conditioning!, null, pass.Steering) : null;
+
+        var facts = new PredictionFacts(
+            point, Latents, Predict(_positive!, guidance.ReadsNegativeText ? _negative : null, guidance.Steering), _guidanceState)
+        {
+            Negative = PredictPlain(PassKinds.Negative, _negative),
+            Empty = PredictPlain(PassKinds.Empty, _empty),
+            ToCleanSample = prediction => _schedule.ToCleanSample(prediction, step, Latents),
+            FromCleanSample = clean => _schedule.FromCleanSample(clean, step, Latents),
+        };
+        foreach (var pass in guidance.Passes.Where(pass => pass.Kind == PassKinds.Perturbed))
+            facts.SetPerturbed(pass.Rule!, Predict(_positive!, null, pass.Steering));
+        var prediction = guidance.Combine(facts);
+        Tensor? noise = null;
+        var next = _schedule.Step(
+            prediction, step, Latents, () => noise = _model.Latents.DrawStep(_random, Resolved.Grid, Resolved.Request.Count));
+        _observer.EndStep(new StepObservation(facts, guidance, prediction, noise, next));
+        Replace(ref _prediction, prediction.View());        // it may be one of the passes
+        Replace(ref _before, _latents);
+        _latents = TensorScope.Detach(next);
+        _step = step;
+        Denoising += Stopwatch.GetElapsedTime(begun);
+    }
+
+    /// <summary>The images of the latents, [count, height, width, 3] from 0 to 1; the caller disposes it.</summary>
+    public Tensor Decode(CancellationToken cancellation)
+    {
+        using var scope = new TensorScope();
+        return ToUnitRange(_model.Latents.Decode(_model.Latents.Unpack(Latents, Resolved.Grid), cancellation));
+    }
+
+    /// <summary>
+    /// The images of the clean sample that the last prediction means, [count, height, width, 3] from 0 to 1; the caller disposes it.
+    /// </summary>
+    public Tensor DecodePreview(AutoencoderTiny? vae, CancellationToken cancellation)
+    {
+        using var scope = new TensorScope();
+        var clean = _model.Latents.Unpack(_schedule.ToCleanSample(_prediction!, _step, _before!), Resolved.Grid);
+        return ToUnitRange(vae == null ? _model.Latents.Decode(clean, cancellation) : vae.Decode(vae.Denormalize(clean), cancellation));
+    }
+
+    public void Dispose()
+    {
+        _schedule.Dispose();
+        _positive?.Dispose();
+        _negative?.Dispose();
+        _empty?.Dispose();
+        _memo.Dispose();
+        _guidanceState.Dispose();
+        Replace(ref _latents, null);
+        Replace(ref _before, null);
+        Replace(ref _prediction, null);
+    }
+
+    private void Encode(CancellationToken cancellation)
+    {
+        var request = Resolved.Request;
+        Conditioning Of(string? text, PromptRole role) => _model.Prompts.Encode(
+            new PromptInput(text, role, Resolved.Size, request.PromptSettings) {
+                Images = request.Images.References, Warn = _observer.Warn },
+            cancellation);
+        _positive = Of(request.Prompt, PromptRole.Prompt);
+        if (Resolved.Guidance.NeedsNegativePrompt)
+        {
+            _negative = Of(
+                request.NegativePrompt, Resolved.Guidance.ReadsNegativeText ? PromptRole.NegativeInAttention : PromptRole.NegativePass);
+        }
+        if (Resolved.Guidance.NeedsEmptyPrompt)
+            _empty = Of("", PromptRole.Empty);
+    }
+
+    /// <summary>
+    /// The latents to begin with. Those of an initial image are drawn before the noise is, once for each image that was given, as the
+    /// reference does.
+    /// </summary>
+    private void Start(CancellationToken cancellation)
+    {
+        using var scope = new TensorScope();
+        var image = Resolved.Request.Images.HasInitial ? EncodeImage(Resolved.Request.Images, cancellation) : null;
+        var noise = Noise();
+        var start = image != null ? _schedule.AddNoise(image, noise)
+            : _schedule.InitialNoiseSigma == 1 ? noise.View() : noise.Affine(_schedule.InitialNoiseSigma);
+        _latents = TensorScope.Detach(_model.Latents.Pack(start));
+        _observer.Begin(
+            new RunStart(
+                [.. Enumerable.Range(0, Steps).Select(_schedule.TimestepOf)], _schedule.Sigmas, _positive!, _negative, noise, image,
+                _latents));
+    }
+
+    private Tensor Noise()
+    {
+        var (request, latents) = (Resolved.Request, _model.Latents);
+        if (request.InitialNoise is not { } given)
+            return latents.Draw(_random, Resolved.Grid, request.Count);
+        var expected = latents.ShapeOf(Resolved.Grid, request.Count);
+        if (given.Shape != expected)
+            throw new ArgumentException($"InitialNoise is {given.Shape}, expected {expected}.");
+        return given.Clone();
+    }
+
+    /// <summary>The clean latents of the initial image, [count, height, width, channels].</summary>
+    private Tensor EncodeImage(InputImages images, CancellationToken cancellation)
+    {
+        using var scope = new TensorScope();
+        var pixels = images.InitialTensor ?? images.Initial!.Resize(Resolved.Size.Width, Resolved.Size.Height).ToTensor();
+        var latents = _model.Latents.Encode(pixels.Affine(2, -1), _random, cancellation);
+        int count = Resolved.Request.Count;
+        return scope.Keep(latents.Shape[0] == count ? latents : latents.Expand(0, count).Clone());
+    }
+
+    private static Tensor ToUnitRange(Tensor pixels) => TensorScope.Detach(pixels.Affine(0.5f, 0.5f).Clamp(0, 1));
+
+    private static void Replace(ref Tensor? field, Tensor? value)
+    {
+        field?.Dispose();
+        field = value == null ? null : TensorScope.Detach(value);
+    }
+}

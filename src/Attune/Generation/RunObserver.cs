@@ -1,0 +1,89 @@
+using Attune.Attention;
+using Attune.Guidance;
+using Attune.Guidance.Diagnostics;
+using Attune.Prompts;
+using Attune.Tensors;
+
+namespace Attune.Generation;
+
+/// <summary>What watches a run. It changes no bit of the result. Tensors that it is shown are valid during the call alone.</summary>
+public abstract class RunObserver
+{
+    /// <summary>Nobody watches.</summary>
+    public static RunObserver None { get; } = new Nobody();
+
+    /// <summary>What watches the attention layers of the pass for the prompt, or null, which costs nothing.</summary>
+    public virtual IAttentionProbe? Probe => null;
+
+    /// <summary>Receives warnings, for example that a prompt was truncated.</summary>
+    public virtual void Warn(string message)
+    {
+    }
+
+    /// <summary>The prompts are encoded, the noise is drawn.</summary>
+    public virtual void Begin(RunStart start)
+    {
+    }
+
+    /// <summary>A step begins.</summary>
+    public virtual void BeginStep(StepPoint point)
+    {
+    }
+
+    /// <summary>A step is done.</summary>
+    public virtual void EndStep(StepObservation step)
+    {
+    }
+
+    private sealed class Nobody : RunObserver;
+}
+
+/// <summary>What a run begins with.</summary>
+/// <param name="Timesteps">The scheduler's timesteps of the steps that are done.</param>
+/// <param name="Sigmas">The noise levels of the whole schedule, one more than its steps.</param>
+/// <param name="Positive">The prompt.</param>
+/// <param name="Negative">The negative prompt, when a rule needs it.</param>
+/// <param name="Noise">The noise as drawn, [count, height / 8, width / 8, latent channels].</param>
+/// <param name="ImageLatents">The clean latents of the initial image, shaped as the noise; null without one.</param>
+/// <param name="Latents">The latents with which the run begins, in the denoiser's form.</param>
+public sealed record RunStart(
+    IReadOnlyList<float> Timesteps, IReadOnlyList<float> Sigmas, Conditioning Positive, Conditioning? Negative, Tensor Noise,
+    Tensor? ImageLatents, Tensor Latents);
+
+/// <summary>What a step computed.</summary>
+/// <param name="Facts">The latents before the step and the predictions of the single passes.</param>
+/// <param name="Guidance">What guidance did in the step.</param>
+/// <param name="Prediction">What the scheduler was given: the prediction after all guidance.</param>
+/// <param name="Noise">The noise that the scheduler drew, shaped as the latents; null where it drew none.</param>
+/// <param name="Latents">The latents after the step, in the denoiser's form.</param>
+public sealed record StepObservation(PredictionFacts Facts, StepGuidance Guidance, Tensor Prediction, Tensor? Noise, Tensor Latents);
+
+/// <summary>Collects what guidance does in a run.</summary>
+/// <param name="trace">Where it goes; it takes one run.</param>
+/// <param name="warn">Receives warnings, or null.</param>
+public sealed class TraceObserver(GuidanceTrace trace, Action<string>? warn = null) : RunObserver
+{
+    /// <inheritdoc/>
+    public override IAttentionProbe Probe => trace;
+
+    /// <inheritdoc/>
+    public override void Warn(string message) => warn?.Invoke(message);
+
+    /// <inheritdoc/>
+    public override void BeginStep(StepPoint point) => trace.Begin(point);
+
+    /// <inheritdoc/>
+    public override void EndStep(StepObservation step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        trace.Observe(step.Facts, step.Guidance, step.Prediction);
+    }
+}
+
+/// <summary>Hands warnings on, and watches nothing.</summary>
+/// <param name="warn">Receives them.</param>
+public sealed class WarningObserver(Action<string> warn) : RunObserver
+{
+    /// <inheritdoc/>
+    public override void Warn(string message) => warn(message);
+}

@@ -1,0 +1,62 @@
+using Attune.Attention;
+using Attune.Imaging;
+using Attune.Tensors;
+
+namespace Attune.Latents;
+
+/// <summary>
+/// The latents of a family of models: what they look like, how noise is drawn in them, and how pictures become latents and back. Latents
+/// have two forms: that of the autoencoder, [count, height, width, channels], and that of the denoiser, which some families pack into
+/// tokens.
+/// </summary>
+public abstract class LatentSpace : IDisposable
+{
+    /// <summary>Where latents live.</summary>
+    public abstract Device Device { get; }
+
+    /// <summary>The channels of latents as the autoencoder has them.</summary>
+    public abstract int Channels { get; }
+
+    /// <summary>Width and height of pictures are multiples of this many pixels.</summary>
+    public abstract int SizeMultiple { get; }
+
+    /// <summary>Numbers of frames are one more than a multiple of this; 1 for families that make pictures.</summary>
+    public virtual int FrameMultiple => 1;
+
+    /// <summary>How the denoiser's tokens lie for pictures of a size.</summary>
+    public abstract LatentGrid GridOf(PixelSize size, int frames = 1);
+
+    /// <summary>The shape of latents in the autoencoder's form, [count, height, width, channels].</summary>
+    public abstract Shape ShapeOf(LatentGrid grid, int count);
+
+    /// <summary>Standard normal noise in the autoencoder's form, drawn in the order in which the reference draws it.</summary>
+    /// <returns>[count, height, width, channels]; a tensor of the current scope.</returns>
+    public abstract Tensor Draw(TorchRandom random, LatentGrid grid, int count);
+
+    /// <summary>Standard normal noise in the denoiser's form, as stochastic schedulers draw it between steps.</summary>
+    /// <returns>A tensor of the current scope.</returns>
+    public abstract Tensor DrawStep(TorchRandom random, LatentGrid grid, int count);
+
+    /// <summary>Latents from the autoencoder's form to the denoiser's. May return its argument.</summary>
+    public virtual Tensor Pack(Tensor latents) => latents;
+
+    /// <summary>Latents from the denoiser's form to the autoencoder's. May return its argument.</summary>
+    public virtual Tensor Unpack(Tensor latents, LatentGrid grid) => latents;
+
+    /// <summary>Encodes pictures for image to image: latents are drawn from the encoder's distribution.</summary>
+    /// <param name="pixels">[count, height, width, 3], values in [-1, 1].</param>
+    /// <param name="random">What is drawn with.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <returns>Clean latents in the autoencoder's form; a tensor of the current scope.</returns>
+    /// <exception cref="ArgumentException">The pictures have a wrong shape.</exception>
+    public abstract Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default);
+
+    /// <summary>Decodes latents.</summary>
+    /// <param name="latents">[count, height, width, channels], in the autoencoder's form.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <returns>Pictures [count, height, width, 3] with values around [-1, 1], not clamped; a tensor of the current scope.</returns>
+    public abstract Tensor Decode(Tensor latents, CancellationToken cancellation = default);
+
+    /// <inheritdoc/>
+    public abstract void Dispose();
+}

@@ -1,0 +1,88 @@
+using Attune.Attention;
+using Attune.Prompts;
+using Attune.Tensors;
+
+namespace Attune.Models;
+
+/// <summary>The inputs of one forward pass of a denoiser.</summary>
+/// <param name="Latents">The noisy latents in the denoiser's form, batch first: [batch, height, width, channels] for UNets, [batch, tokens,
+/// channels] for models whose latents are packed.</param>
+/// <param name="Grid">How the latents lie, in tokens.</param>
+/// <param name="Timesteps">The scheduler's timestep, 0 to 1000: one, or one for each item of the batch.</param>
+/// <param name="Positive">The prompt.</param>
+/// <param name="Negative">The negative prompt, for rules that read it in attention; null leaves it out. Any length.</param>
+public sealed record DenoiserInput(
+    Tensor Latents, LatentGrid Grid, IReadOnlyList<float> Timesteps, Conditioning Positive, Conditioning? Negative = null)
+{
+    /// <summary>The guidance scale, for models that embed one (<see cref="Denoiser.EmbedsGuidanceScale"/>).</summary>
+    public float? GuidanceScale { get; init; }
+
+    /// <summary>Pictures that the model looks at, for families that take them; empty for none.</summary>
+    public IReadOnlyList<ReferenceLatents> References { get; init; } = [];
+
+    /// <summary>
+    /// What depends on several inputs that do not change from step to step, such as the keys of two prompts; null keeps nothing.
+    /// </summary>
+    public Memo? Memo { get; init; }
+
+    /// <summary>The timestep of an item of the batch.</summary>
+    internal float TimestepOf(int item) => Timesteps.Count == 1 ? Timesteps[0] : Timesteps[item];
+}
+
+/// <summary>A picture that a model looks at, encoded.</summary>
+/// <param name="Latents">[1, tokens, channels], in the denoiser's form.</param>
+/// <param name="Grid">How they lie, in tokens.</param>
+public sealed record ReferenceLatents(Tensor Latents, LatentGrid Grid);
+
+/// <summary>A network that predicts what the noise in latents hides. It keeps no state between passes: concurrent ones share it.</summary>
+public abstract class Denoiser : IDisposable
+{
+    /// <summary>The attention layers, in the order in which a forward pass calls them.</summary>
+    public abstract IReadOnlyList<AttentionSite> Sites { get; }
+
+    /// <summary>The names of the blocks that rules can leave out (<see cref="IBlockPolicy"/>), in the order in which they run.</summary>
+    public abstract IReadOnlyList<string> Blocks { get; }
+
+    /// <summary>Whether it has skip connections that rules can change (<see cref="ISkipConnection"/>).</summary>
+    public virtual bool HasSkipConnections => false;
+
+    /// <summary>Whether it embeds a guidance scale (<see cref="DenoiserInput.GuidanceScale"/>).</summary>
+    public virtual bool EmbedsGuidanceScale => false;
+
+    /// <summary>One forward pass.</summary>
+    /// <returns>The prediction (noise, velocity or clean sample, as the model was trained), shaped as the latents; a tensor of the current
+    /// scope.</returns>
+    /// <exception cref="ArgumentException">An input has the wrong shape or form, or one that the model needs is missing.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; checked before every block.</exception>
+    public abstract Tensor Predict(DenoiserInput input, Steering steering, CancellationToken cancellation = default);
+
+    /// <inheritdoc/>
+    public abstract void Dispose();
+}
+
+/// <summary>A denoiser of a family whose prompts become a conditioning of one type.</summary>
+/// <typeparam name="TConditioning">The conditionings of the family.</typeparam>
+public abstract class Denoiser<TConditioning> : Denoiser
+    where TConditioning : Conditioning
+{
+    /// <inheritdoc/>
+    public sealed override Tensor Predict(DenoiserInput input, Steering steering, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        ArgumentNullException.ThrowIfNull(steering);
+        int batch = input.Latents.Shape[0];
+        if (input.Timesteps.Count != 1 && input.Timesteps.Count != batch)
+            throw new ArgumentException($"{input.Timesteps.Count} timesteps do not fit a batch of {batch}.", nameof(input));
+        if (EmbedsGuidanceScale && input.GuidanceScale == null)
+            throw new ArgumentException("This model embeds a guidance scale; none was given.", nameof(input));
+        return Predict(input, Typed(input.Positive), input.Negative == null ? null : Typed(input.Negative), steering, cancellation);
+    }
+
+    /// <summary>One forward pass with conditionings of the family's type; inputs that no family checks for itself are checked.</summary>
+    /// <inheritdoc cref="Denoiser.Predict(DenoiserInput, Steering, CancellationToken)"/>
+    protected abstract Tensor Predict(
+        DenoiserInput input, TConditioning positive, TConditioning? negative, Steering steering, CancellationToken cancellation);
+
+    private TConditioning Typed(Conditioning conditioning) => conditioning as TConditioning
+        ?? throw new ArgumentException($"{GetType().Name} takes a {typeof(TConditioning).Name}, not a {conditioning.GetType().Name}.");
+}

@@ -1,0 +1,112 @@
+using Attune.Attention;
+using Attune.Latents;
+using Attune.Prompts;
+using Attune.Schedulers;
+using Attune.Weights;
+
+namespace Attune.Models;
+
+/// <summary>
+/// A family of models: how its checkpoints become a prompt encoder, a denoiser, a latent space and a scheduler. A new one is a folder and a
+/// line in <see cref="All"/>.
+/// </summary>
+public abstract class Family
+{
+    /// <summary>All families.</summary>
+    public static IReadOnlyList<Family> All { get; } =
+        [new Flux.FluxFamily(), new Unet.StableDiffusionFamily(), new Unet.StableDiffusionXLFamily()];
+
+    /// <summary>The <c>_class_name</c>s of model_index.json that the family opens.</summary>
+    public abstract IReadOnlyList<string> ClassNames { get; }
+
+    /// <summary>The family of a class name, or null.</summary>
+    public static Family? Of(string className) => All.FirstOrDefault(family => family.ClassNames.Contains(className));
+
+    /// <summary>Opens a model. What fails half way closes what it opened.</summary>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    internal abstract Model Open(ModelSource source);
+}
+
+/// <summary>What a model is and what requests may ask of it.</summary>
+/// <param name="ClassName">The <c>_class_name</c> of the checkpoint.</param>
+/// <param name="Preset">The family of published parameters that class and configuration tell; null when none is known.</param>
+/// <param name="DefaultSize">Width and height, in pixels, of pictures when a request does not say.</param>
+/// <param name="DefaultSteps">The number of steps when neither the request nor a preset says it.</param>
+/// <param name="Options">The options of a request that not all models take and this one does, by their names
+/// (<see cref="ModelOption"/>).</param>
+public sealed record FamilyFacts(
+    string ClassName, string? Preset, int DefaultSize, int DefaultSteps, IReadOnlySet<string> Options)
+{
+    /// <summary>The part of an initial image that is made anew when a request does not say; null where none is taken.</summary>
+    public float? DefaultStrength { get; init; }
+
+    /// <summary>The embedded guidance scale when a request does not say; null for models that embed none.</summary>
+    public float? DefaultGuidanceScale { get; init; }
+
+    /// <summary>Whether the model takes an option (<see cref="ModelOption"/>).</summary>
+    public bool Takes(string option) => Options.Contains(option);
+}
+
+/// <summary>Names of options that only some models take, as the command line and all other texts have them.</summary>
+public static class ModelOption
+{
+    /// <summary>A picture to begin with instead of noise.</summary>
+    public const string Image = "image";
+
+    /// <summary>A mask of what is made anew.</summary>
+    public const string Mask = "mask";
+
+    /// <summary>Pictures that the model looks at.</summary>
+    public const string References = "reference";
+
+    /// <summary>Pictures that say where things are: edges, depth, poses.</summary>
+    public const string Control = "control";
+
+    /// <summary>A number of frames.</summary>
+    public const string Frames = "frames";
+
+    /// <summary>Timesteps instead of a number of steps.</summary>
+    public const string Timesteps = "timesteps";
+
+    /// <summary>Noise levels instead of a number of steps.</summary>
+    public const string Sigmas = "sigmas";
+
+    /// <summary>How much of the noise is drawn anew.</summary>
+    public const string Eta = "eta";
+
+    /// <summary>Layers of CLIP that are left out.</summary>
+    public const string ClipSkip = "clip-skip";
+
+    /// <summary>Prompts in pieces.</summary>
+    public const string LongPrompts = "long-prompts";
+
+    /// <summary>What the model is told about the picture's size.</summary>
+    public const string OriginalSize = "original-size";
+
+    /// <summary>The embedded guidance scale.</summary>
+    public const string GuidanceScale = "guidance-scale";
+}
+
+/// <summary>The parts of an opened model, which it owns.</summary>
+/// <param name="Facts">What it is.</param>
+/// <param name="Prompts">Encodes prompts.</param>
+/// <param name="Denoiser">Predicts.</param>
+/// <param name="Latents">Draws, encodes and decodes latents.</param>
+/// <param name="Scheduler">The scheduler of requests that name none.</param>
+internal sealed record Model(FamilyFacts Facts, PromptEncoder Prompts, Denoiser Denoiser, LatentSpace Latents, Scheduler Scheduler)
+    : IDisposable
+{
+    /// <summary>
+    /// Turns what a request asks of a scheduler into what the model's pipeline asks of it: FLUX.1 gives sigmas and a shift, latent
+    /// consistency models another kind of strength. By default nothing changes.
+    /// </summary>
+    public Func<SchedulerRequest, Scheduler, LatentGrid, SchedulerRequest> Plan { get; init; } = (asked, _, _) => asked;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Prompts.Dispose();
+        Denoiser.Dispose();
+        Latents.Dispose();
+    }
+}

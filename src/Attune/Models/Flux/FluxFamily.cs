@@ -1,0 +1,42 @@
+using Attune.Attention;
+using Attune.Autoencoders;
+using Attune.Schedulers;
+using Attune.Weights;
+
+namespace Attune.Models.Flux;
+
+/// <summary>FLUX.1 (schnell, dev; Black Forest Labs, 2024).</summary>
+public sealed class FluxFamily : Family
+{
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> ClassNames { get; } = ["FluxPipeline"];
+
+    internal override Model Open(ModelSource source) => Components.Build(owned =>
+    {
+        var vae = source.Component("vae");
+        var scheduler = Scheduler.From(source.Scheduler);
+        var prompts = new FluxPrompts(owned, source);
+        var transformer = owned.Add(FluxTransformer.Load(source.Component("transformer")));
+        bool guided = transformer.EmbedsGuidanceScale;
+        string[] options = [ModelOption.Sigmas, .. guided ? [ModelOption.GuidanceScale] : Array.Empty<string>()];
+        var facts = new FamilyFacts(
+            "FluxPipeline", guided ? "flux-dev" : "flux-schnell", vae.Config.Int("sample_size", 1024), guided ? 28 : 4, options.ToHashSet())
+        {
+            DefaultGuidanceScale = guided ? 3.5f : null,
+        };
+        var latents = new FluxLatents(owned.Add(AutoencoderKl.Load(vae)), source.Device);
+        return new Model(facts, prompts, transformer, latents, scheduler) { Plan = Plan };
+    });
+
+    /// <summary>The noise levels are n equal steps from 1 to 1 / n, shifted by the size of the picture.</summary>
+    private static SchedulerRequest Plan(SchedulerRequest asked, Scheduler scheduler, LatentGrid grid)
+    {
+        int steps = asked.Steps ?? asked.Sigmas!.Count;
+        return asked with
+        {
+            Steps = null,
+            Sigmas = asked.Sigmas ?? [.. Enumerable.Range(0, steps).Select(i => 1 - i * (1 - 1.0 / steps) / Math.Max(steps - 1, 1))],
+            Mu = scheduler.ShiftFor(grid.Height * grid.Width),
+        };
+    }
+}

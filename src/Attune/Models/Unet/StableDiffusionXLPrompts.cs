@@ -1,0 +1,79 @@
+using Attune.Prompts;
+using Attune.Tensors;
+using Attune.TextEncoders.Clip;
+using Attune.Tokenizers;
+using Attune.Weights;
+
+namespace Attune.Models.Unet;
+
+/// <summary>
+/// Prompts of SDXL (Podell et al., arXiv 2307.01952): the hidden states of two CLIP text encoders side by side, a pooled embedding of the
+/// second, and numbers about the picture's size. Its refiner has the second encoder alone.
+/// </summary>
+internal sealed class StableDiffusionXLPrompts : PromptEncoder
+{
+    private readonly ClipStage? _encoder;
+    private readonly ClipStage _encoder2;
+    private readonly Device _device;
+    private readonly bool _zerosForEmpty;
+    private readonly bool _aesthetic;
+
+    public StableDiffusionXLPrompts(Components owned, ModelSource source)
+    {
+        ClipStage Load(string encoder, string tokenizer) => owned.Add(
+            new ClipStage(Tokenizer.Load(source.Tokenizer(tokenizer)), ClipTextModel.Load(source.Component(encoder))));
+        _device = source.Device;
+        _encoder = source.Has("text_encoder") ? Load("text_encoder", "tokenizer") : null;
+        _encoder2 = Load("text_encoder_2", "tokenizer_2");
+        _zerosForEmpty = source.Index.Bool("force_zeros_for_empty_prompt", true);
+        _aesthetic = source.Index.Bool("requires_aesthetics_score", false);
+        PooledChannels = _encoder2.Model.ProjectionChannels
+            ?? throw new CheckpointException($"'{source.Path}': text_encoder_2 has no projection; expected a CLIPTextModelWithProjection.");
+    }
+
+    public int Channels => (_encoder?.Model.Channels ?? 0) + _encoder2.Model.Channels;
+
+    public int PooledChannels { get; }
+
+    /// <summary>How many numbers about the picture's size there are.</summary>
+    public int Numbers => _aesthetic ? 5 : 6;
+
+    public override Conditioning Encode(PromptInput input, CancellationToken cancellation = default)
+    {
+        var settings = input.Settings;
+        int? length = settings.LengthFor(input.Role);
+        using var scope = new TensorScope();
+        float[] numbers = _aesthetic
+            ? settings.SizeConditioning.AestheticIds(input.Size, negative: input.Role != PromptRole.Prompt)
+            : settings.SizeConditioning.TimeIds(input.Size);
+        var ids = Tensor.From(numbers, [1, numbers.Length], _device);
+        if (input.Text == null && _zerosForEmpty && input.Role == PromptRole.NegativePass)
+        {
+            return new UnetConditioning(
+                Tensor.Zeros([1, length ?? _encoder2.Model.MaxLength, Channels], _device), Tensor.Zeros([1, PooledChannels], _device), ids);
+        }
+
+        // The last layer is left out always; what a request skips comes on top.
+        int skip = 1 + (input.Role == PromptRole.Prompt ? settings.ClipSkip : 0);
+        var rows2 = _encoder2.Tokenize(input.Text ?? "", length, settings.LongPrompts, input.Warn);
+        if (_encoder == null)
+        {
+            var (alone, embeds) = _encoder2.Encode(rows2, skip, normalised: false, pooled: true, cancellation);
+            return new UnetConditioning(alone, embeds, ids);
+        }
+
+        // The tokenizers cut the text differently where it holds the pad token of one of them.
+        var rows = _encoder.Tokenize(input.Text ?? "", length, settings.LongPrompts);
+        _encoder.Pad(rows, rows2.Count);
+        _encoder2.Pad(rows2, rows.Count);
+        var first = _encoder.Encode(rows, skip, normalised: false, pooled: false, cancellation).Text;
+        var (second, pooled) = _encoder2.Encode(rows2, skip, normalised: false, pooled: true, cancellation);
+        return new UnetConditioning(TensorOperations.Concatenate(2, first, second), pooled, ids);
+    }
+
+    public override void Dispose()
+    {
+        _encoder?.Dispose();
+        _encoder2.Dispose();
+    }
+}

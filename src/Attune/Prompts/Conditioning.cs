@@ -1,0 +1,56 @@
+using Attune.Tensors;
+
+namespace Attune.Prompts;
+
+/// <summary>
+/// What a prompt becomes for a family of models: the inputs of its denoiser that do not change from step to step, and what layers derive
+/// from them. It owns its tensors. References are counted, so that requests may share one: each holder disposes it once.
+/// </summary>
+public abstract class Conditioning : IDisposable
+{
+    private readonly Memo _memo = new();
+    private int _references = 1;
+
+    /// <summary>Takes the text embeddings out of their scope: they belong to the conditioning from here on.</summary>
+    protected Conditioning(Tensor text) => Text = TensorScope.Detach(text);
+
+    /// <summary>Text embeddings, [1, tokens, channels].</summary>
+    public Tensor Text { get; }
+
+    /// <summary>
+    /// A tensor that depends on this conditioning alone, such as the keys of a cross-attention layer: made when it is first asked for and
+    /// kept as long as the conditioning. Thread-safe.
+    /// </summary>
+    /// <inheritdoc cref="Memo.Once"/>
+    public Tensor Once(object key, Func<Tensor> make) => _memo.Once(key, make);
+
+    /// <summary>Another holder: the tensors live until each one has disposed it.</summary>
+    /// <exception cref="ObjectDisposedException">All holders have disposed it.</exception>
+    public Conditioning Share()
+    {
+        int references;
+        do
+        {
+            references = Volatile.Read(ref _references);
+            ObjectDisposedException.ThrowIf(references == 0, this);
+        }
+        while (Interlocked.CompareExchange(ref _references, references + 1, references) != references);
+        return this;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (Interlocked.Decrement(ref _references) != 0)
+            return;
+        Text.Dispose();
+        _memo.Dispose();
+        Release();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Disposes what a derived class owns beside the text.</summary>
+    protected virtual void Release()
+    {
+    }
+}

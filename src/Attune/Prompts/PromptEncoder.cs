@@ -1,0 +1,69 @@
+using Attune.Imaging;
+
+namespace Attune.Prompts;
+
+/// <summary>What a prompt is for. Encoders treat them differently; they never ask the rules.</summary>
+public enum PromptRole
+{
+    /// <summary>The prompt itself.</summary>
+    Prompt,
+
+    /// <summary>The negative prompt of a pass of its own, as classifier-free guidance makes it.</summary>
+    NegativePass,
+
+    /// <summary>The negative prompt that rules read in attention; it may serve a pass of its own too.</summary>
+    NegativeInAttention,
+
+    /// <summary>The empty prompt of a pass of its own.</summary>
+    Empty,
+}
+
+/// <summary>How prompts are encoded.</summary>
+public sealed record PromptSettings
+{
+    /// <summary>The length to which a sequence text encoder's prompt is padded or cut; null is the model's.</summary>
+    public int? MaxSequenceLength { get; init; }
+
+    /// <summary>The same for the negative prompt; null is as for the prompt. Lengths need not be equal.</summary>
+    public int? NegativeMaxSequenceLength { get; init; }
+
+    /// <summary>How many of the CLIP text encoder's last layers are left out of the prompt's embedding, 0 or more.</summary>
+    public int ClipSkip { get; init; }
+
+    /// <summary>Whether prompts that are longer than CLIP's 77 tokens are encoded in pieces.</summary>
+    public bool LongPrompts { get; init; }
+
+    /// <summary>What SDXL is told about the picture's size.</summary>
+    public SizeConditioning SizeConditioning { get; init; } = new();
+
+    /// <summary>The length for a role, or null for the model's.</summary>
+    internal int? LengthFor(PromptRole role) => role is PromptRole.NegativePass or PromptRole.NegativeInAttention
+        ? NegativeMaxSequenceLength ?? MaxSequenceLength : MaxSequenceLength;
+}
+
+/// <summary>One prompt to encode.</summary>
+/// <param name="Text">The prompt; null for a negative prompt that was not given.</param>
+/// <param name="Role">What it is for.</param>
+/// <param name="Size">The size of the pictures that are made.</param>
+/// <param name="Settings">How prompts of the request are encoded.</param>
+public sealed record PromptInput(string? Text, PromptRole Role, PixelSize Size, PromptSettings Settings)
+{
+    /// <summary>The reference images, for encoders that see pictures; empty for none.</summary>
+    public IReadOnlyList<Image> Images { get; init; } = [];
+
+    /// <summary>Receives warnings, for example that the prompt was truncated.</summary>
+    public Action<string>? Warn { get; init; }
+}
+
+/// <summary>Tokenizers and text encoders of a family: what makes a conditioning of a prompt.</summary>
+public abstract class PromptEncoder : IDisposable
+{
+    /// <summary>Encodes a prompt.</summary>
+    /// <returns>The conditioning; the caller disposes it.</returns>
+    /// <exception cref="ArgumentException">A setting does not fit the encoders; the message names it.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public abstract Conditioning Encode(PromptInput input, CancellationToken cancellation = default);
+
+    /// <inheritdoc/>
+    public abstract void Dispose();
+}
