@@ -142,11 +142,11 @@ internal static class ModelBenchmark
             using var inner = new TensorScope();
             using var prompt = Prompt(_text);
             using var negative = _negative == null ? null : Prompt(_negative);
-            _model.Predict(new UnetInput(_latents, [500], prompt, negative, TimeIds: _timeIds), _guidance.At(0, 1).Steering);
+            var grid = new LatentGrid(1, _latents.Shape[1], _latents.Shape[2]);
+            _model.Predict(new DenoiserInput(_latents, grid, [500], prompt, negative), _guidance.At(0, 1).Steering);
         }
 
-        private Conditioning Prompt(Tensor text) =>
-            new(TensorScope.Detach(text.View()), _pooled == null ? null : TensorScope.Detach(_pooled.View()));
+        private UnetConditioning Prompt(Tensor text) => new(text.View(), _pooled?.View(), _timeIds?.View());
 
         public override void Dispose()
         {

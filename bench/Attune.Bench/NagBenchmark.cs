@@ -3,9 +3,9 @@ using System.Diagnostics;
 using Attune.Attention;
 using Attune.Guidance;
 using Attune.Models;
+using Attune.Prompts;
 using Attune.Models.Flux;
 using Attune.Models.Unet;
-using Attune.Pipelines.Flux;
 using Attune.Tensors;
 using Attune.Weights;
 
@@ -171,7 +171,7 @@ internal static class NagBenchmark
     private sealed class FluxModel : Blocks
     {
         private readonly FluxTransformer _transformer;
-        private readonly FluxInput _input;
+        private readonly DenoiserInput _input;
         private readonly string _name;
         private readonly double _latents;
         private readonly double _text;
@@ -183,13 +183,12 @@ internal static class NagBenchmark
                 throw new ArgumentException($"--latents is {latents}, expected the square of a whole number for a model.");
             _transformer = FluxTransformer.Load(Path.Combine(folder, "transformer"));
             (_latents, _text, _name) = (latents, text, Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)));
-            Conditioning Prompt() =>
-                new(
-                    TensorScope.Detach(Noise([1, text, Config.JointAttentionDim])),
-                    TensorScope.Detach(Noise([1, Config.PooledProjectionDim])));
-            _input = new FluxInput(
-                Noise([1, latents, Config.InChannels]), Packing.Ids(side, side), [0.5f], Prompt(), Prompt(),
-                Config.GuidanceEmbeds ? 3.5f : null);
+            FluxConditioning Prompt() => new(Noise([1, text, Config.JointAttentionDim]), Noise([1, Config.PooledProjectionDim]));
+            _input = new DenoiserInput(
+                Noise([1, latents, Config.InChannels]), new LatentGrid(1, side, side), [500], Prompt(), Prompt())
+            {
+                GuidanceScale = Config.GuidanceEmbeds ? 3.5f : null,
+            };
         }
 
         public override string Description => FormattableString.Invariant($"{_name}, {_latents} latents, {_text} + {_text} text tokens");
@@ -244,7 +243,9 @@ internal static class NagBenchmark
         private readonly string _name;
         private readonly int _text;
         private readonly List<(UnetTransformerBlock Block, Tensor Hidden, TokenLayout Layout, UnetLevel Level)> _blocks = [];
-        private readonly UnetInput _input;
+        private readonly UnetConditioning _prompt;
+        private readonly UnetConditioning _negative;
+        private readonly Memo _memo = new();
         private readonly Tensor _embedding;
 
         public UnetBlocks(string name, UnetConfig config, (int Level, int Count)[] levels, int latents, int text)
@@ -266,8 +267,7 @@ internal static class NagBenchmark
                 }
             }
             _embedding = Noise([1, config.TimeEmbedDim]);
-            Conditioning Prompt() => new(TensorScope.Detach(Noise([1, text, config.CrossAttentionDim])));
-            _input = new UnetInput(_embedding, [500], Prompt(), Prompt());
+            (_prompt, _negative) = (new(Noise([1, text, config.CrossAttentionDim])), new(Noise([1, text, config.CrossAttentionDim])));
         }
 
         public override string Description =>
@@ -290,16 +290,16 @@ internal static class NagBenchmark
         {
             using var inner = new TensorScope();
             var pass = new UnetPass(
-                negative ? _input : _input with { Negative = null }, _embedding, _blocks.Count, new Steering(attention),
-                CancellationToken.None);
+                _memo, _prompt, negative ? _negative : null, _embedding, _blocks.Count, new Steering(attention), CancellationToken.None);
             foreach (var (block, hidden, layout, _) in _blocks)
                 block.AddTo(hidden.Clone(), layout, pass);
         }
 
         public override void Dispose()
         {
-            _input.Positive.Dispose();
-            _input.Negative!.Dispose();
+            _memo.Dispose();
+            _prompt.Dispose();
+            _negative.Dispose();
         }
 
         private static double Tokens((UnetTransformerBlock Block, Tensor Hidden, TokenLayout Layout, UnetLevel Level) block) =>

@@ -97,24 +97,49 @@ internal static partial class CaseRunner
     private static void RunFluxTransformer(GoldenCase golden, CaseResults results)
     {
         using var model = FluxTransformer.Load(golden.Checkpoint);
-        var conditioning = new Conditioning(golden.Input("encoder_hidden_states"), golden.Input("pooled_projections"));
-        float? guidance = golden.HasInput("guidance") ? golden.Input("guidance").Span[0] : null;
-        var input = new FluxInput(
-            golden.Input("hidden_states"), golden.Input("img_ids"), golden.Input("timestep").ToArray(), conditioning,
-            GuidanceScale: guidance);
-        results.Check("sample", model.Predict(input, Steering.Plain));
+        float? guidance = golden.HasInput("guidance") ? golden.Input("guidance").ToArray()[0] : null;
+        results.Check("sample", Predict(model, golden.Input, guidance));
+    }
+
+    /// <summary>
+    /// A forward pass over inputs as the reference has them: the timestep is t / 1000, positions are stated token by token.
+    /// </summary>
+    private static Tensor Predict(FluxTransformer model, Func<string, Tensor> input, float? guidance)
+    {
+        using var conditioning = new FluxConditioning(input("encoder_hidden_states").View(), input("pooled_projections").View());
+        float[] timesteps = [.. input("timestep").ToArray().Select(t => t * 1000)];
+        var asked = new DenoiserInput(
+            input("hidden_states"), GridOf(input("img_ids")), timesteps, conditioning) { GuidanceScale = guidance };
+        return model.Predict(asked, Steering.Plain);
+    }
+
+    /// <summary>The rows and columns of ids (0, row, column) that run over a whole grid in row-major order.</summary>
+    private static LatentGrid GridOf(Tensor ids)
+    {
+        float[] positions = ids.ToArray();
+        int count = ids.Shape[0];
+        int columns = (int)positions[^1] + 1;
+        for (int i = 0; i < count; i++)
+        {
+            if (positions[3 * i] != 0 || positions[3 * i + 1] != i / columns || positions[3 * i + 2] != i % columns)
+                throw new UnsupportedCaseException("img_ids that are no grid");
+        }
+        return new LatentGrid(1, count / columns, columns);
     }
 
     private static void RunUnet(GoldenCase golden, CaseResults results)
     {
         using var model = Unet2DConditionModel.Load(golden.Checkpoint);
         Tensor? Optional(string name) => golden.HasInput(name) ? golden.Input(name) : null;
-        using var conditioning = new Conditioning(golden.Input("encoder_hidden_states"), Optional("text_embeds"));
-        float? guidance = (float?)golden.OptionalDouble("guidance_scale");
-        var input = new UnetInput(
-            golden.Input("sample").Permute(0, 2, 3, 1), golden.Input("timestep").ToArray(), conditioning, TimeIds: Optional("time_ids"),
-            GuidanceScale: guidance);
-        results.Check("sample", model.Predict(input, Steering.Plain, Probe, CancellationToken.None).Permute(0, 3, 1, 2));
+        using var conditioning = new UnetConditioning(
+            golden.Input("encoder_hidden_states").View(), Optional("text_embeds")?.View(), Optional("time_ids")?.View());
+        var sample = golden.Input("sample").Permute(0, 2, 3, 1);
+        var input = new DenoiserInput(
+            sample, new LatentGrid(1, sample.Shape[1], sample.Shape[2]), golden.Input("timestep").ToArray(), conditioning)
+        {
+            GuidanceScale = (float?)golden.OptionalDouble("guidance_scale"),
+        };
+        results.Check("sample", model.Watch(input, Steering.Plain, Probe).Permute(0, 3, 1, 2));
 
         // The case calls what a down block hands on its first result.
         void Probe(string name, Tensor value) => results.Check(

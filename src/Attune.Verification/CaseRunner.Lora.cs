@@ -74,19 +74,16 @@ internal static partial class CaseRunner
             case "FluxTransformer2DModel":
                 using (var model = FluxTransformer.Load(source))
                 {
-                    var conditioning = new Conditioning(Input("encoder_hidden_states"), Input("pooled_projections"));
-                    results.Check(
-                        $"{component}.output",
-                        model.Predict(
-                            new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning),
-                            Steering.Plain));
+                    results.Check($"{component}.output", Predict(model, Input, null));
                 }
                 break;
             case "UNet2DConditionModel":
                 using (var model = Unet2DConditionModel.Load(source))
                 {
-                    using var conditioning = new Conditioning(Input("encoder_hidden_states"), null);
-                    var input = new UnetInput(Input("sample").Permute(0, 2, 3, 1), Input("timestep").ToArray(), conditioning);
+                    using var conditioning = new UnetConditioning(Input("encoder_hidden_states").View());
+                    var sample = Input("sample").Permute(0, 2, 3, 1);
+                    var input = new DenoiserInput(
+                        sample, new LatentGrid(1, sample.Shape[1], sample.Shape[2]), Input("timestep").ToArray(), conditioning);
                     results.Check($"{component}.output", model.Predict(input, Steering.Plain).Permute(0, 3, 1, 2));
                 }
                 break;

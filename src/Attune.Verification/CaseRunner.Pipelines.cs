@@ -1,6 +1,9 @@
 using Attune.Guidance;
 using Attune.Generation;
-using Attune.Pipelines.StableDiffusion;
+using Attune.Imaging;
+using Attune.Models.Flux;
+using Attune.Models.Unet;
+using Attune.Prompts;
 using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.Weights;
@@ -43,8 +46,11 @@ internal static partial class CaseRunner
             Timesteps = golden.Arguments.TryGetProperty("timesteps", out var timesteps)
                 ? [.. timesteps.EnumerateArray().Select(timestep => timestep.GetInt32())]
                 : null,
-            InitialImageTensor = golden.HasInput("image") ? golden.Input("image").Permute(0, 2, 3, 1) : null,
-            Strength = (float?)golden.OptionalDouble("strength"),
+            Images = new InputImages
+            {
+                InitialTensor = golden.HasInput("image") ? golden.Input("image").Permute(0, 2, 3, 1) : null,
+                Strength = (float?)golden.OptionalDouble("strength"),
+            },
             SizeConditioning = SizesOf(golden),
         };
         RunAsync(golden, results, pipeline, request).GetAwaiter().GetResult();
@@ -92,55 +98,74 @@ internal static partial class CaseRunner
 
     private static async Task RunAsync(GoldenCase golden, CaseResults results, DiffusionPipeline pipeline, GenerationRequest request)
     {
-        await foreach (var step in pipeline.DenoiseAsync(request).ConfigureAwait(false))
+        await foreach (var step in pipeline.DenoiseAsync(request, new Checks(golden, results)).ConfigureAwait(false))
         {
+            if (!step.IsLast)
+                continue;
             using var scope = new TensorScope();
-            if (step.Index == 0)
-                CheckStart(golden, results, pipeline, request, step);
-            void Check(string name, Tensor? value)
-            {
-                if (value != null)
-                    results.Check(FormattableString.Invariant($"{name}.{step.Index}"), AsReference(value));
-            }
-
-            Check("prediction", step.Prediction);
-            Check("positive_prediction", step.PositivePrediction);
-            Check("negative_prediction", step.NegativePrediction);
-            foreach (var (rule, perturbed) in step.PerturbedPredictions)
-                Check(rule is SkipLayerGuidance ? "skip_prediction" : "perturbed_prediction", perturbed);
-            Check("latents", step.Latents);
-            CheckNoise(golden, results, FormattableString.Invariant($"step_noise.{step.Index}"), step.StepNoise);
-            if (step.IsLast)
-            {
-                using var image = step.DecodeTensor();
-                results.Check("image", image.Permute(0, 3, 1, 2));
-            }
+            using var image = step.DecodeTensor();
+            results.Check("image", image.Permute(0, 3, 1, 2));
         }
     }
 
-    private static void CheckStart(
-        GoldenCase golden, CaseResults results, DiffusionPipeline pipeline, GenerationRequest request, DenoisingStep step)
+    /// <summary>Compares what a run computes on its way.</summary>
+    private sealed class Checks(GoldenCase golden, CaseResults results) : RunObserver
     {
-        results.Check("timesteps", step.TimestepsDone.ToArray());
-        results.Check("sigmas", step.Sigmas.ToArray());
-        if (pipeline is StableDiffusionXLPipeline xl && results.Wants("time_ids"))
-            results.Check(
-                "time_ids", [.. Enumerable.Repeat(xl.TimeIdsOf(request), golden.ExpectedShape("time_ids")[0]).SelectMany(ids => ids)]);
-        if (step.ImageLatents is { } image)
-            results.Check("init_latents", AsReference(image));
-        results.Check("latents.start", AsReference(step.StartLatents));
-        Embedding("prompt_embeds", step.Positive.Text);
-        Embedding("pooled_prompt_embeds", step.Positive.Pooled);
-        Embedding("negative_prompt_embeds", step.Negative?.Text);
-        Embedding("negative_pooled_prompt_embeds", step.Negative?.Pooled);
-
-        CheckNoise(golden, results, "noise", step.Noise);
-
-        // Conditionings are computed once for all images of a request.
-        void Embedding(string name, Tensor? value)
+        public override void Begin(RunStart start)
         {
-            if (value != null && results.Wants(name))
-                results.Check(name, TensorOperations.Concatenate(0, [.. Enumerable.Repeat(value, golden.ExpectedShape(name)[0])]));
+            using var scope = new TensorScope();
+            results.Check("timesteps", start.Timesteps.ToArray());
+            results.Check("sigmas", start.Sigmas.ToArray());
+            if (start.ImageLatents is { } image)
+                results.Check("init_latents", AsReference(image));
+            results.Check("latents.start", AsReference(start.Latents));
+            Embeddings("", start.Positive);
+            if (start.Negative is { } negative)
+                Embeddings("negative_", negative);
+            CheckNoise(golden, results, "noise", start.Noise);
+        }
+
+        public override void EndStep(StepObservation step)
+        {
+            using var scope = new TensorScope();
+            int index = step.Facts.Point.Index;
+            void Check(string name, Tensor? value)
+            {
+                if (value != null)
+                    results.Check(FormattableString.Invariant($"{name}.{index}"), AsReference(value));
+            }
+
+            Check("prediction", step.Prediction);
+            Check("positive_prediction", step.Facts.Positive);
+            Check("negative_prediction", step.Facts.Negative);
+            foreach (var pass in step.Guidance.Passes)
+            {
+                if (pass.Rule is { } rule)
+                    Check(rule is SkipLayerGuidance ? "skip_prediction" : "perturbed_prediction", step.Facts.Perturbed(rule));
+            }
+            Check("latents", step.Latents);
+            CheckNoise(golden, results, FormattableString.Invariant($"step_noise.{index}"), step.Noise);
+        }
+
+        /// <summary>Conditionings are computed once for all images of a request.</summary>
+        private void Embeddings(string prefix, Conditioning conditioning)
+        {
+            var (pooled, ids) = conditioning switch
+            {
+                FluxConditioning flux => (flux.Pooled, null),
+                UnetConditioning unet => (unet.Pooled, unet.TimeIds),
+                _ => ((Tensor?)null, (Tensor?)null),
+            };
+            void Check(string name, Tensor? value)
+            {
+                if (value != null && results.Wants(name))
+                    results.Check(name, TensorOperations.Concatenate(0, [.. Enumerable.Repeat(value, golden.ExpectedShape(name)[0])]));
+            }
+
+            Check(prefix + "prompt_embeds", conditioning.Text);
+            Check(prefix + "pooled_prompt_embeds", pooled);
+            if (prefix.Length == 0)
+                Check("time_ids", ids);
         }
     }
 

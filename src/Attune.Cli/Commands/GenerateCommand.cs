@@ -42,7 +42,8 @@ internal static class GenerateCommand
     {
         var watch = Stopwatch.StartNew();
         using var pipeline = DiffusionPipeline.Load(asked.Folder, asked.Options);
-        var request = pipeline.Resolve(asked.For(pipeline));
+        var resolved = pipeline.Resolve(asked.Request);
+        var (request, rules) = (resolved.Request, resolved.Guidance.Rules);
         output ??= FormattableString.Invariant($"attune-{request.Seed}.png");
         RequireFolder("--output", output);
         if (previews != null)
@@ -55,10 +56,11 @@ internal static class GenerateCommand
         IReadOnlyList<Image> images = [];
         async Task Generate(Action<DenoisingStep> progress)
         {
-            await foreach (var step in pipeline.DenoiseAsync(request, cancellation).ConfigureAwait(false))
+            var observer = new WarningObserver(message => RequestOptions.Warn(console, message));
+            await foreach (var step in pipeline.DenoiseAsync(resolved, observer, cancellation).ConfigureAwait(false))
             {
                 (denoised, evaluations) = (watch.Elapsed, step.Count);
-                acting.UnionWith(request.Guidance.Rules.Where(rule => rule.ActsIn(step.Point)));
+                acting.UnionWith(rules.Where(rule => rule.ActsIn(step.Point)));
                 progress(step);
                 if (previews != null)
                     Save(
@@ -82,18 +84,17 @@ internal static class GenerateCommand
             await Generate(_ => { }).ConfigureAwait(false);
         }
 
-        var files = Save(images, output, index => [KeyValuePair.Create("parameters", Parameters(pipeline, asked.Options, request, index))]);
+        var files = Save(
+            images, output, index => [KeyValuePair.Create("parameters", Parameters(pipeline, asked.Options, resolved, index))]);
         console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", files)}");
-        string guidance = request.Guidance.Rules.Count == 0 ? "none"
-            : string.Join(" + ", request.Guidance.Rules.Select(RuleCatalog.Format));
         console.WriteLine(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{pipeline.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed {request.Seed}; "
-                    + $"guidance {guidance}"));
-        foreach (var idle in request.Guidance.Rules.Where(rule => !acting.Contains(rule)))
+                $"{pipeline.Facts.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed "
+                    + $"{request.Seed}; guidance {(rules.Count == 0 ? "none" : string.Join(" + ", rules.Select(RuleCatalog.Format)))}"));
+        foreach (var idle in rules.Where(rule => !acting.Contains(rule)))
             console.MarkupLineInterpolated($"[yellow]Warning:[/] {RuleCatalog.Format(idle)} acted in none of the {evaluations} steps.");
-        if (!string.IsNullOrEmpty(request.NegativePrompt) && !request.Guidance.NeedsNegativePrompt)
+        if (!string.IsNullOrEmpty(request.NegativePrompt) && !resolved.Guidance.NeedsNegativePrompt)
             console.MarkupLine("[yellow]Warning:[/] no guidance rule reads the negative prompt, as nag and cfg do.");
         console.WriteLine(
             string.Create(
@@ -106,58 +107,26 @@ internal static class GenerateCommand
     /// <summary>
     /// What made the image, as JSON: the request and the names of LoRA files alone, so that the same request gives the same bytes.
     /// </summary>
-    internal static string Parameters(DiffusionPipeline pipeline, LoadOptions options, GenerationRequest request, int index)
+    internal static string Parameters(DiffusionPipeline pipeline, LoadOptions options, ResolvedRequest resolved, int index)
     {
         using var stream = new MemoryStream();
-        using (
-            var json = new Utf8JsonWriter(
-                stream, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        var relaxed = new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        using (var json = new Utf8JsonWriter(stream, relaxed))
         {
             json.WriteStartObject();
             json.WriteString("software", "Attune");
-            json.WriteString("pipeline", pipeline.ClassName);
-            json.WriteString("prompt", request.Prompt);
-            json.WriteString("negative_prompt", request.NegativePrompt);
-            json.WriteString(
-                "guidance",
-                request.Guidance.Rules.Count == 0 ? "none" : string.Join('+', request.Guidance.Rules.Select(RuleCatalog.Format)));
+            json.WriteString("pipeline", pipeline.Facts.ClassName);
+            OptionCatalog.Write(json, resolved.Request);
             if (options.Loras.Count > 0)
-                json.WriteString(
-                    "lora",
-                    string.Join(
-                        '+',
-                        options.Loras.Select(
-                            lora => string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(lora.Path)}:{lora.Scale}"))));
-            if (request.GuidanceScale is { } scale)
-                json.WriteNumber("guidance_scale", scale);
-            if (request.MaxSequenceLength is { } length)
-                json.WriteNumber("max_sequence_length", length);
-            json.WriteNumber("steps", request.Steps!.Value);
-            if (request.Scheduler is { } scheduler)
-                json.WriteString("scheduler", scheduler.ToString());
-            if (request.Timesteps is { } timesteps)
-                json.WriteString("timesteps", string.Join(',', timesteps));
-            if (request.Eta is { } eta)
-                json.WriteNumber("eta", eta);
-            if (request.ClipSkip is { } skip)
-                json.WriteNumber("clip_skip", skip);
-            if (request.LongPrompts)
-                json.WriteBoolean("long_prompts", true);
-            if (request.InitialImage != null)
-                json.WriteBoolean("image_to_image", true);
-            if (request.Strength is { } strength)
-                json.WriteNumber("strength", strength);
-            if (request.SizeConditioning is { } sizes)
-                json.WriteString("size_conditioning", sizes.ToString());
-            json.WriteNumber("seed", request.Seed);
-            json.WriteNumber("width", request.Width!.Value);
-            json.WriteNumber("height", request.Height!.Value);
-            json.WriteNumber("count", request.Count);
+                json.WriteString("lora", string.Join('+', options.Loras.Select(Describe)));
             json.WriteNumber("index", index);
             json.WriteEndObject();
         }
         return System.Text.Encoding.UTF8.GetString(stream.ToArray());
     }
+
+    private static string Describe(LoraWeights lora) =>
+        string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(lora.Path)}:{lora.Scale}");
 
     /// <summary>Writes images; several get -1, -2, ... before the extension.</summary>
     private static List<string> Save(IReadOnlyList<Image> images, string output, Func<int, KeyValuePair<string, string>[]> texts)

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Attune.Cli.Tracing;
 using Attune.Guidance.Diagnostics;
+using Attune.Imaging;
 using Attune.Generation;
 using Spectre.Console;
 
@@ -40,12 +41,18 @@ internal static class TraceCommand
         }
         using var pipeline = DiffusionPipeline.Load(asked.Folder, asked.Options);
         var trace = new GuidanceTrace();
-        var request = pipeline.Resolve(asked.For(pipeline) with { Trace = trace });
-        var images = await pipeline.GenerateAsync(request, cancellation: cancellation).ConfigureAwait(false);
+        var resolved = pipeline.Resolve(asked.Request);
+        var observer = new TraceObserver(trace, message => RequestOptions.Warn(console, message));
+        IReadOnlyList<Image> images = [];
+        await foreach (var step in pipeline.DenoiseAsync(resolved, observer, cancellation).ConfigureAwait(false))
+        {
+            if (step.IsLast)
+                images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
+        }
 
         string model = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(asked.Folder)));
         var report = new TraceReport(
-            pipeline.ClassName, model, request, GenerateCommand.Parameters(pipeline, asked.Options, request, 0), trace, images);
+            pipeline.Facts.ClassName, model, resolved, GenerateCommand.Parameters(pipeline, asked.Options, resolved, 0), trace, images);
         foreach (var (file, write) in new (string?, Action<TraceReport, Stream>)[] { (json, TraceJson.Write), (html, TracePage.Write) })
         {
             if (file == null)

@@ -44,7 +44,7 @@ internal static class TracePage
     {
         TraceTable[] tables = [.. report.Trace.Series.Select(series => new TraceTable(series, report.Trace))];
         var groups = Groups(tables);
-        return Html($"Guidance trace: {report.Request.Prompt}", PageStyle.Text,
+        return Html($"Guidance trace: {report.Request.Request.Prompt}", PageStyle.Text,
             Header(report),
             Tiles(tables),
             Classed("section", "panel", Element("h2", [], "Rules"), Rules(report)),
@@ -72,7 +72,7 @@ internal static class TracePage
 
     private static XElement Header(TraceReport report)
     {
-        var request = report.Request;
+        var request = report.Request.Request;
         string[] facts =
         [
             $"{report.Model} ({report.Pipeline})", FormattableString.Invariant($"{request.Width} \u00d7 {request.Height} pixels"),

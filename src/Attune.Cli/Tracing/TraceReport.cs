@@ -9,12 +9,12 @@ namespace Attune.Cli.Tracing;
 /// <summary>A run and its trace, as both writers need them.</summary>
 /// <param name="Pipeline">The class of the pipeline.</param>
 /// <param name="Model">The name of the checkpoint's folder.</param>
-/// <param name="Request">The request, defaults filled in.</param>
+/// <param name="Request">The request.</param>
 /// <param name="Parameters">The request as the JSON that images carry.</param>
 /// <param name="Trace">What was measured.</param>
 /// <param name="Images">What came out.</param>
 internal sealed record TraceReport(
-    string Pipeline, string Model, GenerationRequest Request, string Parameters, GuidanceTrace Trace, IReadOnlyList<Image> Images)
+    string Pipeline, string Model, ResolvedRequest Request, string Parameters, GuidanceTrace Trace, IReadOnlyList<Image> Images)
 {
     /// <summary>The rules, with the position by which series name them.</summary>
     public IReadOnlyList<GuidanceRule> Rules => Request.Guidance.Rules;

@@ -98,7 +98,8 @@ public sealed class ExperimentPlan
         {
             var preset = variant.Method.Preset is { } family ? GuidancePresets.For(family) : pipeline.Preset;
             var schedule = new GuidanceSchedule(RuleCatalog.Parse(variant.Rules, preset));
-            schedule.CheckLayers(pipeline.Sites, pipeline.Blocks, pipeline.HasSkipConnections);
+            var denoiser = pipeline.Denoiser;
+            schedule.CheckLayers(denoiser.Sites, denoiser.Blocks, denoiser.HasSkipConnections);
             return schedule;
         }
         catch (Exception exception) when (exception is FormatException or ArgumentException)
@@ -113,10 +114,11 @@ public sealed class ExperimentPlan
     {
         foreach (var (key, given) in new[] { ("width", experiment.Width), ("height", experiment.Height) })
         {
-            int size = given ?? pipeline.DefaultSize;
+            int size = given ?? pipeline.Facts.DefaultSize;
             if (size % pipeline.SizeMultiple != 0)
                 throw new FormatException(
-                    $"'{experiment.File}': {key} is {size}, expected a multiple of {pipeline.SizeMultiple} for {pipeline.ClassName}.");
+                    $"'{experiment.File}': {key} is {size}, expected a multiple of {pipeline.SizeMultiple} for "
+                        + $"{pipeline.Facts.ClassName}.");
             if (reader.PictureSize is { } read && size != read)
                 throw new FormatException(
                     $"'{experiment.File}': {key} is {size}{(given == null ? ", the model's own" : "")}, expected {read}, which the judge "

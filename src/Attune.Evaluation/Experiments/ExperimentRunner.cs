@@ -115,13 +115,13 @@ public sealed class ExperimentRunner
             Guidance = _plan.Schedules[index],
         };
         var watch = Stopwatch.StartNew();
-        await foreach (var step in _pipeline.DenoiseAsync(request, cancellation).ConfigureAwait(false))
+        await foreach (var step in _pipeline.DenoiseAsync(request, cancellation: cancellation).ConfigureAwait(false))
         {
             if (!step.IsLast)
                 continue;
             double total = watch.Elapsed.TotalSeconds;
             return ((await step.DecodeAsync(cancellation).ConfigureAwait(false))[0], step.Denoising.TotalSeconds, total);
         }
-        throw new InvalidOperationException($"{_pipeline.ClassName} ended without a last step.");
+        throw new InvalidOperationException($"{_pipeline.Facts.ClassName} ended without a last step.");
     }
 }
