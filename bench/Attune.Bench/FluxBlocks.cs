@@ -32,7 +32,7 @@ internal sealed class FluxBlocks
         int side = (int)Math.Sqrt(latents);
         if (side * side != latents)
             throw new ArgumentException($"--latents is {latents}, expected the square of a whole number.");
-        _ids = TokenIds.Of(new LatentGrid(side, side));
+        _ids = TokenIds.Of(new LatentGrid(1, side, side));
     }
 
     public static FluxConfig Config => FluxConfig.Real;

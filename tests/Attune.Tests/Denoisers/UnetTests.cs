@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Attune.Attention;
 using Attune.Layers;
 using Attune.Models;
+using Attune.Models.Flux;
 using Attune.Models.Unet;
 using Attune.Tensors;
 using Attune.Weights;
@@ -41,14 +42,15 @@ public class UnetTests
         using var scope = new TensorScope();
         var latents = Noise(1, 2, height, width, 4);
         var (text, pooled, ids) = (Noise(2, 2, 7, 64), Noise(3, 2, 40), Noise(4, 2, 6).Affine(100, 500));
-        using var both = new Conditioning(text, pooled);
-        var together = model.Predict(new UnetInput(latents, [20, 980], both, TimeIds: ids), Steering.Plain);
+        using var both = new UnetConditioning(text, pooled, ids);
+        var together = model.Predict(Input(latents, [20, 980], both), Steering.Plain);
         Assert.Equal(latents.Shape, together.Shape);
         for (int i = 0; i < 2; i++)
         {
-            using var one = new Conditioning(text.Slice(0, i, 1).Clone(), pooled.Slice(0, i, 1).Clone());
+            using var one = new UnetConditioning(
+                text.Slice(0, i, 1).Clone(), pooled.Slice(0, i, 1).Clone(), ids.Slice(0, i, 1).Clone());
             var alone = model.Predict(
-                new UnetInput(latents.Slice(0, i, 1), [i == 0 ? 20 : 980], one, TimeIds: ids.Slice(0, i, 1)), Steering.Plain);
+                Input(latents.Slice(0, i, 1), [i == 0 ? 20 : 980], one), Steering.Plain);
             Assert.InRange(Distance(together.Slice(0, i, 1), alone), 0, 2e-5f);
         }
     }
@@ -58,11 +60,11 @@ public class UnetTests
     {
         using var model = Unet2DConditionModel.Load(Folder);
         using var scope = new TensorScope();
-        using var positive = new Conditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40));
-        using var negative = new Conditioning(Noise(5, 1, 4, 64));
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
+        using var negative = new UnetConditioning(Noise(5, 1, 4, 64));
         string site = "mid_block.attentions.0.transformer_blocks.1.attn2";
         var attention = new Watching { Reads = path => path == site };
-        var input = new UnetInput(Noise(1, 1, 6, 10, 4), [500], positive, negative, Tensor.Zeros([1, 6]));
+        var input = Input(Noise(1, 1, 6, 10, 4), [500], positive, negative);
         var result = model.Predict(input, new Steering(attention));
         Assert.Equal(model.Sites, attention.Calls.Select(call => call.Site));
         foreach (var call in attention.Calls)
@@ -86,8 +88,8 @@ public class UnetTests
     {
         using var model = Unet2DConditionModel.Load(Folder);
         using var scope = new TensorScope();
-        using var positive = new Conditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40));
-        var input = new UnetInput(Noise(1, 1, 6, 10, 4), [500], positive, TimeIds: Tensor.Zeros([1, 6]));
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
+        var input = Input(Noise(1, 1, 6, 10, 4), [500], positive);
         string block = "up_blocks.0.attentions.1.transformer_blocks.2";
         Assert.Contains(block, model.Blocks);
         var attention = new Watching();
@@ -103,8 +105,8 @@ public class UnetTests
     {
         using var model = Unet2DConditionModel.Load(Folder);
         using var scope = new TensorScope();
-        using var positive = new Conditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40));
-        var input = new UnetInput(Noise(1, 1, 7, 5, 4), [500], positive, TimeIds: Tensor.Zeros([1, 6]));
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
+        var input = Input(Noise(1, 1, 7, 5, 4), [500], positive);
         var same = new Skips(1);
         Assert.Equal(
             0, Distance(model.Predict(input, Steering.Plain), model.Predict(input, new Steering(PlainAttention.Instance, Skips: same))));
@@ -121,7 +123,7 @@ public class UnetTests
     {
         using var model = Unet2DConditionModel.Load(Folder);
         using var scope = new TensorScope();
-        using var positive = new Conditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40));
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
         using var source = new CancellationTokenSource();
         var attention = new Watching();
         attention.Called = () =>
@@ -129,7 +131,7 @@ public class UnetTests
             if (attention.Calls.Count == 4)
                 source.Cancel();
         };
-        var input = new UnetInput(Noise(1, 1, 6, 10, 4), [500], positive, TimeIds: Tensor.Zeros([1, 6]));
+        var input = Input(Noise(1, 1, 6, 10, 4), [500], positive);
         Assert.Throws<OperationCanceledException>(() => model.Predict(input, new Steering(attention), source.Token));
         Assert.Equal(4, attention.Calls.Count);
     }
@@ -148,8 +150,8 @@ public class UnetTests
         var config = Read(Small + """, "time_cond_proj_dim": 8""");
         Assert.Equal(8, config.TimeCondProjDim);
         using var model = new Unet2DConditionModel(Random(), config);
-        using var positive = new Conditioning(Noise(2, 1, 3, 16));
-        var input = new UnetInput(Noise(1, 1, 4, 4, 4), [500], positive, GuidanceScale: 8);
+        using var positive = new UnetConditioning(Noise(2, 1, 3, 16));
+        var input = Input(Noise(1, 1, 4, 4, 4), [500], positive) with { GuidanceScale = 8 };
         Assert.NotEqual(0, Distance(model.Predict(input, Steering.Plain), model.Predict(input with { GuidanceScale = 7 }, Steering.Plain)));
         Assert.Contains(
             "guidance scale",
@@ -189,8 +191,8 @@ public class UnetTests
 
         // No middle at all.
         using var none = new Unet2DConditionModel(Random(), Read(Small + """, "mid_block_type": null"""));
-        using var positive = new Conditioning(Noise(2, 1, 3, 16));
-        Assert.True(float.IsFinite(none.Predict(new UnetInput(Noise(1, 1, 5, 3, 4), [500], positive), Steering.Plain).ToArray().Sum()));
+        using var positive = new UnetConditioning(Noise(2, 1, 3, 16));
+        Assert.True(float.IsFinite(none.Predict(Input(Noise(1, 1, 5, 3, 4), [500], positive), Steering.Plain).ToArray().Sum()));
     }
 
     [Theory]
@@ -230,16 +232,25 @@ public class UnetTests
     {
         using var model = Unet2DConditionModel.Load(Folder);
         using var scope = new TensorScope();
-        using var positive = new Conditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40));
-        using var narrow = new Conditioning(Noise(2, 1, 9, 32), positive.Pooled!.Clone());
-        var input = new UnetInput(Noise(1, 1, 6, 10, 4), [500], positive, TimeIds: Tensor.Zeros([1, 6]));
-        string Message(UnetInput wrong) => Assert.Throws<ArgumentException>(() => model.Predict(wrong, Steering.Plain)).Message;
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
+        using var narrow = new UnetConditioning(Noise(2, 1, 9, 32), positive.Pooled!.Clone(), Tensor.Zeros([1, 6]));
+        var input = Input(Noise(1, 1, 6, 10, 4), [500], positive);
+        string Message(DenoiserInput wrong) => Assert.Throws<ArgumentException>(() => model.Predict(wrong, Steering.Plain)).Message;
         Assert.Contains("[1, 6, 10, 3]", Message(input with { Latents = Noise(1, 1, 6, 10, 3) }), StringComparison.Ordinal);
         Assert.Contains("3 timesteps", Message(input with { Timesteps = [1, 2, 3] }), StringComparison.Ordinal);
         Assert.Contains("[1, 9, 32]", Message(input with { Positive = narrow }), StringComparison.Ordinal);
-        Assert.Contains("time ids", Message(input with { TimeIds = null }), StringComparison.Ordinal);
-        Assert.Contains("time ids", Message(input with { TimeIds = Tensor.Zeros([1, 5]) }), StringComparison.Ordinal);
+        foreach (var ids in new[] { null, Tensor.Zeros([1, 5]) })
+        {
+            using var wrong = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), ids);
+            Assert.Contains("time ids", Message(input with { Positive = wrong }), StringComparison.Ordinal);
+        }
+        using var other = new FluxConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40));
+        Assert.Contains(
+            "takes a UnetConditioning, not a FluxConditioning", Message(input with { Positive = other }), StringComparison.Ordinal);
     }
+
+    private static DenoiserInput Input(Tensor latents, float[] timesteps, UnetConditioning positive, UnetConditioning? negative = null) =>
+        new(latents, new LatentGrid(1, latents.Shape[1], latents.Shape[2]), timesteps, positive, negative);
 
     private static long Parameters(UnetConfig config)
     {

@@ -1,5 +1,6 @@
 using Attune.Guidance;
 using Attune.Generation;
+using Attune.Tests.Pipelines;
 using Attune.Tensors;
 
 namespace Attune.Tests.Guidance;
@@ -31,14 +32,13 @@ public class PredictionRulesTests
     public async Task Terms_add_up_on_top_of_the_contrast()
     {
         using var pipeline = DiffusionPipeline.Load(Model);
-        await foreach (
-            var step in pipeline.DenoiseAsync(
-                Request("nag+cfg:scale=3+pag:scale=2+seg:scale=1.5,sigma=0.7,layers=single+autoguidance:scale=2.5,layers=single.1")))
+        foreach (
+            var step in await Watching.Steps(
+                pipeline, Request(
+                    "nag+cfg:scale=3+pag:scale=2+seg:scale=1.5,sigma=0.7,layers=single+autoguidance:scale=2.5,layers=single.1")))
         {
-            var passes = step.PerturbedPredictions.ToDictionary(
-                pair => pair.Key.Form.Name, pair => pair.Value.ToArray());
-            var (positive, negative, prediction) = (
-                step.PositivePrediction.ToArray(), step.NegativePrediction!.ToArray(), step.Prediction.ToArray());
+            var passes = step.Perturbed;
+            var (positive, negative, prediction) = (step.Positive, step.Negative!, step.Guided);
             Assert.Equal(["autoguidance", "pag", "seg"], passes.Keys.Order());
             Assert.All(passes.Values, perturbed => Assert.NotEqual(positive, perturbed));
             double scale = prediction.Max(Math.Abs);
@@ -59,9 +59,8 @@ public class PredictionRulesTests
         using var pipeline = DiffusionPipeline.Load(Model);
         async Task<float[]> Perturbed(string rules)
         {
-            await foreach (var step in pipeline.DenoiseAsync(Request(rules, steps: 1)))
-                return step.PerturbedPredictions.Values.Single().ToArray();
-            return [];
+            var steps = await Watching.Steps(pipeline, Request(rules, steps: 1));
+            return steps.Single().Perturbed.Values.Single();
         }
 
         Assert.Equal(await Perturbed("pag:layers=double.0"), await Perturbed("pag:layers=double.0+nag"));
@@ -74,17 +73,17 @@ public class PredictionRulesTests
     public async Task Skip_layer_guidance_acts_strictly_inside_of_its_window()
     {
         using var pipeline = DiffusionPipeline.Load(Model);
-        await foreach (var step in pipeline.DenoiseAsync(Request("slg:scale=2,layers=1,start=0.01,stop=0.6", steps: 4)))
+        foreach (var step in await Watching.Steps(pipeline, Request("slg:scale=2,layers=1,start=0.01,stop=0.6", steps: 4)))
         {
             // Steps 1 and 2 lie between 0.04 and 2.4.
-            Assert.Equal(step.Index is 1 or 2 ? 1 : 0, step.PerturbedPredictions.Count);
-            float[] plain = step.PositivePrediction.ToArray();
-            if (step.PerturbedPredictions.Values.SingleOrDefault()?.ToArray() is not { } skipped)
+            Assert.Equal(step.Index is 1 or 2 ? 1 : 0, step.Perturbed.Count);
+            float[] plain = step.Positive;
+            if (step.Perturbed.Values.SingleOrDefault() is not { } skipped)
             {
-                Assert.Equal(plain, step.Prediction.ToArray());
+                Assert.Equal(plain, step.Guided);
                 continue;
             }
-            float[] prediction = step.Prediction.ToArray();
+            float[] prediction = step.Guided;
             for (int i = 0; i < plain.Length; i++)
                 Near(plain[i] + 2 * (plain[i] - (double)skipped[i]), prediction[i], prediction.Max(Math.Abs));
         }
@@ -113,11 +112,10 @@ public class PredictionRulesTests
     public async Task Perp_neg_takes_three_prompts()
     {
         using var pipeline = DiffusionPipeline.Load(Model);
-        await foreach (var step in pipeline.DenoiseAsync(Request("perp-neg:scale=5,negative_scale=0.7")))
+        foreach (var step in await Watching.Steps(pipeline, Request("perp-neg:scale=5,negative_scale=0.7")))
         {
             var (c, n, e, prediction) = (
-                step.PositivePrediction.ToArray(), step.NegativePrediction!.ToArray(), step.EmptyPrediction!.ToArray(),
-                step.Prediction.ToArray());
+                step.Positive, step.Negative!, step.Empty!, step.Guided);
             double dot = c.Index().Sum(pair => (pair.Item - (double)e[pair.Index]) * (n[pair.Index] - (double)e[pair.Index]));
             double square = c.Index().Sum(pair => Math.Pow(pair.Item - (double)e[pair.Index], 2));
             for (int i = 0; i < c.Length; i++)
@@ -130,10 +128,10 @@ public class PredictionRulesTests
     public async Task Normalisation_sees_the_sum_and_the_plain_prediction()
     {
         using var pipeline = DiffusionPipeline.Load(Model);
-        await foreach (var step in pipeline.DenoiseAsync(Request("cfg:scale=6+rescale:share=1", steps: 1)))
+        foreach (var step in await Watching.Steps(pipeline, Request("cfg:scale=6+rescale:share=1", steps: 1)))
         {
             static double Deviation(float[] x) => Math.Sqrt(x.Sum(v => Math.Pow(v - x.Average(), 2)) / (x.Length - 1));
-            Assert.Equal(Deviation(step.PositivePrediction.ToArray()), Deviation(step.Prediction.ToArray()), 1e-4);
+            Assert.Equal(Deviation(step.Positive), Deviation(step.Guided), 1e-4);
         }
     }
 

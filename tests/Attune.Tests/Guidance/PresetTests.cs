@@ -130,8 +130,8 @@ public class PresetTests
         using var dev = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux-dev"));
         using var sd = DiffusionPipeline.Load(Repository.Golden("checkpoints", "sd15"));
         using var sdxl = DiffusionPipeline.Load(Repository.Golden("checkpoints", "sdxl"));
-        Assert.Equal(("flux-schnell", "flux-dev", "sd15", "sdxl"), (schnell.Family, dev.Family, sd.Family, sdxl.Family));
-        Assert.Equal("flux-dev", dev.Preset!.Family);
+        Assert.Equal(
+            ["flux-schnell", "flux-dev", "sd15", "sdxl"], new[] { schnell, dev, sd, sdxl }.Select(pipeline => pipeline.Preset!.Family));
     }
 
     /// <summary>
@@ -161,13 +161,16 @@ public class PresetTests
     public void A_request_takes_from_a_preset_what_it_does_not_say_itself()
     {
         var request = new GenerationRequest { Prompt = "a panda" };
-        var dmd2 = request.With(GuidancePresets.For("sdxl-dmd2").Sampling);
+        var dmd2 = request.With(GuidancePresets.For("sdxl-dmd2").Sampling, takesGuidanceScale: true);
         Assert.Equal(("LCMScheduler", null), (dmd2.Scheduler!.ToString(), dmd2.Steps));
         Assert.Equal([999, 749, 499, 249], dmd2.Timesteps!);
-        var own = (request with { Steps = 8, Scheduler = SchedulerChoice.Parse("euler") }).With(GuidancePresets.For("sdxl-tcd").Sampling);
+        var own = (request with { Steps = 8, Scheduler = SchedulerChoice.Parse("euler") })
+            .With(GuidancePresets.For("sdxl-tcd").Sampling, takesGuidanceScale: true);
         Assert.Equal((8, null, null, SchedulerChoice.Parse("euler")), (own.Steps, own.Timesteps, own.Eta, own.Scheduler));
-        Assert.Equal(.3f, request.With(GuidancePresets.For("sdxl-tcd").Sampling).Eta);
-        Assert.Same(request, request.With(GuidancePresets.For("sdxl").Sampling));
-        Assert.Equal(2, (request with { GuidanceScale = 2 }).With(GuidancePresets.For("flux-dev").Sampling).GuidanceScale);
+        Assert.Equal(.3f, request.With(GuidancePresets.For("sdxl-tcd").Sampling, takesGuidanceScale: true).Eta);
+        Assert.Same(request, request.With(GuidancePresets.For("sdxl").Sampling, takesGuidanceScale: true));
+        Assert.Equal(
+            2, (request with { GuidanceScale = 2 }).With(GuidancePresets.For("flux-dev").Sampling, takesGuidanceScale: true).GuidanceScale);
+        Assert.Null(request.With(GuidancePresets.For("flux-dev").Sampling, takesGuidanceScale: false).GuidanceScale);
     }
 }

@@ -386,7 +386,7 @@ public class RulePropertyTests
             using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", model));
             var rule = New(name) with
             {
-                Layers = New(name) is IBlockPolicy ? LayerSelector.Of(pipeline.Blocks.First()) : LayerSelector.All,
+                Layers = New(name) is IBlockPolicy ? LayerSelector.Of(pipeline.Denoiser.Blocks[0]) : LayerSelector.All,
             };
             if (rule is SkipLayerGuidance skips)
                 rule = skips with { Stop = 1 };
@@ -404,7 +404,7 @@ public class RulePropertyTests
             }
 
             float[] plain = await Latents(rules[..^1]);
-            if (rule is ISkipConnection && !pipeline.HasSkipConnections)
+            if (rule is ISkipConnection && !pipeline.Denoiser.HasSkipConnections)
             {
                 await Assert.ThrowsAsync<ArgumentException>(() => Latents(rules));
                 continue;

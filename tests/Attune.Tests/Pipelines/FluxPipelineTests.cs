@@ -75,16 +75,17 @@ public class FluxPipelineTests
         using (var model = Changed(("model_index.json", Class, Class + "\"_attune_family\": \"scenes-flux\",")))
         using (var pipeline = DiffusionPipeline.Load(model.Folder))
         {
-            Assert.Equal("scenes-flux", pipeline.Family);
+            Assert.Equal("scenes-flux", pipeline.Preset!.Family);
             Assert.Equal(
-                GuidancePresets.For("scenes-flux").Sampling!.Steps, pipeline.Resolve(new GenerationRequest { Prompt = "a panda" }).Steps);
-            Assert.Equal(3, pipeline.Resolve(new GenerationRequest { Prompt = "a panda", Steps = 3 }).Steps);
+                GuidancePresets.For("scenes-flux").Sampling!.Steps,
+                pipeline.Resolve(new GenerationRequest { Prompt = "a panda" }).Request.Steps);
+            Assert.Equal(3, pipeline.Resolve(new GenerationRequest { Prompt = "a panda", Steps = 3 }).Request.Steps);
         }
         // A guidance scale of the family is for models that embed one.
         using (var model = Changed(("model_index.json", Class, Class + "\"_attune_family\": \"flux-dev\",")))
         using (var pipeline = DiffusionPipeline.Load(model.Folder))
         {
-            var resolved = pipeline.Resolve(new GenerationRequest { Prompt = "a panda" });
+            var resolved = pipeline.Resolve(new GenerationRequest { Prompt = "a panda" }).Request;
             Assert.Equal((28, (float?)null), (resolved.Steps, resolved.GuidanceScale));
         }
         foreach (string wrong in new[] { "\"flux-huge\"", "3" })
@@ -112,14 +113,15 @@ public class FluxPipelineTests
     public async Task What_is_cut_off_a_prompt_is_said()
     {
         using var pipeline = DiffusionPipeline.Load(Model);
-        var warnings = new List<string>();
-        var request = Request(new NormalizedAttentionGuidance()) with { Warning = warnings.Add, MaxSequenceLength = 512 };
-        await pipeline.GenerateAsync(request);
-        Assert.Empty(warnings);
+        var observer = new Watching();
+        var request = Request(new NormalizedAttentionGuidance()) with { MaxSequenceLength = 512 };
+        await pipeline.GenerateAsync(request, observer);
+        Assert.Empty(observer.Warnings);
         await pipeline.GenerateAsync(
             request with {
-                Prompt = "a panda on a blue background and nothing else", MaxSequenceLength = 8, NegativeMaxSequenceLength = 512 });
-        string warning = Assert.Single(warnings);
+                Prompt = "a panda on a blue background and nothing else", MaxSequenceLength = 8, NegativeMaxSequenceLength = 512 },
+            observer);
+        string warning = Assert.Single(observer.Warnings);
         Assert.Contains("cut to 8 tokens", warning, StringComparison.Ordinal);
         Assert.EndsWith("nothing else'.", warning, StringComparison.Ordinal);
     }
@@ -150,8 +152,7 @@ public class FluxPipelineTests
         Assert.Equal(plain, await Pixels(pipeline, Request(new NormalizedAttentionGuidance { Alpha = 0 })));
         Assert.Equal(plain, await Pixels(pipeline, Request(new ClassifierFreeGuidance { Scale = 1 })));
         Assert.NotEqual(plain, await Pixels(pipeline, Request(new NormalizedAttentionGuidance())));
-        await foreach (var step in pipeline.DenoiseAsync(Request(new NormalizedAttentionGuidance { Scale = 0 })))
-            Assert.Null(step.Negative);
+        Assert.Null(await Watching.Start(pipeline, Request(new NormalizedAttentionGuidance { Scale = 0 }), start => start.Negative));
     }
 
     [Fact]
@@ -189,7 +190,8 @@ public class FluxPipelineTests
         using var source = new CancellationTokenSource();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
             () =>
-                pipeline.GenerateAsync(Request(new NormalizedAttentionGuidance()) with { Steps = 50 }, _ => source.Cancel(), source.Token));
+                pipeline.GenerateAsync(Request(new NormalizedAttentionGuidance()) with { Steps = 50 }, progress: _ => source.Cancel(),
+                    cancellation: source.Token));
 
         // Leaving the loop early is no error and frees as much.
         await foreach (var step in pipeline.DenoiseAsync(Request()))

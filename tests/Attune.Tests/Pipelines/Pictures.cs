@@ -6,6 +6,6 @@ namespace Attune.Tests.Pipelines;
 internal static class Pictures
 {
     /// <summary>The bytes of all images of a request.</summary>
-    public static async Task<byte[]> Pixels(DiffusionPipeline pipeline, GenerationRequest request) =>
-        [.. (await pipeline.GenerateAsync(request)).SelectMany(image => image.Rgb)];
+    public static async Task<byte[]> Pixels(DiffusionPipeline pipeline, GenerationRequest request, RunObserver? observer = null) =>
+        [.. (await pipeline.GenerateAsync(request, observer)).SelectMany(image => image.Rgb)];
 }

@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Generation;
-using Attune.Pipelines.StableDiffusion;
+using Attune.Prompts;
 using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.TextEncoders.Clip;
@@ -44,7 +44,7 @@ public class StableDiffusionPipelineTests
     }
 
     private static Task<float[]> Text(DiffusionPipeline pipeline, GenerationRequest request) =>
-        First(pipeline, request, step => step.Positive.Text.ToArray());
+        Watching.Start(pipeline, request, start => start.Positive.Text.ToArray());
 
     [Theory]
     [InlineData("sd15")]
@@ -103,7 +103,8 @@ public class StableDiffusionPipelineTests
         using var pipeline = DiffusionPipeline.Load(Large);
         using var source = new CancellationTokenSource();
         var request = Request(new NormalizedAttentionGuidance(), new ClassifierFreeGuidance()) with { Steps = 50 };
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pipeline.GenerateAsync(request, _ => source.Cancel(), source.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => pipeline.GenerateAsync(request, progress: _ => source.Cancel(), cancellation: source.Token));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
             () => pipeline.GenerateAsync(request, cancellation: new CancellationToken(canceled: true)));
         await foreach (var step in pipeline.DenoiseAsync(request))
@@ -119,21 +120,24 @@ public class StableDiffusionPipelineTests
             pixels[i] = (byte)(i / 3 % 75 * 3);
         Png.Save(new Image(75, 68, pixels), folder.At("start.png"));
         using var pipeline = DiffusionPipeline.Load(Small);
-        var request = Request() with { InitialImage = Image.Load(folder.At("start.png")), Width = null, Height = null, Steps = 10 };
-        var resolved = pipeline.Resolve(request);
+        var request = Request() with {
+            Images = new InputImages { Initial = Image.Load(folder.At("start.png")) }, Width = null, Height = null, Steps = 10 };
+        var resolved = pipeline.Resolve(request).Request;
+        GenerationRequest Stronger(float strength, GenerationRequest? from = null) =>
+            (from ?? request) with { Images = request.Images with { Strength = strength } };
         Assert.Equal((72, 64), (resolved.Width, resolved.Height));
 
         // PNDM evaluates once more than it steps: int(10 s) steps and that one, from 10 - int(10 s) on.
-        int full = await First(pipeline, request with { Strength = 1 }, step => step.Count);
-        int half = await First(pipeline, request with { Strength = 0.5f }, step => step.Count);
+        int full = await First(pipeline, Stronger(1), step => step.Count);
+        int half = await First(pipeline, Stronger(0.5f), step => step.Count);
         Assert.Equal(full - 5, half);
-        Assert.Equal(await Pixels(pipeline, request), await Pixels(pipeline, request with { Strength = 0.8f }));
-        Assert.NotEqual(await Pixels(pipeline, request), await Pixels(pipeline, request with { Strength = 0.5f }));
+        Assert.Equal(await Pixels(pipeline, request), await Pixels(pipeline, Stronger(0.8f)));
+        Assert.NotEqual(await Pixels(pipeline, request), await Pixels(pipeline, Stronger(0.5f)));
 
         // The picture is sent twice, not two pictures: both have one posterior, and each its own noise.
-        var two = await First(pipeline, request with { Count = 2, Strength = 0.5f }, step => step.ImageLatents!.ToArray());
+        var two = await Watching.Start(pipeline, Stronger(0.5f, request with { Count = 2 }), start => start.ImageLatents!.ToArray());
         Assert.Equal(two[..(two.Length / 2)], two[(two.Length / 2)..]);
-        var starts = await First(pipeline, request with { Count = 2, Strength = 0.5f }, step => step.StartLatents.ToArray());
+        var starts = await Watching.Start(pipeline, Stronger(0.5f, request with { Count = 2 }), start => start.Latents.ToArray());
         Assert.NotEqual(starts[..(starts.Length / 2)], starts[(starts.Length / 2)..]);
 
         // The size of a tensor counts as one that is asked for.
@@ -142,7 +146,7 @@ public class StableDiffusionPipelineTests
             "Width is 60",
             (
                 await Assert.ThrowsAsync<ArgumentException>(
-                    () => pipeline.GenerateAsync(request with { InitialImage = null, InitialImageTensor = odd }))).Message,
+                    () => pipeline.GenerateAsync(request with { Images = new InputImages { InitialTensor = odd } }))).Message,
             StringComparison.Ordinal);
 
         // 0.7f and 0.9f are a little less than 0.7 and 0.9, of which ten steps are seven and nine.
@@ -150,7 +154,7 @@ public class StableDiffusionPipelineTests
             Assert.Equal(
                 steps,
                 await First(
-                    pipeline, request with { Strength = strength, Scheduler = SchedulerChoice.Change("DDIMScheduler") },
+                    pipeline, Stronger(strength, request with { Scheduler = SchedulerChoice.Change("DDIMScheduler") }),
                     step => step.Count));
 
         Assert.Contains(
@@ -159,7 +163,7 @@ public class StableDiffusionPipelineTests
                 await Assert.ThrowsAsync<ArgumentException>(
                     () =>
                         pipeline.GenerateAsync(
-                            request with { Strength = 0.05f, Scheduler = SchedulerChoice.Change("DDIMScheduler") }))).Message,
+                            Stronger(0.05f, request with { Scheduler = SchedulerChoice.Change("DDIMScheduler") })))).Message,
             StringComparison.Ordinal);
     }
 
@@ -196,9 +200,9 @@ public class StableDiffusionPipelineTests
     {
         // Each is a token of its own for the second tokenizer, and many make one for the first.
         using var pipeline = DiffusionPipeline.Load(Large);
-        var shape = await First(
+        var shape = await Watching.Start(
             pipeline, Request() with { Steps = 1, LongPrompts = true, Prompt = "panda " + new string('!', 100) },
-            step => step.Positive.Text.Shape);
+            start => start.Positive.Text.Shape);
         Assert.Equal(Shape.Create([1, 154, 64]), shape);
     }
 
@@ -220,8 +224,8 @@ public class StableDiffusionPipelineTests
             Assert.Equal(model.FinalLayerNorm(model.Encode([ids], [-2]).HiddenStates[0]).ToArray(), skipped);
         }
         Assert.Equal(
-            await First(pipeline, request, step => step.Negative!.Text.ToArray()),
-            await First(pipeline, request with { ClipSkip = 1 }, step => step.Negative!.Text.ToArray()));
+            await Watching.Start(pipeline, request, start => start.Negative!.Text.ToArray()),
+            await Watching.Start(pipeline, request with { ClipSkip = 1 }, start => start.Negative!.Text.ToArray()));
         Assert.Contains(
             "ClipSkip", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { ClipSkip = 12 }))).Message,
             StringComparison.Ordinal);
@@ -232,7 +236,7 @@ public class StableDiffusionPipelineTests
     {
         using var pipeline = DiffusionPipeline.Load(Large);
         Task<float[]> Negative(string? prompt, params GuidanceRule[] rules) =>
-            First(pipeline, Request(rules) with { NegativePrompt = prompt, Steps = 1 }, step => step.Negative!.Text.ToArray());
+            Watching.Start(pipeline, Request(rules) with { NegativePrompt = prompt, Steps = 1 }, start => start.Negative!.Text.ToArray());
         Assert.All(await Negative(null, new ClassifierFreeGuidance()), value => Assert.Equal(0, value));
         float[] empty = await Negative("", new ClassifierFreeGuidance());
         Assert.Contains(empty, value => value != 0);
@@ -248,9 +252,9 @@ public class StableDiffusionPipelineTests
         using var other = DiffusionPipeline.Load(copy);
         Assert.Equal(
             empty,
-            await First(
+            await Watching.Start(
                 other, Request(new ClassifierFreeGuidance()) with { NegativePrompt = null, Steps = 1 },
-                step => step.Negative!.Text.ToArray()));
+                start => start.Negative!.Text.ToArray()));
     }
 
     [Fact]
@@ -308,14 +312,20 @@ public class StableDiffusionPipelineTests
             Assert.Contains(expected, exception.Message, StringComparison.Ordinal);
         }
 
-        await Refuses("Strength", Request() with { Strength = 0.5f });
-        await Refuses("Strength is 1.5", Request() with { Strength = 1.5f, InitialImageTensor = image });
-        await Refuses("InitialImageTensor is [1, 64, 64, 3]", Request() with { InitialImageTensor = image });
-        await Refuses("InitialImageTensor is [3, 64, 72, 3]", Request() with { InitialImageTensor = images });
+        await Refuses("Strength", Request() with { Images = new InputImages { Strength = 0.5f } });
+        await Refuses("Strength is 1.5", Request() with { Images = new InputImages { Strength = 1.5f, InitialTensor = image } });
+        await Refuses("Images.InitialTensor is [1, 64, 64, 3]", Request() with { Images = new InputImages { InitialTensor = image } });
+        await Refuses("Images.InitialTensor is [3, 64, 72, 3]", Request() with { Images = new InputImages { InitialTensor = images } });
+        var picture = new Image(1, 1, new byte[3]);
         await Refuses(
-            "InitialImage and InitialImageTensor",
-            Request() with { InitialImageTensor = image, InitialImage = new Image(1, 1, new byte[3]) });
-        await Refuses("InitialImage: FluxPipeline", Request() with { InitialImageTensor = image, Width = 64 }, flux);
+            "Images.Initial and Images.InitialTensor",
+            Request() with { Images = new InputImages { InitialTensor = image, Initial = picture } });
+        await Refuses(
+            "Images.Initial: FluxPipeline", Request() with { Images = new InputImages { InitialTensor = image }, Width = 64 }, flux);
+        await Refuses("Images.Mask: StableDiffusionPipeline", Request() with { Images = new InputImages { Mask = picture } });
+        await Refuses("Images.References: StableDiffusion", Request() with { Images = new InputImages { References = [picture] } });
+        await Refuses("Images.Control: StableDiffusionPipeline", Request() with { Images = new InputImages { Control = [picture] } });
+        await Refuses("Frames: StableDiffusionPipeline", Request() with { Frames = 9 });
         await Refuses("ClipSkip: FluxPipeline", Request() with { ClipSkip = 1, Width = 64 }, flux);
         await Refuses("SizeConditioning", Request() with { SizeConditioning = new SizeConditioning() });
         await Refuses("Steps is 2, but there are 3 Timesteps", Request() with { Timesteps = [900, 500, 100] });
@@ -336,7 +346,7 @@ public class StableDiffusionPipelineTests
         string text = File.ReadAllText(index);
         File.WriteAllText(index, text.Replace("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", StringComparison.Ordinal));
         using (var alias = DiffusionPipeline.Load(copy))
-            Assert.Equal("StableDiffusionImg2ImgPipeline", Assert.IsType<StableDiffusionPipeline>(alias).ClassName);
+            Assert.Equal("StableDiffusionImg2ImgPipeline", alias.Facts.ClassName);
         File.WriteAllText(index, text);
 
         Directory.Delete(Path.Combine(copy, "vae"), recursive: true);
@@ -356,7 +366,8 @@ public class StableDiffusionPipelineTests
     public async Task Noise_levels_can_be_given()
     {
         using var pipeline = DiffusionPipeline.Load(Large);
-        var sigmas = await First(pipeline, Request() with { Steps = null, Sigmas = [14.6, 5, 1, 0] }, step => (step.Count, step.Sigmas));
+        var sigmas = await Watching.Start(
+            pipeline, Request() with { Steps = null, Sigmas = [14.6, 5, 1, 0] }, start => (start.Timesteps.Count, start.Sigmas));
         Assert.Equal(3, sigmas.Count);
         Assert.Equal([14.6f, 5, 1, 0], sigmas.Sigmas);
     }
@@ -385,7 +396,8 @@ public class StableDiffusionPipelineTests
             : name == "add_embedding.linear_1.weight" ? weight.Slice(1, 0, 80) : weight);
         using var pipeline = DiffusionPipeline.Load(copy);
         using var image = Tensor.Full([1, 64, 72, 3], 0.25f);
-        var request = Request(new ClassifierFreeGuidance()) with { InitialImageTensor = image, Steps = 4, Strength = 0.5f };
+        var request = Request(new ClassifierFreeGuidance()) with {
+            Images = new InputImages { InitialTensor = image, Strength = 0.5f }, Steps = 4 };
         byte[] plain = await Pixels(pipeline, request);
         Assert.Equal(
             plain,
@@ -415,7 +427,7 @@ public class StableDiffusionPipelineTests
             Path.Combine(copy, "unet"), (_, weight) => weight,
             ("time_embedding.cond_proj.weight", [16, 8], values => random.Normal(values)));
         using var pipeline = DiffusionPipeline.Load(copy);
-        Assert.Equal(4, pipeline.DefaultSteps);
+        Assert.Equal(4, pipeline.Facts.DefaultSteps);
         byte[] plain = await Pixels(pipeline, Request());
         Assert.Equal(plain, await Pixels(pipeline, Request() with { GuidanceScale = 8.5f }));
         Assert.NotEqual(plain, await Pixels(pipeline, Request() with { GuidanceScale = 3 }));
@@ -427,8 +439,9 @@ public class StableDiffusionPipelineTests
 
         // Its image to image chooses its steps from the low end of the schedule.
         using var image = Tensor.Full([1, 64, 72, 3], 0.25f);
-        var timesteps = await First(
-            pipeline, Request() with { Steps = 2, InitialImageTensor = image, Strength = 0.5f }, step => step.TimestepsDone);
+        var timesteps = await Watching.Start(
+            pipeline, Request() with { Steps = 2, Images = new InputImages { InitialTensor = image, Strength = 0.5f } }, start =>
+                start.Timesteps);
         Assert.Equal(2, timesteps.Count);
         Assert.True(timesteps[0] < 500, $"The first timestep is {timesteps[0]}.");
     }

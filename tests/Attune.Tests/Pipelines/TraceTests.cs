@@ -37,10 +37,12 @@ public class TraceTests
         var request = Request([.. RuleCatalog.Parse(rules)]);
         byte[] plain = await Pixels(pipeline, request);
         var trace = new GuidanceTrace();
-        Assert.Equal(plain, await Pixels(pipeline, request with { Trace = trace }));
+        Assert.Equal(plain, await Pixels(pipeline, request, new TraceObserver(trace)));
         Assert.Equal(trace.Steps[0].Count, trace.Steps.Count);      // evaluations: some schedulers take more than one in a step
         Assert.Equal(
-            pipeline.Sites.Where(site => site.Kind is AttentionKind.Cross or AttentionKind.Joint).Select(site => site.Path).Order(),
+            pipeline.Denoiser.Sites.Where(site => site.Kind is AttentionKind.Cross or AttentionKind.Joint)
+                .Select(site => site.Path)
+                .Order(),
             trace.Layers.Select(site => site.Path).Order());
         Assert.NotEmpty(trace.Series);
         int threads = Workers.MaxThreads;
@@ -48,7 +50,7 @@ public class TraceTests
         {
             Workers.MaxThreads = 1;
             var alone = new GuidanceTrace();
-            _ = await Pixels(pipeline, request with { Trace = alone });
+            _ = await Pixels(pipeline, request, new TraceObserver(alone));
             Assert.Equal(trace.Series.Select(series => series.Quantity), alone.Series.Select(series => series.Quantity));
             Assert.All(trace.Series.Zip(alone.Series), pair => Assert.Equal(pair.First.Entries, pair.Second.Entries));
         }
@@ -56,7 +58,7 @@ public class TraceTests
         {
             Workers.MaxThreads = threads;
         }
-        await Assert.ThrowsAsync<InvalidOperationException>(() => Pixels(pipeline, request with { Trace = trace }));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => Pixels(pipeline, request, new TraceObserver(trace)));
     }
 
     [Fact]
@@ -68,35 +70,41 @@ public class TraceTests
         double[] Of(Tensor x, int item) => [.. x.ToArray().Chunk((int)x.Count / 2).ElementAt(item).Select(value => (double)value)];
         double Norm(double[] x) => Math.Sqrt(x.Sum(value => value * value));
         double[] Minus(double[] a, double[] b) => [.. a.Zip(b, (x, y) => x - y)];
-        await foreach (
-            var step in pipeline.DenoiseAsync(Request(rule, new ClassifierFreeGuidance { Scale = 3 }) with { Count = 2, Trace = trace }))
+        double RootMeanSquare(Tensor x, Tensor y, int item) => Norm(Minus(Of(x, item), Of(y, item))) / Math.Sqrt(x.Count / 2);
+        var values = new Dictionary<string, List<double[]>>();
+        var watch = new Watching
         {
-            foreach (var (name, expected) in new (string, Func<int, double>)[]
+            Stepped = step =>
             {
-                (
-                    "prediction.difference",
-                    item => Norm(
-                        Minus(
-                            Of(step.PositivePrediction, item), Of(step.NegativePrediction!, item))) / Math.Sqrt(step.Prediction.Count / 2)),
-                (
-                    "prediction.perturbation",
-                    item => Norm(
-                        Minus(
-                            Of(step.PositivePrediction, item),
-                            Of(step.PerturbedPredictions[rule], item))) / Math.Sqrt(step.Prediction.Count / 2)),
-                ("prediction.norm", item => Norm(Of(step.Prediction, item)) / Norm(Of(step.PositivePrediction, item))),
-                (
-                    "prediction.change",
-                    item => Norm(
-                        Minus(Of(step.Prediction, item), Of(step.PositivePrediction, item))) / Norm(Of(step.PositivePrediction, item))),
-            })
+                var (facts, prediction) = (step.Facts, step.Prediction);
+                foreach (var (name, expected) in new (string, Func<int, double>)[]
+                {
+                    ("prediction.difference", item => RootMeanSquare(facts.Positive, facts.Negative!, item)),
+                    ("prediction.perturbation", item => RootMeanSquare(facts.Positive, facts.Perturbed(rule), item)),
+                    ("prediction.norm", item => Norm(Of(prediction, item)) / Norm(Of(facts.Positive, item))),
+                    (
+                        "prediction.change",
+                        item => Norm(Minus(Of(prediction, item), Of(facts.Positive, item))) / Norm(Of(facts.Positive, item))),
+                })
+                {
+                    values.TryAdd(name, []);
+                    values[name].Add([expected(0), expected(1)]);
+                }
+            },
+        };
+        var request = Request(rule, new ClassifierFreeGuidance { Scale = 3 }) with { Count = 2 };
+        await pipeline.GenerateAsync(request, watch);
+        await pipeline.GenerateAsync(request, new TraceObserver(trace));
+        Assert.Equal(4, values.Count);
+        foreach (var (name, steps) in values)
+        {
+            var series = trace.Series.Single(series => series.Quantity.Name == name);
+            for (int i = 0; i < steps.Count; i++)
             {
-                var series = trace.Series.Single(series => series.Quantity.Name == name);
-                var entry = series.Entries[step.Index];
-                Assert.Equal((step.Index, null), (entry.Step, entry.Layer));
+                var entry = series.Entries[i];
+                Assert.Equal((i, null), (entry.Step, entry.Layer));
                 Assert.Equal(
-                    new[] { expected(0), expected(1) }.Order(), [entry.Values.Minimum, entry.Values.Maximum],
-                    (a, b) => Math.Abs(a - b) < 1e-6 * Math.Abs(a));
+                    steps[i].Order(), [entry.Values.Minimum, entry.Values.Maximum], (a, b) => Math.Abs(a - b) < 1e-6 * Math.Abs(a));
             }
         }
     }

@@ -108,18 +108,22 @@ public class LoraTests
         {
             using var model = Unet2DConditionModel.Load(source.Component("unet"));
             Assert.Equal(live, TensorMemory.LiveTensors);
-            using var conditioning = new Conditioning(Input("encoder_hidden_states"), null);
-            output = model.Predict(
-                new UnetInput(Input("sample").Permute(0, 2, 3, 1), Input("timestep").ToArray(), conditioning), Steering.Plain)
+            using var conditioning = new UnetConditioning(Input("encoder_hidden_states"));
+            var sample = Input("sample").Permute(0, 2, 3, 1);
+            var grid = new LatentGrid(1, sample.Shape[1], sample.Shape[2]);
+            output = model.Predict(new DenoiserInput(sample, grid, Input("timestep").ToArray(), conditioning), Steering.Plain)
                 .Permute(0, 3, 1, 2);
         }
         else
         {
             using var model = FluxTransformer.Load(source.Component("transformer"));
             Assert.True(name.Contains("dora", StringComparison.Ordinal) == TensorMemory.LiveTensors > live);
-            using var conditioning = new Conditioning(Input("encoder_hidden_states"), Input("pooled_projections"));
-            output = model.Predict(
-                new FluxInput(Input("hidden_states"), Input("img_ids"), Input("timestep").ToArray(), conditioning), Steering.Plain);
+            using var conditioning = new FluxConditioning(Input("encoder_hidden_states"), Input("pooled_projections"));
+            int columns = (int)Input("img_ids").ToArray()[^1] + 1;
+            var latents = Input("hidden_states");
+            var grid = new LatentGrid(1, latents.Shape[1] / columns, columns);
+            float[] timesteps = [.. Input("timestep").ToArray().Select(t => t * 1000)];
+            output = model.Predict(new DenoiserInput(latents, grid, timesteps, conditioning), Steering.Plain);
         }
         AssertNear(
             Doubles(expected.ToArray()), output.Span,

@@ -237,9 +237,10 @@ public class SingleFileTests
         }
 
         bool sizes = source.Has("text_encoder_2");
-        using var conditioning = new Conditioning(Noise(1, 7, unet.Config.CrossAttentionDim), sizes ? Noise(1, 40) : null);
-        var input = new UnetInput(
-            Noise(1, 8, 8, 4), [501], conditioning, TimeIds: sizes ? Tensor.From([64, 64, 0, 0, 64, 64], [1, 6]) : null);
+        using var conditioning = new UnetConditioning(
+            Noise(1, 7, unet.Config.CrossAttentionDim), sizes ? Noise(1, 40) : null,
+            sizes ? Tensor.From([64, 64, 0, 0, 64, 64], [1, 6]) : null);
+        var input = new DenoiserInput(Noise(1, 8, 8, 4), new LatentGrid(1, 8, 8), [501], conditioning);
         Assert.Equal(referenceUnet.Predict(input, Steering.Plain).ToArray(), unet.Predict(input, Steering.Plain).ToArray());
     }
 
