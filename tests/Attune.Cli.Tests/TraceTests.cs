@@ -11,6 +11,8 @@ using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
 using Attune.Generation;
+using Attune.Schedulers;
+using Attune.Weights;
 using Attune.Tensors;
 
 namespace Attune.Cli.Tests;
@@ -57,7 +59,10 @@ public class TraceTests
         var request = new GenerationRequest {
             Prompt = prompt, NegativePrompt = prompt, Guidance = schedule, Width = 64, Height = 32, Steps = steps, Seed = 3 };
         Image[] images = image ? [new Image(2, 1, [1, 2, 3, 4, 5, 6])] : [];
-        return new TraceReport("FluxPipeline", "model", request, $"{{\"prompt\":{JsonSerializer.Serialize(prompt)}}}", trace, images);
+        var resolved = new ResolvedRequest(
+            request, schedule, Scheduler.From(ModelConfig.Parse("scheduler", """{"_class_name": "DDIMScheduler"}"""u8.ToArray())),
+            new PixelSize(32, 64), new LatentGrid(1, 2, 4));
+        return new TraceReport("FluxPipeline", "model", resolved, $"{{\"prompt\":{JsonSerializer.Serialize(prompt)}}}", trace, images);
     }
 
     private static AttentionSite[] Flux(int count, int singles) =>

@@ -55,7 +55,7 @@ public class EmbeddedTests
     {
         using var pipeline = DiffusionPipeline.Load(Fixture.Model("scenes-flux-schnell"));
         using var judge = Judge.Load(Fixture.Model("scenes-judge"), Device.Default);
-        Assert.Equal("scenes-flux-schnell", pipeline.Family);
+        Assert.Equal("scenes-flux-schnell", pipeline.Preset!.Family);
 
         async Task<IReadOnlyList<Judgement>> Look(string rules) => judge.Read(await pipeline.GenerateAsync(new GenerationRequest
         {

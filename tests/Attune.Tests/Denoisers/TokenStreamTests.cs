@@ -32,12 +32,17 @@ public class TokenStreamTests
 
     private static float Distance(Tensor a, Tensor b) => a.ToArray().Zip(b.ToArray(), (x, y) => Math.Abs(x - y)).Max();
 
-    private static FluxInput Input(int batch = 1) => new(
-        Noise(1, batch, Side * Side, 64), Ids(), [0.7f], new Conditioning(Noise(2, 1, 4, 64), Noise(3, 1, 48)),
-        new Conditioning(Noise(4, 1, 2, 64), Noise(5, 1, 48)), GuidanceScale: 3.5f);
-
-    private static Tensor Ids() => Tensor.From(
-        Device.Default, [.. Enumerable.Range(0, Side * Side).SelectMany(i => new float[] { 0, i / Side, i % Side })], [Side * Side, 3]);
+    /// <summary>A forward pass over noise with two prompts of unequal length.</summary>
+    private static Tensor Predict(FluxTransformer model, Steering steering, int batch = 1)
+    {
+        using var positive = new FluxConditioning(Noise(2, 1, 4, 64), Noise(3, 1, 48));
+        using var negative = new FluxConditioning(Noise(4, 1, 2, 64), Noise(5, 1, 48));
+        var input = new DenoiserInput(Noise(1, batch, Side * Side, 64), new LatentGrid(1, Side, Side), [700], positive, negative)
+        {
+            GuidanceScale = 3.5f,
+        };
+        return model.Predict(input, steering);
+    }
 
     /// <summary>
     /// Rows that nobody reads later give keys and values alone, and end: the negative text (and the twins of the latents) after its last
@@ -56,7 +61,7 @@ public class TokenStreamTests
         using var model = FluxTransformer.Load(Folder);
         using var scope = new TensorScope();
         var watching = new Watching { Reads = path => path == reader + ".attn" };
-        model.Predict(Input(), new Steering(watching, fork));
+        Predict(model, new Steering(watching, fork));
         static string Kinds(TokenLayout layout) => string.Join(' ', layout.Spans.Select(span => Short[span.Kind]));
         Assert.Equal(expected, watching.Calls.Select(call => $"{Kinds(call.Queries)}<{Kinds(call.Keys)}"));
         Assert.Equal(Paths.Select(path => path + ".attn"), watching.Calls.Select(call => call.Site.Path));
@@ -82,7 +87,7 @@ public class TokenStreamTests
         [
             new(TokenKind.NegativeText, Noise(1, 1, 2, 64), TokenIds.Same(2, 0, 0, 0)),
             new(TokenKind.Text, Noise(2, 1, 4, 64), TokenIds.Same(4, 0, 0, 0)),
-            new(TokenKind.Latent, Noise(3, batch, Side * Side, 64), TokenIds.Of(new LatentGrid(Side, Side))),
+            new(TokenKind.Latent, Noise(3, batch, Side * Side, 64), TokenIds.Of(new LatentGrid(1, Side, Side))),
         ];
         var time = new TimeEmbeddings(Noise(4, batch, 64), Noise(5, batch, 64));
         var guidance = new GuidanceSchedule(
@@ -111,7 +116,7 @@ public class TokenStreamTests
             PlainAttention.Instance, config.AttentionHeadDim, FluxConfig.Epsilon, config.Rotary,
             new TokenPart(TokenKind.Text, Noise(2, 1, 4, 64), TokenIds.Same(4, 0, 0, 0)),
             new TokenPart(TokenKind.NegativeText, Noise(1, 1, 2, 64), TokenIds.Same(2, 0, 0, 0)),
-            new TokenPart(TokenKind.Latent, Noise(3, 1, Side * Side, 64), TokenIds.Of(new LatentGrid(Side, Side))));
+            new TokenPart(TokenKind.Latent, Noise(3, 1, Side * Side, 64), TokenIds.Of(new LatentGrid(1, Side, Side))));
         stream.Begin(TokenKind.NegativeText);
         Assert.Contains(
             "do not follow each other",
@@ -126,7 +131,7 @@ public class TokenStreamTests
         using var scope = new TensorScope();
         using var policy = new Policy(at => at.Index == 1 ? BlockDecision.Skip : BlockDecision.Run);
         var watching = new Watching();
-        model.Predict(Input(), new Steering(watching, Blocks: policy));
+        Predict(model, new Steering(watching, Blocks: policy));
         Assert.Equal(Paths.Select((path, i) => new BlockPoint(path, i, 4)), policy.Asked.Select(asked => asked.At));
         Assert.Equal([Paths[0], Paths[2], Paths[3]], policy.Told.Select(told => told.At.Path));
         Assert.Equal([Paths[0], Paths[2], Paths[3]], watching.Calls.Select(call => call.Site.Path[..^5]));
@@ -144,14 +149,13 @@ public class TokenStreamTests
     {
         using var model = FluxTransformer.Load(Folder);
         using var scope = new TensorScope();
-        var input = Input(batch: 2);
         var attention = new Watching { Reads = path => path == reader + ".attn" };
         using var whole = new Policy(_ => BlockDecision.Run);
-        var plain = model.Predict(input, new Steering(attention, Blocks: whole));
+        var plain = Predict(model, new Steering(attention, Blocks: whole), batch: 2);
         var residual = whole.Told[^1].Latents.Subtract(whole.Told[0].Latents);
         attention.Calls.Clear();
         using var cached = new Policy(at => at.Index == 1 ? BlockDecision.Finish(residual) : BlockDecision.Run);
-        var finished = model.Predict(input, new Steering(attention, Blocks: cached));
+        var finished = Predict(model, new Steering(attention, Blocks: cached), batch: 2);
         Assert.Equal([Paths[0]], cached.Told.Select(told => told.At.Path));
         Assert.Single(attention.Calls);
         Assert.InRange(Distance(plain, finished), 0, 1e-5f);
