@@ -4,10 +4,11 @@ using System.Text.RegularExpressions;
 namespace Attune.Verification;
 
 /// <summary>A pattern for case names: * is any text (slashes too), ? one character, [a-z] one of a set, [!a-z] one outside of it.</summary>
-internal sealed class Glob
+public sealed class Glob
 {
     private readonly Regex _pattern;
 
+    /// <summary>Parses a pattern; it matches whole names, by case.</summary>
     public Glob(string pattern)
     {
         var text = new StringBuilder("^");
@@ -35,5 +36,6 @@ internal sealed class Glob
             text.Append('$').ToString(), RegexOptions.CultureInvariant | RegexOptions.NonBacktracking | RegexOptions.Singleline);
     }
 
+    /// <summary>Whether the whole name matches.</summary>
     public bool Matches(string name) => _pattern.IsMatch(name);
 }

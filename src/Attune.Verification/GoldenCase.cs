@@ -11,10 +11,11 @@ internal sealed class GoldenCase
     private readonly string _file;
     private CaseTensors? _tensors;
 
-    private GoldenCase(string root, string file, JsonElement json)
+    private GoldenCase(string root, string file, string name, JsonElement json)
     {
-        (Root, _file, _root) = (root, file, json);
-        Name = json.GetProperty("name").GetString()!;
+        (Root, _file, _root, Name) = (root, file, json, name);
+        Kind = json.GetProperty("kind").GetString()!;
+        Arguments = json.GetProperty("arguments");
         Outputs = json.TryGetProperty("outputs", out var outputs)
             ? outputs.EnumerateObject().ToDictionary(o => o.Name, o => o.Value.GetDouble())
             : [];
@@ -26,7 +27,8 @@ internal sealed class GoldenCase
     /// <summary>The folder of the whole set, to which checkpoints are relative.</summary>
     public string Root { get; }
 
-    public string Kind => _root.GetProperty("kind").GetString()!;
+    /// <summary>What kind of case it is: how it is run.</summary>
+    public string Kind { get; }
 
     public string? Class => _root.TryGetProperty("class", out var name) ? name.GetString() : null;
 
@@ -34,32 +36,27 @@ internal sealed class GoldenCase
     public string Checkpoint =>
         Path.Combine(Root, _root.GetProperty("checkpoint").GetString() ?? throw new UnsupportedCaseException("no checkpoint is named"));
 
-    public JsonElement Arguments => _root.GetProperty("arguments");
+    /// <summary>Everything that is not a tensor.</summary>
+    public JsonElement Arguments { get; }
+
+    public IEnumerable<string> ArgumentNames => Arguments.EnumerateObject().Select(argument => argument.Name);
+
+    /// <summary>The names of its input tensors.</summary>
+    public IEnumerable<string> InputNames => _root.GetProperty("inputs").EnumerateArray().Select(input => input.GetString()!);
 
     /// <summary>Names of outputs and their tolerances.</summary>
     public IReadOnlyDictionary<string, double> Outputs { get; }
 
     private CaseTensors Tensors => _tensors ??= new CaseTensors(Path.ChangeExtension(_file, ".safetensors"));
 
-    /// <summary>All cases below ROOT/cases, by name.</summary>
-    /// <exception cref="CheckpointException">A case file is malformed, or there is no such folder.</exception>
-    public static IEnumerable<(string Name, string File)> List(string root)
+    /// <exception cref="CheckpointException">The file is malformed.</exception>
+    public static GoldenCase Read(GoldenFolder folder, string name)
     {
-        string cases = Path.Combine(root, "cases");
-        if (!Directory.Exists(cases))
-            throw new CheckpointException($"'{root}' has no folder cases/; expected a folder of golden cases.");
-        return Directory.EnumerateFiles(cases, "*.json", SearchOption.AllDirectories)
-            .Where(file => !Path.GetFileNameWithoutExtension(file).EndsWith(".strings", StringComparison.Ordinal))
-            .Select(file => (Path.GetRelativePath(cases, file)[..^".json".Length].Replace('\\', '/'), file))
-            .OrderBy(pair => pair.Item1, StringComparer.Ordinal);
-    }
-
-    public static GoldenCase Read(string root, string file)
-    {
+        string file = folder.FileOf(name);
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(file));
-            return new GoldenCase(root, file, document.RootElement.Clone());
+            return new GoldenCase(folder.Path, file, name, document.RootElement.Clone());
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException)
         {
@@ -80,6 +77,8 @@ internal sealed class GoldenCase
     /// <summary>An input as float32; owned by the current scope.</summary>
     public Tensor Input(string name) => Tensors.Float("input." + name);
 
+    public Tensor? OptionalInput(string name) => HasInput(name) ? Input(name) : null;
+
     /// <summary>An integer input, in row-major order.</summary>
     public long[] InputIntegers(string name) => Tensors.Integer("input." + name);
 
@@ -99,12 +98,13 @@ internal sealed class GoldenCase
     public string? OptionalText(string key) =>
         Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
+    public float Single(string key) => Arguments.GetProperty(key).GetSingle();
+
+    public bool Flag(string key, bool missing) => Arguments.TryGetProperty(key, out var value) ? value.GetBoolean() : missing;
+
     public int Int(string key, int missing) =>
         Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt32() : missing;
 
     public double? OptionalDouble(string key) =>
         Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
 }
-
-/// <summary>The case is of a kind, class or option that is not implemented; counted apart from passed and failed.</summary>
-internal sealed class UnsupportedCaseException(string message) : Exception(message);

@@ -1,43 +1,14 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
-using Attune.Verification;
-using Attune.Tensors;
 using Attune.Tensors.OneDnn;
+using Attune.Tests;
 
 namespace Attune.Cli.Tests;
 
 /// <summary>Which device computes, how it is chosen and reported, and what <c>attune bench</c> says about it.</summary>
 public class DeviceTests
 {
-    private static readonly string Root = Path.Combine(Repository.Root, "tests", "golden");
-
-    public static TheoryData<string> Cases() =>
-        [
-            .. GoldenCase.List(Root)
-                .Select(pair => pair.Name)
-                .Where(
-                    name => name.Split('/')[0] is "flux" or "autoencoders" || name.StartsWith("unet/denoiser", StringComparison.Ordinal))];
-
-    [Theory]
-    [MemberData(nameof(Cases))]
-    public void Golden_case_holds_with_oneDNN_in_float32(string name)
-    {
-        if (OneDnnLibrary.TryLoad(out string problem) == null)
-            Assert.Skip(problem);
-        var before = Device.Default;
-        Device.Select(Device.Create(DeviceKind.OneDnn));
-        try
-        {
-            var results = CaseRunner.Run(GoldenCase.Read(Root, Path.Combine(Root, "cases", name + ".json")));
-            Assert.True(results.WorstRatio <= 1, $"{results.Worst}: {results.WorstRatio} of the tolerance");
-        }
-        finally
-        {
-            Device.Select(before);
-        }
-    }
-
     [Fact]
     public async Task An_absent_library_is_an_error_when_it_is_asked_for_and_silence_otherwise()
     {

@@ -8,6 +8,7 @@ using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Schedulers;
 using Attune.Tensors;
+using Attune.Tests;
 
 namespace Attune.Cli.Tests;
 

@@ -1,5 +1,6 @@
 using Attune.Cli.Commands;
 using Attune.Generation;
+using Attune.Tests;
 
 namespace Attune.Cli.Tests;
 

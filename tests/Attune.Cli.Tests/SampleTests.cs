@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Xml.Linq;
+using Attune.Tests;
 
 namespace Attune.Cli.Tests;
 

@@ -1,7 +1,5 @@
 using System.CommandLine;
 using Attune.Verification;
-using Attune.Tensors;
-using Attune.Weights;
 
 namespace Attune.Cli.Commands;
 
@@ -24,41 +22,22 @@ internal static class VerifyCommand
 
     internal static int Run(string directory, IReadOnlyList<string> only, bool require, TextWriter output)
     {
+        var folder = GoldenFolder.Open(directory);
+        var runner = new CaseRunner(folder);
         var globs = only.Select(pattern => new Glob(pattern)).ToArray();
         var (passed, failed, unsupported) = (0, 0, 0);
-        foreach (var (name, file) in GoldenCase.List(directory))
+        foreach (string name in folder.Names.Where(name => globs.Length == 0 || globs.Any(glob => glob.Matches(name))))
         {
-            if (globs.Length > 0 && !globs.Any(glob => glob.Matches(name)))
-                continue;
-            long before = TensorMemory.LiveTensors;
-            try
+            var result = runner.Run(name);
+            output.WriteLine(result);
+            _ = result.Verdict switch
             {
-                var results = CaseRunner.Run(GoldenCase.Read(directory, file));
-                results.Require(TensorMemory.LiveTensors == before, $"{TensorMemory.LiveTensors - before} tensors leaked");
-                bool good = results.WorstRatio <= 1;
-                (passed, failed) = good ? (passed + 1, failed) : (passed, failed + 1);
-                output.WriteLine(
-                    $"{(good ? "pass" : "FAIL")}  {name}  {Format(results.WorstRatio)} of the "
-                        + $"tolerance{(results.Worst.Length > 0 ? $" ({results.Worst})" : "")}");
-            }
-            catch (UnsupportedCaseException exception)
-            {
-                unsupported++;
-                output.WriteLine($"----  {name}  unsupported: {exception.Message}");
-            }
-            catch (Exception exception)
-                when (exception is CheckpointException or ArgumentException or InvalidOperationException or KeyNotFoundException
-                    or NotSupportedException)
-            {
-                failed++;
-                output.WriteLine($"FAIL  {name}  {exception.GetType().Name}: {exception.Message}");
-            }
+                CaseVerdict.Passed => passed++,
+                CaseVerdict.Failed => failed++,
+                _ => unsupported++,
+            };
         }
         output.WriteLine($"{passed} passed, {failed} failed, {unsupported} unsupported");
         return failed > 0 || (require && (unsupported > 0 || passed == 0)) ? 1 : 0;
     }
-
-    private static string Format(double ratio) =>
-        double.IsPositiveInfinity(ratio) ? "infinitely many times"
-            : ratio.ToString("0.000", System.Globalization.CultureInfo.InvariantCulture);
 }

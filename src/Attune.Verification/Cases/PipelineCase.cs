@@ -6,29 +6,29 @@ using Attune.Models.Unet;
 using Attune.Prompts;
 using Attune.Schedulers;
 using Attune.Tensors;
-using Attune.Weights;
 
 namespace Attune.Verification;
 
-internal static partial class CaseRunner
+/// <summary>Prompt to image: embeddings, noise, every prediction, latents after every step, and the image.</summary>
+internal sealed class PipelineCase : CaseKind
 {
-    private static readonly HashSet<string> PipelineArguments =
+    public override string Kind => "pipeline";
+
+    public override IReadOnlyCollection<string> Arguments { get; } =
     [
         "prompt", "negative_prompt", "steps", "height", "width", "seed", "count", "max_sequence_length", "negative_max_sequence_length",
         "guidance_scale", "guidance",
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
     ];
 
-    private static void RunPipeline(GoldenCase golden, CaseResults results)
+    /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["noise", "step_noise.i", "image", "posterior_noise", "init_latents"];
+
+    public override bool Takes(string? className) => DiffusionPipeline.SupportedClasses.Contains(className ?? "");
+
+    public override void Run(GoldenCase golden, Comparison results)
     {
-        if (!DiffusionPipeline.SupportedClasses.Contains(golden.Class ?? ""))
-            throw new UnsupportedCaseException($"class {golden.Class}");
-        if (
-            golden.Arguments.EnumerateObject()
-                .Select(argument => argument.Name)
-                .FirstOrDefault(name => !PipelineArguments.Contains(name)) is { } unknown)
-            throw new UnsupportedCaseException($"argument {unknown}");
-        using var pipeline = Load(golden);
+        using var pipeline = Supported(() => DiffusionPipeline.Load(golden.Checkpoint));
         var request = new GenerationRequest
         {
             Prompt = golden.Text("prompt"),
@@ -41,33 +41,19 @@ internal static partial class CaseRunner
             MaxSequenceLength = golden.OptionalDouble("max_sequence_length") is { } maximum ? (int)maximum : null,
             NegativeMaxSequenceLength = golden.OptionalDouble("negative_max_sequence_length") is { } length ? (int)length : null,
             GuidanceScale = (float?)golden.OptionalDouble("guidance_scale"),
-            Guidance = new GuidanceSchedule(Rules(golden)),
+            Guidance = new GuidanceSchedule(GuidanceArguments.Rules(golden)),
             Scheduler = SchedulerOf(golden),
             Timesteps = golden.Arguments.TryGetProperty("timesteps", out var timesteps)
                 ? [.. timesteps.EnumerateArray().Select(timestep => timestep.GetInt32())]
                 : null,
             Images = new InputImages
             {
-                InitialTensor = golden.HasInput("image") ? golden.Input("image").Permute(0, 2, 3, 1) : null,
+                InitialTensor = golden.OptionalInput("image")?.Permute(0, 2, 3, 1),
                 Strength = (float?)golden.OptionalDouble("strength"),
             },
             SizeConditioning = SizesOf(golden),
         };
         RunAsync(golden, results, pipeline, request).GetAwaiter().GetResult();
-    }
-
-    private static DiffusionPipeline Load(GoldenCase golden)
-    {
-        try
-        {
-            return DiffusionPipeline.Load(golden.Checkpoint);
-        }
-        catch (CheckpointException exception) when (
-            exception.Message.Contains("the scheduler", StringComparison.Ordinal)
-                && exception.Message.Contains("is not supported", StringComparison.Ordinal))
-        {
-            throw new UnsupportedCaseException(exception.Message);
-        }
     }
 
     private static SchedulerChoice? SchedulerOf(GoldenCase golden)
@@ -96,7 +82,7 @@ internal static partial class CaseRunner
     /// <summary>As the reference has it: images and latents channels first.</summary>
     private static Tensor AsReference(Tensor value) => value.Shape.Rank == 4 ? value.Permute(0, 3, 1, 2) : value;
 
-    private static async Task RunAsync(GoldenCase golden, CaseResults results, DiffusionPipeline pipeline, GenerationRequest request)
+    private static async Task RunAsync(GoldenCase golden, Comparison results, DiffusionPipeline pipeline, GenerationRequest request)
     {
         await foreach (var step in pipeline.DenoiseAsync(request, new Checks(golden, results)).ConfigureAwait(false))
         {
@@ -109,7 +95,7 @@ internal static partial class CaseRunner
     }
 
     /// <summary>Compares what a run computes on its way.</summary>
-    private sealed class Checks(GoldenCase golden, CaseResults results) : RunObserver
+    private sealed class Checks(GoldenCase golden, Comparison results) : RunObserver
     {
         public override void Begin(RunStart start)
         {
@@ -172,7 +158,7 @@ internal static partial class CaseRunner
     /// <summary>
     /// Noise is drawn from the seed, not taken from the case: it must be the same, and there must be none where the reference draws none.
     /// </summary>
-    private static void CheckNoise(GoldenCase golden, CaseResults results, string name, Tensor? drawn)
+    private static void CheckNoise(GoldenCase golden, Comparison results, string name, Tensor? drawn)
     {
         results.Require(golden.HasInput(name) == (drawn != null), $"{name} is {(drawn == null ? "missing" : "not expected")}");
         if (drawn == null || !golden.HasInput(name))

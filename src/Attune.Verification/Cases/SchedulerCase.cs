@@ -2,23 +2,23 @@ using System.Globalization;
 using System.Text.Json;
 using Attune.Schedulers;
 using Attune.Tensors;
-using Attune.Weights;
 
 namespace Attune.Verification;
 
-internal static partial class CaseRunner
+/// <summary>The timesteps of a scheduler, and one step for each stored prediction of a model.</summary>
+internal sealed class SchedulerCase : CaseKind
 {
-    private static void RunScheduler(GoldenCase golden, CaseResults results)
+    public override string Kind => "scheduler";
+
+    /// <summary>The last two tell where <c>begin_index</c> and <c>mu</c> are from.</summary>
+    public override IReadOnlyCollection<string> Arguments { get; } =
+        ["set_timesteps", "step", "strength", "begin_index", "strength_rule", "image_tokens"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["sample", "original", "noise", "model_output.i", "step_noise.i"];
+
+    public override void Run(GoldenCase golden, Comparison results)
     {
-        Scheduler scheduler;
-        try
-        {
-            scheduler = Scheduler.Load(golden.Checkpoint);
-        }
-        catch (CheckpointException exception) when (exception.Message.Contains("not supported", StringComparison.Ordinal))
-        {
-            throw new UnsupportedCaseException(exception.Message);
-        }
+        var scheduler = Supported(() => Scheduler.Load(golden.Checkpoint));
         var request = StepArguments(golden, TimestepArguments(golden));
         using var run = scheduler.Begin(request);
         if (golden.OptionalDouble("strength") is { } strength)

@@ -4,44 +4,28 @@ using Attune.Tensors;
 
 namespace Attune.Verification;
 
-/// <summary>The attention seam, its rules and entmax alone.</summary>
-internal static partial class CaseRunner
+/// <summary>The attention seam under guidance rules: cross-attention, joint attention and self-attention.</summary>
+internal sealed class GuidedAttentionCase : CaseKind
 {
-    private static void RunEntmax(GoldenCase golden, CaseResults results)
-    {
-        var logits = golden.Input("logits");
-        foreach (var alpha in golden.Arguments.GetProperty("alphas").EnumerateArray())
-            results.Check($"entmax-{alpha.GetRawText()}", logits.Entmax(alpha.GetSingle()));
-    }
+    public override string Kind => "attention";
 
-    private static void RunAttention(GoldenCase golden, CaseResults results)
+    public override IReadOnlyCollection<string> Arguments { get; } = ["scale", "guidance", "spans", "grid"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["query", "key", "value", "negative_key", "negative_value"];
+
+    public override bool Takes(string? className) => className is "cross" or "joint" or "self";
+
+    public override void Run(GoldenCase golden, Comparison results)
     {
+        var guidance = new GuidanceSchedule(GuidanceArguments.Rules(golden)).At(0, 1);
         var (query, key, value) = (golden.Input("query"), golden.Input("key"), golden.Input("value"));
-        float scale = (float)golden.OptionalDouble("scale")!.Value;
-        if (golden.Class == "plain")
-        {
-            bool causal = golden.Arguments.TryGetProperty("causal", out var flag) && flag.GetBoolean();
-            var mask = new AttentionMask
-            {
-                Keys = golden.HasInput("mask") ? golden.Input("mask") : null,
-                Bias = golden.HasInput("bias") ? golden.Input("bias") : null,
-                Causal = causal,
-            };
-            var logSumExp = Tensor.Empty(query.Shape.Take(..3));
-            results.Check("output", query.Attention(key, value, scale, mask, null, logSumExp));
-            results.Check("log_sum_exp", logSumExp);
-            return;
-        }
-
         var (queries, keys, kind) = golden.Class switch
         {
             "cross" => (TokenLayout.Of((TokenKind.Latent, query.Shape[1])), CrossKeys(golden, ref key, ref value), AttentionKind.Cross),
             "joint" => (Spans(golden), Spans(golden), AttentionKind.Joint),
-            "self" => (Grid(golden), Grid(golden), AttentionKind.Self),
-            _ => throw new UnsupportedCaseException($"attention class {golden.Class}"),
+            _ => (Latents(golden, query), Latents(golden, key), AttentionKind.Self),
         };
-        var call = new AttentionCall(query, key, value, scale, queries, keys, new AttentionSite("verify", kind));
-        var guidance = new GuidanceSchedule(Rules(golden)).At(0, 1);
+        var call = new AttentionCall(query, key, value, golden.Single("scale"), queries, keys, new AttentionSite("verify", kind));
         var attention = guidance.Passes.FirstOrDefault(pass => pass.Rule != null)?.Steering.Attention ?? guidance.Steering.Attention;
         results.Check("output", attention.Attend(call));
         if (results.Wants("blurred_query"))
@@ -69,9 +53,11 @@ internal static partial class CaseRunner
             Enum.Parse<TokenKind>(span.GetProperty("kind").GetString()!), span.GetProperty("start").GetInt32(),
             span.GetProperty("length").GetInt32()))]);
 
-    private static TokenLayout Grid(GoldenCase golden)
+    /// <summary>Latents, on a grid of [height, width] where the case has one.</summary>
+    private static TokenLayout Latents(GoldenCase golden, Tensor rows)
     {
-        var grid = golden.Arguments.GetProperty("grid");
+        if (!golden.Arguments.TryGetProperty("grid", out var grid))
+            return TokenLayout.Of((TokenKind.Latent, rows.Shape[1]));
         var (height, width) = (grid[0].GetInt32(), grid[1].GetInt32());
         return new TokenLayout(new TokenSpan(TokenKind.Latent, 0, height * width, new LatentGrid(1, height, width)));
     }

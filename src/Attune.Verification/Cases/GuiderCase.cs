@@ -4,18 +4,25 @@ using Attune.Tensors;
 
 namespace Attune.Verification;
 
-internal static partial class CaseRunner
+/// <summary>
+/// Prediction rules on given predictions: one step, several with one state (inputs conditional.i), or one at several noise levels (outputs
+/// at_sigma_S).
+/// </summary>
+internal sealed class GuiderCase : CaseKind
 {
     /// <summary>A step late enough for rules that treat the first ones apart.</summary>
     private const int GuiderStep = 5;
 
-    /// <summary>
-    /// Prediction rules on given predictions: one step, several with one state (inputs conditional.i), or one at several noise levels
-    /// (outputs at_sigma_S).
-    /// </summary>
-    private static void RunGuider(GoldenCase golden, CaseResults results)
+    public override string Kind => "guider";
+
+    public override IReadOnlyCollection<string> Arguments { get; } = ["guidance"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["conditional", "conditional.i", "unconditional", "unconditional.i", "negative", "perturbed", "x0"];
+
+    public override void Run(GoldenCase golden, Comparison results)
     {
-        var schedule = new GuidanceSchedule(Rules(golden));
+        var schedule = new GuidanceSchedule(GuidanceArguments.Rules(golden));
         using var state = new GuidanceState();
         if (golden.HasInput("conditional.0"))
         {
@@ -32,7 +39,7 @@ internal static partial class CaseRunner
 
         void Check(string output, string suffix, int step, double sigma)
         {
-            Tensor? Input(string name) => golden.HasInput(name + suffix) ? golden.Input(name + suffix) : null;
+            Tensor? Input(string name) => golden.OptionalInput(name + suffix);
             var point = new StepPoint(step, 4 * GuiderStep, 1000 * sigma, sigma);
             var positive = Input("conditional") ?? golden.Input("x0");
             bool threeWay = golden.HasInput("negative" + suffix);

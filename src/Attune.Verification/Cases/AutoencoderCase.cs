@@ -1,0 +1,57 @@
+using Attune.Autoencoders;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Verification;
+
+/// <summary>One direction of an autoencoder; the case's images and latents are channels first.</summary>
+internal sealed class AutoencoderCase : ComponentCase
+{
+    public override IReadOnlyCollection<string> Arguments { get; } = ["method"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["image", "latents"];
+
+    public override bool Takes(string? className) => className is "AutoencoderKL" or "AutoencoderKLFlux2" or "AutoencoderTiny";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        bool decode = run.Golden.Text("method") switch
+        {
+            "decode" => true,
+            "encode" => false,
+            var other => throw new UnsupportedCaseException($"method {other}"),
+        };
+        var input = run.Input(decode ? "latents" : "image").Permute(0, 2, 3, 1);
+        void Check(string name, Tensor value) => run.Check(name, value.Permute(0, 3, 1, 2));
+        void CheckPosterior(DiagonalGaussian posterior)
+        {
+            Check("mean", posterior.Mean);
+            Check("logvar", posterior.LogVariance);
+        }
+
+        if (run.Golden.Class == "AutoencoderKL")
+        {
+            using var model = AutoencoderKl.Load(source);
+            if (decode)
+                Check("image", model.Decode(input));
+            else
+                CheckPosterior(model.Encode(input));
+        }
+        else if (run.Golden.Class == "AutoencoderKLFlux2")
+        {
+            using var model = AutoencoderKlFlux2.Load(source);
+            if (decode)
+                Check("image", model.Decode(input));
+            else
+                CheckPosterior(model.Encode(input));
+        }
+        else
+        {
+            using var model = AutoencoderTiny.Load(source);
+            var output = decode ? model.Decode(input) : model.Encode(input);
+            Check(decode ? "image" : "latents", output);
+            if (run.Wants("scale_latents"))
+                Check("scale_latents", model.ToUnitRange(output));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Verification;
+
+/// <summary>One module of a model, alone or, in a case of LoRA, as a component with merged weights.</summary>
+internal abstract class ComponentCase : CaseKind
+{
+    public sealed override string Kind => "component";
+
+    public override IReadOnlyCollection<string> Arguments => [];
+
+    public sealed override void Run(GoldenCase golden, Comparison results) =>
+        Run(new ComponentRun(golden, results, component: null), ComponentSource.Folder(golden.Checkpoint));
+
+    /// <summary>Runs the module with the weights of <paramref name="source"/>.</summary>
+    public abstract void Run(ComponentRun run, ComponentSource source);
+}
+
+/// <summary>A case as one component sees it; in a case with several of them, names of inputs and outputs have that of theirs in
+/// front.</summary>
+internal sealed class ComponentRun(GoldenCase golden, Comparison results, string? component)
+{
+    public GoldenCase Golden => golden;
+
+    /// <summary>The output of a denoiser.</summary>
+    public string Sample => component == null ? "sample" : "output";
+
+    public bool Has(string input) => golden.HasInput(InputName(input));
+
+    public Tensor Input(string name) => golden.Input(InputName(name));
+
+    public Tensor? Optional(string input) => golden.OptionalInput(InputName(input));
+
+    /// <summary>An integer input [batch, tokens] as rows.</summary>
+    public IReadOnlyList<int[]> Rows(string input)
+    {
+        string name = InputName(input);
+        int length = golden.InputShape(name)[1];
+        return [.. golden.InputIntegers(name).Chunk(length).Select(row => row.Select(id => (int)id).ToArray())];
+    }
+
+    public bool Wants(string output) => results.Wants(OutputName(output));
+
+    public void Check(string output, Tensor value) => results.Check(OutputName(output), value);
+
+    /// <summary>Token ids have no component's name: all text encoders read the same.</summary>
+    private string InputName(string name) => component != null && golden.HasInput($"{component}.{name}") ? $"{component}.{name}" : name;
+
+    private string OutputName(string name) => component == null ? name : $"{component}.{name}";
+}

@@ -1,0 +1,74 @@
+using Attune.Attention;
+using Attune.Models;
+using Attune.Models.Flux;
+using Attune.Models.Unet;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Verification;
+
+/// <summary>
+/// A forward pass of FLUX.1's transformer, without guidance rules. The case's timestep is t / 1000, and positions are stated token by
+/// token.
+/// </summary>
+internal sealed class FluxTransformerCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["hidden_states", "encoder_hidden_states", "pooled_projections", "timestep", "guidance", "img_ids", "txt_ids"];
+
+    public override bool Takes(string? className) => className == "FluxTransformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        // The model gives every text token position 0, as the pipelines of the reference do.
+        if (run.Has("txt_ids") && run.Input("txt_ids").ToArray().Any(id => id != 0))
+            throw new UnsupportedCaseException("txt_ids other than 0");
+        using var model = FluxTransformer.Load(source);
+        using var conditioning = new FluxConditioning(run.Input("encoder_hidden_states").View(), run.Input("pooled_projections").View());
+        float[] timesteps = [.. run.Input("timestep").ToArray().Select(t => t * 1000)];
+        var input = new DenoiserInput(run.Input("hidden_states"), GridOf(run.Input("img_ids")), timesteps, conditioning)
+        {
+            GuidanceScale = run.Optional("guidance")?.ToArray()[0],
+        };
+        run.Check(run.Sample, model.Predict(input, Steering.Plain));
+    }
+
+    /// <summary>The rows and columns of ids (0, row, column) that run over a whole grid in row-major order.</summary>
+    private static LatentGrid GridOf(Tensor ids)
+    {
+        float[] positions = ids.ToArray();
+        int count = ids.Shape[0];
+        int columns = (int)positions[^1] + 1;
+        for (int i = 0; i < count; i++)
+        {
+            if (positions[3 * i] != 0 || positions[3 * i + 1] != i / columns || positions[3 * i + 2] != i % columns)
+                throw new UnsupportedCaseException("img_ids that are no grid");
+        }
+        return new LatentGrid(1, count / columns, columns);
+    }
+}
+
+/// <summary>A forward pass of the UNet of Stable Diffusion and SDXL, without guidance rules.</summary>
+internal sealed class UnetCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["sample", "timestep", "encoder_hidden_states", "text_embeds", "time_ids"];
+
+    public override bool Takes(string? className) => className == "UNet2DConditionModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = Unet2DConditionModel.Load(source);
+        using var conditioning = new UnetConditioning(
+            run.Input("encoder_hidden_states").View(), run.Optional("text_embeds")?.View(), run.Optional("time_ids")?.View());
+        var sample = run.Input("sample").Permute(0, 2, 3, 1);
+        var input = new DenoiserInput(
+            sample, new LatentGrid(1, sample.Shape[1], sample.Shape[2]), run.Input("timestep").ToArray(), conditioning);
+        run.Check(run.Sample, model.Watch(input, Steering.Plain, Probe).Permute(0, 3, 1, 2));
+
+        // The case calls what a down block hands on its first result.
+        void Probe(string name, Tensor value) => run.Check(
+            name.StartsWith("down_blocks", StringComparison.Ordinal) ? name + ".0" : name,
+            value.Shape.Rank == 4 ? value.Permute(0, 3, 1, 2) : value);
+    }
+}

@@ -1,0 +1,119 @@
+using Attune.Generation;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Verification;
+
+/// <summary>LoRA files on a checkpoint: which weights change, merged weights, and what components compute with them.</summary>
+internal sealed class LoraCase : CaseKind
+{
+    public override string Kind => "lora";
+
+    public override IReadOnlyCollection<string> Arguments { get; } = ["loras", "changed"];
+
+    /// <summary>COMPONENT.INPUT is an input of that component; all text encoders read the same ids.</summary>
+    public override bool Knows(string input, GoldenCase golden)
+    {
+        int dot = input.IndexOf('.', StringComparison.Ordinal);
+        return input == "input_ids" || !HasFamily(golden)
+            || (dot > 0 && KindOf(new ComponentFolders(golden.Checkpoint).Component(input[..dot])).Knows(input[(dot + 1)..], golden));
+    }
+
+    /// <summary>Dialects of LoRA are known before the models for which they are: their weights are compared all the same.</summary>
+    public override void Run(GoldenCase golden, Comparison results)
+    {
+        var unsupported = new UnsupportedCaseException($"class {golden.Class}");
+        var plain = new ComponentFolders(golden.Checkpoint);
+        try
+        {
+            var merged = new LoadOptions { Loras = [.. Loras(golden)] }.Apply(plain);
+            CheckWeights(golden, plain, merged, results);
+            if (HasFamily(golden))
+                RunComponents(golden, plain.Components, merged, results);
+        }
+        catch (CheckpointException) when (!HasFamily(golden))
+        {
+            throw unsupported;
+        }
+        if (!HasFamily(golden) && results.WorstRatio <= 1)
+            throw unsupported;
+    }
+
+    private static bool HasFamily(GoldenCase golden) => DiffusionPipeline.SupportedClasses.Contains(golden.Class ?? "");
+
+    private static IEnumerable<LoraWeights> Loras(GoldenCase golden)
+    {
+        foreach (var lora in golden.Arguments.GetProperty("loras").EnumerateArray())
+        {
+            if (lora.EnumerateObject().Select(key => key.Name).FirstOrDefault(key => key is not ("file" or "scale")) is { } unknown)
+                throw new UnsupportedCaseException($"argument loras.{unknown}");
+            yield return new LoraWeights(
+                Path.Combine(golden.Root, lora.GetProperty("file").GetString()!), lora.GetProperty("scale").GetSingle());
+        }
+    }
+
+    private static ComponentCase KindOf(ComponentSource source) =>
+        CaseRunner.ComponentOf(source.Config.ClassName) ?? throw new UnsupportedCaseException($"class {source.Config.ClassName}");
+
+    /// <summary>Compares merged weights, and finds which ones differ from those of the plain checkpoint.</summary>
+    private static void CheckWeights(GoldenCase golden, ComponentFolders plain, ModelSource merged, Comparison results)
+    {
+        var changed = new List<string>();
+        foreach (string component in plain.Components)
+        {
+            using var before = plain.Component(component).Open();
+            using var after = merged.Component(component).Open();
+            foreach (var stored in before.StoredTensors.Where(tensor => tensor.Type is "F32" or "F16" or "BF16"))
+            {
+                using var scope = new TensorScope();
+                var shape = Shape.Create([.. stored.Dimensions.Select(extent => (int)extent)]);
+                var value = after.Root.Get(stored.Name, shape).ToTensor();
+                if (!value.ToArray().AsSpan().SequenceEqual(before.Root.Get(stored.Name, shape).ToTensor().ToArray()))
+                    changed.Add($"{component}.{stored.Name}");
+                results.Check($"merged.{component}.{stored.Name}", value);
+            }
+        }
+        changed.Sort(StringComparer.Ordinal);
+        string?[] expected = [
+            .. golden.Arguments.GetProperty("changed").EnumerateArray().Select(name => name.GetString()).Order(StringComparer.Ordinal)];
+        results.Require(
+            changed.SequenceEqual(expected),
+            $"changed are {changed.Count} weights, expected {expected.Length}; they differ in "
+                + $"{string.Join(", ", changed.Except(expected).Concat(expected.Except(changed)).Take(5))}");
+    }
+
+    /// <summary>Runs the components with merged weights of which the case has outputs.</summary>
+    private static void RunComponents(GoldenCase golden, IEnumerable<string> components, ModelSource merged, Comparison results)
+    {
+        foreach (
+            string component in components.Where(
+                component => golden.Outputs.Keys.Any(name => name.StartsWith(component + ".", StringComparison.Ordinal))))
+        {
+            using var scope = new TensorScope();
+            var source = merged.Component(component);
+            KindOf(source).Run(new ComponentRun(golden, results, component), source);
+        }
+    }
+
+    /// <summary>The folders that hold weights; a checkpoint for LoRA need not be a whole pipeline.</summary>
+    private sealed class ComponentFolders(string folder) : ModelSource
+    {
+        public IReadOnlyList<string> Components { get; } = [
+            .. Directory.GetDirectories(folder)
+                .Where(component => File.Exists(System.IO.Path.Combine(component, "config.json")))
+                .Select(component => System.IO.Path.GetFileName(component)!)
+                .Order(StringComparer.Ordinal)];
+
+        public override string Path => folder;
+
+        public override ModelConfig Index => throw new NotSupportedException();
+
+        public override ModelConfig Scheduler => throw new NotSupportedException();
+
+        public override bool Has(string component) => Components.Contains(component);
+
+        public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name));
+
+        public override string Tokenizer(string name) => throw new NotSupportedException();
+    }
+}

@@ -1,0 +1,55 @@
+using Attune.Tensors;
+using Attune.TextEncoders.Clip;
+using Attune.TextEncoders.T5;
+using Attune.Weights;
+
+namespace Attune.Verification;
+
+/// <summary>CLIP's text encoder, with and without projection.</summary>
+internal sealed class ClipCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["input_ids"];
+
+    public override bool Takes(string? className) => className is "CLIPTextModel" or "CLIPTextModelWithProjection";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = ClipTextModel.Load(source);
+        int[] hidden = [.. Enumerable.Range(0, model.Layers + 1)];
+        using var output = model.Encode(run.Rows("input_ids"), hidden);
+        run.Check("last_hidden_state", output.LastHiddenState!);
+        if (output.PooledOutput is { } pooled)
+            run.Check("pooler_output", pooled);
+        if (output.TextEmbeds is { } embeds)
+            run.Check("text_embeds", embeds);
+        for (int i = 0; i < hidden.Length; i++)
+            run.Check(FormattableString.Invariant($"hidden_states.{i}"), output.HiddenStates[i]);
+        run.Check("hidden_states", output.HiddenStates[^1]);
+    }
+}
+
+/// <summary>The encoder of T5 and UMT5. Where a mask is given, the reference sets the rows of pads to zero before comparison.</summary>
+internal sealed class T5Case : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["input_ids", "attention_mask"];
+
+    public override bool Takes(string? className) => className is "T5EncoderModel" or "UMT5EncoderModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = T5EncoderModel.Load(source);
+        var ids = run.Rows("input_ids");
+        var mask = run.Has("attention_mask") ? run.Rows("attention_mask") : null;
+        int[] hidden = [.. Enumerable.Range(0, model.Layers + 1)];
+        var states = model.EncodeHiddenStates(ids, hidden, mask);
+        for (int i = 0; i < states.Count; i++)
+        {
+            var state = states[i];
+            if (mask != null)
+                state = state.Multiply(run.Input("attention_mask").Reshape(ids.Count, ids[0].Length, 1));
+            run.Check(FormattableString.Invariant($"hidden_states.{i}"), state);
+            if (i == states.Count - 1)
+                run.Check("last_hidden_state", state);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+using Attune.Tests;
+
+namespace Attune.Verification.Tests;
+
+/// <summary>The golden cases in the repository, and the whole set where there is one, through the runner of <c>attune verify</c>.</summary>
+public class GoldenTests
+{
+    private static readonly GoldenFolder Folder = GoldenFolder.Open(Repository.Golden());
+
+    public static TheoryData<string> Cases() => [.. Folder.Names];
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Golden_case_holds(string name)
+    {
+        var result = new CaseRunner(Folder).Run(name);
+        if (result.Verdict == CaseVerdict.Unsupported)
+            Assert.Skip("Not supported yet: " + result.Detail);
+        Assert.True(result.Verdict == CaseVerdict.Passed, result.ToString());
+    }
+
+    [Fact]
+    public void The_copy_covers_every_group_that_is_supported() =>
+        Assert.Superset(
+            new HashSet<string> {
+                "attention", "autoencoders", "entmax", "flux", "random", "schedulers", "text-encoders", "tokenizers", "unet" },
+            Folder.Names.Select(name => name.Split('/')[0]).ToHashSet());
+
+    [Fact]
+    public void The_full_set_holds_where_it_is_present()
+    {
+        string? full = Environment.GetEnvironmentVariable("ATTUNE_GOLDEN")
+            ?? new[] { Path.Combine(Repository.Root, "..", "shared", "golden") }.FirstOrDefault(Directory.Exists);
+        if (full == null)
+            Assert.Skip("Neither ATTUNE_GOLDEN nor a folder ../shared/golden is there.");
+        var folder = GoldenFolder.Open(full);
+        var runner = new CaseRunner(folder);
+        var results = folder.Names.Select(runner.Run).ToArray();
+        Assert.Empty(results.Where(result => result.Verdict == CaseVerdict.Failed).Select(result => result.ToString()));
+        Assert.Contains(results, result => result.Verdict == CaseVerdict.Passed);
+    }
+}
