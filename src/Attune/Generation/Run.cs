@@ -110,9 +110,10 @@ internal sealed class Run : IDisposable
         foreach (var pass in guidance.Passes.Where(pass => pass.Kind == PassKinds.Perturbed))
             facts.SetPerturbed(pass.Rule!, Predict(_positive!, null, pass.Steering));
         var prediction = guidance.Combine(facts);
+        using var draws = new TensorBag();          // the scheduler's own scope would end with what it draws
         Tensor? noise = null;
         var next = _schedule.Step(
-            prediction, step, Latents, () => noise = _model.Latents.DrawStep(_random, Resolved.Grid, Resolved.Request.Count));
+            prediction, step, Latents, () => noise = draws.Own(_model.Latents.DrawStep(_random, Resolved.Grid, Resolved.Request.Count)));
         _observer.EndStep(new StepObservation(facts, guidance, prediction, noise, next));
         Replace(ref _prediction, prediction.View());        // it may be one of the passes
         Replace(ref _before, _latents);
