@@ -20,14 +20,14 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
         return taken;
     }
 
-    public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output)
+    public override void Linear(Tensor x, PreparedWeight weight, PreparedWeight? bias, Activation activation, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.Linear(x, weight, bias, activation, output);
         Count("linear", start, 2.0 * x.Count * weight.Shape[0], Bytes(x, output) + Bytes(weight));
     }
 
-    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    public override void Conv2d(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.Conv2d(x, weight, bias, geometry, output);
@@ -36,14 +36,15 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
             Bytes(x, output) + Bytes(weight));
     }
 
-    public override void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output)
+    public override void AddLinear(Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.AddLinear(residual, x, weight, bias, output);
         Count("linear", start, 2.0 * x.Count * weight.Shape[0], Bytes(x, output, residual) + Bytes(weight));
     }
 
-    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    public override void AddConv2d(
+        Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.AddConv2d(residual, x, weight, bias, geometry, output);
@@ -74,14 +75,15 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
         Count("merge of partials", start, 0, Bytes(output1, output2, output));
     }
 
-    public override void GroupNorm(Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output)
+    public override void GroupNorm(
+        Tensor x, int groups, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Activation activation, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.GroupNorm(x, groups, weight, bias, epsilon, activation, output);
         Count("group norm", start, 0, Bytes(x, output));
     }
 
-    public override void LayerNorm(Tensor x, Weight? weight, Weight? bias, float epsilon, Tensor output)
+    public override void LayerNorm(Tensor x, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.LayerNorm(x, weight, bias, epsilon, output);
@@ -95,7 +97,7 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
         Count("modulated layer norm", start, 0, Bytes(x, output));
     }
 
-    public override void RmsNorm(Tensor x, Weight? weight, float epsilon, Tensor output)
+    public override void RmsNorm(Tensor x, PreparedWeight? weight, float epsilon, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.RmsNorm(x, weight, epsilon, output);
@@ -137,7 +139,7 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
         Count("resize", start, 0, Bytes(x, output));
     }
 
-    public override void Embed(Weight table, ReadOnlySpan<int> ids, Tensor output)
+    public override void Embed(PreparedWeight table, ReadOnlySpan<int> ids, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
         Inner.Embed(table, ids, output);
@@ -200,7 +202,7 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
         Count("copy", start, 0, Bytes(x, output));
     }
 
-    private static string ConvolutionName(Weight weight, Conv2dGeometry geometry)
+    private static string ConvolutionName(PreparedWeight weight, Conv2dGeometry geometry)
     {
         string name = $"convolution {weight.Shape[2]}x{weight.Shape[3]}";
         return geometry.Stride == 1 ? name : FormattableString.Invariant($"{name} stride {geometry.Stride}");
@@ -219,7 +221,7 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
 
     private static double Bytes(Tensor a, Tensor b, Tensor c) => Bytes(a, b) + sizeof(float) * (double)c.Count;
 
-    private static double Bytes(Weight weight) => (double)weight.Count * weight.Type.Size();
+    private static double Bytes(PreparedWeight weight) => weight.StoredBytes;
 
     private void Count(string name, long start, double operations, double bytes)
     {

@@ -235,7 +235,7 @@ internal static unsafe class KernelBenchmark
         {
             using var scope = new TensorScope();
             var (x, w, y) = (Noise([m, k], 1), Noise([n, k], 2), Tensor.Empty([m, n]));
-            var weight = new Weight("w", w);
+            using var weight = Device.Managed.Prepare(StoredWeight.Of("w", w), WeightRole.Matrix);
             var methods = new List<(string, Action)> { ("managed", () => Device.Managed.Linear(x, weight, null, Activation.None, y)) };
             if (_sgemm != 0)
             {
@@ -249,8 +249,8 @@ internal static unsafe class KernelBenchmark
             }
             using var peers = new Peers(_oneDnn, methods);
             peers.Add(
-                type => Operation.Product(_oneDnn!, m, k, n, type, k, n, blocked: true, bias: false, Activation.None), x, y,
-                device => device.Linear(x, weight, null, Activation.None, y));
+                type => Operation.Product(_oneDnn!, m, k, n, type, k, n, blocked: true, bias: false, Activation.None), x, w,
+                WeightRole.Matrix, y, (device, prepared) => device.Linear(x, prepared, null, Activation.None, y));
             return Measure(FormattableString.Invariant($"product {m}x{n}x{k} {where}"), 2e-9 * m * n * k, "GFLOP/s", null, methods);
         }
 
@@ -261,12 +261,12 @@ internal static unsafe class KernelBenchmark
             var (height, width) = geometry.OutputSize(side, side, kernel, kernel);
             var (x, w, y) = (
                 Noise([1, side, side, inputs], 1), Noise([outputs, inputs, kernel, kernel], 2), Tensor.Empty([1, height, width, outputs]));
-            var weight = new Weight("w", w);
+            using var weight = Device.Managed.Prepare(StoredWeight.Of("w", w), WeightRole.Convolution);
             var methods = new List<(string, Action)> { ("managed", () => Device.Managed.Conv2d(x, weight, null, geometry, y)) };
             using var peers = new Peers(_oneDnn, methods);
             peers.Add(
-                type => Operation.Convolution(_oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, type, bias: false), x, y,
-                device => device.Conv2d(x, weight, null, geometry, y));
+                type => Operation.Convolution(_oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, type, bias: false), x, w,
+                WeightRole.Convolution, y, (device, prepared) => device.Conv2d(x, prepared, null, geometry, y));
             if (kernel == 3 && stride == 1)
             {
                 // Each algorithm forced, whatever Auto takes.
@@ -382,13 +382,14 @@ internal static unsafe class KernelBenchmark
             return Measure(name, bytes / 1e9, "GB/s", roof, [("managed", () => run(x, y, Device.Managed))]);
         }
 
-        private readonly Dictionary<int, Weight> _vectors = [];
+        private readonly Dictionary<int, PreparedWeight> _vectors = [];
         private readonly Dictionary<int, Tensor> _rows = [];
 
-        private Weight Vector(int channels)
+        private PreparedWeight Vector(int channels)
         {
             if (!_vectors.TryGetValue(channels, out var weight))
-                _vectors[channels] = weight = new Weight("w", TensorScope.Detach(Row(channels).Reshape(channels)));
+                _vectors[channels] = weight = Device.Managed.Prepare(
+                    StoredWeight.Owning("w", Row(channels).Reshape(channels)), WeightRole.Vector);
             return weight;
         }
 
@@ -415,7 +416,8 @@ internal static unsafe class KernelBenchmark
     {
         private readonly List<Action> _free = [];
 
-        public void Add(Func<int, Operation?> make, Tensor x, Tensor y, Action<Device> run)
+        public void Add(
+            Func<int, Operation?> make, Tensor x, Tensor weight, WeightRole role, Tensor y, Action<Device, PreparedWeight> run)
         {
             if (library == null)
                 return;
@@ -427,7 +429,9 @@ internal static unsafe class KernelBenchmark
             foreach (var (name, precision) in new[] { ("device f32", Precision.Float32), ("device bf16", Precision.BFloat16) })
             {
                 var device = new OneDnnDevice(Device.Managed, library, precision, everything: true);
-                methods.Add((name, () => run(device)));
+                var prepared = device.Prepare(StoredWeight.Of("w", weight), role);
+                methods.Add((name, () => run(device, prepared)));
+                _free.Add(prepared.Dispose);
                 _free.Add(device.Dispose);
             }
         }

@@ -24,8 +24,11 @@ internal static class BandwidthQuick
             Tensor Noise(Shape shape, int seed) => AttentionQuick.Random(shape, seed);
             var (x, y, z) = (Noise([1, tokens, channels], 1), Noise([1, tokens, channels], 2), Noise([1, tokens, channels], 3));
             var (a, b) = (Noise([1, channels], 4), Noise([1, channels], 5));
-            var (weight, bias) = (new Weight("w", a.Reshape(channels)), new Weight("b", b.Reshape(channels)));
             int headChannels = channels == 320 ? 40 : 128;
+            using var weight = Device.Managed.Prepare(StoredWeight.Of("w", a.Reshape(channels)), WeightRole.Vector);
+            using var bias = Device.Managed.Prepare(StoredWeight.Of("b", b.Reshape(channels)), WeightRole.Vector);
+            using var head = Device.Managed.Prepare(
+                StoredWeight.Of("w", a.Reshape(channels).Slice(0, 0, headChannels)), WeightRole.Vector);
             var (xh, yh, zh) = (Heads(x, headChannels), Heads(y, headChannels), Heads(z, headChannels));
             var (l1, l2, l3) = (Noise(xh.Shape.Take(..3), 6), Noise(xh.Shape.Take(..3), 7), Noise(xh.Shape.Take(..3), 8));
             var rotary = new RotaryEmbedding(
@@ -47,7 +50,7 @@ internal static class BandwidthQuick
                 ("LayerNorm", 2, () => device.LayerNorm(x, weight, bias, 1e-5f, z)),
                 ("ModulatedLayerNorm", 2, () => device.ModulatedLayerNorm(x, a, b, 1e-5f, z)),
                 ("RmsNorm", 2, () => device.RmsNorm(x, weight, 1e-5f, z)),
-                ("RmsNorm heads", 2, () => device.RmsNorm(xh, new Weight("w", a.Reshape(channels).Slice(0, 0, headChannels)), 1e-5f, zh)),
+                ("RmsNorm heads", 2, () => device.RmsNorm(xh, head, 1e-5f, zh)),
                 ("GroupNorm+SiLU", 3, () => device.GroupNorm(x, 32, weight, bias, 1e-5f, Activation.Silu, z)),
                 ("AddGated", 3, () => device.AddGated(x, a, y, z)),
                 ("AddGated in place", 3, () => device.AddGated(x, a, y, x)),

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Attune.Tensors;
 
 namespace Attune.Benchmarks;
@@ -6,7 +7,7 @@ namespace Attune.Benchmarks;
 /// <summary>One product or convolution with its operands; the name tells its shape.</summary>
 internal sealed unsafe class Workload : IDisposable
 {
-    private readonly List<Tensor> _tensors = [];
+    private readonly List<IDisposable> _owned = [];
 
     private Workload(string name, double operations) => (Name, Operations) = (name, operations);
 
@@ -32,9 +33,9 @@ internal sealed unsafe class Workload : IDisposable
             (algorithm, parts) = (named, parts[..^1]);
         var type = parts[^1] switch
         {
-            "bf16" => DataType.BFloat16,
-            "f16" => DataType.Float16,
-            _ => DataType.Float32,
+            "bf16" => WeightFormat.BFloat16,
+            "f16" => WeightFormat.Float16,
+            _ => WeightFormat.Float32,
         };
         if (parts[0] == "conv")
         {
@@ -49,32 +50,32 @@ internal sealed unsafe class Workload : IDisposable
 
     public void Dispose()
     {
-        foreach (var tensor in _tensors)
-            tensor.Dispose();
+        _owned.ForEach(owned => owned.Dispose());
     }
 
-    private static Workload Product(string name, int rows, int inputs, int outputs, DataType type)
+    private static Workload Product(string name, int rows, int inputs, int outputs, WeightFormat type)
     {
         var x = Random([rows, inputs], 1);
         var y = Tensor.Empty([rows, outputs]);
-        var (weight, memory) = RandomWeight([outputs, inputs], type);
+        var stored = RandomWeight([outputs, inputs], type);
+        var weight = Device.Default.Prepare(stored, WeightRole.Matrix);
         Tensor? wide = null;
         return new Workload(name, 2.0 * rows * inputs * outputs)
         {
             Run = () => x.Linear(weight, into: y),
-            Reference = () => OpenBlas.Product(rows, outputs, inputs, x.Pointer, (wide ??= weight.ToTensor()).Pointer, y.Pointer),
-            _tensors = { x, y, memory },
+            Reference = () => OpenBlas.Product(rows, outputs, inputs, x.Pointer, (wide ??= stored.ToTensor()).Pointer, y.Pointer),
+            _owned = { x, y, weight },
         };
     }
 
     private static Workload Convolution(
-        string name, int inputs, int outputs, int size, int kernel, int stride, DataType type, ConvolutionAlgorithm algorithm)
+        string name, int inputs, int outputs, int size, int kernel, int stride, WeightFormat type, ConvolutionAlgorithm algorithm)
     {
         var geometry = Conv2dGeometry.Same(kernel / 2, stride);
         var (height, width) = geometry.OutputSize(size, size, kernel, kernel);
         var x = Random([1, size, size, inputs], 1);
         var y = Tensor.Empty([1, height, width, outputs]);
-        var (weight, memory) = RandomWeight([outputs, inputs, kernel, kernel], type);
+        var weight = Device.Default.Prepare(RandomWeight([outputs, inputs, kernel, kernel], type), WeightRole.Convolution);
         return new Workload(name, 2.0 * height * width * inputs * outputs * kernel * kernel)
         {
             Run = () =>
@@ -82,7 +83,7 @@ internal sealed unsafe class Workload : IDisposable
                 Device.Default.Convolution.Algorithm = algorithm;
                 x.Conv2d(weight, null, geometry, y);
             },
-            _tensors = { x, y, memory },
+            _owned = { x, y, weight },
         };
     }
 
@@ -96,17 +97,17 @@ internal sealed unsafe class Workload : IDisposable
         return tensor;
     }
 
-    private static (Weight Weight, Tensor Memory) RandomWeight(Shape shape, DataType type)
+    private static StoredWeight RandomWeight(Shape shape, WeightFormat type)
     {
         var values = Random(shape, 2);
-        if (type == DataType.Float32)
-            return (new Weight(shape.ToString(), values), values);
-        var memory = Tensor.Empty([checked((int)((shape.Count + 1) / 2))]);
-        var bits = (ushort*)memory.Pointer;
-        for (long i = 0; i < shape.Count; i++)
-            bits[i] = type == DataType.BFloat16 ? Conversion.ToBFloat16(values.Pointer[i])
+        if (type == WeightFormat.Float32)
+            return StoredWeight.Owning(shape.ToString(), values);
+        var bytes = WeightBytes.Allocate(type.BytesOf(shape.Count));
+        var bits = MemoryMarshal.Cast<byte, ushort>(bytes.Write(0, checked((int)bytes.Length)));
+        for (int i = 0; i < bits.Length; i++)
+            bits[i] = type == WeightFormat.BFloat16 ? Conversion.ToBFloat16(values.Pointer[i])
                 : BitConverter.HalfToUInt16Bits((Half)values.Pointer[i]);
         values.Dispose();
-        return (Weight.Packed(shape.ToString(), memory, shape, type), memory);
+        return new StoredWeight(shape.ToString(), shape, type, bytes);
     }
 }

@@ -17,16 +17,19 @@ internal abstract class DelegatingDevice(Device inner) : Device
     /// <summary>The device that computes.</summary>
     protected Device Inner => inner;
 
-    public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output) =>
+    protected internal override PreparedWeight PrepareElements(StoredWeight weight, WeightRole role) => inner.PrepareElements(weight, role);
+
+    public override void Linear(Tensor x, PreparedWeight weight, PreparedWeight? bias, Activation activation, Tensor output) =>
         inner.Linear(x, weight, bias, activation, output);
 
-    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) =>
+    public override void Conv2d(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output) =>
         inner.Conv2d(x, weight, bias, geometry, output);
 
-    public override void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output) =>
+    public override void AddLinear(Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Tensor output) =>
         inner.AddLinear(residual, x, weight, bias, output);
 
-    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) =>
+    public override void AddConv2d(
+        Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output) =>
         inner.AddConv2d(residual, x, weight, bias, geometry, output);
 
     public override void Attention(in AttentionArguments arguments) => inner.Attention(in arguments);
@@ -39,16 +42,17 @@ internal abstract class DelegatingDevice(Device inner) : Device
         inner.MergeAttention(output1, logSumExp1, output2, logSumExp2, output, logSumExp);
 
     public override void GroupNorm(
-        Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output) =>
+        Tensor x, int groups, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Activation activation, Tensor output) =>
         inner.GroupNorm(x, groups, weight, bias, epsilon, activation, output);
 
-    public override void LayerNorm(Tensor x, Weight? weight, Weight? bias, float epsilon, Tensor output) =>
+    public override void LayerNorm(Tensor x, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Tensor output) =>
         inner.LayerNorm(x, weight, bias, epsilon, output);
 
     public override void ModulatedLayerNorm(Tensor x, Tensor scale, Tensor shift, float epsilon, Tensor output) =>
         inner.ModulatedLayerNorm(x, scale, shift, epsilon, output);
 
-    public override void RmsNorm(Tensor x, Weight? weight, float epsilon, Tensor output) => inner.RmsNorm(x, weight, epsilon, output);
+    public override void RmsNorm(Tensor x, PreparedWeight? weight, float epsilon, Tensor output) =>
+        inner.RmsNorm(x, weight, epsilon, output);
 
     public override void Activate(Tensor x, Activation activation, Tensor output) => inner.Activate(x, activation, output);
 
@@ -60,7 +64,7 @@ internal abstract class DelegatingDevice(Device inner) : Device
 
     public override void ResizeNearest(Tensor x, Tensor output) => inner.ResizeNearest(x, output);
 
-    public override void Embed(Weight table, ReadOnlySpan<int> ids, Tensor output) => inner.Embed(table, ids, output);
+    public override void Embed(PreparedWeight table, ReadOnlySpan<int> ids, Tensor output) => inner.Embed(table, ids, output);
 
     public override void Binary(BinaryOperation operation, Tensor a, Tensor b, Tensor output) => inner.Binary(operation, a, b, output);
 

@@ -6,8 +6,7 @@ public abstract partial class Device
     /// A convolution over videos with channels last that looks back in time only, as the autoencoders of Wan and Qwen-Image have it: output
     /// frame t is the sum over the kernel's frames k of frame t <paramref name="frameStride"/> + k - (kernel frames - 1), convolved with
     /// weight[:, :, k]. It is made of <see cref="Conv2d"/> and <see cref="AddConv2d"/> of this device, one
-    /// for each of the kernel's frames and stretch of frames; those that would only meet zeros are left out. Unless the weight has time
-    /// slices (<see cref="Weight.WithTimeSlices"/>), a copy of one slice at a time, in the stored type, lives during the call.
+    /// for each of the kernel's frames and stretch of frames; those that would only meet zeros are left out.
     /// </summary>
     /// <remarks>
     /// A layer without padding in time, whose first output needs frames of the input, is this one with those frames as the earlier ones.
@@ -21,30 +20,27 @@ public abstract partial class Device
     /// are zeros.</param>
     /// <param name="output">[batch, (frames - 1) / stride + 1, output height, output width, out]; none of the inputs.</param>
     public virtual void CausalConv3d(
-        Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, int frameStride, Tensor? earlier, Tensor output)
+        Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, int frameStride, Tensor? earlier, Tensor output)
     {
         int kernelFrames = weight.Shape[2];
         int outputs = output.Shape[1];
         // The kernel's last frame meets a frame of x for every output, so that it goes first, without anything to add to.
         for (int k = kernelFrames - 1; k >= 0; k--)
         {
-            var slice = weight.TimeSlice(k, out var copy);
-            using (copy)
-            {
-                // Outputs before `inside` reach back to frames before x, those before `known` to zeros.
-                int back = kernelFrames - 1 - k;
-                int inside = Math.Min(CeilingOfQuotient(back, frameStride), outputs);
-                int known = earlier == null ? inside
-                    : Math.Min(CeilingOfQuotient(Math.Max(back - earlier.Shape[1], 0), frameStride), inside);
-                if (known < inside)
-                    ConvolveFrames(
-                        earlier!, earlier!.Shape[1] + known * frameStride - back, frameStride, slice, null, geometry, output, known,
-                        inside - known, add: true);
-                if (inside < outputs)
-                    ConvolveFrames(
-                        x, inside * frameStride - back, frameStride, slice, back == 0 ? bias : null, geometry, output, inside,
-                        outputs - inside, add: back > 0);
-            }
+            var slice = ((FrameKernels)weight).At(k);
+            // Outputs before `inside` reach back to frames before x, those before `known` to zeros.
+            int back = kernelFrames - 1 - k;
+            int inside = Math.Min(CeilingOfQuotient(back, frameStride), outputs);
+            int known = earlier == null ? inside
+                : Math.Min(CeilingOfQuotient(Math.Max(back - earlier.Shape[1], 0), frameStride), inside);
+            if (known < inside)
+                ConvolveFrames(
+                    earlier!, earlier!.Shape[1] + known * frameStride - back, frameStride, slice, null, geometry, output, known,
+                    inside - known, add: true);
+            if (inside < outputs)
+                ConvolveFrames(
+                    x, inside * frameStride - back, frameStride, slice, back == 0 ? bias : null, geometry, output, inside,
+                    outputs - inside, add: back > 0);
         }
     }
 
@@ -54,8 +50,8 @@ public abstract partial class Device
     /// Convolves evenly spaced frames into, or onto, successive frames of the output: as one batch of images where they can be seen so.
     /// </summary>
     private void ConvolveFrames(
-        Tensor x, int first, int stride, Weight slice, Weight? bias, Conv2dGeometry geometry, Tensor output, int target, int count,
-        bool add)
+        Tensor x, int first, int stride, PreparedWeight slice, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output, int target,
+        int count, bool add)
     {
         using var from = x.Slice(1, first, count, stride);
         using var to = output.Slice(1, target, count);

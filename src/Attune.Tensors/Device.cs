@@ -35,7 +35,7 @@ public abstract partial class Device
     /// <param name="bias">[out], or null.</param>
     /// <param name="activation">Applied to each element of the result.</param>
     /// <param name="output">[..., out]; its rows may be strided.</param>
-    public abstract void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output);
+    public abstract void Linear(Tensor x, PreparedWeight weight, PreparedWeight? bias, Activation activation, Tensor output);
 
     /// <summary>A two-dimensional convolution over images with channels last.</summary>
     /// <param name="x">[batch, height, width, in].</param>
@@ -43,7 +43,7 @@ public abstract partial class Device
     /// <param name="bias">[out], or null.</param>
     /// <param name="geometry">Stride and zero padding.</param>
     /// <param name="output">[batch, output height, output width, out].</param>
-    public abstract void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output);
+    public abstract void Conv2d(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output);
 
     /// <summary>output = residual + x weight^T + bias.</summary>
     /// <param name="residual">As the output, which may be this tensor.</param>
@@ -51,7 +51,7 @@ public abstract partial class Device
     /// <param name="weight">[out, in].</param>
     /// <param name="bias">[out], or null.</param>
     /// <param name="output">[..., out]; its rows may be strided.</param>
-    public virtual void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output)
+    public virtual void AddLinear(Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Tensor output)
     {
         using var product = TensorScope.Detach(Tensor.Empty(output.Shape, this));
         Linear(x, weight, bias, Activation.None, product);
@@ -65,7 +65,8 @@ public abstract partial class Device
     /// <param name="bias">[out], or null.</param>
     /// <param name="geometry">Stride and zero padding.</param>
     /// <param name="output">[batch, output height, output width, out].</param>
-    public virtual void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    public virtual void AddConv2d(
+        Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
     {
         using var product = TensorScope.Detach(Tensor.Empty(output.Shape, this));
         Conv2d(x, weight, bias, geometry, product);
@@ -109,7 +110,8 @@ public abstract partial class Device
     /// <param name="epsilon">Added to the variance.</param>
     /// <param name="activation">Applied to the result.</param>
     /// <param name="output">As x; may be x.</param>
-    public abstract void GroupNorm(Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output);
+    public abstract void GroupNorm(
+        Tensor x, int groups, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Activation activation, Tensor output);
 
     /// <summary>Layer normalisation over the innermost axis.</summary>
     /// <param name="x">[..., channels].</param>
@@ -117,7 +119,7 @@ public abstract partial class Device
     /// <param name="bias">[channels], or null for 0.</param>
     /// <param name="epsilon">Added to the variance.</param>
     /// <param name="output">As x; may be x; its rows may be strided.</param>
-    public abstract void LayerNorm(Tensor x, Weight? weight, Weight? bias, float epsilon, Tensor output);
+    public abstract void LayerNorm(Tensor x, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Tensor output);
 
     /// <summary>
     /// Layer normalisation without parameters, then a modulation per batch item: normalised (1 + scale) + shift, as in adaptive layer norm.
@@ -134,7 +136,7 @@ public abstract partial class Device
     /// <param name="weight">[channels], or null for 1.</param>
     /// <param name="epsilon">Added to the mean square.</param>
     /// <param name="output">As x; may be x; its rows may be strided.</param>
-    public abstract void RmsNorm(Tensor x, Weight? weight, float epsilon, Tensor output);
+    public abstract void RmsNorm(Tensor x, PreparedWeight? weight, float epsilon, Tensor output);
 
     /// <summary>An elementwise nonlinearity; the output may be x.</summary>
     public abstract void Activate(Tensor x, Activation activation, Tensor output);
@@ -170,7 +172,7 @@ public abstract partial class Device
     /// <param name="ids">Row numbers.</param>
     /// <param name="output">[ids, channels].</param>
     /// <exception cref="ArgumentOutOfRangeException">An id is outside of the table.</exception>
-    public abstract void Embed(Weight table, ReadOnlySpan<int> ids, Tensor output);
+    public abstract void Embed(PreparedWeight table, ReadOnlySpan<int> ids, Tensor output);
 
     /// <summary>
     /// An elementwise operation with NumPy's broadcasting. The output has the broadcast shape and may be one of the inputs.

@@ -25,9 +25,6 @@ public sealed unsafe class MappedFile : IDisposable
         _pointer += _view.PointerOffset;
     }
 
-    /// <summary>Raised once the file is unmapped, for those who keep something that was made from it.</summary>
-    internal event Action? Disposed;
-
     /// <summary>The path that was opened.</summary>
     public string Path { get; }
 
@@ -59,6 +56,5 @@ public sealed unsafe class MappedFile : IDisposable
         _pointer = null;
         _view?.Dispose();
         _file?.Dispose();
-        Disposed?.Invoke();
     }
 }

@@ -12,7 +12,7 @@ public static class TensorOperations
     /// <summary>activation(x weight^T + bias); x is [..., in], weight [out, in], the result [..., out].</summary>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
     public static Tensor Linear(
-        this Tensor x, Weight weight, Weight? bias = null, Activation activation = Activation.None, Tensor? into = null)
+        this Tensor x, PreparedWeight weight, PreparedWeight? bias = null, Activation activation = Activation.None, Tensor? into = null)
     {
         Require(
             weight.Shape.Rank == 2 && x.Shape.Rank >= 1 && x.Shape[^1] == weight.Shape[1],
@@ -20,7 +20,10 @@ public static class TensorOperations
         Require(
             bias == null || bias.Count == weight.Shape[0], $"{bias?.Name}: the bias {bias?.Shape} does not fit the weight {weight.Shape}.");
         var output = Target(into, x.Shape.With(^1, weight.Shape[0]), x);
-        x.Device.Linear(x, weight, bias, activation, output);
+        if (weight is LowRankWeight sum)
+            sum.Linear(x, bias, activation, output);
+        else
+            x.Device.Linear(x, weight, bias, activation, output);
         return output;
     }
 
@@ -28,7 +31,7 @@ public static class TensorOperations
     /// A convolution of [batch, height, width, in] with [out, in, kernel, kernel]; the result is [batch, height', width', out].
     /// </summary>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
-    public static Tensor Conv2d(this Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor? into = null)
+    public static Tensor Conv2d(this Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor? into = null)
     {
         Require(
             x.Shape.Rank == 4 && weight.Shape.Rank == 4 && x.Shape[3] == weight.Shape[1],
@@ -38,7 +41,10 @@ public static class TensorOperations
         var (height, width) = geometry.OutputSize(x.Shape[1], x.Shape[2], weight.Shape[2], weight.Shape[3]);
         Require(height > 0 && width > 0, $"{weight.Name}: an image of {x.Shape} is smaller than the kernel {weight.Shape}.");
         var output = Target(into, [x.Shape[0], height, width, weight.Shape[0]], x);
-        x.Device.Conv2d(x, weight, bias, geometry, output);
+        if (weight is LowRankWeight sum)
+            sum.Conv2d(x, bias, geometry, output);
+        else
+            x.Device.Conv2d(x, weight, bias, geometry, output);
         return output;
     }
 
@@ -46,7 +52,7 @@ public static class TensorOperations
     /// residual + x weight^T + bias; x is [..., in], weight [out, in], residual and result [..., out]. The result may go into the residual.
     /// </summary>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
-    public static Tensor AddLinear(this Tensor residual, Tensor x, Weight weight, Weight? bias = null, Tensor? into = null)
+    public static Tensor AddLinear(this Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias = null, Tensor? into = null)
     {
         Require(
             weight.Shape.Rank == 2 && x.Shape.Rank >= 1 && x.Shape[^1] == weight.Shape[1],
@@ -57,7 +63,15 @@ public static class TensorOperations
             residual.Shape == x.Shape.With(^1, weight.Shape[0]),
             $"{weight.Name}: a linear layer {weight.Shape} of {x.Shape} cannot be added to {residual.Shape}.");
         var output = Target(into, residual.Shape, residual);
-        x.Device.AddLinear(residual, x, weight, bias, output);
+        if (weight is LowRankWeight)
+        {
+            using var scope = new TensorScope();
+            residual.Add(x.Linear(weight, bias), output);
+        }
+        else
+        {
+            x.Device.AddLinear(residual, x, weight, bias, output);
+        }
         return output;
     }
 
@@ -66,7 +80,7 @@ public static class TensorOperations
     /// </summary>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
     public static Tensor AddConv2d(
-        this Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor? into = null)
+        this Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor? into = null)
     {
         Require(
             x.Shape.Rank == 4 && weight.Shape.Rank == 4 && x.Shape[3] == weight.Shape[1],
@@ -78,7 +92,15 @@ public static class TensorOperations
             residual.Shape == [x.Shape[0], height, width, weight.Shape[0]],
             $"{weight.Name}: a convolution {weight.Shape} of {x.Shape} cannot be added to {residual.Shape}.");
         var output = Target(into, residual.Shape, residual);
-        x.Device.AddConv2d(residual, x, weight, bias, geometry, output);
+        if (weight is LowRankWeight)
+        {
+            using var scope = new TensorScope();
+            residual.Add(x.Conv2d(weight, bias, geometry), output);
+        }
+        else
+        {
+            x.Device.AddConv2d(residual, x, weight, bias, geometry, output);
+        }
         return output;
     }
 
@@ -96,7 +118,7 @@ public static class TensorOperations
     /// <param name="into">Where the result goes, or null.</param>
     /// <exception cref="ArgumentException">The shapes do not fit, or the stride is below 1.</exception>
     public static Tensor CausalConv3d(
-        this Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, int frameStride = 1, Tensor? earlier = null,
+        this Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, int frameStride = 1, Tensor? earlier = null,
         Tensor? into = null)
     {
         Require(
@@ -153,7 +175,7 @@ public static class TensorOperations
     /// <summary>Group normalisation of [batch, ..., channels], then an activation.</summary>
     /// <exception cref="ArgumentException">The groups do not divide the channels.</exception>
     public static Tensor GroupNorm(
-        this Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation = Activation.None,
+        this Tensor x, int groups, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Activation activation = Activation.None,
         Tensor? into = null)
     {
         Require(groups > 0 && x.Shape[^1] % groups == 0, $"{weight?.Name}: {groups} groups do not divide the {x.Shape[^1]} channels.");
@@ -165,7 +187,7 @@ public static class TensorOperations
     }
 
     /// <summary>Layer normalisation over the innermost axis.</summary>
-    public static Tensor LayerNorm(this Tensor x, Weight? weight, Weight? bias, float epsilon, Tensor? into = null)
+    public static Tensor LayerNorm(this Tensor x, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Tensor? into = null)
     {
         RequireChannels(x, weight);
         RequireChannels(x, bias);
@@ -187,7 +209,7 @@ public static class TensorOperations
     }
 
     /// <summary>Root-mean-square normalisation over the innermost axis.</summary>
-    public static Tensor RmsNorm(this Tensor x, Weight? weight, float epsilon, Tensor? into = null)
+    public static Tensor RmsNorm(this Tensor x, PreparedWeight? weight, float epsilon, Tensor? into = null)
     {
         RequireChannels(x, weight);
         var output = Target(into, x.Shape, x);
@@ -242,10 +264,10 @@ public static class TensorOperations
 
     /// <summary>Rows of a table [vocabulary, channels]; the result is [ids, channels].</summary>
     /// <exception cref="ArgumentOutOfRangeException">An id is outside of the table.</exception>
-    public static Tensor Embed(this Weight table, ReadOnlySpan<int> ids, Device? device = null)
+    public static Tensor Embed(this PreparedWeight table, ReadOnlySpan<int> ids)
     {
-        var output = Tensor.Empty([ids.Length, table.Shape[1]], device);
-        output.Device.Embed(table, ids, output);
+        var output = Tensor.Empty([ids.Length, table.Shape[1]], table.Device);
+        table.Device.Embed(table, ids, output);
         return output;
     }
 
@@ -424,7 +446,7 @@ public static class TensorOperations
                 nameof(alpha), FormattableString.Invariant($"The alpha of entmax is {alpha}, expected at least 1."));
     }
 
-    private static void RequireChannels(Tensor x, Weight? weight) =>
+    private static void RequireChannels(Tensor x, PreparedWeight? weight) =>
         Require(
             weight == null || weight.Count == x.Shape[^1],
             $"{weight?.Name}: {weight?.Shape} does not fit the {x.Shape[^1]} channels of {x.Shape}.");

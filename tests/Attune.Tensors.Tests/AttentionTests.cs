@@ -152,7 +152,7 @@ public class AttentionTests
             int channels = groups * size;
             var x = Noise([2, rows, channels], 3);
             var (w, b) = (Noise([channels]), Noise([channels]));
-            var (weight, bias) = (new Weight("w", w), new Weight("b", b));
+            var (weight, bias) = (TestWeight.Of(w), TestWeight.Of(b));
             var (layer, rms, group) = (new double[x.Count], new double[x.Count], new double[x.Count]);
             for (int i = 0; i < x.Count; i++)
             {

@@ -4,7 +4,7 @@ namespace Attune.Tensors.Tests;
 [NoLeaks]
 public class CausalConvolutionTests
 {
-    private static readonly DataType[] Types = [DataType.Float32, DataType.BFloat16, DataType.Float16];
+    private static readonly WeightFormat[] Types = [WeightFormat.Float32, WeightFormat.BFloat16, WeightFormat.Float16];
 
     [Theory]
     [InlineData(ConvolutionAlgorithm.Direct, false)]
@@ -35,8 +35,8 @@ public class CausalConvolutionTests
         foreach (int kernelFrames in new[] { 1, 2, 3 })
         {
             using var scope = new TensorScope();
-            using var stored = new StoredWeight([19, 21, kernelFrames, 3, 3], DataType.BFloat16, 3, () => random.NextSingle() - 0.4f);
-            using var bias = new StoredWeight([19], DataType.Float32, 0, random.NextSingle);
+            using var stored = new TestWeight([19, 21, kernelFrames, 3, 3], WeightFormat.BFloat16, 3, () => random.NextSingle() - 0.4f);
+            using var bias = new TestWeight([19], WeightFormat.Float32, 0, random.NextSingle);
             var x = LinearTests.RandomTensor([2, 11, 7, 6, 21], random);
             var whole = x.CausalConv3d(stored.Weight, bias.Weight, Conv2dGeometry.Same(1), frameStride);
             var chunked = Tensor.Empty(whole.Shape);
@@ -70,12 +70,12 @@ public class CausalConvolutionTests
     {
         var random = new Random(33);
         using var scope = new TensorScope();
-        using var stored = new StoredWeight([18, 20, 3, 3, 3], DataType.Float32, 0, () => random.NextSingle() - 0.5f);
+        using var stored = new TestWeight([18, 20, 3, 3, 3], WeightFormat.Float32, 0, () => random.NextSingle() - 0.5f);
         var x = LinearTests.RandomTensor([1, 1, 9, 8, 20], random);
         float[] last = new float[18 * 20 * 9];
         for (int i = 0; i < last.Length; i++)
             last[i] = stored.Values[(i / 9 * 3 + 2) * 9 + i % 9];
-        var weight = new Weight("last", Tensor.From(last, [18, 20, 3, 3]));
+        var weight = TestWeight.Of(Tensor.From(last, [18, 20, 3, 3]));
         Assert.Equal(
             x.Reshape(1, 9, 8, 20).Conv2d(weight, null, Conv2dGeometry.Same(1)).ToArray(),
             x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray());
@@ -89,7 +89,7 @@ public class CausalConvolutionTests
         var random = new Random(34);
         using var forced = new ForcedAlgorithm(algorithm);
         using var scope = new TensorScope();
-        using var stored = new StoredWeight([50, 40, 3, 3, 3], DataType.Float16, 0, () => random.NextSingle() - 0.5f);
+        using var stored = new TestWeight([50, 40, 3, 3, 3], WeightFormat.Float16, 0, () => random.NextSingle() - 0.5f);
         var x = LinearTests.RandomTensor([2, 4, 20, 20, 40], random);
         var many = x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1));
         using var mode = new LinearTests.Mode(false, threads: 1);
@@ -104,7 +104,7 @@ public class CausalConvolutionTests
     {
         var random = new Random(35);
         using var scope = new TensorScope();
-        using var stored = new StoredWeight([8, 8, 3, 3, 3], DataType.Float32, 0, random.NextSingle);
+        using var stored = new TestWeight([8, 8, 3, 3, 3], WeightFormat.Float32, 0, random.NextSingle);
         var watcher = new Watcher(Device.Default);
         var output = Tensor.Empty([1, 5, 6, 6, 8]);
         var x = LinearTests.RandomTensor([1, 5, 6, 6, 8], random);
@@ -119,17 +119,16 @@ public class CausalConvolutionTests
     public void Shapes_that_do_not_fit_are_named()
     {
         using var scope = new TensorScope();
-        var weight = new Weight("w", Tensor.Zeros([4, 3, 3, 3, 3]));
+        using var weight = TestWeight.Of(Tensor.Zeros([4, 3, 3, 3, 3]));
         var x = Tensor.Zeros([1, 2, 5, 5, 3]);
         Assert.Throws<ArgumentException>(() => x.Slice(4, 0, 2).CausalConv3d(weight, null, Conv2dGeometry.Same(1)));
         Assert.Throws<ArgumentException>(() => x.CausalConv3d(weight, null, Conv2dGeometry.Same(1), 0));
         Assert.Throws<ArgumentException>(
             () => x.CausalConv3d(weight, null, Conv2dGeometry.Same(1), earlier: Tensor.Zeros([1, 2, 5, 4, 3])));
-        Assert.Throws<ArgumentException>(() => x.CausalConv3d(weight, new Weight("b", Tensor.Zeros([3])), Conv2dGeometry.Same(1)));
-        Assert.Throws<InvalidOperationException>(() => new Weight("w", Tensor.Zeros([4, 3, 3, 3])).WithTimeSlices(out _));
+        Assert.Throws<ArgumentException>(() => x.CausalConv3d(weight, TestWeight.Of(Tensor.Zeros([3])), Conv2dGeometry.Same(1)));
     }
 
-    private static void Check(Random random, DataType type, double bound)
+    private static void Check(Random random, WeightFormat type, double bound)
     {
         using var scope = new TensorScope();
         int[] channels = [1, 3, 5, 16, 17, 33];
@@ -149,9 +148,9 @@ public class CausalConvolutionTests
             1 => Conv2dGeometry.Same(kernel / 2, 2),
             _ => new Conv2dGeometry(random.Next(1, 3), 0, 0, 1, 1),
         };
-        using var stored = new StoredWeight(
+        using var stored = new TestWeight(
             [outputs, inputs, kernelFrames, kernel, kernel], type, random.Next(70), () => random.NextSingle() - 0.4f);
-        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], type, random.Next(5), random.NextSingle) : null;
+        using var bias = random.Next(2) == 0 ? new TestWeight([outputs], type, random.Next(5), random.NextSingle) : null;
         // Sometimes views: channels of a wider tensor, frames of a longer one.
         int pad = random.Next(3) == 0 ? random.Next(1, 20) : 0;
         var all = LinearTests.RandomTensor([batch, before + frames, height, width, inputs + pad], random).Slice(4, pad / 2, inputs);
@@ -160,10 +159,6 @@ public class CausalConvolutionTests
         if (random.Next(2) == 0)
             (x, earlier) = (x.Contiguous(), earlier?.Contiguous());
         var weight = stored.Weight;
-        Tensor? slices = null;
-        if (random.Next(2) == 0)
-            weight = weight.WithTimeSlices(out slices);
-        using var owned = slices;
         var y = x.CausalConv3d(weight, bias?.Weight, geometry, frameStride, earlier);
         var (outHeight, outWidth) = geometry.OutputSize(height, width, kernel, kernel);
         int outFrames = (frames - 1) / frameStride + 1;
@@ -220,13 +215,14 @@ public class CausalConvolutionTests
 
         public int Images { get; private set; }
 
-        public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+        public override void Conv2d(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
         {
             (Calls, Images) = (Calls + 1, Images + x.Shape[0]);
             Inner.Conv2d(x, weight, bias, geometry, output);
         }
 
-        public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+        public override void AddConv2d(
+            Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
         {
             (Calls, Images) = (Calls + 1, Images + x.Shape[0]);
             Inner.AddConv2d(residual, x, weight, bias, geometry, output);

@@ -6,7 +6,7 @@ namespace Attune.Tensors.Tests;
 [NoLeaks]
 public class ConvolutionTests
 {
-    private static readonly DataType[] Types = [DataType.Float32, DataType.BFloat16, DataType.Float16];
+    private static readonly WeightFormat[] Types = [WeightFormat.Float32, WeightFormat.BFloat16, WeightFormat.Float16];
 
     [Theory]
     [InlineData(false)]
@@ -42,12 +42,12 @@ public class ConvolutionTests
     {
         var random = new Random(12);
         using var forced = new Forced(ConvolutionAlgorithm.Direct);
-        Check(1, 32, 32, 64, 70, 3, 3, Conv2dGeometry.Same(1), DataType.Float16, random, narrow);
-        Check(1, 40, 24, 3, 128, 3, 3, Conv2dGeometry.Same(1), DataType.Float32, random, narrow);
-        Check(1, 8, 8, 320, 50, 3, 3, Conv2dGeometry.Same(1), DataType.BFloat16, random, narrow);
-        Check(2, 32, 32, 3, 20, 16, 16, new Conv2dGeometry(16, 0, 0, 0, 0), DataType.BFloat16, random, narrow);
-        Check(2, 17, 19, 16, 40, 1, 1, Conv2dGeometry.Same(0), DataType.Float16, random, narrow);
-        Check(1, 17, 19, 200, 33, 1, 1, Conv2dGeometry.Same(0, 2), DataType.Float32, random, narrow);
+        Check(1, 32, 32, 64, 70, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float16, random, narrow);
+        Check(1, 40, 24, 3, 128, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float32, random, narrow);
+        Check(1, 8, 8, 320, 50, 3, 3, Conv2dGeometry.Same(1), WeightFormat.BFloat16, random, narrow);
+        Check(2, 32, 32, 3, 20, 16, 16, new Conv2dGeometry(16, 0, 0, 0, 0), WeightFormat.BFloat16, random, narrow);
+        Check(2, 17, 19, 16, 40, 1, 1, Conv2dGeometry.Same(0), WeightFormat.Float16, random, narrow);
+        Check(1, 17, 19, 200, 33, 1, 1, Conv2dGeometry.Same(0, 2), WeightFormat.Float32, random, narrow);
         foreach (int outputs in new[] { 1, 3, 4, 5, 8, 9 })
             Check(2, 25, 23, 128, outputs, 3, 3, Conv2dGeometry.Same(1), Types[outputs % 3], random, narrow);
     }
@@ -73,9 +73,12 @@ public class ConvolutionTests
         }
         // Several blocks of inputs, ranges of tiles, and sweeps.
         Check(
-            1, 20, 20, 700, 60, 3, 3, Conv2dGeometry.Same(1), DataType.BFloat16, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
-        Check(1, 90, 70, 40, 10, 3, 3, Conv2dGeometry.Same(1), DataType.Float32, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
-        Check(2, 67, 64, 330, 9, 3, 3, Conv2dGeometry.Same(1), DataType.Float16, random, narrow, ConvolutionOptions.ErrorBound(algorithm));
+            1, 20, 20, 700, 60, 3, 3, Conv2dGeometry.Same(1), WeightFormat.BFloat16, random, narrow,
+            ConvolutionOptions.ErrorBound(algorithm));
+        Check(1, 90, 70, 40, 10, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float32, random, narrow,
+        ConvolutionOptions.ErrorBound(algorithm));
+        Check(2, 67, 64, 330, 9, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float16, random, narrow,
+        ConvolutionOptions.ErrorBound(algorithm));
     }
 
     /// <summary>At the channel counts of models direct convolution, whose own bound is far smaller, stands for the exact one.</summary>
@@ -90,7 +93,7 @@ public class ConvolutionTests
         var random = new Random(15);
         using var scope = new TensorScope();
         float Normal() => MathF.Sqrt(-2 * MathF.Log(1 - random.NextSingle())) * MathF.Cos(2 * MathF.PI * random.NextSingle());
-        using var stored = new StoredWeight([64, channels, 3, 3], DataType.Float16, 2, () => Normal() / 60);
+        using var stored = new TestWeight([64, channels, 3, 3], WeightFormat.Float16, 2, () => Normal() / 60);
         var x = Tensor.Empty([1, height, width, channels]);
         foreach (ref float value in x.Span)
             value = Normal();
@@ -113,7 +116,7 @@ public class ConvolutionTests
             var x = Tensor.Empty([1, size, size, inputs]);
             using var weight = Tensor.Empty([outputs, inputs, 3, 3]);
             return CpuDevice.Choose(
-                options, x, new Weight("w", weight), Conv2dGeometry.Same(1, stride),
+                options, x, TestWeight.Of(weight), Conv2dGeometry.Same(1, stride),
                 Tensor.Empty([1, size / stride, size / stride, outputs]));
         }
 
@@ -141,14 +144,14 @@ public class ConvolutionTests
         var random = new Random(13);
         using var forced = new Forced(algorithm);
         using var scope = new TensorScope();
-        using var stored = new StoredWeight([90, channels, 3, 3], DataType.Float16, 0, () => random.NextSingle() - 0.5f);
+        using var stored = new TestWeight([90, channels, 3, 3], WeightFormat.Float16, 0, () => random.NextSingle() - 0.5f);
         var x = LinearTests.RandomTensor([1, 40, 40, channels], random);
         var many = x.Conv2d(stored.Weight, null, Conv2dGeometry.Same(1));
         using var mode = new LinearTests.Mode(false, threads: 1);
         Assert.Equal(x.Conv2d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray(), many.ToArray());
     }
 
-    private static Tensor Convolve(ConvolutionAlgorithm algorithm, Tensor x, Weight weight)
+    private static Tensor Convolve(ConvolutionAlgorithm algorithm, Tensor x, PreparedWeight weight)
     {
         using var forced = new Forced(algorithm);
         return x.Conv2d(weight, null, Conv2dGeometry.Same(1));
@@ -156,13 +159,13 @@ public class ConvolutionTests
 
     private static void Check(
         int batch, int height, int width, int inputs, int outputs, int kernelHeight, int kernelWidth, Conv2dGeometry geometry,
-        DataType type, Random random, bool narrow, double bound = 2e-6)
+        WeightFormat type, Random random, bool narrow, double bound = 2e-6)
     {
         using var scope = new TensorScope();
         using var mode = new LinearTests.Mode(narrow);
-        using var stored = new StoredWeight(
+        using var stored = new TestWeight(
             [outputs, inputs, kernelHeight, kernelWidth], type, random.Next(70), () => random.NextSingle() - 0.4f);
-        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], type, random.Next(5), () => random.NextSingle()) : null;
+        using var bias = random.Next(2) == 0 ? new TestWeight([outputs], type, random.Next(5), () => random.NextSingle()) : null;
         int pad = random.Next(3) == 0 ? random.Next(1, 20) : 0;
         var x = LinearTests.RandomTensor([batch, height, width, inputs + pad], random).Slice(3, pad / 2, inputs);
         var (outHeight, outWidth) = geometry.OutputSize(height, width, kernelHeight, kernelWidth);

@@ -58,7 +58,7 @@ public class ElementwiseTests
             using var scope = new TensorScope();
             var x = Gapped(2, 3, columns, scale, offset);
             var (a, b) = (Noise([2, columns]), Noise([2, columns]));
-            var (weight, bias) = (new Weight("w", a.Slice(0, 0, 1).Reshape(columns)), new Weight("b", b.Slice(0, 0, 1).Reshape(columns)));
+            var (weight, bias) = (TestWeight.Of(a.Slice(0, 0, 1).Reshape(columns)), TestWeight.Of(b.Slice(0, 0, 1).Reshape(columns)));
             double[] Normal(int item, int i)
             {
                 double[] row = Wide(x, item, i);

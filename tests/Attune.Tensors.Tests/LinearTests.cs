@@ -9,7 +9,7 @@ namespace Attune.Tensors.Tests;
 [NoLeaks]
 public class LinearTests
 {
-    private static readonly DataType[] Types = [DataType.Float32, DataType.BFloat16, DataType.Float16];
+    private static readonly WeightFormat[] Types = [WeightFormat.Float32, WeightFormat.BFloat16, WeightFormat.Float16];
 
     [Theory]
     [InlineData(false)]
@@ -30,11 +30,11 @@ public class LinearTests
     public void Pieces_of_large_products_fit_together(bool narrow)
     {
         var random = new Random(6);
-        Check(1100, 700, 500, DataType.BFloat16, random, narrow);
-        Check(530, 1300, 97, DataType.Float16, random, narrow);
-        Check(4, 20000, 9, DataType.BFloat16, random, narrow);
-        Check(9, 20000, 50, DataType.Float32, random, narrow);
-        Check(3, 64, 5000, DataType.Float16, random, narrow);
+        Check(1100, 700, 500, WeightFormat.BFloat16, random, narrow);
+        Check(530, 1300, 97, WeightFormat.Float16, random, narrow);
+        Check(4, 20000, 9, WeightFormat.BFloat16, random, narrow);
+        Check(9, 20000, 50, WeightFormat.Float32, random, narrow);
+        Check(3, 64, 5000, WeightFormat.Float16, random, narrow);
     }
 
     [Theory]
@@ -44,13 +44,13 @@ public class LinearTests
     {
         foreach (var type in Types)
         {
-            float tiny = type == DataType.Float16 ? 6e-8f : 1e-40f;
+            float tiny = type == WeightFormat.Float16 ? 6e-8f : 1e-40f;
             float[] samples = [tiny, -3 * tiny, 0, 17 * tiny, float.PositiveInfinity, float.NaN, 1, -0.0f];
             foreach (int rows in new[] { 1, 20 })
             {
                 using var scope = new TensorScope();
                 int at = 0;
-                using var stored = new StoredWeight([samples.Length, 64], type, 1, () => at++ % 64 == 37 ? samples[at / 64] : 0);
+                using var stored = new TestWeight([samples.Length, 64], type, 1, () => at++ % 64 == 37 ? samples[at / 64] : 0);
                 using var mode = new Mode(narrow);
                 var result = Tensor.Full([rows, 64], 1).Linear(stored.Weight);
                 for (int i = 0; i < rows; i++)
@@ -66,7 +66,7 @@ public class LinearTests
         foreach (var (rows, inputs, outputs) in new[] { (1, 999, 700), (6, 512, 333), (77, 768, 320), (700, 1300, 200), (33, 4000, 65) })
         {
             using var scope = new TensorScope();
-            using var stored = new StoredWeight([outputs, inputs], DataType.BFloat16, 2, () => random.NextSingle() - 0.5f);
+            using var stored = new TestWeight([outputs, inputs], WeightFormat.BFloat16, 2, () => random.NextSingle() - 0.5f);
             var x = RandomTensor([rows, inputs], random);
             var many = x.Linear(stored.Weight, activation: Activation.Silu);
             using var mode = new Mode(false, threads: 1);
@@ -79,7 +79,7 @@ public class LinearTests
     {
         var random = new Random(8);
         using var scope = new TensorScope();
-        using var stored = new StoredWeight([130, 700], DataType.Float16, 0, () => random.NextSingle() - 0.5f);
+        using var stored = new TestWeight([130, 700], WeightFormat.Float16, 0, () => random.NextSingle() - 0.5f);
         var x = RandomTensor([1000, 700], random);
         var whole = x.Linear(stored.Weight);
         var part = x.Slice(0, 391, 57).Linear(stored.Weight);
@@ -93,16 +93,16 @@ public class LinearTests
     {
         using var scope = new TensorScope();
         var memory = Tensor.Zeros([4, 3]);
-        Assert.Equal([0, 4], Tensor.Empty([0, 3]).Linear(new Weight("w", memory)).Shape);
+        Assert.Equal([0, 4], Tensor.Empty([0, 3]).Linear(TestWeight.Of(memory)).Shape);
     }
 
-    private static void Check(int rows, int inputs, int outputs, DataType type, Random random, bool narrow)
+    private static void Check(int rows, int inputs, int outputs, WeightFormat type, Random random, bool narrow)
     {
         using var scope = new TensorScope();
         using var mode = new Mode(narrow);
         float Next() => random.Next(20) == 0 ? random.NextSingle() * 1e-39f : random.NextSingle() - 0.4f;
-        using var stored = new StoredWeight([outputs, inputs], type, random.Next(70), Next);
-        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], Types[random.Next(3)], random.Next(5), Next) : null;
+        using var stored = new TestWeight([outputs, inputs], type, random.Next(70), Next);
+        using var bias = random.Next(2) == 0 ? new TestWeight([outputs], Types[random.Next(3)], random.Next(5), Next) : null;
         var activation = random.Next(3) == 0 ? Activation.Relu : Activation.None;
         // Evenly strided rows, unevenly strided ones, and contiguous ones.
         int pad = random.Next(3) == 0 ? random.Next(1, 40) : 0;

@@ -6,7 +6,7 @@ namespace Attune.Tensors.Tests;
 [NoLeaks]
 public class OneDnnTests
 {
-    private static readonly DataType[] Types = [DataType.Float32, DataType.BFloat16, DataType.Float16];
+    private static readonly WeightFormat[] Types = [WeightFormat.Float32, WeightFormat.BFloat16, WeightFormat.Float16];
 
     [Theory]
     [InlineData(null)]
@@ -73,7 +73,8 @@ public class OneDnnTests
         var random = new Random(24);
         for (int trial = 0; trial < 20; trial++)
             Product(
-                device, random.Next(8, 200), random.Next(8, 300), random.Next(8, 300), DataType.BFloat16, Activation.Silu, 0.01, random);
+                device, random.Next(8, 200), random.Next(8, 300), random.Next(8, 300), WeightFormat.BFloat16, Activation.Silu, 0.01,
+                random);
         Assert.Equal(0, device.WeightBytes);
     }
 
@@ -85,64 +86,67 @@ public class OneDnnTests
             using var device = Library(precision);
             using var scope = new TensorScope();
             var random = new Random(25);
-            using var stored = new StoredWeight([333, 700], DataType.BFloat16, 2, () => random.NextSingle() - 0.5f);
+            using var stored = new TestWeight([333, 700], WeightFormat.BFloat16, 2, () => random.NextSingle() - 0.5f);
             var x = Noise([150, 700], device, random);
-            float[] first = x.Linear(stored.Weight).ToArray();
+            float[] first = x.Linear(stored.On(device)).ToArray();
             for (int i = 0; i < 5; i++)
-                Assert.Equal(first, x.Linear(stored.Weight).ToArray());
+                Assert.Equal(first, x.Linear(stored.On(device)).ToArray());
         }
     }
 
     [Fact]
-    public void Reordered_weights_go_with_their_file_or_tensor()
+    public void Reordered_weights_are_kept_and_go_with_the_weight()
     {
         using var device = Library(Precision.Float32);
         using var scope = new TensorScope();
         var random = new Random(26);
         var x = Noise([20, 64], device, random);
-        using (var stored = new StoredWeight([48, 64], DataType.Float32, 0, () => random.NextSingle()))
+        using (var stored = new TestWeight([48, 64], WeightFormat.Float32, 0, () => random.NextSingle()))
         {
-            x.Linear(stored.Weight);
-            x.Linear(stored.Weight.Rows(16, 32));
-            Assert.True(device.WeightBytes >= 80 * 64 * sizeof(float));
+            x.Linear(stored.On(device));
+            x.Linear(stored.On(device).Rows(16, 32));
+            long kept = device.WeightBytes;
+            Assert.True(kept >= 80 * 64 * sizeof(float));
+            x.Linear(stored.On(device));
+            x.Linear(stored.On(device).Rows(16, 32));
+            Assert.Equal(kept, device.WeightBytes);
         }
         Assert.Equal(0, device.WeightBytes);
-
-        // A tensor that takes the place of another in memory is another weight.
-        for (int i = 0; i < 3; i++)
-        {
-            using var memory = TensorScope.Detach(Tensor.Full([48, 64], i));
-            Assert.Equal(
-                Device.Managed.Run(x, new Weight("w", memory)), x.Linear(new Weight("w", memory)).ToArray(),
-                (a, b) => MathF.Abs(a - b) <= 1e-4f);
-            Assert.InRange(device.WeightBytes, 1, 2 * 48 * 64 * sizeof(float));
-        }
     }
 
-    /// <summary>A causal convolution is made of the library's; what it makes of time slices stays as long as they do.</summary>
+    [Fact]
+    public void A_weight_of_another_device_is_refused()
+    {
+        using var device = Library(Precision.Float32);
+        using var scope = new TensorScope();
+        using var stored = new TestWeight([48, 64], WeightFormat.Float32, 0, () => 1);
+        var x = Noise([20, 64], device, new Random(29));
+        Assert.Contains(
+            "not prepared for oneDNN", Assert.Throws<ArgumentException>(() => x.Linear(stored.Weight)).Message, StringComparison.Ordinal);
+        var y = Tensor.Empty([20, 48], Device.Managed);
+        Assert.Contains(
+            "not prepared for the managed device",
+            Assert.Throws<ArgumentException>(() => Device.Managed.Linear(x, stored.On(device), null, Activation.None, y)).Message,
+            StringComparison.Ordinal);
+    }
+
+    /// <summary>A causal convolution is made of the library's; what it makes of the slices stays as long as the weight does.</summary>
     [Fact]
     public void Causal_convolutions_agree_with_managed_ones()
     {
         using var device = Library(Precision.Float32);
         using var scope = new TensorScope();
         var random = new Random(28);
-        using var stored = new StoredWeight([34, 20, 3, 3, 3], DataType.BFloat16, 0, () => random.NextSingle() - 0.4f);
+        using var stored = new TestWeight([34, 20, 3, 3, 3], WeightFormat.BFloat16, 0, () => random.NextSingle() - 0.4f);
         var x = Noise([2, 5, 9, 8, 20], device, random);
         var earlier = Noise([2, 2, 9, 8, 20], device, random);
         var expected = Tensor.Empty([2, 5, 9, 8, 34]);
         Device.Managed.CausalConv3d(x, stored.Weight, null, Conv2dGeometry.Same(1), 1, earlier, expected);
-        Compare(expected, x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1), 1, earlier), 1e-5, "copied slices");
-        long one = device.WeightBytes;
-
-        var sliced = stored.Weight.WithTimeSlices(out var memory);
-        using (memory)
-        {
-            Compare(expected, x.CausalConv3d(sliced, null, Conv2dGeometry.Same(1), 1, earlier), 1e-5, "kept slices");
-            long kept = device.WeightBytes;
-            Assert.InRange(one, 1, kept / 3);
-            x.CausalConv3d(sliced, null, Conv2dGeometry.Same(1), 1, earlier);
-            Assert.Equal(kept, device.WeightBytes);
-        }
+        Compare(expected, x.CausalConv3d(stored.On(device), null, Conv2dGeometry.Same(1), 1, earlier), 1e-5, "slices");
+        long kept = device.WeightBytes;
+        Assert.True(kept >= 3 * 34 * 20 * 9 * sizeof(float));
+        x.CausalConv3d(stored.On(device), null, Conv2dGeometry.Same(1), 1, earlier);
+        Assert.Equal(kept, device.WeightBytes);
     }
 
     [Fact]
@@ -150,13 +154,14 @@ public class OneDnnTests
     {
         using var device = Library(Precision.Float32);
         var random = new Random(27);
-        using var stored = new StoredWeight([100, 90], DataType.Float16, 0, () => random.NextSingle() - 0.5f);
+        using var stored = new TestWeight([100, 90], WeightFormat.Float16, 0, () => random.NextSingle() - 0.5f);
         using var x = Noise([70, 90], device, random);
+        _ = stored.On(device);
         float[] expected = Device.Managed.Run(x, stored.Weight);
         Parallel.For(0, 50, _ =>
         {
             using var y = Tensor.Empty([70, 100], device);
-            x.Linear(stored.Weight, into: y);
+            x.Linear(stored.On(device), into: y);
             Assert.Equal(expected, y.ToArray(), (a, b) => MathF.Abs(a - b) <= 1e-5f);
         });
     }
@@ -187,11 +192,11 @@ public class OneDnnTests
     }
 
     private static void Product(
-        Device device, int rows, int inputs, int outputs, DataType type, Activation activation, double tolerance, Random random)
+        Device device, int rows, int inputs, int outputs, WeightFormat type, Activation activation, double tolerance, Random random)
     {
         using var scope = new TensorScope();
-        using var stored = new StoredWeight([outputs, inputs], type, random.Next(70), () => random.NextSingle() - 0.4f);
-        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], Types[random.Next(3)], random.Next(5), () => random.NextSingle())
+        using var stored = new TestWeight([outputs, inputs], type, random.Next(70), () => random.NextSingle() - 0.4f);
+        using var bias = random.Next(2) == 0 ? new TestWeight([outputs], Types[random.Next(3)], random.Next(5), () => random.NextSingle())
             : null;
         // Evenly strided rows, unevenly strided ones, and contiguous ones.
         int pad = random.Next(3) == 0 ? random.Next(1, 40) : 0;
@@ -201,7 +206,7 @@ public class OneDnnTests
                 .Slice(1, 0, rows / outer)
                 .Slice(2, pad / 2, columns);
         var (x, y, expected) = (Part(inputs), Part(outputs), Part(outputs));
-        x.Linear(stored.Weight, bias?.Weight, activation, y);
+        x.Linear(stored.On(device), bias?.On(device), activation, y);
         Device.Managed.Linear(x, stored.Weight, bias?.Weight, activation, expected);
         if (activation == Activation.None)
         {
@@ -211,21 +216,21 @@ public class OneDnnTests
             bool inPlace = random.Next(2) == 0;
             if (inPlace)
                 residual.CopyTo(y);
-            (inPlace ? y : residual).AddLinear(x, stored.Weight, bias?.Weight, y);
+            (inPlace ? y : residual).AddLinear(x, stored.On(device), bias?.On(device), y);
         }
         Compare(expected, y, tolerance, $"[{rows}, {inputs}] x {type} [{outputs}, {inputs}], {activation}, pad {pad}, outer {outer}");
     }
 
     private static void Convolution(
-        Device device, int batch, int height, int width, int inputs, int outputs, int kernel, Conv2dGeometry geometry, DataType type,
+        Device device, int batch, int height, int width, int inputs, int outputs, int kernel, Conv2dGeometry geometry, WeightFormat type,
         double tolerance, Random random)
     {
         using var scope = new TensorScope();
-        using var stored = new StoredWeight([outputs, inputs, kernel, kernel], type, random.Next(70), () => random.NextSingle() - 0.4f);
-        using var bias = random.Next(2) == 0 ? new StoredWeight([outputs], type, random.Next(5), () => random.NextSingle()) : null;
+        using var stored = new TestWeight([outputs, inputs, kernel, kernel], type, random.Next(70), () => random.NextSingle() - 0.4f);
+        using var bias = random.Next(2) == 0 ? new TestWeight([outputs], type, random.Next(5), () => random.NextSingle()) : null;
         int pad = random.Next(4) == 0 ? random.Next(1, 20) : 0;
         var x = Noise([batch, height, width, inputs + pad], device, random).Slice(3, pad / 2, inputs);
-        var y = x.Conv2d(stored.Weight, bias?.Weight, geometry);
+        var y = x.Conv2d(stored.On(device), bias?.On(device), geometry);
         var expected = Tensor.Empty(y.Shape);
         Device.Managed.Conv2d(x, stored.Weight, bias?.Weight, geometry, expected);
         Compare(expected, y, tolerance, $"{x.Shape} {type} {stored.Weight.Shape} {geometry} pad {pad}");
@@ -233,7 +238,7 @@ public class OneDnnTests
         var residual = Noise(y.Shape, device, random);
         Device.Managed.AddConv2d(residual, x, stored.Weight, bias?.Weight, geometry, expected);
         Compare(
-            expected, residual.AddConv2d(x, stored.Weight, bias?.Weight, geometry, random.Next(2) == 0 ? residual : y), tolerance,
+            expected, residual.AddConv2d(x, stored.On(device), bias?.On(device), geometry, random.Next(2) == 0 ? residual : y), tolerance,
             $"residual + {x.Shape} {type} {stored.Weight.Shape} {geometry} pad {pad}");
     }
 
@@ -256,7 +261,7 @@ public class OneDnnTests
 
 file static class Products
 {
-    public static float[] Run(this Device device, Tensor x, Weight weight)
+    public static float[] Run(this Device device, Tensor x, PreparedWeight weight)
     {
         using var y = TensorScope.Detach(Tensor.Empty(x.Shape.With(^1, weight.Shape[0])));
         device.Linear(x, weight, null, Activation.None, y);

@@ -73,8 +73,8 @@ internal static class InspectCommand
             long bytes = Directory.EnumerateFiles(path).Sum(file => new FileInfo(file).Length);
             return new Row(name, className ?? "", "", "", Size(bytes));
         }
-        using var checkpoint = Checkpoint.Open(path);
-        var tensors = checkpoint.StoredTensors.ToArray();
+        using var source = WeightSource.Open(path);
+        var tensors = source.Entries.ToArray();
         string types = string.Join(
             ", ",
             tensors.GroupBy(tensor => tensor.Type)

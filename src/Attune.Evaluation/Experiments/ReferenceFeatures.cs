@@ -10,24 +10,28 @@ internal static class ReferenceFeatures
     /// <exception cref="CheckpointException">The file is missing, malformed or of another judge.</exception>
     public static void Check(string file, int features)
     {
-        using var checkpoint = Checkpoint.Open(file);
-        _ = CountOf(checkpoint, file, features);
+        using var source = WeightSource.Open(file);
+        _ = CountOf(source, file, features);
     }
 
     /// <summary>Reads a file.</summary>
     /// <exception cref="CheckpointException">The file is missing, malformed or of another judge.</exception>
     public static List<float[]> Load(string file, int features)
     {
-        using var checkpoint = Checkpoint.Open(file);
-        int count = CountOf(checkpoint, file, features);
-        using var scope = new TensorScope();
-        var tensor = checkpoint.Root.Get("features", [count, features]).ToTensor();
-        return [.. Enumerable.Range(0, count).Select(row => tensor.Row(row).ToArray())];
+        using var source = WeightSource.Open(file);
+        int count = CountOf(source, file, features);
+        using var stored = source.Find("features")!;
+        return [.. Enumerable.Range(0, count).Select(row =>
+        {
+            var values = new float[features];
+            stored.Widen((long)row * features, values);
+            return values;
+        })];
     }
 
-    private static int CountOf(Checkpoint checkpoint, string file, int features)
+    private static int CountOf(WeightSource source, string file, int features)
     {
-        var stored = checkpoint.StoredTensors.FirstOrDefault(tensor => tensor.Name == "features")
+        var stored = source.Describe("features")
             ?? throw new CheckpointException($"'{file}' has no tensor features, expected what the judge sees in true pictures.");
         return stored.Dimensions is [>= 2 and <= int.MaxValue, var width] && width == features ? (int)stored.Dimensions[0]
             : throw new CheckpointException(

@@ -31,7 +31,7 @@ public sealed class DualEncoder : IDisposable
         string imageFolder = Path.Combine(folder, "image_encoder");
         _textEncoder = components.Add(ClipTextModel.Load(textFolder));
         _imageEncoder = components.Add(
-            ComponentSource.Folder(imageFolder).Build((checkpoint, config) => new ImageEncoder(checkpoint, config)));
+            ComponentSource.Folder(imageFolder).Build((checkpoint, config) => new ImageEncoder(checkpoint, config), device));
         EmbeddingSize = _imageEncoder.ProjectionDim;
         if (_textEncoder.ProjectionChannels is not { } channels)
             throw new CheckpointException($"'{textFolder}' has no projection, expected a CLIPTextModelWithProjection.");

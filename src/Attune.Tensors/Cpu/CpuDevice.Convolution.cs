@@ -7,10 +7,11 @@ internal sealed unsafe partial class CpuDevice
     /// <summary>With fewer channels, windows are copied into rows instead of being read where they lie.</summary>
     private const int ChannelsInPlace = 16;
 
-    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output) =>
+    public override void Conv2d(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output) =>
         Convolve(x, weight, bias, geometry, output, null);
 
-    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    public override void AddConv2d(
+        Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
     {
         if (Choose(Convolution, x, weight, geometry, output) != ConvolutionAlgorithm.Direct
             || Gemm.Adds(Windowed(x, weight, geometry, output, null)))
@@ -19,24 +20,25 @@ internal sealed unsafe partial class CpuDevice
             base.AddConv2d(residual, x, weight, bias, geometry, output);
     }
 
-    private void Convolve(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
+    private void Convolve(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
     {
         var algorithm = Choose(Convolution, x, weight, geometry, output);
         if (algorithm != ConvolutionAlgorithm.Direct)
         {
-            Winograd.Convolve(algorithm, x, weight, bias, geometry, output, residual);
+            Winograd.Convolve(algorithm, x, CpuWeight.Of(weight), CpuWeight.Find(bias), geometry, output, residual);
             return;
         }
         using var zeros = TensorScope.Detach(Tensor.Zeros([x.Shape[3]]));
         Gemm.Multiply(
-            Windowed(x, weight, geometry, output, zeros.Pointer), weight, bias, Activation.None, Rows.Of(output),
-            residual == null ? null : Rows.Of(residual));
+            Windowed(x, weight, geometry, output, zeros.Pointer), CpuWeight.Of(weight), CpuWeight.Find(bias), Activation.None,
+            Rows.Of(output), residual == null ? null : Rows.Of(residual));
     }
 
     /// <summary>
     /// The algorithm for a convolution: the one that is asked for where it can be used, or the cheapest whose error is accepted.
     /// </summary>
-    internal static ConvolutionAlgorithm Choose(ConvolutionOptions options, Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output)
+    internal static ConvolutionAlgorithm Choose(
+        ConvolutionOptions options, Tensor x, PreparedWeight weight, Conv2dGeometry geometry, Tensor output)
     {
         if (!Winograd.Suits(weight, geometry))
             return ConvolutionAlgorithm.Direct;
@@ -68,7 +70,7 @@ internal sealed unsafe partial class CpuDevice
     /// The convolution as a matrix product: its left factor, the windows, exists only as pointers into the image and to zeros outside of
     /// it.
     /// </summary>
-    private static RowSource Windowed(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output, float* zeros)
+    private static RowSource Windowed(Tensor x, PreparedWeight weight, Conv2dGeometry geometry, Tensor output, float* zeros)
     {
         int kernel = weight.Shape[2] * weight.Shape[3];
         if (kernel == 1 && geometry == Conv2dGeometry.Same(0))
@@ -79,7 +81,7 @@ internal sealed unsafe partial class CpuDevice
     }
 
     /// <summary>Where the windows of a convolution lie in its image.</summary>
-    private readonly struct WindowGrid(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output)
+    private readonly struct WindowGrid(Tensor x, PreparedWeight weight, Conv2dGeometry geometry, Tensor output)
     {
         private readonly Rows _pixels = Rows.Of(x);
         private readonly int _height = x.Shape[1];
@@ -111,7 +113,7 @@ internal sealed unsafe partial class CpuDevice
     }
 
     /// <summary>Windows read in place: a run for each position of the kernel.</summary>
-    private sealed class Windows(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output, float* zeros)
+    private sealed class Windows(Tensor x, PreparedWeight weight, Conv2dGeometry geometry, Tensor output, float* zeros)
         : RowSource(output.Count / output.Shape[3], weight.Shape[2] * weight.Shape[3], x.Shape[3])
     {
         private readonly WindowGrid _grid = new(x, weight, geometry, output);
@@ -125,7 +127,7 @@ internal sealed unsafe partial class CpuDevice
     }
 
     /// <summary>Windows of few channels, copied into rows in the order of the weight.</summary>
-    private sealed class Patches(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output)
+    private sealed class Patches(Tensor x, PreparedWeight weight, Conv2dGeometry geometry, Tensor output)
         : RowSource(output.Count / output.Shape[3], 1, weight.Shape[2] * weight.Shape[3] * x.Shape[3])
     {
         private readonly WindowGrid _grid = new(x, weight, geometry, output);

@@ -332,15 +332,16 @@ internal sealed unsafe partial class CpuDevice
         });
     }
 
-    public override void Embed(Weight table, ReadOnlySpan<int> ids, Tensor output)
+    public override void Embed(PreparedWeight table, ReadOnlySpan<int> ids, Tensor output)
     {
         int columns = table.Shape[1];
+        var stored = CpuWeight.Of(table);
         var target = Rows.Of(output);
         for (int i = 0; i < ids.Length; i++)
         {
             if ((uint)ids[i] >= (uint)table.Shape[0])
                 throw new ArgumentOutOfRangeException(nameof(ids), $"{table.Name}: row {ids[i]} of a table with {table.Shape[0]} rows.");
-            table.Widen((long)ids[i] * columns, target.At(i), columns);
+            stored.Widen((long)ids[i] * columns, target.At(i), columns);
         }
     }
 

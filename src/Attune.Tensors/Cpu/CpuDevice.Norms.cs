@@ -5,7 +5,7 @@ namespace Attune.Tensors.Cpu;
 
 internal sealed unsafe partial class CpuDevice
 {
-    public override void LayerNorm(Tensor x, Weight? weight, Weight? bias, float epsilon, Tensor output)
+    public override void LayerNorm(Tensor x, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Tensor output)
     {
         using var gamma = Widened(weight);
         using var beta = Widened(bias);
@@ -49,7 +49,7 @@ internal sealed unsafe partial class CpuDevice
         });
     }
 
-    public override void RmsNorm(Tensor x, Weight? weight, float epsilon, Tensor output)
+    public override void RmsNorm(Tensor x, PreparedWeight? weight, float epsilon, Tensor output)
     {
         using var gamma = Widened(weight);
         float* a = gamma == null ? null : gamma.Pointer;
@@ -148,7 +148,8 @@ internal sealed unsafe partial class CpuDevice
     /// means of their own, and sums of squares around these, taken while the block is in the cache; both are put together in double
     /// precision in one order (Chan et al., Updating formulae and a pairwise algorithm for computing sample variances, 1979).
     /// </summary>
-    public override void GroupNorm(Tensor x, int groups, Weight? weight, Weight? bias, float epsilon, Activation activation, Tensor output)
+    public override void GroupNorm(
+        Tensor x, int groups, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Activation activation, Tensor output)
     {
         using var gamma = Widened(weight);
         using var beta = Widened(bias);
@@ -312,5 +313,5 @@ internal sealed unsafe partial class CpuDevice
     }
 
     /// <summary>A parameter in float32, in a tensor that the caller disposes.</summary>
-    private static Tensor? Widened(Weight? weight) => weight == null ? null : TensorScope.Detach(weight.ToTensor());
+    private static Tensor? Widened(PreparedWeight? weight) => CpuWeight.Find(weight)?.Widened();
 }

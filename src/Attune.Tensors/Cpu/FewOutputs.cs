@@ -19,7 +19,7 @@ internal static unsafe class FewOutputs
             && outputs <= 2 * Columns && rows.RoomPerRow == 0 && rows.Length % Vector512<float>.Count == 0 && rows.Count >= 4 * Height;
 
     /// <summary>output = rows weight^T + bias (+ residual); the arguments are those of <see cref="Gemm.Multiply"/>.</summary>
-    public static void Multiply(RowSource rows, Weight weight, Weight? bias, Rows output, Rows? residual)
+    public static void Multiply(RowSource rows, CpuWeight weight, CpuWeight? bias, Rows output, Rows? residual)
     {
         int outputs = weight.Shape[0];
         int padded = (outputs + Columns - 1) / Columns * Columns;

@@ -44,7 +44,8 @@ internal static unsafe class Gemm
     /// <param name="output">[rows, out].</param>
     /// <param name="residual">Added to the result, [rows, out], or null; it may be the output. Only where <see cref="Adds"/> says so and
     /// without an activation.</param>
-    public static void Multiply(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output, Rows? residual = null)
+    public static void Multiply(
+        RowSource rows, CpuWeight weight, CpuWeight? bias, Activation activation, Rows output, Rows? residual = null)
     {
         if (rows.Count == 0 || weight.Shape[0] == 0)
             return;
@@ -63,17 +64,18 @@ internal static unsafe class Gemm
     /// </summary>
     public static bool Adds(RowSource rows) => rows.Runs > 1 || rows.RoomPerRow > 0 || !Skinny.Suits(rows.Count, rows.Length);
 
-    private static void Multiply<TKernel>(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output, Rows? residual)
+    private static void Multiply<TKernel>(
+        RowSource rows, CpuWeight weight, CpuWeight? bias, Activation activation, Rows output, Rows? residual)
         where TKernel : IMicroKernel
     {
         var plan = Plan.For<TKernel>(rows, weight.Shape[0]);
-        byte* elements = (byte*)weight.Pointer;
-        Workers.For(plan.Pieces, piece => Compute<TKernel>(plan, piece, rows, elements, weight.Type, bias, activation, output, residual));
+        _ = weight.Pointer;        // throws before anything is computed
+        Workers.For(plan.Pieces, piece => Compute<TKernel>(plan, piece, rows, weight, bias, activation, output, residual));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Compute<TKernel>(
-        Plan plan, int piece, RowSource rows, byte* weight, DataType type, Weight? bias, Activation activation, Rows output, Rows? residual)
+        Plan plan, int piece, RowSource rows, CpuWeight weight, CpuWeight? bias, Activation activation, Rows output, Rows? residual)
         where TKernel : IMicroKernel
     {
         int panelWidth = 3 * TKernel.Lanes;
@@ -136,7 +138,7 @@ internal static unsafe class Gemm
                 int columns = Math.Min(columnCount - p * panelWidth, panelWidth);
                 int width = (columns + TKernel.Lanes - 1) / TKernel.Lanes * TKernel.Lanes;
                 PanelPacking.Pack(
-                    weight, type, stride, firstColumn + p * panelWidth, columns, (long)start * rows.Runs, order, length * rows.Runs,
+                    weight, stride, firstColumn + p * panelWidth, columns, (long)start * rows.Runs, order, length * rows.Runs,
                     packed + (long)p * depth * panelWidth, width, TKernel.Lanes, line);
             }
             for (int t = 0; t < tiles; t++)

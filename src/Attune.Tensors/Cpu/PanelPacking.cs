@@ -13,8 +13,7 @@ internal static unsafe class PanelPacking
     private const int Group = 16;
 
     /// <summary>panel[order[k] * width + j] = weight[row + j, start + k] for j below columns; other columns hold anything.</summary>
-    /// <param name="weight">The first element of the weight.</param>
-    /// <param name="type">Its stored type.</param>
+    /// <param name="weight">The weight.</param>
     /// <param name="stride">Elements from one output to the next.</param>
     /// <param name="row">The first output of the panel.</param>
     /// <param name="columns">How many outputs there are.</param>
@@ -26,34 +25,26 @@ internal static unsafe class PanelPacking
     /// <param name="lanes">Elements of a vector; with 16, and enough inputs, the transposition is done in registers.</param>
     /// <param name="line">Room for <paramref name="count"/> elements.</param>
     public static void Pack(
-        byte* weight, DataType type, long stride, long row, int columns, long start, int* order, int count, float* panel, int width,
-        int lanes, float* line)
+        CpuWeight weight, long stride, long row, int columns, long start, int* order, int count, float* panel, int width, int lanes,
+        float* line)
     {
-        int size = type.Size();
-        byte* origin = weight + (row * stride + start) * size;
-        if (lanes != Group || !Avx512F.IsSupported || count < Vector512<byte>.Count / size)
+        int size = weight.PlainBytes;
+        if (lanes != Group || !Avx512F.IsSupported || size == 0 || count < Vector512<byte>.Count / size)
         {
-            Scatter(origin, type, stride * size, columns, order, count, panel, width, line);
+            Scatter(weight, row * stride + start, stride, columns, order, count, panel, width, line);
             return;
         }
+        byte* origin = weight.Pointer + (row * stride + start) * size;
         for (int j = 0; j < columns; j += Group)
         {
             byte* group = origin + j * stride * size;
             int height = Math.Min(columns - j, Group);
-            switch (type)
-            {
-                case DataType.Float32:
-                    Transpose<Single>(group, stride * size, height, order, count, panel + j, width);
-                    break;
-                case DataType.BFloat16:
-                    Transpose<Brain>(group, stride * size, height, order, count, panel + j, width);
-                    break;
-                case DataType.Float16:
-                    Transpose<HalfBits>(group, stride * size, height, order, count, panel + j, width);
-                    break;
-                default:
-                    throw new ArgumentOutOfRangeException(nameof(type), type, "An unknown type of weight.");
-            }
+            if (weight.Format == WeightFormat.BFloat16)
+                Transpose<Brain>(group, stride * size, height, order, count, panel + j, width);
+            else if (weight.Format == WeightFormat.Float16)
+                Transpose<HalfBits>(group, stride * size, height, order, count, panel + j, width);
+            else
+                Transpose<Single>(group, stride * size, height, order, count, panel + j, width);
         }
     }
 
@@ -68,13 +59,13 @@ internal static unsafe class PanelPacking
         return (value | special | ((bits & Vector512.Create(0x8000u)) << 16)).AsSingle();
     }
 
-    /// <summary>One column after the other; for any processor and few inputs.</summary>
+    /// <summary>One column after the other; for any processor, any format and few inputs.</summary>
     private static void Scatter(
-        byte* source, DataType type, long pitch, int columns, int* order, int count, float* panel, int width, float* line)
+        CpuWeight weight, long first, long stride, int columns, int* order, int count, float* panel, int width, float* line)
     {
         for (int j = 0; j < columns; j++)
         {
-            Conversion.Widen(source + j * pitch, type, line, count);
+            weight.Widen(first + j * stride, line, count);
             for (int k = 0; k < count; k++)
                 panel[(nint)order[k] * width + j] = line[k];
         }

@@ -19,38 +19,29 @@ internal static unsafe class Skinny
     public static bool Suits(long rows, int length) => rows <= Height && length >= 64;
 
     /// <summary>output = activation(rows weight^T + bias); the rows have one run.</summary>
-    public static void Multiply(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output)
+    public static void Multiply(RowSource rows, CpuWeight weight, CpuWeight? bias, Activation activation, Rows output)
     {
-        switch (weight.Type)
-        {
-            case DataType.Float32:
-                Multiply<StoredSingle>(rows, weight, bias, activation, output);
-                break;
-            case DataType.BFloat16:
-                Multiply<StoredBrain>(rows, weight, bias, activation, output);
-                break;
-            case DataType.Float16:
-                Multiply<StoredHalf>(rows, weight, bias, activation, output);
-                break;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(weight), weight.Type, $"{weight.Name}: an unknown type of weight.");
-        }
+        if (weight.Format == WeightFormat.BFloat16)
+            Multiply<StoredBrain>(rows, weight, bias, activation, output);
+        else if (weight.Format == WeightFormat.Float16)
+            Multiply<StoredHalf>(rows, weight, bias, activation, output);
+        else
+            Multiply<StoredSingle>(rows, weight, bias, activation, output);
     }
 
-    private static void Multiply<T>(RowSource rows, Weight weight, Weight? bias, Activation activation, Rows output)
+    private static void Multiply<T>(RowSource rows, CpuWeight weight, CpuWeight? bias, Activation activation, Rows output)
         where T : IStored
     {
         int columns = weight.Shape[0];
         int perPiece = (int)Math.Clamp(ElementsPerPiece / rows.Length / Columns * Columns, Columns, 1 << 16);
-        byte* elements = (byte*)weight.Pointer;
+        _ = weight.Pointer;        // throws before anything is computed
         Workers.For(
             (columns + perPiece - 1) / perPiece,
-            piece => Compute<T>(
-                rows, elements, weight.Type, piece * perPiece, Math.Min(columns, (piece + 1) * perPiece), bias, activation, output));
+            piece => Compute<T>(rows, weight, piece * perPiece, Math.Min(columns, (piece + 1) * perPiece), bias, activation, output));
     }
 
     private static void Compute<T>(
-        RowSource rows, byte* weight, DataType type, int start, int end, Weight? bias, Activation activation, Rows output)
+        RowSource rows, CpuWeight weight, int start, int end, CpuWeight? bias, Activation activation, Rows output)
         where T : IStored
     {
         int count = (int)rows.Count;
@@ -63,10 +54,10 @@ internal static unsafe class Skinny
             from[i] = from[Math.Min(i, count - 1)];
             to[i] = output.At(Math.Min(i, count - 1));
         }
-        if (Gemm.Wide)
-            Blocks<T>(from, to, count, weight, length, start, end);
+        if (Gemm.Wide && weight.PlainBytes > 0)
+            Blocks<T>(from, to, count, weight.Pointer, length, start, end);
         else
-            Narrow(from, to, count, weight, type, length, start, end);
+            Narrow(from, to, count, weight, length, start, end);
         float* offsets = stackalloc float[256];
         for (int i = 0; i < count; i++)
         {
@@ -180,14 +171,16 @@ internal static unsafe class Skinny
         Store<T>(sums + 12, c30, c31, c32, c33, x3, columns, k, length);
     }
 
-    /// <summary>For processors without 512-bit vectors: each column is widened before it is multiplied.</summary>
-    private static void Narrow(float** from, float** to, int count, byte* weight, DataType type, int length, int start, int end)
+    /// <summary>
+    /// For processors without 512-bit vectors, and formats that are not read in registers: each column is widened before it is multiplied.
+    /// </summary>
+    private static void Narrow(float** from, float** to, int count, CpuWeight weight, int length, int start, int end)
     {
         using var scratch = new Scratch((nuint)length * sizeof(float));
         float* line = scratch.Take<float>(length);
         for (int n = start; n < end; n++)
         {
-            Conversion.Widen(weight + (long)n * length * type.Size(), type, line, length);
+            weight.Widen((long)n * length, line, length);
             for (int i = 0; i < count; i++)
             {
                 // In blocks, so that the rounding errors of a processor without any vectors do not pile up.

@@ -30,7 +30,7 @@ internal static unsafe class Winograd
     private const int TargetPieces = 12;
 
     /// <summary>Whether a convolution can be computed so.</summary>
-    public static bool Suits(Weight weight, Conv2dGeometry geometry) =>
+    public static bool Suits(PreparedWeight weight, Conv2dGeometry geometry) =>
         weight.Shape[2] == 3 && weight.Shape[3] == 3 && geometry.Stride == 1;
 
     /// <summary>
@@ -56,7 +56,8 @@ internal static unsafe class Winograd
     /// The convolution; the arguments are those of <see cref="Device.Conv2d"/> or, with a residual, <see cref="Device.AddConv2d"/>.
     /// </summary>
     public static void Convolve(
-        ConvolutionAlgorithm algorithm, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
+        ConvolutionAlgorithm algorithm, Tensor x, CpuWeight weight, CpuWeight? bias, Conv2dGeometry geometry, Tensor output,
+        Tensor? residual)
     {
         if (output.Count == 0)
             return;
@@ -88,13 +89,12 @@ internal static unsafe class Winograd
         /// </summary>
         private const MethodImplOptions Compiled = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
 
-        public static void Convolve(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
+        public static void Convolve(Tensor x, CpuWeight weight, CpuWeight? bias, Conv2dGeometry geometry, Tensor output, Tensor? residual)
         {
             var grid = new TileGrid(x, geometry, output, residual, TWinograd.Outputs);
             var layout = new Layout(grid.Tiles, x.Shape[3], weight.Shape[0]);
             using var scratch = new Scratch((nuint)(layout.Blocks * layout.BlockStride) * sizeof(float));
             float* values = scratch.Take<float>(layout.Blocks * layout.BlockStride);
-            byte* elements = (byte*)weight.Pointer;
             for (long first = 0; first < grid.Tiles; first += layout.TilesPerSweep)
             {
                 int tiles = (int)Math.Min(grid.Tiles - first, layout.TilesPerSweep);
@@ -113,7 +113,7 @@ internal static unsafe class Winograd
                     strips * ranges,
                     piece => ComputeStrip(
                         grid, layout, start, tiles, groups * (piece % ranges) / ranges, groups * (piece % ranges + 1) / ranges,
-                        piece / ranges, values, elements, weight, bias));
+                        piece / ranges, values, weight, bias));
             }
         }
 
@@ -168,8 +168,8 @@ internal static unsafe class Winograd
 
         [MethodImpl(Compiled)]
         private static void ComputeStrip(
-            TileGrid grid, Layout layout, long first, int tiles, int startGroup, int endGroup, int strip, float* values, byte* elements,
-            Weight weight, Weight? bias)
+            TileGrid grid, Layout layout, long first, int tiles, int startGroup, int endGroup, int strip, float* values, CpuWeight weight,
+            CpuWeight? bias)
         {
             int lanes = TKernel.Lanes;
             int column = strip * 3 * lanes;
@@ -200,7 +200,7 @@ internal static unsafe class Winograd
             {
                 int count = Math.Min(layout.Inputs - k0, depth);
                 PanelPacking.Pack(
-                    elements, weight.Type, 9L * layout.Inputs, column, columns, 9L * k0, order, 9 * count, taps, width, lanes, line);
+                    weight, 9L * layout.Inputs, column, columns, 9L * k0, order, 9 * count, taps, width, lanes, line);
                 for (int k = 0; k < count; k++)
                 {
                     for (int j = 0; j < width; j += lanes)

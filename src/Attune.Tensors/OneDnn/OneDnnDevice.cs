@@ -1,3 +1,5 @@
+using Attune.Tensors.Cpu;
+
 namespace Attune.Tensors.OneDnn;
 
 /// <summary>
@@ -15,21 +17,23 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
     private readonly OneDnnLibrary _library;
     private readonly Precision _precision;
     private readonly bool _everything;
-    private readonly Lock _gate = new();
     private readonly Dictionary<Key, Operation?> _operations = [];
-    private readonly WeightCache _weights;
+    private readonly long _weightBudget;
     private long _clock;
 
     /// <param name="managed">What does everything else.</param>
     /// <param name="library">The library.</param>
     /// <param name="precision">What is multiplied.</param>
     /// <param name="everything">Whether oneDNN does what it can, rather than what it is faster at.</param>
-    /// <param name="weightBytes">The memory for reordered weights; a quarter of the machine's by default.</param>
+    /// <param name="weightBytes">
+    /// The memory for reordered weights; a quarter of the machine's by default. Nothing is driven out: a model larger than that, which
+    /// reads its weights in turn, would only ever miss.
+    /// </param>
     public OneDnnDevice(Device managed, OneDnnLibrary library, Precision precision, bool everything, long? weightBytes = null)
         : base(managed)
     {
         (_library, _precision, _everything) = (library, precision, everything);
-        _weights = new WeightCache(library, weightBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, _gate);
+        _weightBudget = weightBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4;
     }
 
     public override string Name => "onednn";
@@ -40,55 +44,73 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
                 ? " (emulated: this processor has no bfloat16 instructions)" : "")
         + (_everything ? " for all products and convolutions" : ", managed where that is faster");
 
-    /// <summary>Bytes of reordered weights.</summary>
-    internal long WeightBytes => _weights.Bytes;
+    /// <summary>Bytes of reordered weights. Changed only while <see cref="Gate"/> is held.</summary>
+    internal long WeightBytes { get; set; }
+
+    /// <summary>Held during a call, and while a weight is freed.</summary>
+    internal Lock Gate { get; } = new();
 
     private int Type => _precision == Precision.BFloat16 ? Native.BFloat16 : Native.Float32;
 
-    private DataType WeightType => _precision == Precision.BFloat16 ? DataType.BFloat16 : DataType.Float32;
+    private WeightFormat MultipliedFormat => _precision == Precision.BFloat16 ? WeightFormat.BFloat16 : WeightFormat.Float32;
 
-    public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output)
+    /// <summary>Products and convolutions have weights of their own; everything else reads those of the managed device.</summary>
+    protected internal override PreparedWeight PrepareElements(StoredWeight weight, WeightRole role)
     {
-        if (!TryLinear(x, weight, bias, activation, output, add: false))
-            Inner.Linear(x, weight, bias, activation, output);
+        var plain = Inner.PrepareElements(weight, role);
+        return role is WeightRole.Matrix or WeightRole.Convolution ? new OneDnnWeight(this, (CpuWeight)plain) : plain;
     }
 
-    public override void AddLinear(Tensor residual, Tensor x, Weight weight, Weight? bias, Tensor output)
+    public override void Linear(Tensor x, PreparedWeight weight, PreparedWeight? bias, Activation activation, Tensor output)
+    {
+        if (!TryLinear(x, weight, bias, activation, output, add: false))
+            Inner.Linear(x, Plain(weight), bias, activation, output);
+    }
+
+    public override void AddLinear(Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Tensor output)
     {
         Place(residual, output);
         if (!TryLinear(x, weight, bias, Activation.None, output, add: true))
-            Inner.AddLinear(output, x, weight, bias, output);
+            Inner.AddLinear(output, x, Plain(weight), bias, output);
     }
 
-    public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    public override void Conv2d(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
     {
         if (!Suits(x, weight, geometry, output) || !TryConvolution(x, weight, bias, geometry, output, add: false))
-            Inner.Conv2d(x, weight, bias, geometry, output);
+            Inner.Conv2d(x, Plain(weight), bias, geometry, output);
     }
 
-    public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+    public override void AddConv2d(
+        Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
     {
         if (!Suits(x, weight, geometry, output))
         {
-            Inner.AddConv2d(residual, x, weight, bias, geometry, output);
+            Inner.AddConv2d(residual, x, Plain(weight), bias, geometry, output);
             return;
         }
         Place(residual, output);
         if (!TryConvolution(x, weight, bias, geometry, output, add: true))
-            Inner.AddConv2d(output, x, weight, bias, geometry, output);
+            Inner.AddConv2d(output, x, Plain(weight), bias, geometry, output);
     }
 
-    /// <summary>Frees primitives and reordered weights. The device must not be in use.</summary>
+    /// <summary>Frees primitives; weights are their owners' to free. The device must not be in use.</summary>
     public void Dispose()
     {
-        lock (_gate)
+        lock (Gate)
         {
             foreach (var operation in _operations.Values)
                 operation?.Dispose();
             _operations.Clear();
-            _weights.Clear();
         }
     }
+
+    private static OneDnnWeight Prepared(PreparedWeight weight) =>
+        weight as OneDnnWeight ?? throw new ArgumentException($"{weight.Name} {weight.Shape} was not prepared for oneDNN.");
+
+    private static CpuWeight Plain(PreparedWeight weight) => Prepared(weight).Plain;
+
+    /// <summary>Whether so many bytes more of reordered weights stay within the budget.</summary>
+    private bool HasRoom(nuint bytes) => WeightBytes + (long)bytes <= _weightBudget;
 
     /// <summary>The library adds to what the output holds.</summary>
     private void Place(Tensor residual, Tensor output)
@@ -98,13 +120,13 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
     }
 
     /// <summary>Version 2.6 adds wrongly where a window lies in the padding as a whole, which no model has.</summary>
-    private bool Suits(Tensor x, Weight weight, Conv2dGeometry geometry, Tensor output) =>
+    private bool Suits(Tensor x, PreparedWeight weight, Conv2dGeometry geometry, Tensor output) =>
         x.IsContiguous && output.IsContiguous && x.Count > 0 && output.Count > 0
         && Math.Max(geometry.Top, geometry.Bottom) < weight.Shape[2] && Math.Max(geometry.Left, geometry.Right) < weight.Shape[3]
         && (_everything || !Choice.Convolution(weight.Shape, geometry, output.Shape, Inner.Convolution));
 
     /// <summary>False when nothing was computed.</summary>
-    private bool TryLinear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output, bool add)
+    private bool TryLinear(Tensor x, PreparedWeight weight, PreparedWeight? bias, Activation activation, Tensor output, bool add)
     {
         if (x.Count == 0 || output.Count == 0)
             return false;
@@ -120,18 +142,18 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
             if (TryLinear(part, weight, bias, activation, result, add))
                 continue;
             if (add)
-                Inner.AddLinear(result, part, weight, bias, result);
+                Inner.AddLinear(result, part, Plain(weight), bias, result);
             else
-                Inner.Linear(part, weight, bias, activation, result);
+                Inner.Linear(part, Plain(weight), bias, activation, result);
         }
         return true;
     }
 
-    private bool TryProduct(Rows from, Weight weight, Weight? bias, Activation activation, Rows to, bool add)
+    private bool TryProduct(Rows from, PreparedWeight weight, PreparedWeight? bias, Activation activation, Rows to, bool add)
     {
         int inputs = weight.Shape[1];
         int outputs = weight.Shape[0];
-        lock (_gate)
+        lock (Gate)
         {
             _library.UseThreads(Workers.MaxThreads);
             long stride = Type == Native.Float32 ? Spacing(from) : inputs;
@@ -145,14 +167,16 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
                     k.Add));
             if (operation == null)
                 return false;
-            nint memory = _weights.Find(weight, operation.Weights);
-            bool roomless = memory == 0 && !_weights.HasRoom(Native.SizeOf(operation.Weights));
+            var prepared = Prepared(weight);
+            nint memory = prepared.Find(operation.Weights);
+            bool roomless = memory == 0 && !HasRoom(Native.SizeOf(operation.Weights));
             if (!_everything && Choice.Product(from.Count, kept: !roomless))
                 return false;
             using var source = Convert(from.At(0), from.Count, from.Columns, Spacing(from));
             using var offsets = Widen(bias);
             if (roomless
-                && weight.Type == WeightType
+                && prepared.Plain.Format == MultipliedFormat
+                && prepared.Plain.PlainBytes > 0
                 && Find(
                     key with { Blocked = false },
                     k => Operation.Product(
@@ -160,7 +184,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
                         k.Add)) is { } plain)
             {
                 // No room for a copy in the library's order: it reads the weight where it lies, and reorders what it needs for each block.
-                memory = Operation.Memory(_library, plain.Weights, weight.Pointer);
+                memory = Operation.Memory(_library, plain.Weights, prepared.Plain.Pointer);
                 try
                 {
                     plain.Run(source.Pointer, memory, (float*)offsets.Pointer, to.At(0));
@@ -171,14 +195,14 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
                 }
                 return true;
             }
-            Run(operation, source.Pointer, memory, weight, [inputs, outputs], [1, inputs], (float*)offsets.Pointer, to.At(0));
+            Run(operation, source.Pointer, memory, prepared, [inputs, outputs], [1, inputs], (float*)offsets.Pointer, to.At(0));
             return true;
         }
     }
 
-    private bool TryConvolution(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output, bool add)
+    private bool TryConvolution(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output, bool add)
     {
-        lock (_gate)
+        lock (Gate)
         {
             _library.UseThreads(Workers.MaxThreads);
             var key = new Key(
@@ -189,10 +213,11 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
                 return false;
             using var source = Convert(x.Pointer, x.Count / x.Shape[3], x.Shape[3], x.Shape[3]);
             using var offsets = Widen(bias);
+            var prepared = Prepared(weight);
             var s = weight.Shape;
             long kernel = (long)s[2] * s[3];
             Run(
-                operation, source.Pointer, _weights.Find(weight, operation.Weights), weight, [s[0], s[1], s[2], s[3]],
+                operation, source.Pointer, prepared.Find(operation.Weights), prepared, [s[0], s[1], s[2], s[3]],
                 [s[1] * kernel, kernel, s[3], 1], (float*)offsets.Pointer, output.Pointer);
             return true;
         }
@@ -200,8 +225,8 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
 
     /// <summary>Runs with a weight that is, or is not yet, in the order of the operation.</summary>
     private void Run(
-        Operation operation, void* source, nint memory, Weight weight, ReadOnlySpan<long> extents, ReadOnlySpan<long> strides, float* bias,
-        void* destination)
+        Operation operation, void* source, nint memory, OneDnnWeight weight, ReadOnlySpan<long> extents, ReadOnlySpan<long> strides,
+        float* bias, void* destination)
     {
         if (memory != 0)
         {
@@ -209,10 +234,10 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
             return;
         }
         nuint bytes = Native.SizeOf(operation.Weights);
-        if (_weights.HasRoom(bytes))
+        if (HasRoom(bytes))
         {
-            memory = _weights.Add(weight, operation.Weights, out void* kept);
-            Reorder(weight, extents, strides, operation.Weights, kept);
+            memory = weight.Add(_library, operation.Weights, out void* kept);
+            Reorder(weight.Plain, extents, strides, operation.Weights, kept);
             operation.Run(source, memory, bias, destination);
             return;
         }
@@ -220,7 +245,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
         memory = Operation.Memory(_library, operation.Weights, room.Pointer);
         try
         {
-            Reorder(weight, extents, strides, operation.Weights, room.Pointer);
+            Reorder(weight.Plain, extents, strides, operation.Weights, room.Pointer);
             operation.Run(source, memory, bias, destination);
         }
         finally
@@ -229,23 +254,26 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
         }
     }
 
-    private void Reorder(Weight weight, ReadOnlySpan<long> extents, ReadOnlySpan<long> strides, byte* order, void* target)
+    private void Reorder(CpuWeight weight, ReadOnlySpan<long> extents, ReadOnlySpan<long> strides, byte* order, void* target)
     {
-        // The library does not read float16.
-        using var wide = weight.Type == DataType.Float16 ? TensorScope.Detach(weight.ToTensor()) : null;
+        // The library reads float32 and bfloat16.
+        bool brain = weight.Format == WeightFormat.BFloat16 && weight.PlainBytes > 0;
+        using var wide = brain || (weight.Format == WeightFormat.Float32 && weight.PlainBytes > 0) ? null : weight.Widened();
         byte* descriptor = stackalloc byte[Native.MemoryDescriptorBytes];
-        Operation.Describe(descriptor, weight.Type == DataType.BFloat16 ? Native.BFloat16 : Native.Float32, extents, strides);
+        Operation.Describe(descriptor, brain ? Native.BFloat16 : Native.Float32, extents, strides);
         using var reorder = Operation.Reorder(_library, descriptor, order);
         reorder.Run(wide != null ? wide.Pointer : weight.Pointer, 0, null, target);
     }
 
     /// <summary>A bias as float32; null for none.</summary>
-    private static Borrowed Widen(Weight? bias)
+    private static Borrowed Widen(PreparedWeight? bias)
     {
-        if (bias == null || bias.Type == DataType.Float32)
-            return new Borrowed(bias == null ? null : bias.Pointer, 0);
-        void* wide = TensorMemory.Rent((nuint)(bias.Count * sizeof(float)), out nuint rented);
-        bias.Widen(0, (float*)wide, bias.Count);
+        if (CpuWeight.Find(bias) is not { } stored)
+            return new Borrowed(null, 0);
+        if (stored.Format == WeightFormat.Float32 && stored.PlainBytes > 0)
+            return new Borrowed(stored.Pointer, 0);
+        void* wide = TensorMemory.Rent((nuint)(stored.Count * sizeof(float)), out nuint rented);
+        stored.Widen(0, (float*)wide, stored.Count);
         return new Borrowed(wide, rented);
     }
 

@@ -61,16 +61,18 @@ internal sealed class LoraCase : CaseKind
         var changed = new List<string>();
         foreach (string component in plain.Components)
         {
-            using var before = plain.Component(component).Open();
-            using var after = merged.Component(component).Open();
-            foreach (var stored in before.StoredTensors.Where(tensor => tensor.Type is "F32" or "F16" or "BF16"))
+            using var before = plain.Component(component).OpenWeights();
+            using var after = merged.Component(component).OpenWeights();
+            foreach (string name in before.Entries.Where(entry => entry.Type is "F32" or "F16" or "BF16").Select(entry => entry.Name))
             {
                 using var scope = new TensorScope();
-                var shape = Shape.Create([.. stored.Dimensions.Select(extent => (int)extent)]);
-                var value = after.Root.Get(stored.Name, shape).ToTensor();
-                if (!value.ToArray().AsSpan().SequenceEqual(before.Root.Get(stored.Name, shape).ToTensor().ToArray()))
-                    changed.Add($"{component}.{stored.Name}");
-                results.Check($"merged.{component}.{stored.Name}", value);
+                using var plainWeight = before.Find(name)!;
+                using var mergedWeight = after.Find(name)!;
+                var value = mergedWeight.ToTensor();
+                if (plainWeight.Shape != mergedWeight.Shape
+                    || !value.ToArray().AsSpan().SequenceEqual(plainWeight.ToTensor().ToArray()))
+                    changed.Add($"{component}.{name}");
+                results.Check($"merged.{component}.{name}", value);
             }
         }
         changed.Sort(StringComparer.Ordinal);

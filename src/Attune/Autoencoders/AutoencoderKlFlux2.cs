@@ -113,7 +113,9 @@ public sealed class AutoencoderKlFlux2 : IDisposable
 
     private float[] ReadValues(WeightCursor at, string name)
     {
-        using var values = at.Get(name, [PatchChannels]).ToTensor();
-        return values.ToArray();
+        using var weight = at.Read(name, [PatchChannels]);
+        var values = new float[PatchChannels];
+        weight.Widen(0, values);
+        return values;
     }
 }

@@ -6,8 +6,8 @@ namespace Attune.Layers;
 /// <summary>Layer normalisation with weight and bias.</summary>
 internal sealed class LayerNorm(WeightCursor at, int channels, float epsilon = 1e-5f)
 {
-    private readonly Weight _weight = at.Get("weight", [channels]);
-    private readonly Weight _bias = at.Get("bias", [channels]);
+    private readonly PreparedWeight _weight = at.Get("weight", [channels], WeightRole.Vector);
+    private readonly PreparedWeight _bias = at.Get("bias", [channels], WeightRole.Vector);
 
     public Tensor Apply(Tensor x, Tensor? into = null) => x.LayerNorm(_weight, _bias, epsilon, into);
 }
@@ -15,7 +15,7 @@ internal sealed class LayerNorm(WeightCursor at, int channels, float epsilon = 1
 /// <summary>Root-mean-square normalisation with a weight.</summary>
 internal sealed class RmsNorm(WeightCursor at, int channels, float epsilon = 1e-6f)
 {
-    private readonly Weight _weight = at.Get("weight", [channels]);
+    private readonly PreparedWeight _weight = at.Get("weight", [channels], WeightRole.Vector);
 
     public Tensor Apply(Tensor x, Tensor? into = null) => x.RmsNorm(_weight, epsilon, into);
 }
@@ -23,8 +23,8 @@ internal sealed class RmsNorm(WeightCursor at, int channels, float epsilon = 1e-
 /// <summary>Group normalisation over images with channels last.</summary>
 internal sealed class GroupNorm(WeightCursor at, int groups, int channels, float epsilon)
 {
-    private readonly Weight _weight = at.Get("weight", [channels]);
-    private readonly Weight _bias = at.Get("bias", [channels]);
+    private readonly PreparedWeight _weight = at.Get("weight", [channels], WeightRole.Vector);
+    private readonly PreparedWeight _bias = at.Get("bias", [channels], WeightRole.Vector);
 
     public Tensor Apply(Tensor x, Activation activation = Activation.None, Tensor? into = null) =>
         x.GroupNorm(groups, _weight, _bias, epsilon, activation, into);

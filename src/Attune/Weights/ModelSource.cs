@@ -4,20 +4,26 @@ namespace Attune.Weights;
 
 /// <summary>Where one component of a pipeline comes from: its configuration, and how its weights are opened.</summary>
 /// <param name="Config">The component's config.json.</param>
-/// <param name="Open">Opens the weights; whoever calls it disposes them.</param>
-internal sealed record ComponentSource(ModelConfig Config, Func<Checkpoint> Open)
+/// <param name="OpenWeights">Opens the weights; whoever calls it disposes them.</param>
+internal sealed record ComponentSource(ModelConfig Config, Func<WeightSource> OpenWeights)
 {
     /// <summary>A component's folder: config.json and weights.</summary>
     public static ComponentSource Folder(string folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        return new ComponentSource(ModelConfig.Read(Path.Combine(folder, "config.json")), () => Checkpoint.Open(folder));
+        return new ComponentSource(ModelConfig.Read(Path.Combine(folder, "config.json")), () => WeightSource.Open(folder));
     }
 
-    /// <summary>Builds a component, which owns the checkpoint from then on. If that fails, the checkpoint is closed.</summary>
-    public T Build<T>(Func<Checkpoint, ModelConfig, T> build)
+    /// <summary>Opens the weights for a device; null for <see cref="Device.Default"/>. Whoever calls it disposes the checkpoint.</summary>
+    public Checkpoint Open(Device? device = null) => new(OpenWeights(), device);
+
+    /// <summary>
+    /// Builds a component for a device, null for <see cref="Device.Default"/>; it owns the checkpoint from then on. If that fails, the
+    /// checkpoint is closed.
+    /// </summary>
+    public T Build<T>(Func<Checkpoint, ModelConfig, T> build, Device? device = null)
     {
-        var checkpoint = Open();
+        var checkpoint = Open(device);
         try
         {
             return build(checkpoint, Config);

@@ -5,19 +5,6 @@ using Attune.Tensors;
 
 namespace Attune.Weights;
 
-/// <summary>A tensor as a safetensors header describes it.</summary>
-/// <param name="Name">The full name.</param>
-/// <param name="Type">The format's name of the element type: F32, BF16, I64, ...</param>
-/// <param name="Dimensions">The extents, outermost first; empty for a scalar.</param>
-/// <param name="File">The file that holds it.</param>
-/// <param name="Offset">Where its bytes begin in the file.</param>
-/// <param name="Length">How many bytes it has.</param>
-public sealed record StoredTensor(string Name, string Type, IReadOnlyList<long> Dimensions, string File, long Offset, long Length)
-{
-    /// <summary>The number of elements.</summary>
-    public long Count => Dimensions.Aggregate(1L, (product, extent) => product * extent);
-}
-
 /// <summary>
 /// A safetensors file, mapped into memory: 8 bytes of header length, a JSON header, and the data of all tensors without gaps. Only the
 /// header is read when it is opened. The format's rules are enforced, so that no tensor can reach beyond the file or into another.
@@ -34,7 +21,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
     };
 
     private readonly MappedFile _file;
-    private readonly Dictionary<string, StoredTensor> _tensors = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, TensorEntry> _tensors = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _metadata = new(StringComparer.Ordinal);
 
     private SafetensorsFile(MappedFile file)
@@ -48,7 +35,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
     public string Path => _file.Path;
 
     /// <summary>The tensors by name.</summary>
-    public IReadOnlyDictionary<string, StoredTensor> Tensors => _tensors;
+    public IReadOnlyDictionary<string, TensorEntry> Tensors => _tensors;
 
     /// <summary>The free texts of the header's <c>__metadata__</c>.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _metadata;
@@ -78,21 +65,14 @@ public sealed unsafe class SafetensorsFile : IDisposable
     }
 
     /// <summary>A tensor as a weight.</summary>
-    /// <exception cref="CheckpointException">Its type is none of F32, F16, BF16, or it has too many axes.</exception>
-    internal Weight ToWeight(StoredTensor tensor)
+    /// <exception cref="CheckpointException">Its type is no format of weights, or it has too many axes.</exception>
+    internal StoredWeight ToWeight(TensorEntry tensor)
     {
-        var type = tensor.Type switch
-        {
-            "F32" => DataType.Float32,
-            "F16" => DataType.Float16,
-            "BF16" => DataType.BFloat16,
-            _ => throw Wrong($"the tensor {tensor.Name} is of type {tensor.Type}, expected F32, F16 or BF16"),
-        };
-        if (tensor.Dimensions.Count > Shape.MaxRank || tensor.Dimensions.Any(extent => extent > int.MaxValue))
-            throw Wrong(
-                $"the tensor {tensor.Name} has the shape [{string.Join(", ", tensor.Dimensions)}], expected at most {Shape.MaxRank} axes "
-                    + $"of less than 2^31");
-        return new Weight(tensor.Name, Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]), type, _file, tensor.Offset);
+        var format = WeightFormat.Find(tensor.Type)
+            ?? throw Wrong(
+                $"the tensor {tensor.Name} is of type {tensor.Type}, expected "
+                    + $"{string.Join(" or ", WeightFormat.All.Select(format => format.Name).Where(BitsOfType.ContainsKey))}");
+        return new StoredWeight(tensor.Name, tensor.ToShape(), format, WeightBytes.Of(_file, tensor.Offset, tensor.Length));
     }
 
     /// <inheritdoc/>
@@ -148,7 +128,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
         }
     }
 
-    private StoredTensor ReadTensor(ref Utf8JsonReader reader, string name, long data)
+    private TensorEntry ReadTensor(ref Utf8JsonReader reader, string name, long data)
     {
         string? type = null;
         List<long>? shape = null;
@@ -198,7 +178,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
             throw Wrong($"the tensor {name} lies at bytes {begin} to {end} of {_file.Length - data}");
         if (end - begin != size)
             throw Wrong($"the tensor {name} has {end - begin} bytes, expected {size} for {type} [{string.Join(", ", shape)}]");
-        return new StoredTensor(name, type, shape, Path, data + begin, size);
+        return new TensorEntry(name, type, shape, Path, data + begin, size);
     }
 
     private List<long> ReadNumbers(ref Utf8JsonReader reader, string name, string key)

@@ -1,11 +1,10 @@
 using Attune.Tensors;
-using Attune.Weights.Lora;
 
 namespace Attune.Weights;
 
 /// <summary>
 /// A place in a checkpoint's tree of names. Models read their weights through cursors while they are built, so that a missing or misshapen
-/// tensor fails at once, with its full path.
+/// tensor fails at once, with its full path. The checkpoint owns what they get.
 /// </summary>
 public readonly struct WeightCursor
 {
@@ -15,6 +14,9 @@ public readonly struct WeightCursor
 
     /// <summary>The path of this place: <c>transformer_blocks.3.attn</c>; empty at the top.</summary>
     public string Path { get; }
+
+    /// <summary>The device that weights are prepared for.</summary>
+    public Device Device => _checkpoint.Device;
 
     /// <summary>The place below with the given name, which may itself hold dots.</summary>
     public WeightCursor At(string name) => new(_checkpoint, Join(name));
@@ -31,16 +33,20 @@ public readonly struct WeightCursor
     /// <summary>Says that a tensor, should it exist, is known and not needed.</summary>
     internal void Ignore(string name) => _checkpoint.Ignore(Join(name));
 
-    /// <summary>A tensor that must exist with the given shape.</summary>
+    /// <summary>A weight that must exist with the given shape, ready to compute with.</summary>
+    /// <param name="name">Its name below this place.</param>
+    /// <param name="shape">Its shape; of a matrix, also [out, in, 1, 1], which is then [out, in].</param>
+    /// <param name="role">How the layer reads it.</param>
     /// <exception cref="CheckpointException">It is missing, has another shape or a type that is no float.</exception>
-    public Weight Get(string name, Shape shape) => _checkpoint.Get(Join(name), shape);
+    public PreparedWeight Get(string name, Shape shape, WeightRole role) => _checkpoint.Get(Join(name), shape, role);
 
-    /// <summary>As <see cref="Get"/>, for layers that can compute low-rank addends beside the weight.</summary>
-    internal LayerWeight GetLayer(string name, Shape shape) => _checkpoint.GetLayer(Join(name), shape);
-
-    /// <summary>A tensor that may be absent.</summary>
+    /// <summary>As <see cref="Get"/>, for a weight that may be absent: then null.</summary>
     /// <exception cref="CheckpointException">It has another shape or a type that is no float.</exception>
-    public Weight? Find(string name, Shape shape) => _checkpoint.Find(Join(name), shape);
+    public PreparedWeight? Find(string name, Shape shape, WeightRole role) => _checkpoint.Find(Join(name), shape, role);
+
+    /// <summary>A weight that must exist with the given shape, for the host to read. To be disposed.</summary>
+    /// <exception cref="CheckpointException">It is missing, has another shape or a type that is no float.</exception>
+    public StoredWeight Read(string name, Shape shape) => _checkpoint.Read(Join(name), shape);
 
     private string Join(string name) => Path.Length == 0 ? name : Path + "." + name;
 }

@@ -163,19 +163,20 @@ public class JudgeTests
 
         public int LinearLayers { get; private set; }
 
-        public override void Conv2d(Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+        public override void Conv2d(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
         {
             Convolutions++;
             base.Conv2d(x, weight, bias, geometry, output);
         }
 
-        public override void AddConv2d(Tensor residual, Tensor x, Weight weight, Weight? bias, Conv2dGeometry geometry, Tensor output)
+        public override void AddConv2d(
+            Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
         {
             Convolutions++;
             base.AddConv2d(residual, x, weight, bias, geometry, output);
         }
 
-        public override void Linear(Tensor x, Weight weight, Weight? bias, Activation activation, Tensor output)
+        public override void Linear(Tensor x, PreparedWeight weight, PreparedWeight? bias, Activation activation, Tensor output)
         {
             LinearLayers++;
             base.Linear(x, weight, bias, activation, output);

@@ -6,6 +6,7 @@ using Attune.Models;
 using Attune.Models.Flux;
 using Attune.Models.Unet;
 using Attune.Tensors;
+using Attune.Tests.Weights;
 using Attune.Weights;
 
 namespace Attune.Tests.Denoisers;
@@ -260,11 +261,11 @@ public class UnetTests
             empty.SetLength(200_000_000);
         using var file = new MappedFile(folder.At("weights"));
         long count = 0;
-        var checkpoint = Checkpoint.Synthetic((name, shape) =>
+        var checkpoint = new Checkpoint(new MadeWeights((name, shape) =>
         {
             count += shape.Count;
-            return new Weight(name, shape, DataType.BFloat16, file, 0);
-        });
+            return new StoredWeight(name, shape, WeightFormat.BFloat16, WeightBytes.Of(file, 0, 2 * shape.Count));
+        }));
         using var model = new Unet2DConditionModel(checkpoint, config);
         return count;
     }
@@ -273,13 +274,13 @@ public class UnetTests
     private static Checkpoint Random()
     {
         int seed = 0;
-        return Checkpoint.Synthetic((name, shape) =>
+        return new Checkpoint(new MadeWeights((name, shape) =>
         {
             var tensor = Tensor.Empty(shape);
             new TorchRandom(++seed).Normal(tensor.Span);
             tensor.Affine(0.2f, into: tensor);
-            return new Weight(name, tensor);
-        });
+            return StoredWeight.Of(name, tensor);
+        }));
     }
 
     /// <summary>Plain attention over all keys but the negative text, which keeps what it is called with.</summary>

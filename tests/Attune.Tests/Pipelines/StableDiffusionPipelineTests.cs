@@ -461,15 +461,13 @@ public class StableDiffusionPipelineTests
     {
         var header = new JsonObject();
         using var data = new MemoryStream();
-        using (var checkpoint = Checkpoint.Open(folder))
+        using (var source = WeightSource.Open(folder))
         {
             using var scope = new TensorScope();
-            var tensors = checkpoint.StoredTensors.Select(
+            var tensors = source.Entries.Select(
                 stored => (
                     stored.Name,
-                    change(
-                        stored.Name,
-                        checkpoint.Root.Get(stored.Name, Shape.Create([.. stored.Dimensions.Select(extent => (int)extent)])).ToTensor())))
+                    change(stored.Name, source.Find(stored.Name)!.ToTensor())))
                 .Concat(added.Select(tensor =>
                 {
                     var made = Tensor.Empty(Shape.Create(tensor.Shape));

@@ -22,13 +22,12 @@ public class FuzzTests
         byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "text-encoders", "clip-no-prefix", "model.safetensors"));
         Fuzz(valid, headerLength: 8 + (int)BitConverter.ToInt64(valid), rounds: 2000, "model.safetensors", folder =>
         {
-            using var checkpoint = Checkpoint.Open(folder.At("model.safetensors"));
-            foreach (var tensor in checkpoint.StoredTensors.ToArray())
+            using var source = WeightSource.Open(folder.At("model.safetensors"));
+            foreach (var tensor in source.Entries.ToArray())
             {
                 if (tensor.Type is not ("F32" or "F16" or "BF16") || tensor.Dimensions.Count > Shape.MaxRank)
                     continue;
-                using var scope = new TensorScope();
-                checkpoint.Root.Get(tensor.Name, Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)])).ToTensor();
+                source.Read(tensor.Name);
             }
         });
     }
@@ -43,7 +42,7 @@ public class FuzzTests
         {
             foreach (string shard in Directory.GetFiles(source, "*.safetensors"))
                 File.Copy(shard, folder.At(Path.GetFileName(shard)), overwrite: true);
-            Checkpoint.Open(folder.Path).Dispose();
+            WeightSource.Open(folder.Path).Dispose();
         });
     }
 
@@ -103,9 +102,9 @@ public class FuzzTests
                 source, [(folder.At("lora.safetensors"), 1)], new LoraSettings(Merge: true, Lenient: true, Warn: null));
             foreach (string component in new[] { "unet", "transformer", "text_encoder" }.Where(source.Has))
             {
-                using var checkpoint = lora.Component(component).Open();
-                foreach (var tensor in checkpoint.StoredTensors.ToArray())
-                    checkpoint.Root.Get(tensor.Name, Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]));
+                using var weights = lora.Component(component).OpenWeights();
+                foreach (string tensor in weights.Names.ToArray())
+                    weights.Find(tensor)!.Dispose();
             }
         });
     }
@@ -123,11 +122,11 @@ public class FuzzTests
             var source = new SingleFileSource(folder.At("model.safetensors"), new SingleFileSettings());
             foreach (string component in new[] { "unet", "vae", "text_encoder", "text_encoder_2" }.Where(source.Has))
             {
-                using var checkpoint = source.Component(component).Open();
-                foreach (var tensor in checkpoint.StoredTensors.ToArray())
+                using var weights = source.Component(component).OpenWeights();
+                foreach (var tensor in weights.Entries.ToArray())
                 {
                     if (tensor.Type is "F32" or "F16" or "BF16" && tensor.Dimensions.Count <= Shape.MaxRank)
-                        checkpoint.Root.Get(tensor.Name, Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]));
+                        weights.Find(tensor.Name)!.Dispose();
                 }
             }
         });

@@ -45,7 +45,7 @@ internal sealed class LdmFile
 
     private void Unet()
     {
-        using var unet = Checkpoint.Open(Path.Combine(_folder, "unet"));
+        using var unet = WeightSource.Open(Path.Combine(_folder, "unet"));
         var config = ModelConfig.Read(Path.Combine(_folder, "unet", "config.json"));
         int levels = config.Ints("block_out_channels").Length;
         int resBlocks = config.Int("layers_per_block", 2);
@@ -86,7 +86,7 @@ internal sealed class LdmFile
             {
                 int module = 0;
                 Resnet($"output_blocks.{block}.{module++}.", $"up_blocks.{level}.resnets.{i}.");
-                if (unet.Root.Contains($"up_blocks.{level}.attentions.{i}"))
+                if (unet.Names.Any(name => name.StartsWith($"up_blocks.{level}.attentions.{i}.", StringComparison.Ordinal)))
                     names[$"output_blocks.{block}.{module++}."] = $"up_blocks.{level}.attentions.{i}.";
                 if (i == resBlocks && level != levels - 1)
                     names[$"output_blocks.{block}.{module}.conv."] = $"up_blocks.{level}.upsamplers.0.conv.";
@@ -99,7 +99,7 @@ internal sealed class LdmFile
 
     private void Autoencoder()
     {
-        using var vae = Checkpoint.Open(Path.Combine(_folder, "vae"));
+        using var vae = WeightSource.Open(Path.Combine(_folder, "vae"));
         var config = ModelConfig.Read(Path.Combine(_folder, "vae", "config.json"));
         int levels = config.Ints("block_out_channels").Length;
         int resBlocks = config.Int("layers_per_block", 1);
@@ -118,7 +118,7 @@ internal sealed class LdmFile
             Resnet(side + "mid.block_2.", side + "mid_block.resnets.1.");
             string attention = side + "mid_block.attentions.0.";
             names[side + "mid.attn_1.norm."] = attention + "group_norm.";
-            bool old = vae.Root.Contains(attention + "query");
+            bool old = vae.Names.Any(name => name.StartsWith(attention + "query.", StringComparison.Ordinal));
             foreach (
                 var (ldm, now, before) in new[] {
                     ("q.", "to_q.", "query."), ("k.", "to_k.", "key."), ("v.", "to_v.", "value."),
@@ -148,15 +148,15 @@ internal sealed class LdmFile
 
     private void Transformers(string prefix)
     {
-        using var encoder = Checkpoint.Open(Path.Combine(_folder, "text_encoder"));
-        foreach (var tensor in encoder.StoredTensors)
+        using var encoder = WeightSource.Open(Path.Combine(_folder, "text_encoder"));
+        foreach (var tensor in encoder.Entries)
             _file.Copy(tensor, prefix + tensor.Name);
     }
 
     private void OpenClip(string component, string prefix, bool extraLayer)
     {
-        using var encoder = Checkpoint.Open(Path.Combine(_folder, component));
-        var tensors = encoder.StoredTensors.ToDictionary(
+        using var encoder = WeightSource.Open(Path.Combine(_folder, component));
+        var tensors = encoder.Entries.ToDictionary(
             tensor => tensor.Name["text_model.".Length..] is var name && tensor.Name.StartsWith("text_model.", StringComparison.Ordinal)
                 ? name
                 : tensor.Name);
@@ -201,9 +201,9 @@ internal sealed class LdmFile
     }
 
     private void CopyAll(
-        Checkpoint checkpoint, Dictionary<string, string> names, string prefix, Func<string, StoredTensor, long[]>? shape = null)
+        WeightSource checkpoint, Dictionary<string, string> names, string prefix, Func<string, TensorEntry, long[]>? shape = null)
     {
-        var tensors = checkpoint.StoredTensors.ToList();
+        var tensors = checkpoint.Entries.ToList();
         foreach (var (ldm, diffusers) in names)
         {
             foreach (var tensor in tensors.Where(tensor => tensor.Name.StartsWith(diffusers, StringComparison.Ordinal)).ToArray())

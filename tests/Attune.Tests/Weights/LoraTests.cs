@@ -47,24 +47,23 @@ public class LoraTests
             .Order(StringComparer.Ordinal)
             .ToArray();
         var changes = new List<string>();
-        using var reference = Checkpoint.Open(file + ".safetensors");
+        using var reference = WeightSource.Open(file + ".safetensors");
         int compared = 0;
         foreach (string component in expectedChanges.Select(change => change.Split('.')[0]).Distinct())
         {
-            using var before = source.Component(component).Open();
-            using var after = merged.Component(component).Open();
-            foreach (var tensor in before.StoredTensors)
+            using var before = source.Component(component).OpenWeights();
+            using var after = merged.Component(component).OpenWeights();
+            foreach (string tensor in before.Names)
             {
-                using var scope = new TensorScope();
-                var shape = ShapeOf(tensor);
-                var value = after.Root.Get(tensor.Name, shape).ToTensor();
-                string full = $"{component}.{tensor.Name}";
-                if (!value.Span.SequenceEqual(before.Root.Get(tensor.Name, shape).ToTensor().Span))
+                float[] value = after.Read(tensor);
+                string full = $"{component}.{tensor}";
+                if (!value.SequenceEqual(before.Read(tensor)))
                     changes.Add(full);
-                if (reference.Root.Find("output.merged." + full, shape)?.ToTensor() is not { } expected)
+                if (reference.Describe("output.merged." + full) == null)
                     continue;
                 compared++;
-                AssertNear(expected.ToArray().Select(number => (double)number).ToArray(), value.Span, 2e-6);
+                Assert.Equal(reference.ShapeOf("output.merged." + full), after.ShapeOf(tensor));
+                AssertNear(Doubles(reference.Read("output.merged." + full)), value, 2e-6);
             }
         }
         Assert.Equal(expectedChanges, changes.Order(StringComparer.Ordinal));
@@ -98,8 +97,8 @@ public class LoraTests
         var source = options.Apply(TestSource.Folders(Repository.Golden(json.RootElement.GetProperty("checkpoint").GetString()!)));
         string component = source.Has("unet") ? "unet" : "transformer";
         using var scope = new TensorScope();
-        using var tensors = Checkpoint.Open(file + ".safetensors");
-        Tensor Read(string key) => tensors.Root.Get(key, ShapeOf(tensors.StoredTensors.Single(tensor => tensor.Name == key))).ToTensor();
+        using var tensors = WeightSource.Open(file + ".safetensors");
+        Tensor Read(string key) => tensors.Find(key)!.ToTensor();
         Tensor Input(string key) => Read($"input.{component}.{key}");
         var expected = Read($"output.{component}.output");
         Tensor output;
@@ -291,8 +290,8 @@ public class LoraTests
         // The layer computes the same with the factors apart.
         using var scope = new TensorScope();
         var x = Tensor.From(Values(9, 2 * 5 * 6 * 3), [2, 5, 6, 3]);
-        using var merged = test.Open([(file, 1)], merge: true);
-        using var apart = test.Open([(file, 1)], merge: false);
+        using var merged = new Checkpoint(test.Open([(file, 1)], merge: true));
+        using var apart = new Checkpoint(test.Open([(file, 1)], merge: false));
         foreach (var geometry in new[] { Conv2dGeometry.Same(1), new Conv2dGeometry(Stride: 2, Top: 0, Left: 0, Bottom: 1, Right: 1) })
         {
             var reference = new Conv2d(merged.Root.At("conv"), 3, 4, 3, geometry, bias: false).Apply(x);
@@ -311,8 +310,8 @@ public class LoraTests
             .Write(test.Folder.At("lora.safetensors"));
         using var scope = new TensorScope();
         var x = Tensor.From(Values(9, 2 * 3 * In), [2, 3, In]);
-        using var merged = test.Open([(file, 0.7f)], merge: true);
-        using var apart = test.Open([(file, 0.7f)], merge: false);
+        using var merged = new Checkpoint(test.Open([(file, 0.7f)], merge: true));
+        using var apart = new Checkpoint(test.Open([(file, 0.7f)], merge: false));
         var (expected, actual) = (new Linear(merged.Root.At("block.to_q"), In, Out), new Linear(apart.Root.At("block.to_q"), In, Out));
         AssertNear(Doubles(expected.Apply(x, Activation.Silu).ToArray()), actual.Apply(x, Activation.Silu).Span, 2e-6);
         AssertNear(Doubles(expected.Apply(x, 2, 3).ToArray()), actual.Apply(x, 2, 3).Span, 2e-6);
@@ -346,18 +345,18 @@ public class LoraTests
             foreach (var (name, first, rows) in new[] { ("to_q", 0, 4), ("to_k", 4, 2), ("to_v", 6, 3) })
                 AssertNear(
                     Sum(Values(rows, rows * In), product[(first * In)..((first + rows) * In)], 1),
-                    Read(checkpoint, $"transformer_blocks.0.attn.{name}.weight"), 1e-6);
+                    checkpoint.Read($"transformer_blocks.0.attn.{name}.weight"), 1e-6);
             double[] swapped = Product(d, c, Rank);
             AssertNear(
-                Sum(Values(8, 6 * In), [.. swapped[(3 * In)..], .. swapped[..(3 * In)]], 1), Read(checkpoint, "norm_out.linear.weight"),
+                Sum(Values(8, 6 * In), [.. swapped[(3 * In)..], .. swapped[..(3 * In)]], 1), checkpoint.Read("norm_out.linear.weight"),
                 1e-6);
             double[] bias = Doubles(Values(14, 6));
-            AssertNear(Sum(Values(9, 6), [.. bias[3..], .. bias[..3]], 1), Read(checkpoint, "norm_out.linear.bias"), 1e-6);
+            AssertNear(Sum(Values(9, 6), [.. bias[3..], .. bias[..3]], 1), checkpoint.Read("norm_out.linear.bias"), 1e-6);
         }
     }
 
     [Fact]
-    public void Only_changed_weights_are_in_memory_and_are_made_once()
+    public void Only_changed_weights_are_in_memory()
     {
         using var test = new Model();
         string file = new SafetensorsWriter()
@@ -365,13 +364,13 @@ public class LoraTests
             .Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank)
             .Write(test.Folder.At("lora.safetensors"));
         long before = TensorMemory.LiveTensors;
-        using (var checkpoint = test.Open([(file, 1)], merge: true))
+        using (var checkpoint = new Checkpoint(test.Open([(file, 1)], merge: true)))
         {
             Assert.Equal(before, TensorMemory.LiveTensors);
-            checkpoint.Root.Get("block.to_q.bias", [Out]);
+            checkpoint.Root.Get("block.to_q.bias", [Out], WeightRole.Vector);
             Assert.Equal(before, TensorMemory.LiveTensors);
             using (new TensorScope())
-                Assert.Same(checkpoint.Root.Get("block.to_q.weight", [Out, In]), checkpoint.Root.Get("block.to_q.weight", [Out, In]));
+                checkpoint.Root.Get("block.to_q.weight", [Out, In], WeightRole.Matrix);
             Assert.Equal(before + 1, TensorMemory.LiveTensors);
         }
         Assert.Equal(before, TensorMemory.LiveTensors);
@@ -391,7 +390,7 @@ public class LoraTests
             .Add("x.lora_B.weight", b, Rows, 4)
             .Write(folder.At("lora.safetensors"));
         using var checkpoint = Patched(weights, "unet", [(lora, 0.3f)], merge: true);
-        float[] merged = Read(checkpoint, "x.weight");
+        float[] merged = checkpoint.Read("x.weight");
         double[] expected = new double[merged.Length];
         for (int i = 0; i < merged.Length; i++)
         {
@@ -428,7 +427,7 @@ public class LoraTests
         var warnings = new List<string>();
         using var checkpoint = test.Open([(file, 1)], merge: true, warn: warnings.Add);
         Assert.Equal([message], warnings);
-        Assert.NotEqual(test.Matrix, Read(checkpoint, "block.to_q.weight"));
+        Assert.NotEqual(test.Matrix, checkpoint.Read("block.to_q.weight"));
     }
 
     [Theory]
@@ -457,20 +456,13 @@ public class LoraTests
         Assert.Throws<ArgumentException>(() => test.Open([("/no/such.safetensors", float.NaN)], merge: true));
     }
 
-    private static Shape ShapeOf(StoredTensor tensor) => Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]);
-
-    private static float[] Read(Checkpoint checkpoint, string name)
-    {
-        using var scope = new TensorScope();
-        return checkpoint.Root.Get(name, ShapeOf(checkpoint.StoredTensors.Single(tensor => tensor.Name == name))).ToTensor().ToArray();
-    }
-
-    private static Checkpoint Patched(string weights, string component, (string, float)[] files, bool merge, Action<string>? warn = null) =>
+    private static WeightSource Patched(
+        string weights, string component, (string, float)[] files, bool merge, Action<string>? warn = null) =>
         new LoraSource(
-            new TestSource(new Dictionary<string, Func<Checkpoint>> { [component] = () => Checkpoint.Open(weights) }), files,
+            new TestSource(new Dictionary<string, Func<WeightSource>> { [component] = () => WeightSource.Open(weights) }), files,
             new LoraSettings(merge, warn != null, warn))
             .Component(component)
-            .Open();
+            .OpenWeights();
 
     private static float[] Values(int seed, int count)
     {
@@ -520,13 +512,13 @@ public class LoraTests
 
         public float[] Kernel { get; } = Values(102, 4 * 3 * 9);
 
-        public Checkpoint Open((string, float)[] files, bool merge, Action<string>? warn = null) =>
+        public WeightSource Open((string, float)[] files, bool merge, Action<string>? warn = null) =>
             Patched(_weights, "unet", files, merge, warn);
 
         public float[] Read((string, float)[] files, string name)
         {
             using var checkpoint = Open(files, merge: true);
-            return LoraTests.Read(checkpoint, name);
+            return checkpoint.Read(name);
         }
 
         public void Dispose() => Folder.Dispose();

@@ -18,10 +18,10 @@ public class SafetensorsTests
         using var folder = new TemporaryFolder();
         using var checkpoint = Checkpoint.Open(Write(folder, TwoTensors, 22));
         Assert.Equal(["a", "b"], checkpoint.Names);
-        Assert.Equal(DataType.BFloat16, checkpoint.Root.Get("b", [3]).Type);
+        Assert.Equal(WeightFormat.BFloat16, checkpoint.Root.Read("b", [3]).Format);
         var exception = Assert.Throws<CheckpointException>(() => checkpoint.RequireAllUsed());
         Assert.Contains("a", exception.Message, StringComparison.Ordinal);
-        checkpoint.Root.Get("a", [2, 2]);
+        checkpoint.Root.Get("a", [2, 2], WeightRole.Matrix);
         checkpoint.RequireAllUsed();
     }
 
@@ -93,11 +93,14 @@ public class SafetensorsTests
         var at = checkpoint.Root.At("block", 0);
         Assert.True(checkpoint.Root.Contains("block"));
         Assert.False(checkpoint.Root.Contains("bloc"));
-        Assert.Contains("block.0.v", Assert.Throws<CheckpointException>(() => at.Get("v", [4])).Message, StringComparison.Ordinal);
+        Assert.Contains("block.0.v", Assert.Throws<CheckpointException>(() => at.Get("v", [4], WeightRole.Vector)).Message,
+        StringComparison.Ordinal);
         Assert.Contains(
-            "block.0.w is [4], expected [5]", Assert.Throws<CheckpointException>(() => at.Get("w", [5])).Message, StringComparison.Ordinal);
-        Assert.Contains("I64", Assert.Throws<CheckpointException>(() => at.Get("ids", [1])).Message, StringComparison.Ordinal);
-        Assert.Null(at.Find("v", [4]));
+            "block.0.w is [4], expected [5]", Assert.Throws<CheckpointException>(() => at.Get("w", [5], WeightRole.Vector)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("I64", Assert.Throws<CheckpointException>(() => at.Get("ids", [1], WeightRole.Vector)).Message,
+        StringComparison.Ordinal);
+        Assert.Null(at.Find("v", [4], WeightRole.Vector));
     }
 
     [Fact]
@@ -105,9 +108,11 @@ public class SafetensorsTests
     {
         using var folder = new TemporaryFolder();
         var checkpoint = Checkpoint.Open(Write(folder, TwoTensors, 22));
-        var weight = checkpoint.Root.Get("a", [2, 2]);
+        var (stored, weight) = (checkpoint.Root.Read("a", [2, 2]), checkpoint.Root.Get("a", [2, 2], WeightRole.Matrix));
         checkpoint.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => weight.ToTensor());
+        Assert.Throws<ObjectDisposedException>(() => stored.ToTensor());
+        using var scope = new TensorScope();
+        Assert.Throws<ObjectDisposedException>(() => Tensor.Zeros([1, 2]).Linear(weight));
         checkpoint.Dispose();
     }
 
@@ -157,13 +162,15 @@ public class SafetensorsTests
         Checkpoint.Open(path).Dispose();
         long before = GC.GetAllocatedBytesForCurrentThread();
         using var checkpoint = Checkpoint.Open(path);
-        var weight = checkpoint.Root.Get("w", [30000, 100000]);
+        var weight = checkpoint.Root.Read("w", [30000, 100000]);
+        var prepared = checkpoint.Root.Get("w", [30000, 100000], WeightRole.Table);
         Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 64 << 10);
 
         // Beyond 2^31 elements.
         using var scope = new TensorScope();
         var last = weight.Rows(29999, 1).ToTensor();
         Assert.Equal(0f, last.ToArray().Sum());
+        Assert.Equal(0f, prepared.Embed([29999]).ToArray().Sum());
     }
 
     internal static string Write(TemporaryFolder folder, string header, int data)

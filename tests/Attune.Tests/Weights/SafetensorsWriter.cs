@@ -24,7 +24,7 @@ internal sealed class SafetensorsWriter
     }
 
     /// <summary>A tensor of another file, as it is, under another name and, if given, with another shape.</summary>
-    public SafetensorsWriter Copy(StoredTensor tensor, string name, params long[] shape) =>
+    public SafetensorsWriter Copy(TensorEntry tensor, string name, params long[] shape) =>
         Add(name, tensor.Type, Bytes(tensor), shape.Length > 0 ? shape : [.. tensor.Dimensions]);
 
     public string Write(string path)
@@ -64,7 +64,7 @@ internal sealed class SafetensorsWriter
         return path;
     }
 
-    public static byte[] Bytes(StoredTensor tensor)
+    public static byte[] Bytes(TensorEntry tensor)
     {
         using var file = File.OpenRead(tensor.File);
         file.Position = tensor.Offset;
@@ -74,8 +74,8 @@ internal sealed class SafetensorsWriter
     }
 }
 
-/// <summary>Components without a pipeline around them: each is a checkpoint that a function opens.</summary>
-internal sealed class TestSource(IReadOnlyDictionary<string, Func<Checkpoint>> components) : ModelSource
+/// <summary>Components without a pipeline around them: a function opens the weights of each.</summary>
+internal sealed class TestSource(IReadOnlyDictionary<string, Func<WeightSource>> components) : ModelSource
 {
     /// <summary>The folders below one folder.</summary>
     public static TestSource Folders(string folder) =>
@@ -83,7 +83,7 @@ internal sealed class TestSource(IReadOnlyDictionary<string, Func<Checkpoint>> c
             Directory.GetDirectories(folder)
                 .ToDictionary(
                     component => System.IO.Path.GetFileName(component),
-                    component => (Func<Checkpoint>)(() => Checkpoint.Open(component)))) { Root = folder };
+                    component => (Func<WeightSource>)(() => WeightSource.Open(component)))) { Root = folder };
 
     public string Root { get; init; } = "test";
 

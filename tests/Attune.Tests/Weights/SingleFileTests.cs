@@ -35,15 +35,14 @@ public class SingleFileTests
             Assert.Equal(expected.Has(component), source.Has(component));
             if (!source.Has(component))
                 continue;
-            using var theirs = Checkpoint.Open(Path.Combine(golden, component));
-            using var ours = source.Component(component).Open();
+            using var theirs = WeightSource.Open(Path.Combine(golden, component));
+            using var ours = source.Component(component).OpenWeights();
             Assert.Equal(theirs.Names.Select(Now).Order(StringComparer.Ordinal), ours.Names);
-            foreach (var tensor in theirs.StoredTensors.Where(tensor => tensor.Type != "I64"))
+            foreach (var tensor in theirs.Entries.Where(tensor => tensor.Type != "I64"))
             {
-                using var scope = new TensorScope();
-                var shape = Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]);
-                var weight = ours.Root.Get(Now(tensor.Name), shape);
-                Assert.True(weight.ToTensor().Span.SequenceEqual(theirs.Root.Get(tensor.Name, shape).ToTensor().Span), tensor.Name);
+                Assert.Equal(theirs.ShapeOf(tensor.Name), ours.ShapeOf(Now(tensor.Name)));
+                Assert.Equal(tensor.Length, ours.Describe(Now(tensor.Name))!.Length);
+                Assert.True(ours.Read(Now(tensor.Name)).SequenceEqual(theirs.Read(tensor.Name)), tensor.Name);
             }
         }
     }
@@ -57,9 +56,11 @@ public class SingleFileTests
             LdmFile.Write(Repository.Golden("checkpoints", "sdxl"), folder.At("model.safetensors")), new SingleFileSettings());
         using var checkpoint = source.Component("text_encoder_2").Open();
         long before = TensorMemory.LiveTensors;
-        Assert.Equal(DataType.BFloat16, checkpoint.Root.Get("text_model.encoder.layers.1.self_attn.v_proj.weight", [32, 32]).Type);
+        var root = checkpoint.Root;
+        Assert.Equal(WeightFormat.BFloat16, root.Read("text_model.encoder.layers.1.self_attn.v_proj.weight", [32, 32]).Format);
+        root.Get("text_model.encoder.layers.1.self_attn.v_proj.weight", [32, 32], WeightRole.Matrix);
         Assert.Equal(before, TensorMemory.LiveTensors);
-        Assert.Equal(DataType.Float32, checkpoint.Root.Get("text_projection.weight", [40, 32]).Type);
+        root.Get("text_projection.weight", [40, 32], WeightRole.Matrix);
         Assert.Equal(before + 1, TensorMemory.LiveTensors);
     }
 
@@ -257,8 +258,8 @@ public class SingleFileTests
         string golden = Repository.Golden("checkpoints", name);
         string file = LdmFile.Write(golden, folder.At("model.safetensors"));
         string layer = FormattableString.Invariant($"lora_unet_input_blocks_{layers + 2}_0_in_layers_2");
-        using var level = Checkpoint.Open(Path.Combine(golden, "unet"));
-        var shape = level.StoredTensors.Single(tensor => tensor.Name == "down_blocks.1.resnets.0.conv1.weight").Dimensions;
+        using var level = WeightSource.Open(Path.Combine(golden, "unet"));
+        var shape = level.Describe("down_blocks.1.resnets.0.conv1.weight")!.Dimensions;
         float[] Values(long count) => [.. Enumerable.Range(0, (int)count).Select(i => MathF.Sin(i))];
         string lora = new SafetensorsWriter()
             .Add(layer + ".lora_down.weight", Values(2 * shape[1] * 9), 2, shape[1], 3, 3)

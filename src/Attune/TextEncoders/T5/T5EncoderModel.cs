@@ -108,7 +108,7 @@ public sealed class T5EncoderModel : IDisposable
         if (!root.Contains("shared"))
             return new Embedding(root.At("encoder.embed_tokens"), config.VocabSize, config.DModel);
         if (root.Contains("encoder.embed_tokens"))
-            _ = new Embedding(root.At("encoder.embed_tokens"), config.VocabSize, config.DModel);
+            root.At("encoder.embed_tokens").Read("weight", [config.VocabSize, config.DModel]).Dispose();
         return new Embedding(root.At("shared"), config.VocabSize, config.DModel);
     }
 }
@@ -170,19 +170,18 @@ internal sealed class T5FeedForward(WeightCursor at, T5Config config)
 /// <summary>A learned bias of the logits per head and bucket of distances.</summary>
 internal sealed class T5RelativeBias(WeightCursor at, T5Config config)
 {
-    private readonly Weight _weight = at.Get("weight", [config.RelativeAttentionNumBuckets, config.NumHeads]);
+    private readonly float[] _table = Read(at, config);
 
     /// <summary>The bias [1, heads, queries, keys] for a length.</summary>
     public Tensor Compute(int length)
     {
         var bias = Tensor.Empty([1, config.NumHeads, length, length]);
-        using var table = _weight.ToTensor();
         using var byDistance = Tensor.Empty([config.NumHeads, 2 * length - 1]);
         for (int distance = 1 - length; distance < length; distance++)
         {
-            var heads = table.Row(Bucket(distance, config.RelativeAttentionNumBuckets, config.RelativeAttentionMaxDistance));
+            int bucket = Bucket(distance, config.RelativeAttentionNumBuckets, config.RelativeAttentionMaxDistance);
             for (int head = 0; head < config.NumHeads; head++)
-                byDistance.Row(head)[distance + length - 1] = heads[head];
+                byDistance.Row(head)[distance + length - 1] = _table[bucket * config.NumHeads + head];
         }
         for (int head = 0; head < config.NumHeads; head++)
         {
@@ -190,6 +189,15 @@ internal sealed class T5RelativeBias(WeightCursor at, T5Config config)
                 byDistance.Row(head).Slice(length - 1 - query, length).CopyTo(bias.Row(0, head, query));
         }
         return bias;
+    }
+
+    /// <summary>[buckets, heads].</summary>
+    private static float[] Read(WeightCursor at, T5Config config)
+    {
+        using var weight = at.Read("weight", [config.RelativeAttentionNumBuckets, config.NumHeads]);
+        var table = new float[weight.Shape.Count];
+        weight.Widen(0, table);
+        return table;
     }
 
     /// <summary>

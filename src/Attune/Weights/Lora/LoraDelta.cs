@@ -44,16 +44,16 @@ internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter,
             if (up.Dimensions[0] != rows || inner != columns)
                 throw Wrong(
                     shape,
-                    $"{up.Name} {LoraFile.Text(up)} and {down.Name} {LoraFile.Text(down)} make {up.Dimensions[0]} rows of {inner} "
+                    $"{up.Name} {up.Extents} and {down.Name} {down.Extents} make {up.Dimensions[0]} rows of {inner} "
                         + $"numbers, expected {rows} of {columns}");
         }
         if (Layer.Magnitude is { } magnitude && magnitude.Count != rows && !(HasLengthsByInput(shape) && rows == shape[0]))
-            throw Wrong(shape, $"{magnitude.Name} is {LoraFile.Text(magnitude)}, expected one number for each of {rows} rows");
+            throw Wrong(shape, $"{magnitude.Name} is {magnitude.Extents}, expected one number for each of {rows} rows");
 
-        void Require(StoredTensor? tensor, long count)
+        void Require(TensorEntry? tensor, long count)
         {
             if (tensor != null && tensor.Count != count)
-                throw Wrong(shape, $"{tensor.Name} is {LoraFile.Text(tensor)}, expected {count} numbers");
+                throw Wrong(shape, $"{tensor.Name} is {tensor.Extents}, expected {count} numbers");
         }
     }
 

@@ -17,28 +17,28 @@ internal sealed class LoraLayer(string name)
     public List<string> Keys { get; } = [];
 
     /// <summary>[rank, in] or [rank, in, kernel, kernel].</summary>
-    public StoredTensor? Down { get; set; }
+    public TensorEntry? Down { get; set; }
 
     /// <summary>[rank, rank, kernel, kernel]: the core of a convolution that is factored in three (LoCon's Tucker form).</summary>
-    public StoredTensor? Mid { get; set; }
+    public TensorEntry? Mid { get; set; }
 
     /// <summary>[out, rank] or [out, rank, 1, 1].</summary>
-    public StoredTensor? Up { get; set; }
+    public TensorEntry? Up { get; set; }
 
     /// <summary>The length of each row of the merged weight (DoRA; Liu et al., 2024).</summary>
-    public StoredTensor? Magnitude { get; set; }
+    public TensorEntry? Magnitude { get; set; }
 
     /// <summary>A difference of the bias that is scaled like the factors (peft's <c>lora_bias</c>).</summary>
-    public StoredTensor? UpBias { get; set; }
+    public TensorEntry? UpBias { get; set; }
 
     /// <summary>A whole difference of the weight.</summary>
-    public StoredTensor? Difference { get; set; }
+    public TensorEntry? Difference { get; set; }
 
     /// <summary>A whole difference of the bias.</summary>
-    public StoredTensor? BiasDifference { get; set; }
+    public TensorEntry? BiasDifference { get; set; }
 
     /// <summary>The scalar that stands for alpha.</summary>
-    public StoredTensor? AlphaTensor { get; set; }
+    public TensorEntry? AlphaTensor { get; set; }
 
     /// <summary>alpha / rank: what the product of the factors is multiplied with. Without an alpha anywhere it is 1.</summary>
     public double Scale { get; set; } = 1;
@@ -116,7 +116,7 @@ internal sealed partial class LoraFile
     }
 
     /// <summary>Gives a tensor its place in a layer; false when its key is of no known form.</summary>
-    private bool Place(StoredTensor tensor)
+    private bool Place(TensorEntry tensor)
     {
         string key = tensor.Name;
         var match = FactorKey().Match(key);
@@ -154,17 +154,18 @@ internal sealed partial class LoraFile
         var (down, up, mid) = (layer.Down!, layer.Up!, layer.Mid);
         if (down.Dimensions.Count < 2
             || up.Dimensions.Count < 2 || down.Count == 0 || up.Count == 0 || up.Dimensions[1] != down.Dimensions[0] && mid == null)
-            throw Wrong(layer, $"its factors are {Text(down)} and {Text(up)}, expected [rank, in, ...] and [out, rank, ...]");
+            throw Wrong(layer, $"its factors are {down.Extents} and {up.Extents}, expected [rank, in, ...] and [out, rank, ...]");
         if (up.Dimensions.Skip(2).Any(extent => extent != 1))
-            throw Wrong(layer, $"{up.Name} is {Text(up)}, expected a kernel of 1 x 1");
+            throw Wrong(layer, $"{up.Name} is {up.Extents}, expected a kernel of 1 x 1");
         if (mid != null
             && (
                 mid.Dimensions.Count < 2
                     || mid.Count == 0 || mid.Dimensions[0] != up.Dimensions[1] || mid.Dimensions[1] != down.Dimensions[0]
                     || down.Dimensions.Skip(2).Any(extent => extent != 1)))
-            throw Wrong(layer, $"{mid.Name} is {Text(mid)} between {Text(down)} and {Text(up)}, expected [rank, rank, kernel, kernel]");
+            throw Wrong(
+                layer, $"{mid.Name} is {mid.Extents} between {down.Extents} and {up.Extents}, expected [rank, rank, kernel, kernel]");
         if (layer.UpBias is { } bias && bias.Count != up.Dimensions[0])
-            throw Wrong(layer, $"{bias.Name} is {Text(bias)}, expected {up.Dimensions[0]} numbers");
+            throw Wrong(layer, $"{bias.Name} is {bias.Extents}, expected {up.Dimensions[0]} numbers");
     }
 
     /// <summary>Each layer's own alpha; where it has none, what the header or the configuration of peft says.</summary>
@@ -183,19 +184,16 @@ internal sealed partial class LoraFile
         }
     }
 
-    private unsafe double ReadScalar(SafetensorsFile file, StoredTensor tensor)
+    private double ReadScalar(SafetensorsFile file, TensorEntry tensor)
     {
         if (tensor.Count != 1)
-            throw new CheckpointException($"'{Path}': {tensor.Name} is {Text(tensor)}, expected one number.");
-        float value;
-        file.ToWeight(tensor).Widen(0, &value, 1);
+            throw new CheckpointException($"'{Path}': {tensor.Name} is {tensor.Extents}, expected one number.");
+        float value = 0;
+        file.ToWeight(tensor).Widen(0, new Span<float>(ref value));
         return value;
     }
 
     private CheckpointException Wrong(LoraLayer layer, string what) => new($"'{Path}': the layer {layer.Name} is malformed: {what}.");
-
-    /// <summary>The shape of a tensor, for messages.</summary>
-    internal static string Text(StoredTensor tensor) => $"[{string.Join(", ", tensor.Dimensions)}]";
 
     /// <summary>peft, kohya, ComfyUI, and the later of the old diffusers forms; peft may put the adapter's name in between.</summary>
     [GeneratedRegex(

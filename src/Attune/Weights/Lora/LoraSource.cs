@@ -43,8 +43,8 @@ internal sealed class LoraSource : ModelSource
         var components = new Dictionary<string, LoraTargets>(StringComparer.Ordinal);
         foreach (string name in Denoisers.Concat(TextEncoders).Where(model.Has))
         {
-            using var checkpoint = model.Component(name).Open();
-            components[name] = new LoraTargets(name, checkpoint);
+            using var source = model.Component(name).OpenWeights();
+            components[name] = new LoraTargets(name, source);
             _deltas[name] = [];
         }
         string? denoiser = Denoisers.FirstOrDefault(components.ContainsKey);
@@ -79,23 +79,7 @@ internal sealed class LoraSource : ModelSource
         var component = _model.Component(name);
         if (!_deltas.TryGetValue(name, out var deltas) || deltas.Count == 0)
             return component;
-        return component with
-        {
-            Open = () =>
-            {
-                var checkpoint = component.Open();
-                try
-                {
-                    checkpoint.Attach(new LoraPatch(deltas, _settings.Merge));
-                    return checkpoint;
-                }
-                catch
-                {
-                    checkpoint.Dispose();
-                    throw;
-                }
-            },
-        };
+        return component with { OpenWeights = () => new AdaptedSource(component.OpenWeights(), deltas, _settings.Merge) };
     }
 
     private void Add(LoraFile file, float scale, Dictionary<string, LoraTargets> components, string? denoiser)

@@ -23,17 +23,15 @@ internal sealed partial class LoraTargets
     private readonly Dictionary<string, string> _names = new(StringComparer.Ordinal);
     private readonly HashSet<string> _swapped = new(StringComparer.Ordinal);
 
-    public LoraTargets(string component, Checkpoint checkpoint)
+    public LoraTargets(string component, WeightSource source)
     {
         Component = component;
-        _shapes = checkpoint.StoredTensors
+        _shapes = source.Entries
             .Where(
-                tensor => tensor.Type is "F32" or "F16" or "BF16"
+                tensor => tensor.IsWeight
                     && tensor.Dimensions.Count is > 0 and <= Shape.MaxRank
                     && tensor.Dimensions.All(extent => extent is > 0 and <= int.MaxValue))
-            .ToDictionary(
-                tensor => tensor.Name, tensor => Shape.Create([.. tensor.Dimensions.Select(extent => (int)extent)]),
-                StringComparer.Ordinal);
+            .ToDictionary(tensor => tensor.Name, tensor => tensor.ToShape(), StringComparer.Ordinal);
         foreach (string name in _shapes.Keys)
             _modules.Add(ModuleOf(name));
         foreach (string module in _modules)

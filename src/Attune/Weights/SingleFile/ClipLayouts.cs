@@ -15,8 +15,8 @@ internal sealed class TransformersClipLayout : ILdmLayout
     }
 
     /// <inheritdoc/>
-    public IEnumerable<MappedTensor> Map(LdmPart part) =>
-        part.Tensors.Select(entry => new MappedTensor(entry.Value with { Name = entry.Key }));
+    public IEnumerable<RenamedTensor> Map(LdmPart part) =>
+        part.Tensors.Select(entry => new RenamedTensor(entry.Key, entry.Value));
 }
 
 /// <summary>
@@ -42,7 +42,7 @@ internal sealed class OpenClipLayout(bool penultimate) : ILdmLayout
     }
 
     /// <inheritdoc/>
-    public IEnumerable<MappedTensor> Map(LdmPart part)
+    public IEnumerable<RenamedTensor> Map(LdmPart part)
     {
         int layers = Layers(part);
         var names = new PrefixMap(Pairs(layers));
@@ -65,14 +65,12 @@ internal sealed class OpenClipLayout(bool penultimate) : ILdmLayout
             else if (name == "text_projection")
             {
                 part.Extent(name, 1);
-                yield return new MappedTensor(
-                    tensor with { Name = "text_projection.weight", Dimensions = [tensor.Dimensions[1], tensor.Dimensions[0]] },
-                    Transposed: true);
+                yield return new RenamedTensor("text_projection.weight", tensor, Transposed: true);
             }
             else
             {
-                yield return new MappedTensor(
-                    tensor with { Name = names.Rename(name).FirstOrDefault() ?? (name == "text_projection.weight" ? name : tensor.Name) });
+                yield return new RenamedTensor(
+                    names.Rename(name).FirstOrDefault() ?? (name == "text_projection.weight" ? name : tensor.Name), tensor);
             }
         }
     }
@@ -115,22 +113,16 @@ internal sealed class OpenClipLayout(bool penultimate) : ILdmLayout
     }
 
     /// <summary>The rows of query, key and value, as views on the file.</summary>
-    private static IEnumerable<MappedTensor> Thirds(LdmPart part, string name, StoredTensor tensor)
+    private static IEnumerable<RenamedTensor> Thirds(LdmPart part, string name, TensorEntry tensor)
     {
         string layer = name[..name.IndexOf(".attn.", StringComparison.Ordinal)]
             .Replace("transformer.resblocks.", "text_model.encoder.layers.", StringComparison.Ordinal);
         string kind = name.EndsWith("weight", StringComparison.Ordinal) ? "weight" : "bias";
         if (part.Extent(name, 0) % 3 != 0)
             throw new CheckpointException(
-                $"'{part.Path}': the tensor {tensor.Name} is [{string.Join(", ", tensor.Dimensions)}], expected three equal parts.");
-        long bytes = tensor.Length / 3;
+                $"'{part.Path}': the tensor {tensor.Name} is {tensor.Extents}, expected three equal parts.");
+        int rows = part.Extent(name, 0) / 3;
         for (int i = 0; i < 3; i++)
-        {
-            long[] dimensions = [tensor.Dimensions[0] / 3, .. tensor.Dimensions.Skip(1)];
-            yield return new MappedTensor(
-                tensor with {
-                    Name = $"{layer}.self_attn.{"qkv"[i]}_proj.{kind}", Dimensions = dimensions, Offset = tensor.Offset + i * bytes,
-                    Length = bytes });
-        }
+            yield return new RenamedTensor($"{layer}.self_attn.{"qkv"[i]}_proj.{kind}", tensor, Rows: (i * rows, rows));
     }
 }

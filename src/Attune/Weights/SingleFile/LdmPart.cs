@@ -14,22 +14,22 @@ internal interface ILdmLayout
 
     /// <summary>The tensors under their new names. One that is not known keeps its old name, so that the model reports it.</summary>
     /// <exception cref="CheckpointException">A tensor is missing or has a shape that cannot be.</exception>
-    IEnumerable<MappedTensor> Map(LdmPart part);
+    IEnumerable<RenamedTensor> Map(LdmPart part);
 }
 
 /// <summary>The tensors of a single file whose names begin with a component's prefix.</summary>
 internal sealed class LdmPart
 {
     private readonly string _prefix;
-    private readonly SortedDictionary<string, StoredTensor> _tensors = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, TensorEntry> _tensors = new(StringComparer.Ordinal);
 
-    public LdmPart(SafetensorsFile file, string prefix)
+    public LdmPart(WeightSource file, string prefix)
     {
         (Path, _prefix) = (file.Path, prefix);
-        foreach (var tensor in file.Tensors.Values)
+        foreach (string name in file.Names)
         {
-            if (tensor.Name.StartsWith(prefix, StringComparison.Ordinal))
-                _tensors.Add(tensor.Name[prefix.Length..], tensor);
+            if (name.StartsWith(prefix, StringComparison.Ordinal))
+                _tensors.Add(name[prefix.Length..], file.Describe(name)!);
         }
     }
 
@@ -37,7 +37,7 @@ internal sealed class LdmPart
     public string Path { get; }
 
     /// <summary>The tensors by their names behind the prefix.</summary>
-    public IEnumerable<KeyValuePair<string, StoredTensor>> Tensors => _tensors;
+    public IEnumerable<KeyValuePair<string, TensorEntry>> Tensors => _tensors;
 
     public bool Has(string name) => _tensors.ContainsKey(name);
 
@@ -51,8 +51,7 @@ internal sealed class LdmPart
             throw new CheckpointException($"'{Path}': the tensor {_prefix}{name} is missing.");
         if (tensor.Dimensions.Count <= axis || tensor.Dimensions[axis] is <= 0 or > int.MaxValue)
             throw new CheckpointException(
-                $"'{Path}': the tensor {tensor.Name} is [{string.Join(", ", tensor.Dimensions)}], expected an axis {axis} of a positive "
-                    + $"extent.");
+                $"'{Path}': the tensor {tensor.Name} is {tensor.Extents}, expected an axis {axis} of a positive extent.");
         return (int)tensor.Dimensions[axis];
     }
 

@@ -50,12 +50,12 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
     }
 
     /// <inheritdoc/>
-    public IEnumerable<MappedTensor> Map(LdmPart part)
+    public IEnumerable<RenamedTensor> Map(LdmPart part)
     {
         var (levels, layers) = Size(part);
         var names = new PrefixMap(LdmUnetNames.Pairs(levels, layers).Select(pair => (pair.Ldm, pair.Diffusers)));
         return part.Tensors.Select(
-            entry => new MappedTensor(entry.Value with { Name = names.Rename(entry.Key).FirstOrDefault() ?? entry.Value.Name }));
+            entry => new RenamedTensor(names.Rename(entry.Key).FirstOrDefault() ?? entry.Value.Name, entry.Value));
     }
 
     private static (int Levels, int Layers) Size(LdmPart part)

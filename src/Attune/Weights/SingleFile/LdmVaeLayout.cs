@@ -35,7 +35,7 @@ internal sealed class LdmVaeLayout : ILdmLayout
     }
 
     /// <inheritdoc/>
-    public IEnumerable<MappedTensor> Map(LdmPart part)
+    public IEnumerable<RenamedTensor> Map(LdmPart part)
     {
         var (levels, layers) = Size(part);
         var names = new PrefixMap(Pairs(levels, layers));
@@ -45,8 +45,7 @@ internal sealed class LdmVaeLayout : ILdmLayout
                 continue;
             bool matrix = tensor.Dimensions is [_, _, 1, 1] && name.Contains(".mid.attn_1.", StringComparison.Ordinal);
             string renamed = names.Rename(name).FirstOrDefault() ?? tensor.Name;
-            yield return new MappedTensor(
-                tensor with { Name = renamed, Dimensions = matrix ? [.. tensor.Dimensions.Take(2)] : tensor.Dimensions });
+            yield return new RenamedTensor(renamed, tensor, matrix ? [.. tensor.Dimensions.Take(2)] : null);
         }
     }
 

@@ -29,7 +29,7 @@ internal sealed class SingleFileSource : ModelSource
             throw new CheckpointException($"'{path}': pickled weights (.bin, .pt, .pth, .ckpt) are not read, expected .safetensors.");
         if (settings.ConfigFolder is { } folder && !Directory.Exists(folder))
             throw new CheckpointException($"The folder of configurations '{folder}' does not exist.");
-        using var file = SafetensorsFile.Open(path);
+        using var file = WeightSource.Open(path);
         (_family, _parts) = Detect(file);
 
         var builtIn = ReadResource(_family);
@@ -65,7 +65,7 @@ internal sealed class SingleFileSource : ModelSource
         if (!_parts.TryGetValue(name, out var part))
             throw new CheckpointException($"'{Path}' holds no {name}.");
         return new ComponentSource(
-            _configs[name], () => Checkpoint.OpenPart(Path, file => part.Layout.Map(new LdmPart(file, part.Prefix))));
+            _configs[name], () => RenamedSource.Open(Path, file => part.Layout.Map(new LdmPart(file, part.Prefix))));
     }
 
     /// <summary>A single file has no tokenizer: one lies in the folder of configurations, or beside the file.</summary>
@@ -81,14 +81,14 @@ internal sealed class SingleFileSource : ModelSource
                         + $"tokenizer.json).");
     }
 
-    private static (string Family, Dictionary<string, (string, ILdmLayout)> Parts) Detect(SafetensorsFile file)
+    private static (string Family, Dictionary<string, (string, ILdmLayout)> Parts) Detect(WeightSource file)
     {
-        bool Has(string start) => file.Tensors.Keys.Any(name => name.StartsWith(start, StringComparison.Ordinal));
+        bool Has(string start) => file.Names.Any(name => name.StartsWith(start, StringComparison.Ordinal));
         CheckpointException Unknown(string what) =>
             new($"'{file.Path}' is no single-file checkpoint of Stable Diffusion 1.x, 2.x or XL: {what}.");
-        if (!file.Tensors.ContainsKey(UnetPrefix + "input_blocks.0.0.weight"))
+        if (file.Describe(UnetPrefix + "input_blocks.0.0.weight") == null)
             throw Unknown($"the tensor {UnetPrefix}input_blocks.0.0.weight is missing");
-        if (file.Tensors.ContainsKey("edm_mean"))
+        if (file.Describe("edm_mean") != null)
             throw Unknown("it has the latent statistics edm_mean of Playground 2.5, which is not supported");
         var parts = new Dictionary<string, (string, ILdmLayout)> { ["vae"] = ("first_stage_model.", new LdmVaeLayout()) };
         var unet = new LdmUnetLayout(channels => Math.Max(channels / 64, 1));
@@ -127,7 +127,7 @@ internal sealed class SingleFileSource : ModelSource
     }
 
     /// <summary>The six numbers of SDXL's size conditioning fill what the pooled embedding leaves of the added embedding's input.</summary>
-    private void AddTimeEmbedding(JsonObject unet, JsonObject pooled, SafetensorsFile file)
+    private void AddTimeEmbedding(JsonObject unet, JsonObject pooled, WeightSource file)
     {
         var (prefix, layout) = _parts["text_encoder_2"];
         int projection = (int)(layout.Describe(new LdmPart(file, prefix))["projection_dim"] ?? pooled["projection_dim"])!;
@@ -145,13 +145,13 @@ internal sealed class SingleFileSource : ModelSource
     /// family's. Files of SD 2.x do not say: as in diffusers they count as v_prediction (768 pixels), although the 512 pixel base models
     /// predict epsilon.
     /// </summary>
-    private ModelConfig ReadScheduler(SafetensorsFile file, JsonObject builtIn)
+    private ModelConfig ReadScheduler(WeightSource file, JsonObject builtIn)
     {
         if (_settings.PredictionType is { } type && type is not ("epsilon" or "v_prediction" or "sample"))
             throw new ArgumentException($"The prediction type is '{type}', expected epsilon, v_prediction or sample.");
-        if (file.Tensors.ContainsKey("v_pred"))
+        if (file.Describe("v_pred") != null)
             builtIn["prediction_type"] = "v_prediction";
-        if (file.Tensors.ContainsKey("ztsnr"))
+        if (file.Describe("ztsnr") != null)
             (builtIn["rescale_betas_zero_snr"], builtIn["timestep_spacing"]) = (true, "trailing");
         var config = Override("scheduler", "scheduler_config.json") ?? Parse("scheduler", builtIn);
         return _settings.PredictionType == null ? config : config.With("prediction_type", _settings.PredictionType);

@@ -1,0 +1,17 @@
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+
+namespace Attune.Tensors.Formats;
+
+/// <summary>IEEE 754 binary16.</summary>
+internal sealed class Float16 : WeightFormat
+{
+    public override string Name => "F16";
+
+    public override int BlockLength => 1;
+
+    public override int BlockBytes => 2;
+
+    protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values) =>
+        TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<byte, Half>(blocks), values);
+}

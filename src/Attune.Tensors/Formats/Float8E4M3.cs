@@ -1,0 +1,31 @@
+namespace Attune.Tensors.Formats;
+
+/// <summary>
+/// One sign bit, 4 bits of exponent with bias 7, 3 of mantissa; no infinities, and NaN only where all other bits are set (Micikevicius et
+/// al., "FP8 formats for deep learning", 2022: E4M3). Files often have a scale beside it, a companion of the weight.
+/// </summary>
+internal sealed class Float8E4M3 : WeightFormat
+{
+    private static readonly float[] Values = [.. Enumerable.Range(0, 256).Select(Value)];
+
+    public override string Name => "F8_E4M3";
+
+    public override int BlockLength => 1;
+
+    public override int BlockBytes => 1;
+
+    protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (int i = 0; i < values.Length; i++)
+            values[i] = Values[blocks[i]];
+    }
+
+    private static float Value(int code)
+    {
+        int exponent = code >> 3 & 15;
+        int mantissa = code & 7;
+        float magnitude = (code & 0x7F) == 0x7F ? float.NaN
+            : exponent == 0 ? MathF.ScaleB(mantissa, -9) : MathF.ScaleB(8 + mantissa, exponent - 10);
+        return (code & 0x80) == 0 ? magnitude : -magnitude;
+    }
+}

@@ -1,0 +1,73 @@
+using System.Diagnostics;
+using System.Numerics.Tensors;
+using Attune.Tensors.Formats;
+
+namespace Attune.Tensors;
+
+/// <summary>
+/// How numbers lie in a file: blocks of so many elements in so many bytes. Kernels widen them to float32 while they use them; activations
+/// are never in such a format. Formats are found by the names that files use. A new one is a class in Formats/ and an entry in
+/// <see cref="All"/>.
+/// </summary>
+[DebuggerDisplay("{Name}")]
+public abstract class WeightFormat
+{
+    /// <summary>F32: IEEE 754 binary32.</summary>
+    public static WeightFormat Float32 { get; } = new Float32();
+
+    /// <summary>F16: IEEE 754 binary16.</summary>
+    public static WeightFormat Float16 { get; } = new Float16();
+
+    /// <summary>BF16: the upper half of a binary32, 8 bits of exponent and 7 of mantissa.</summary>
+    public static WeightFormat BFloat16 { get; } = new BFloat16();
+
+    /// <summary>All formats that can be read.</summary>
+    public static IReadOnlyList<WeightFormat> All { get; } = [Float32, Float16, BFloat16, new Float8E4M3(), new Q8_0()];
+
+    /// <summary>The name in files: <c>BF16</c> and <c>F8_E4M3</c> as safetensors has them, <c>Q8_0</c> as GGUF does.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>Elements of a block; they are neighbours in row-major order.</summary>
+    public abstract int BlockLength { get; }
+
+    /// <summary>Bytes of a block.</summary>
+    public abstract int BlockBytes { get; }
+
+    /// <summary>The format that files call so, or null.</summary>
+    public static WeightFormat? Find(string name)
+    {
+        foreach (var format in All)
+        {
+            if (format.Name == name)
+                return format;
+        }
+        return null;
+    }
+
+    /// <summary>The bytes of so many elements.</summary>
+    /// <exception cref="ArgumentException">They are no whole number of blocks.</exception>
+    public long BytesOf(long elements) =>
+        elements % BlockLength == 0 ? elements / BlockLength * BlockBytes
+            : throw new ArgumentException(
+                $"{elements} elements are no whole number of blocks of {Name}, which have {BlockLength}.", nameof(elements));
+
+    /// <summary>Widens whole blocks to float32 and multiplies the values.</summary>
+    /// <param name="blocks">The bytes, of any alignment.</param>
+    /// <param name="values">Where the values go, all elements of the blocks.</param>
+    /// <param name="scale">A factor from outside of the blocks; with 1 the values are exactly those that the format defines.</param>
+    /// <exception cref="ArgumentException">Blocks and values are not equally many.</exception>
+    public void Widen(ReadOnlySpan<byte> blocks, Span<float> values, float scale = 1)
+    {
+        if (blocks.Length != BytesOf(values.Length))
+            throw new ArgumentException($"{blocks.Length} bytes of {Name} do not hold {values.Length} elements.", nameof(blocks));
+        WidenBlocks(blocks, values);
+        if (scale != 1)
+            TensorPrimitives.Multiply(values, scale, values);
+    }
+
+    /// <summary>The <see cref="Name"/>.</summary>
+    public override string ToString() => Name;
+
+    /// <summary>Widens whole blocks, as many as there are values for.</summary>
+    protected abstract void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values);
+}
