@@ -77,6 +77,11 @@ public interface ISkipConnection
 /// <param name="Skips">What happens to a UNet's skip connections; null for nothing.</param>
 public sealed record Steering(IAttention Attention, bool ForkLatents = false, IBlockPolicy? Blocks = null, ISkipConnection? Skips = null)
 {
+    /// <summary>
+    /// Whether the negative text is modulated with the prompt's pooled embedding rather than its own, where a model has such a modulation.
+    /// </summary>
+    public bool PromptPooled { get; init; }
+
     /// <summary>The plain model.</summary>
     public static Steering Plain { get; } = new(PlainAttention.Instance);
 }

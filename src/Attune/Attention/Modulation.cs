@@ -12,12 +12,15 @@ internal sealed record ModulationForm(int Vectors, IReadOnlyList<BranchVectors> 
     /// <summary>Shift, scale, gate, of one branch after the other: AdaLayerNormZero and AdaLayerNormZeroSingle of diffusers.</summary>
     public static ModulationForm ShiftScaleGate(int branches) =>
         new(3 * branches, [.. Enumerable.Range(0, branches).Select(i => new BranchVectors(3 * i, 3 * i + 1, 3 * i + 2))]);
+
+    /// <summary>Scale, shift of one branch, whose result is not gated: AdaLayerNormContinuous.</summary>
+    public static ModulationForm ScaleShift { get; } = new(2, [new BranchVectors(Shift: 1, Scale: 0, Gate: -1)]);
 }
 
 /// <summary>Where the vectors of one branch stand.</summary>
 /// <param name="Shift">What the normalised rows are shifted by.</param>
 /// <param name="Scale">What they are multiplied with, less 1.</param>
-/// <param name="Gate">What the branch's result is multiplied with before it is added.</param>
+/// <param name="Gate">What the branch's result is multiplied with before it is added; -1 for none.</param>
 internal readonly record struct BranchVectors(int Shift, int Scale, int Gate);
 
 /// <summary>A linear layer that makes the vectors of a block's adaptive norms from an embedding.</summary>

@@ -76,6 +76,14 @@ internal sealed class TokenStream : IDisposable
         return new StreamRows(normed, Layout, 0, this);
     }
 
+    /// <summary>The rows of one kind, normalised, scaled and shifted.</summary>
+    public StreamRows NormOf(TokenKind kind, Branch by)
+    {
+        var (start, layout) = Layout.Only(other => other == kind);
+        var normed = RowsOf(kind).ModulatedLayerNorm(by.Scale(kind), by.Shift(kind), _epsilon);
+        return new StreamRows(normed, layout, start, this);
+    }
+
     /// <summary>
     /// The attention of a layer, after which the stream holds the rows alone that live on.
     /// </summary>
@@ -94,14 +102,28 @@ internal sealed class TokenStream : IDisposable
         return result;
     }
 
+    /// <summary>The attention of rows to themselves alone, after which no row ends.</summary>
+    /// <param name="site">Which layer.</param>
+    /// <param name="q">[batch, rows, heads * channels].</param>
+    /// <param name="k">[batch, rows, key heads * channels] of the same rows; key heads divide heads.</param>
+    /// <param name="v">As k.</param>
+    /// <returns>As q.</returns>
+    public StreamRows AttendAlone(AttentionSite site, StreamRows q, StreamRows k, StreamRows v)
+    {
+        var rotary = _rotary?.Slice(q.First, q.Layout.Length);
+        var attended = _attention.Attend(new AttentionCall(
+            Heads(q), Heads(k), Heads(v), 1 / MathF.Sqrt(_headChannels), q.Layout, k.Layout, site, rotary, rotary));
+        return q.With(attended.Reshape(q.Tensor.Shape));
+    }
+
     /// <summary>Adds rows to those of the stream, each kind multiplied by its own gate.</summary>
     /// <param name="by">The gates.</param>
-    /// <param name="update">[batch, rows, width] of all rows that are in the stream.</param>
+    /// <param name="update">[batch, rows, width] of all rows of some kinds that are in the stream.</param>
     public void AddGated(Branch by, StreamRows update)
     {
-        foreach (var span in Layout.Spans)
+        foreach (var span in update.Layout.Spans)
         {
-            var residual = Rows(span);
+            var residual = RowsOf(span.Kind);
             residual.AddGated(by.Gate(span.Kind), update.Tensor.Slice(1, span.Start, span.Length), residual);
         }
     }

@@ -37,6 +37,9 @@ public abstract record GuidanceRule
     /// <summary>Whether the rule wants the latents forked in single-stream blocks (<see cref="TokenKind.NegativeLatent"/>).</summary>
     public virtual bool ForksLatents => false;
 
+    /// <summary>Whether the rule wants the negative text modulated with the prompt's pooled embedding.</summary>
+    public virtual bool UsesPromptPooled => false;
+
     /// <summary>Whether the rule acts at attention layers of this kind: where there is text, unless a rule says otherwise.</summary>
     public virtual bool ActsAt(AttentionKind kind) => kind is AttentionKind.Cross or AttentionKind.Joint;
 

@@ -94,7 +94,10 @@ public sealed class GuidanceSchedule
             .ToArray();
         var plain = skips == null ? Steering.Plain : new Steering(PlainAttention.Instance, Skips: skips);
         var steering = effects.Length == 0 && probe == null ? plain
-            : new Steering(new GuidedAttention(effects) { Probe = probe }, active.Any(rule => rule.ForksLatents), Skips: skips);
+            : new Steering(new GuidedAttention(effects) { Probe = probe }, active.Any(rule => rule.ForksLatents), Skips: skips)
+            {
+                PromptPooled = active.Any(rule => rule.UsesPromptPooled),
+            };
 
         var passes = new List<GuidancePass>();
         foreach (var kind in new[] { PassKinds.Negative, PassKinds.Empty })

@@ -16,6 +16,16 @@ public enum LatentSharing
     Forked,
 }
 
+/// <summary>Which pooled embedding modulates the text of the negative prompt.</summary>
+public enum PooledEmbedding
+{
+    /// <summary>The negative prompt's own.</summary>
+    Negative,
+
+    /// <summary>The prompt's, as in the authors' code for Stable Diffusion 3.</summary>
+    Positive,
+}
+
 /// <summary>
 /// Normalized Attention Guidance (Chen et al., arXiv 2505.21179, equations 7 to 10). The attention output of the prompt is extrapolated
 /// away from that of the negative prompt, its norm bounded by tau times the original, and blended:
@@ -29,6 +39,7 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
         .Number("alpha", rule => rule.Alpha, (rule, x) => rule with { Alpha = x }, "[0, 1]", also: ["nag_alpha"])
         .Integer("norm", rule => rule.Norm, (rule, x) => rule with { Norm = x }, "[1, 2]")
         .Choice("latents", rule => rule.Latents, (rule, x) => rule with { Latents = x })
+        .Choice("pooled", rule => rule.Pooled, (rule, x) => rule with { Pooled = x }, also: ["negative_pooled"])
         .Alias("nag_scale", "scale", offset: -1)
         .Alias("nag_end", "steps", factor: -1000, offset: 1000, form: "t:{0}-");
 
@@ -63,11 +74,20 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
     /// <summary>Whether single-stream blocks share the latents. Only models that modulate with a pooled embedding differ.</summary>
     public LatentSharing Latents { get; init; } = LatentSharing.Shared;
 
+    /// <summary>
+    /// Which pooled embedding modulates the negative text; only models that modulate with a pooled embedding differ (Stable Diffusion 3,
+    /// FLUX.1). Default: its own, which is nearer to a pass for the negative prompt.
+    /// </summary>
+    public PooledEmbedding Pooled { get; init; } = PooledEmbedding.Negative;
+
     /// <inheritdoc/>
     public override bool ReadsNegativeText => true;
 
     /// <inheritdoc/>
     public override bool ForksLatents => Latents == LatentSharing.Forked;
+
+    /// <inheritdoc/>
+    public override bool UsesPromptPooled => Pooled == PooledEmbedding.Positive;
 
     /// <inheritdoc/>
     public override bool IsNeutral => base.IsNeutral || Alpha == 0;

@@ -4,9 +4,14 @@ using Attune.Weights;
 namespace Attune.Layers;
 
 /// <summary>A table of vectors.</summary>
-internal sealed class Embedding(WeightCursor at, int rows, int channels)
+/// <param name="at">Where it is.</param>
+/// <param name="rows">The number of vectors.</param>
+/// <param name="channels">Their channels.</param>
+/// <param name="name">Its name; buffers of positions have others, and a third axis in front.</param>
+internal sealed class Embedding(WeightCursor at, int rows, int channels, string name = "weight")
 {
-    private readonly PreparedWeight _weight = at.Get("weight", [rows, channels], WeightRole.Table);
+    private readonly PreparedWeight _weight = at.Get(
+        name, at.ShapeOf(name) is { Rank: 3 } ? [1, rows, channels] : [rows, channels], WeightRole.Table);
 
     /// <summary>The rows with the given numbers: [ids, channels].</summary>
     /// <exception cref="ArgumentOutOfRangeException">An id is outside of the table.</exception>

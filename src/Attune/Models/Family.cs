@@ -14,7 +14,10 @@ public abstract class Family
 {
     /// <summary>All families.</summary>
     public static IReadOnlyList<Family> All { get; } =
-        [new Flux.FluxFamily(), new Unet.StableDiffusionFamily(), new Unet.StableDiffusionXLFamily()];
+        [
+            new Flux.FluxFamily(), new Unet.StableDiffusionFamily(), new Unet.StableDiffusionXLFamily(),
+            new StableDiffusion3.StableDiffusion3Family(),
+        ];
 
     /// <summary>The <c>_class_name</c>s of model_index.json that the family opens.</summary>
     public abstract IReadOnlyList<string> ClassNames { get; }

@@ -11,11 +11,26 @@ public abstract class Conditioning : IDisposable
     private readonly Memo _memo = new();
     private int _references = 1;
 
-    /// <summary>Takes the text embeddings out of their scope: they belong to the conditioning from here on.</summary>
-    protected Conditioning(Tensor text) => Text = TensorScope.Detach(text);
+    /// <summary>Takes tensors out of their scope: they belong to the conditioning from here on.</summary>
+    /// <param name="text">Text embeddings, [1, tokens, channels].</param>
+    /// <param name="others">What else the prompt becomes, by name, as <c>pooled</c>; null where a model has it not.</param>
+    protected Conditioning(Tensor text, params ReadOnlySpan<(string Name, Tensor? Tensor)> others)
+    {
+        Text = TensorScope.Detach(text);
+        var parts = new Dictionary<string, Tensor>(StringComparer.Ordinal) { ["text"] = text };
+        foreach (var (name, tensor) in others)
+        {
+            if (tensor != null)
+                parts.Add(name, TensorScope.Detach(tensor));
+        }
+        Parts = parts;
+    }
 
     /// <summary>Text embeddings, [1, tokens, channels].</summary>
     public Tensor Text { get; }
+
+    /// <summary>All that the prompt has become, by name: <c>text</c>, <c>pooled</c>, <c>time_ids</c>.</summary>
+    public IReadOnlyDictionary<string, Tensor> Parts { get; }
 
     /// <summary>
     /// A tensor that depends on this conditioning alone, such as the keys of a cross-attention layer: made when it is first asked for and
@@ -43,14 +58,9 @@ public abstract class Conditioning : IDisposable
     {
         if (Interlocked.Decrement(ref _references) != 0)
             return;
-        Text.Dispose();
+        foreach (var part in Parts.Values)
+            part.Dispose();
         _memo.Dispose();
-        Release();
         GC.SuppressFinalize(this);
-    }
-
-    /// <summary>Disposes what a derived class owns beside the text.</summary>
-    protected virtual void Release()
-    {
     }
 }

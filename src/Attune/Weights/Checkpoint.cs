@@ -100,6 +100,8 @@ public sealed class Checkpoint : IDisposable
             return null;
         if (role == WeightRole.Matrix && shape.Rank == 4)
             stored = stored.Reshape([shape[0], shape[1]]);
+        if (role == WeightRole.Table && shape.Rank == 3)
+            stored = stored.Reshape([shape[1], shape[2]]);
         if (role is WeightRole.Vector or WeightRole.Table || shape.Rank == 5)
             stored = LowRankProduct.Merge(stored);
         var prepared = Device.Prepare(stored, role);

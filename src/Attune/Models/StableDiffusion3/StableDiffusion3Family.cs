@@ -1,0 +1,41 @@
+using Attune.Attention;
+using Attune.Autoencoders;
+using Attune.Latents;
+using Attune.Schedulers;
+using Attune.Weights;
+
+namespace Attune.Models.StableDiffusion3;
+
+/// <summary>Stable Diffusion 3 and 3.5 (Stability AI, 2024).</summary>
+public sealed class StableDiffusion3Family : Family
+{
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> ClassNames { get; } = ["StableDiffusion3Pipeline"];
+
+    internal override Model Open(ModelSource source) => Components.Build(owned =>
+    {
+        var component = source.Component("transformer");
+        var scheduler = Scheduler.From(source.Scheduler);
+        var transformer = owned.Add(StableDiffusion3Transformer.Load(component));
+        var vae = owned.Add(AutoencoderKl.Load(source.Component("vae")));
+        var config = transformer.Config;
+        if (config.InChannels != vae.LatentChannels || config.OutChannels != vae.LatentChannels)
+        {
+            throw new CheckpointException(
+                $"'{component.Config.Path}': in_channels {config.InChannels} and out_channels {config.OutChannels}, expected "
+                    + $"{vae.LatentChannels}, the channels of the latents.");
+        }
+        var prompts = new StableDiffusion3Prompts(owned, source, config);
+        string[] options = [ModelOption.Sigmas, ModelOption.ClipSkip];
+        var facts = new FamilyFacts(
+            "StableDiffusion3Pipeline", PresetOf(config), config.SampleSize * vae.PixelsPerLatent, DefaultSteps: 28, options.ToHashSet());
+        return new Model(facts, prompts, transformer, new KlLatents(vae, source.Device, config.PatchSize), scheduler)
+        {
+            Plan = (asked, scheduler, grid) => asked with { Mu = scheduler.ShiftFor(grid.Count) },
+        };
+    });
+
+    /// <summary>Medium has a second attention, large has 38 layers; a form that was distilled to few steps cannot be told.</summary>
+    private static string? PresetOf(StableDiffusion3Config config) =>
+        config.DualAttentionLayers.Count > 0 ? "sd3.5-medium" : config.QkNorm ? "sd3.5-large" : null;
+}
