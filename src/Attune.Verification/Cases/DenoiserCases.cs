@@ -1,6 +1,7 @@
 using Attune.Attention;
 using Attune.Models;
 using Attune.Models.Flux;
+using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
 using Attune.Tensors;
 using Attune.Weights;
@@ -45,6 +46,26 @@ internal sealed class FluxTransformerCase : ComponentCase
                 throw new UnsupportedCaseException("img_ids that are no grid");
         }
         return new LatentGrid(1, count / columns, columns);
+    }
+}
+
+/// <summary>A forward pass of Stable Diffusion 3's transformer, without guidance rules.</summary>
+internal sealed class StableDiffusion3TransformerCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["hidden_states", "encoder_hidden_states", "pooled_projections", "timestep"];
+
+    public override bool Takes(string? className) => className == "SD3Transformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = StableDiffusion3Transformer.Load(source);
+        using var conditioning = new StableDiffusion3Conditioning(
+            run.Input("encoder_hidden_states").View(), run.Input("pooled_projections").View());
+        var latents = run.Input("hidden_states").Permute(0, 2, 3, 1);
+        var (height, width) = (latents.Shape[1] / model.Config.PatchSize, latents.Shape[2] / model.Config.PatchSize);
+        var input = new DenoiserInput(latents, new LatentGrid(1, height, width), run.Input("timestep").ToArray(), conditioning);
+        run.Check(run.Sample, model.Predict(input, Steering.Plain).Permute(0, 3, 1, 2));
     }
 }
 

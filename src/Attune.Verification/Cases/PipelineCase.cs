@@ -1,8 +1,6 @@
 using Attune.Guidance;
 using Attune.Generation;
 using Attune.Imaging;
-using Attune.Models.Flux;
-using Attune.Models.Unet;
 using Attune.Prompts;
 using Attune.Schedulers;
 using Attune.Tensors;
@@ -136,22 +134,17 @@ internal sealed class PipelineCase : CaseKind
         /// <summary>Conditionings are computed once for all images of a request.</summary>
         private void Embeddings(string prefix, Conditioning conditioning)
         {
-            var (pooled, ids) = conditioning switch
+            foreach (var (part, value) in conditioning.Parts)
             {
-                FluxConditioning flux => (flux.Pooled, null),
-                UnetConditioning unet => (unet.Pooled, unet.TimeIds),
-                _ => ((Tensor?)null, (Tensor?)null),
-            };
-            void Check(string name, Tensor? value)
-            {
-                if (value != null && results.Wants(name))
+                string name = part switch
+                {
+                    "text" => prefix + "prompt_embeds",
+                    "pooled" => prefix + "pooled_prompt_embeds",
+                    _ => prefix + part,
+                };
+                if (results.Wants(name))
                     results.Check(name, TensorOperations.Concatenate(0, [.. Enumerable.Repeat(value, golden.ExpectedShape(name)[0])]));
             }
-
-            Check(prefix + "prompt_embeds", conditioning.Text);
-            Check(prefix + "pooled_prompt_embeds", pooled);
-            if (prefix.Length == 0)
-                Check("time_ids", ids);
         }
     }
 

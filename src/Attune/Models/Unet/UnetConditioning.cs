@@ -8,7 +8,7 @@ namespace Attune.Models.Unet;
 /// <param name="pooled">[1, channels], for models with <see cref="UnetConfig.HasTextTime"/>, else null; owned from here on.</param>
 /// <param name="timeIds">[1, numbers]: original height and width, top and left of the crop, target height and width, in pixels, for models
 /// with <see cref="UnetConfig.HasTextTime"/>, else null; owned from here on.</param>
-public sealed class UnetConditioning(Tensor text, Tensor? pooled = null, Tensor? timeIds = null) 
+public sealed class UnetConditioning(Tensor text, Tensor? pooled = null, Tensor? timeIds = null)
     : Conditioning(text, ("pooled", pooled), ("time_ids", timeIds))
 {
     /// <summary>[1, channels], or null.</summary>
