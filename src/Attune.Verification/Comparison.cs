@@ -10,7 +10,8 @@ internal sealed class Comparison(GoldenCase golden)
 {
     private static readonly string[] Submodules =
     [
-        "x_embedder", "pos_embed", "transformer_blocks.", "single_transformer_blocks.", "down_blocks.", "mid_block", "up_blocks.", "decoder.",
+        "x_embedder", "pos_embed", "transformer_blocks.", "single_transformer_blocks.", "down_blocks.", "mid_block", "up_blocks.",
+        "decoder.",
         "encoder.", "norm_out", "time_text_embed", "context_embedder", "layers.", "text_fusion", "txt_in", "img_in", "time_embed",
         "time_mod_proj", "time_guidance_embed", "adaLN_modulation", "text_proj",
     ];
