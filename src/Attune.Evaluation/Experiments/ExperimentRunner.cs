@@ -42,7 +42,7 @@ public sealed class ExperimentRunner
     /// <param name="folder">Where the records are, and <c>pictures/</c>; made if it does not exist.</param>
     /// <param name="shard">The part.</param>
     /// <param name="prompts">The number of prompts, from the first; null for all.</param>
-    /// <param name="progress">Told of every picture, and once before the first.</param>
+    /// <param name="progress">Receives how far the run is: once before the first picture, then after each.</param>
     /// <param name="cancellation">Stops the run within a picture, which is then not recorded.</param>
     /// <exception cref="FormatException">The folder holds records of another experiment, or damaged ones.</exception>
     /// <exception cref="IOException">A file cannot be read or written; another process may be doing the same part.</exception>

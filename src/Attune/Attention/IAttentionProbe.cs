@@ -6,7 +6,7 @@ namespace Attune.Attention;
 public interface IAttentionProbe
 {
     /// <summary>
-    /// Told of a layer where latents see text (<see cref="AttentionKind.Cross"/>, <see cref="AttentionKind.Joint"/>) or where a rule acts,
+    /// Receives a layer where latents see text (<see cref="AttentionKind.Cross"/>, <see cref="AttentionKind.Joint"/>) or where a rule acts,
     /// when its output is computed.
     /// </summary>
     /// <param name="facts">The plain facts of the call. Those that no rule has asked for are computed when the probe asks.</param>

@@ -16,9 +16,9 @@ public interface IBlockPolicy
     /// </param>
     BlockDecision Before(BlockPoint at, Tensor latents);
 
-    /// <summary>Told of each block that has run; one that was left out is not reported.</summary>
+    /// <summary>Receives each block that has run, but none that was left out.</summary>
     /// <param name="at">Which block.</param>
-    /// <param name="latents">The latents as the block left them. Only for reading, and during the call alone.</param>
+    /// <param name="latents">The latents as the block left them. For reading only, and only during the call.</param>
     void After(BlockPoint at, Tensor latents)
     {
     }

@@ -29,7 +29,7 @@ public sealed class DenoisingStep
     public StepPoint Point => _run.PointOf(Index);
 
     /// <summary>
-    /// How long this step and those before it took, without the encoding of prompts and what the caller did in between.
+    /// How long this step and those before it took, without encoding prompts and without what the caller did in between.
     /// </summary>
     public TimeSpan Denoising => _run.Denoising;
 

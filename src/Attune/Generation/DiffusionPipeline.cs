@@ -53,8 +53,9 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     /// <summary>The scheduler of requests that name none.</summary>
     public Scheduler Scheduler => _model.Scheduler;
 
-    /// <summary>Opens a diffusers folder, or a .safetensors file that holds a whole model. Weights stay on disk, mapped into
-    /// memory.</summary>
+    /// <summary>
+    /// Opens a diffusers folder, or a .safetensors file that holds a whole model. Weights stay on disk, mapped into memory.
+    /// </summary>
     /// <param name="path">The folder that holds model_index.json, or a single file of Stable Diffusion 1.x, 2.x or XL with the names of the
     /// original code.</param>
     /// <param name="options">LoRA files and other changes; null for the model as it is.</param>
@@ -80,8 +81,8 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     }
 
     /// <summary>
-    /// The request with everything set: the one place where its values, those of the preset that it or the folder names, and the model's
-    /// defaults meet, and where ranges are checked.
+    /// Fills in what the request leaves open: from the preset that it names, from the one that the folder names, then from the model's
+    /// defaults. Ranges are checked, and that the model takes every value. This is the only place where that happens.
     /// </summary>
     /// <exception cref="ArgumentException">A value of the request is out of range, or the model does not take it; the message names
     /// it.</exception>
@@ -106,7 +107,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         guidance.CheckLayers(Denoiser.Sites, Denoiser.Blocks, Denoiser.HasSkipConnections);
         var size = new PixelSize(request.Height!.Value, request.Width!.Value);
         return new ResolvedRequest(
-            request, guidance, request.Scheduler?.For(Scheduler.Config)
+            request with { Guidance = guidance }, guidance, request.Scheduler?.For(Scheduler.Config)
                 ?? Scheduler, size, _model.Latents.GridOf(size, request.Frames ?? 1));
     }
 
@@ -115,7 +116,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     /// enumeration, or cancelling (checked in every block), frees everything the run holds.
     /// </summary>
     /// <param name="request">What to generate.</param>
-    /// <param name="observer">What watches the run; null for nothing.</param>
+    /// <param name="observer">Watches the run; null for none.</param>
     /// <param name="cancellation">Stops the work within a block.</param>
     /// <exception cref="ArgumentException">A value of the request is out of range; the message names it.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, or the pipeline is being disposed.</exception>
@@ -123,7 +124,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         GenerationRequest request, RunObserver? observer = null, CancellationToken cancellation = default) =>
         DenoiseAsync(Resolve(request), observer, cancellation);
 
-    /// <summary>The denoising loop of a request that is resolved already, by this pipeline.</summary>
+    /// <summary>The denoising loop of a request that this pipeline has resolved.</summary>
     /// <inheritdoc cref="DenoiseAsync(GenerationRequest, RunObserver?, CancellationToken)"/>
     public async IAsyncEnumerable<DenoisingStep> DenoiseAsync(
         ResolvedRequest request, RunObserver? observer = null, [EnumeratorCancellation] CancellationToken cancellation = default)
@@ -151,8 +152,8 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
 
     /// <summary>Generates images.</summary>
     /// <param name="request">What to generate.</param>
-    /// <param name="observer">What watches the run; null for nothing.</param>
-    /// <param name="progress">Told of every step when it is done; its tensors may be read during the call alone.</param>
+    /// <param name="observer">Watches the run; null for none.</param>
+    /// <param name="progress">Receives every step when it is done; its tensors may be read only during the call.</param>
     /// <param name="cancellation">Stops the work within a block.</param>
     /// <returns>As many images as the request asks for.</returns>
     /// <inheritdoc cref="DenoiseAsync(GenerationRequest, RunObserver?, CancellationToken)" path="/exception"/>

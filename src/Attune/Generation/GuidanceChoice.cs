@@ -6,7 +6,7 @@ namespace Attune.Generation;
 /// The guidance that a request asks for: rules as objects, or a text whose missing parameters are as published for the model that the
 /// request meets.
 /// </summary>
-public sealed class GuidanceChoice
+public sealed class GuidanceChoice : IEquatable<GuidanceChoice>
 {
     private readonly string? _text;
     private readonly GuidanceSchedule? _rules;
@@ -45,7 +45,16 @@ public sealed class GuidanceChoice
     /// <param name="preset">What is published for it, or null.</param>
     public GuidanceSchedule For(ModelPreset? preset) => _rules ?? new GuidanceSchedule(RuleCatalog.Parse(_text!, preset));
 
-    /// <summary>The text form.</summary>
+    /// <summary>Whether the text forms are the same.</summary>
+    public bool Equals(GuidanceChoice? other) => other != null && ToString() == other.ToString();
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as GuidanceChoice);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => ToString().GetHashCode(StringComparison.Ordinal);
+
+    /// <summary>The text form; that of rules as objects gives all parameters, so that no preset changes it when it is read.</summary>
     public override string ToString() =>
-        _text ?? (_rules!.Rules.Count == 0 ? "none" : string.Join('+', _rules.Rules.Select(RuleCatalog.Format)));
+        _text ?? (_rules!.Rules.Count == 0 ? "none" : string.Join('+', _rules.Rules.Select(RuleCatalog.FormatWhole)));
 }

@@ -3,7 +3,10 @@ using Attune.Tensors;
 
 namespace Attune.Generation;
 
-/// <summary>The pictures that a request gives to a model. Which of them a family takes is in its facts; the others are refused.</summary>
+/// <summary>
+/// The pictures that a request gives to a model. <see cref="Models.FamilyFacts.Options"/> says which of them a model takes; the others are
+/// errors.
+/// </summary>
 public sealed record InputImages
 {
     /// <summary>
@@ -17,12 +20,12 @@ public sealed record InputImages
     public Tensor? InitialTensor { get; init; }
 
     /// <summary>
-    /// How much of an initial image is made anew, above 0 and at most 1: the part of the steps that is done. Null is the model's default
+    /// How much of an initial image is changed, above 0 and at most 1: the part of the steps that is done. Null is the model's default
     /// (Stable Diffusion: 0.8, SDXL: 0.3).
     /// </summary>
     public float? Strength { get; init; }
 
-    /// <summary>White where the initial image is made anew, black where it stays.</summary>
+    /// <summary>White where the initial image is changed, black where it is kept.</summary>
     public Image? Mask { get; init; }
 
     /// <summary>Pictures that the model looks at.</summary>

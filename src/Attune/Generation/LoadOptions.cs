@@ -7,8 +7,7 @@ namespace Attune.Generation;
 /// <summary>A LoRA file (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021) and how strongly it acts.</summary>
 /// <param name="Path">A .safetensors file, or a folder with one. Dialects: peft and diffusers (old and new), kohya, ComfyUI, OneTrainer,
 /// Black Forest Labs, xlabs; with DoRA, LoCon, whole differences (<c>diff</c>, <c>diff_b</c>).</param>
-/// <param name="Scale">What the change is multiplied with, beside each layer's own alpha / rank; any finite number, 0 switches the file
-/// off.</param>
+/// <param name="Scale">A factor on the change, besides each layer's own alpha / rank: any finite number; 0 switches the file off.</param>
 public sealed record LoraWeights(string Path, float Scale = 1);
 
 /// <summary>How a model is loaded.</summary>
@@ -23,8 +22,7 @@ public sealed record LoadOptions
     /// <summary>
     /// Whether LoRA is merged into the weights when they are loaded. A merged weight is float32 in memory (4 bytes a parameter), while all
     /// others stay on disk, mapped; generation then costs nothing more. Otherwise linear layers and convolutions compute the low-rank part
-    /// beside the mapped weight, which takes no memory and some time; what has no such form (DoRA, whole differences) is merged all the
-    /// same.
+    /// beside the mapped weight, which takes no memory and some time; what has no such form (DoRA, whole differences) is merged anyway.
     /// </summary>
     public bool MergeLora { get; init; } = true;
 
@@ -47,7 +45,7 @@ public sealed record LoadOptions
     /// </summary>
     public string? PreviewVae { get; init; }
 
-    /// <summary>Told of what was ignored.</summary>
+    /// <summary>Receives a warning for everything that was ignored.</summary>
     public Action<string>? Warning { get; init; }
 
     /// <summary>A diffusers folder, or a single file.</summary>

@@ -14,7 +14,7 @@ namespace Attune.Generation;
 /// </summary>
 public static partial class OptionCatalog
 {
-    /// <summary>The options, in the order in which people are shown them.</summary>
+    /// <summary>The options, in the order in which people see them.</summary>
     public static IReadOnlyList<RequestOption> All { get; } =
     [
         RequestOption.Text(
@@ -22,27 +22,27 @@ public static partial class OptionCatalog
         RequestOption.Text(
             "negative", nameof(GenerationRequest.NegativePrompt), r => r.NegativePrompt, (r, v) => r with { NegativePrompt = v },
             "What it must not show. Alone, it turns on NAG.") with { Aliases = ["n"], Key = "negative_prompt" },
-        RequestOption.Integer(
-            "steps", nameof(GenerationRequest.Steps), r => r.Steps, (r, v) => r with { Steps = Int(v) }, "[1, 1000]",
+        RequestOption.Integer<int>(
+            "steps", nameof(GenerationRequest.Steps), r => r.Steps, (r, v) => r with { Steps = v }, "[1, 1000]",
             "Denoising steps. Default: the model's."),
-        RequestOption.Integer(
-            "seed", nameof(GenerationRequest.Seed), r => r.Seed, (r, v) => r with { Seed = v }, "(-inf, inf)",
+        RequestOption.Integer<long>(
+            "seed", nameof(GenerationRequest.Seed), r => r.Seed, (r, v) => r with { Seed = v }, null,
             "Seed of the noise, as torch's CPU generator takes it. Default: 0."),
         RequestOption.Parsed(
             "size", nameof(GenerationRequest.Width), _ => null,
             (r, v, label) => ParseSize(v, label) is var size ? r with { Width = size.Width, Height = size.Height } : r,
             "WIDTHxHEIGHT in pixels. Default: the model's.") with { IsShorthand = true },
-        RequestOption.Integer(
-            "width", nameof(GenerationRequest.Width), r => r.Width, (r, v) => r with { Width = Int(v) }, "[1, inf)",
+        RequestOption.Integer<int>(
+            "width", nameof(GenerationRequest.Width), r => r.Width, (r, v) => r with { Width = v }, "[1, inf)",
             "Width in pixels. Default: the model's."),
-        RequestOption.Integer(
-            "height", nameof(GenerationRequest.Height), r => r.Height, (r, v) => r with { Height = Int(v) }, "[1, inf)",
+        RequestOption.Integer<int>(
+            "height", nameof(GenerationRequest.Height), r => r.Height, (r, v) => r with { Height = v }, "[1, inf)",
             "Height in pixels. Default: the model's."),
-        RequestOption.Integer(
-            "frames", nameof(GenerationRequest.Frames), r => r.Frames, (r, v) => r with { Frames = Int(v) }, "[1, inf)",
+        RequestOption.Integer<int>(
+            "frames", nameof(GenerationRequest.Frames), r => r.Frames, (r, v) => r with { Frames = v }, "[1, inf)",
             "How many frames a video has. Default: the model's.") with { ModelOption = ModelOption.Frames },
-        RequestOption.Integer(
-            "count", nameof(GenerationRequest.Count), r => r.Count, (r, v) => r with { Count = Int(v) }, "[1, inf)",
+        RequestOption.Integer<int>(
+            "count", nameof(GenerationRequest.Count), r => r.Count, (r, v) => r with { Count = v }, "[1, inf)",
             "How many images. Default: 1."),
         RequestOption.Text(
             "guidance", nameof(GenerationRequest.Guidance), r => r.Guidance.ToString(),
@@ -57,20 +57,19 @@ public static partial class OptionCatalog
         RequestOption.Number(
             "guidance-scale", nameof(GenerationRequest.GuidanceScale), r => r.GuidanceScale, (r, v) => r with { GuidanceScale = v },
             "[0, inf)", "The guidance scale that some models embed (FLUX.1-dev: 3.5).") with { ModelOption = ModelOption.GuidanceScale },
-        RequestOption.Integer(
+        RequestOption.Integer<int>(
             "max-sequence-length", nameof(GenerationRequest.MaxSequenceLength), r => r.MaxSequenceLength,
-            (r, v) => r with { MaxSequenceLength = Int(v) }, "[1, inf)",
+            (r, v) => r with { MaxSequenceLength = v }, "[1, inf)",
             "Tokens to which the prompt is padded or cut for sequence text encoders."),
-        RequestOption.Integer(
+        RequestOption.Integer<int>(
             "negative-max-sequence-length", nameof(GenerationRequest.NegativeMaxSequenceLength), r => r.NegativeMaxSequenceLength,
-            (r, v) => r with { NegativeMaxSequenceLength = Int(v) }, "[1, inf)",
+            (r, v) => r with { NegativeMaxSequenceLength = v }, "[1, inf)",
             "The same for the negative prompt. Default: as for the prompt."),
-        RequestOption.Parsed(
-            "image", nameof(GenerationRequest.Images), r => r.Images.HasInitial ? "true" : null,
-            (r, v, _) => r with { Images = r.Images with { Initial = Image.Load(v) } },
+        RequestOption.File(
+            "image", "Images.Initial", r => r.Images.HasInitial, (r, v) => r with { Images = r.Images with { Initial = Image.Load(v) } },
             "A PNG or JPEG file to begin with instead of noise.") with
         {
-            Aliases = ["i"], Key = "image_to_image", ModelOption = ModelOption.Image, Property = "Images.Initial",
+            Aliases = ["i"], Key = "image_to_image", ModelOption = ModelOption.Image,
         },
         RequestOption.Number(
             "strength", nameof(InputImages.Strength), r => r.Images.Strength,
@@ -93,8 +92,8 @@ public static partial class OptionCatalog
         RequestOption.Number(
             "eta", nameof(GenerationRequest.Eta), r => r.Eta, (r, v) => r with { Eta = v }, "[0, 1]",
             "How much of the noise DDIM and TCD draw anew, 0 to 1.") with { ModelOption = ModelOption.Eta },
-        RequestOption.Integer(
-            "clip-skip", nameof(GenerationRequest.ClipSkip), r => r.ClipSkip, (r, v) => r with { ClipSkip = Int(v) }, "[0, inf)",
+        RequestOption.Integer<int>(
+            "clip-skip", nameof(GenerationRequest.ClipSkip), r => r.ClipSkip, (r, v) => r with { ClipSkip = v }, "[0, inf)",
             "How many of CLIP's last layers are left out of the prompt's embedding.") with { ModelOption = ModelOption.ClipSkip },
         RequestOption.Flag(
             "long-prompts", nameof(GenerationRequest.LongPrompts), r => r.LongPrompts, (r, v) => r with { LongPrompts = v },
@@ -114,13 +113,21 @@ public static partial class OptionCatalog
             "target-size", nameof(GenerationRequest.SizeConditioning), r => Format(r.SizeConditioning?.TargetSize),
             (r, v, label) => Sizes(r, sizes => sizes with { TargetSize = ParseSize(v, label) }),
             "WIDTHxHEIGHT that SDXL takes for the picture's size after cutting.") with { ModelOption = ModelOption.OriginalSize },
+        RequestOption.Number(
+            "aesthetic-score", nameof(GenerationRequest.SizeConditioning), r => r.SizeConditioning?.AestheticScore,
+            (r, v) => Sizes(r, sizes => sizes with { AestheticScore = v }), null,
+            "How beautiful SDXL's refiner takes the picture for, 1 to 10. Default: 6.") with { ModelOption = ModelOption.OriginalSize },
+        RequestOption.Number(
+            "negative-aesthetic-score", nameof(GenerationRequest.SizeConditioning), r => r.SizeConditioning?.NegativeAestheticScore,
+            (r, v) => Sizes(r, sizes => sizes with { NegativeAestheticScore = v }), null,
+            "The same for the negative prompt. Default: 2.5.") with { ModelOption = ModelOption.OriginalSize },
     ];
 
-    /// <summary>The option of a name, a short name or a key of JSON; null when there is none.</summary>
+    /// <summary>The option that has a name, an alias or a JSON key; null when there is none.</summary>
     public static RequestOption? Find(string name) =>
         All.FirstOrDefault(option => option.Name == name || option.Key == name || option.Aliases.Contains(name));
 
-    /// <summary>Writes what a request says as members of a JSON object, each under its key.</summary>
+    /// <summary>Writes the values that a request sets as members of a JSON object, each under its key.</summary>
     public static void Write(Utf8JsonWriter json, GenerationRequest request)
     {
         ArgumentNullException.ThrowIfNull(json);
@@ -131,7 +138,7 @@ public static partial class OptionCatalog
             json.WritePropertyName(option.Key);
             if (option.Kind is OptionKind.Integer or OptionKind.Number)
                 json.WriteRawValue(text);
-            else if (option.Kind == OptionKind.Flag)
+            else if (option.Kind is OptionKind.Flag or OptionKind.File)
                 json.WriteBooleanValue(true);
             else
                 json.WriteStringValue(text);
@@ -153,9 +160,6 @@ public static partial class OptionCatalog
         request with { SizeConditioning = change(request.SizeConditioning ?? new SizeConditioning()) };
 
     private static string? Format(PixelSize? size) => size is { } s ? FormattableString.Invariant($"{s.Width}x{s.Height}") : null;
-
-    /// <summary>A number beyond an integer's range is the range's end, which no range of an option holds.</summary>
-    private static int Int(long value) => (int)Math.Clamp(value, int.MinValue, int.MaxValue);
 
     private static int[] ParseIntegers(string text, string label) => Parse<int>(
         text, part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : null,

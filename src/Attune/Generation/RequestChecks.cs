@@ -2,7 +2,7 @@ using Attune.Models;
 
 namespace Attune.Generation;
 
-/// <summary>What a request may ask of a model.</summary>
+/// <summary>Checks a request against a model.</summary>
 internal static class RequestChecks
 {
     /// <summary>Checks what does not depend on defaults.</summary>
@@ -40,6 +40,8 @@ internal static class RequestChecks
             throw new ArgumentException("Timesteps and Sigmas are given; expected one of them.", nameof(request));
         if (request.Timesteps is { } timesteps && request.Steps is { } steps && steps != timesteps.Count)
             throw new ArgumentException($"Steps is {steps}, but there are {timesteps.Count} Timesteps.", nameof(request));
+        if (request.Sigmas is { } sigmas && request.Steps is { } count && count != sigmas.Count)
+            throw new ArgumentException($"Steps is {count}, but there are {sigmas.Count} Sigmas.", nameof(request));
     }
 
     /// <summary>Checks the size once it is known.</summary>

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Numerics;
+using System.Text.Json;
 using Attune.Guidance;
 
 namespace Attune.Generation;
@@ -17,11 +19,14 @@ public enum OptionKind
 
     /// <summary>true or false; given without a value it is true.</summary>
     Flag,
+
+    /// <summary>The path of a file. What is written of it is <c>true</c>: that there was one, not where.</summary>
+    File,
 }
 
 /// <summary>
-/// A value of a request, as all texts know it: command lines, metadata of pictures, JSON, documentation. <see cref="OptionCatalog"/> lists
-/// them.
+/// One value of a request in its text form, as command lines, metadata of pictures, JSON and documentation have it.
+/// <see cref="OptionCatalog"/> lists them.
 /// </summary>
 public sealed record RequestOption
 {
@@ -54,13 +59,13 @@ public sealed record RequestOption
     /// <summary>The numbers that it may be; null for what is no number, and for any number.</summary>
     public ParameterRange? Range { get; internal init; }
 
-    /// <summary>What a model must take for the option to be allowed (<see cref="Models.ModelOption"/>); null where all do.</summary>
+    /// <summary>What a model must take for the option to be allowed (<see cref="Models.ModelOption"/>); null for all models.</summary>
     public string? ModelOption { get; internal init; }
 
-    /// <summary>Whether it is another way to give values that have options of their own, so that it is read but never written.</summary>
+    /// <summary>Whether it only sets values that have options of their own, so that it is read but never written.</summary>
     public bool IsShorthand { get; internal init; }
 
-    /// <summary>The text form of a request's value; null where the request says nothing.</summary>
+    /// <summary>The text form of a request's value; null where the request leaves it open.</summary>
     public string? Get(GenerationRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
@@ -71,16 +76,46 @@ public sealed record RequestOption
     /// <param name="request">The request.</param>
     /// <param name="text">The value's text form.</param>
     /// <param name="label">What messages call the option, as <c>--steps</c>; null is its name.</param>
-    /// <exception cref="FormatException">The text is malformed; the message names the option and what was expected.</exception>
-    /// <exception cref="ArgumentException">The value is out of range, or names what there is not.</exception>
+    /// <exception cref="FormatException">The text is malformed, or the value out of range or unknown; the message names the option and what
+    /// was expected.</exception>
+    /// <exception cref="IOException">The option is a file, which cannot be read.</exception>
     public GenerationRequest Set(GenerationRequest request, string text, string? label = null)
     {
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(text);
-        return _set(request, text, label ?? Name);
+        label ??= Name;
+        try
+        {
+            return _set(request, text, label);
+        }
+        catch (Exception exception)
+            when (exception is FormatException or ArgumentException && !exception.Message.StartsWith(label, StringComparison.Ordinal))
+        {
+            string message = exception is ArgumentException { ParamName: { } parameter }
+                ? exception.Message.Replace($" (Parameter '{parameter}')", "", StringComparison.Ordinal) : exception.Message;
+            throw new FormatException($"{label} is '{text}': {message}", exception);
+        }
     }
 
-    /// <summary>Whether the request says something.</summary>
+    /// <summary>A request with another value, which is that of a JSON object's member.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="value">A number, true or false, or a text, whichever <see cref="Kind"/> says.</param>
+    /// <param name="label">What messages call the option; null is <see cref="Key"/>.</param>
+    /// <inheritdoc cref="Set(GenerationRequest, string, string?)" path="/exception"/>
+    public GenerationRequest Set(GenerationRequest request, JsonElement value, string? label = null)
+    {
+        label ??= Key;
+        return (Kind, value.ValueKind) switch
+        {
+            (OptionKind.Integer or OptionKind.Number, JsonValueKind.Number) => Set(request, value.GetRawText(), label),
+            (OptionKind.Flag, JsonValueKind.True) => Set(request, "true", label),
+            (OptionKind.Flag, JsonValueKind.False) => Set(request, "false", label),
+            (OptionKind.Text or OptionKind.File, JsonValueKind.String) => Set(request, value.GetString()!, label),
+            _ => throw new FormatException($"{label} is {value.GetRawText()}, expected {InWords(Kind, Range)}."),
+        };
+    }
+
+    /// <summary>Whether the request sets a value.</summary>
     internal bool IsGiven(GenerationRequest request) => _get(request) != null;
 
     /// <summary>Throws when a number lies outside of the range, or is not finite.</summary>
@@ -88,8 +123,7 @@ public sealed record RequestOption
     {
         if (Kind is not (OptionKind.Integer or OptionKind.Number) || _get(request) is not { } text)
             return;
-        double value = double.Parse(text, CultureInfo.InvariantCulture);
-        if (!(Range?.Contains(value) ?? double.IsFinite(value)))
+        if (!IsWithin(Range, double.Parse(text, CultureInfo.InvariantCulture)))
             throw new ArgumentException($"{Property} is {text}, expected {Range?.ToString() ?? "a finite number"}.");
     }
 
@@ -97,30 +131,34 @@ public sealed record RequestOption
         string name, string property, Func<GenerationRequest, string?> get, Func<GenerationRequest, string, GenerationRequest> set,
         string description) => new(name, property, OptionKind.Text, get, (request, text, _) => set(request, text), description);
 
-    /// <summary>An option whose text has a form of its own; its reader is told what messages call it.</summary>
+    /// <summary>An option whose text has a form of its own; its reader gets what messages call the option.</summary>
     internal static RequestOption Parsed(
         string name, string property, Func<GenerationRequest, string?> get, Func<GenerationRequest, string, string, GenerationRequest> set,
         string description) => new(name, property, OptionKind.Text, get, set, description);
 
-    internal static RequestOption Integer(
-        string name, string property, Func<GenerationRequest, long?> get, Func<GenerationRequest, long, GenerationRequest> set,
-        string range, string description) =>
-        new(name, property, OptionKind.Integer, request => get(request)?.ToString(CultureInfo.InvariantCulture), (request, text, label) =>
-            long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long value) ? set(request, value)
-                : throw new FormatException($"{label} is '{text}', expected an integer."), description)
-        {
-            Range = ParameterRange.Parse(range),
-        };
+    internal static RequestOption File(
+        string name, string property, Func<GenerationRequest, bool> get, Func<GenerationRequest, string, GenerationRequest> set,
+        string description) =>
+        new(name, property, OptionKind.File, request => get(request) ? "true" : null, (request, text, _) => set(request, text),
+            description);
 
+    /// <param name="name">The name.</param>
+    /// <param name="property">The property.</param>
+    /// <param name="get">Reads it.</param>
+    /// <param name="set">Gives a request with another value.</param>
+    /// <param name="range">The numbers that it may be, as <see cref="ParameterRange"/> reads them; null for all.</param>
+    /// <param name="description">What it does, with its default.</param>
+    internal static RequestOption Integer<T>(
+        string name, string property, Func<GenerationRequest, T?> get, Func<GenerationRequest, T, GenerationRequest> set,
+        string? range, string description)
+        where T : struct, IBinaryInteger<T> =>
+        Numeric(name, property, OptionKind.Integer, NumberStyles.AllowLeadingSign, get, set, range, description);
+
+    /// <inheritdoc cref="Integer{T}"/>
     internal static RequestOption Number(
         string name, string property, Func<GenerationRequest, float?> get, Func<GenerationRequest, float, GenerationRequest> set,
-        string range, string description) =>
-        new(name, property, OptionKind.Number, request => get(request)?.ToString(CultureInfo.InvariantCulture), (request, text, label) =>
-            float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float value) ? set(request, value)
-                : throw new FormatException($"{label} is '{text}', expected a number."), description)
-        {
-            Range = ParameterRange.Parse(range),
-        };
+        string? range, string description) =>
+        Numeric(name, property, OptionKind.Number, NumberStyles.Float, get, set, range, description);
 
     internal static RequestOption Flag(
         string name, string property, Func<GenerationRequest, bool> get, Func<GenerationRequest, bool, GenerationRequest> set,
@@ -128,4 +166,32 @@ public sealed record RequestOption
         new(name, property, OptionKind.Flag, request => get(request) ? "true" : null, (request, text, label) =>
             bool.TryParse(text, out bool value) ? set(request, value)
                 : throw new FormatException($"{label} is '{text}', expected true or false."), description);
+
+    private static RequestOption Numeric<T>(
+        string name, string property, OptionKind kind, NumberStyles styles, Func<GenerationRequest, T?> get,
+        Func<GenerationRequest, T, GenerationRequest> set, string? range, string description)
+        where T : struct, INumber<T>
+    {
+        ParameterRange? limits = range == null ? null : ParameterRange.Parse(range);
+        return new RequestOption(
+            name, property, kind, request => get(request)?.ToString(null, CultureInfo.InvariantCulture), (request, text, label) =>
+                T.TryParse(text, styles, CultureInfo.InvariantCulture, out var value) && IsWithin(limits, double.CreateChecked(value))
+                    ? set(request, value)
+                    : throw new FormatException($"{label} is '{text}', expected {InWords(kind, limits)}."), description)
+        {
+            Range = limits,
+        };
+    }
+
+    private static bool IsWithin(ParameterRange? range, double value) => range?.Contains(value) ?? double.IsFinite(value);
+
+    /// <summary>As errors say it: <c>an integer, 1 to 1000</c>.</summary>
+    private static string InWords(OptionKind kind, ParameterRange? range) => (kind switch
+    {
+        OptionKind.Integer => "an integer",
+        OptionKind.Number => "a number",
+        OptionKind.Flag => "true or false",
+        OptionKind.File => "the path of a file",
+        _ => "a text",
+    }) + (range is { } limits ? $", {limits}" : "");
 }

@@ -6,8 +6,8 @@ using Attune.Schedulers;
 namespace Attune.Generation;
 
 /// <summary>
-/// A request that met a model: every value is set and checked, the guidance is complete, the scheduler is made. Resolved once, in
-/// <see cref="DiffusionPipeline.Resolve"/>.
+/// A request with everything that one model needs: every value is set and checked, the guidance is complete, the scheduler exists. Made
+/// by <see cref="DiffusionPipeline.Resolve"/>.
 /// </summary>
 /// <param name="Request">The request with the model's defaults and those of presets filled in.</param>
 /// <param name="Guidance">Its guidance, completed from what is published for the model.</param>

@@ -9,7 +9,7 @@ using Attune.Tensors;
 
 namespace Attune.Generation;
 
-/// <summary>One request on its way: prompts encoded once, then step by step from noise to latents.</summary>
+/// <summary>One run of a request: encodes the prompts, then goes step by step from noise to latents.</summary>
 internal sealed class Run : IDisposable
 {
     private readonly Model _model;

@@ -6,13 +6,16 @@ using Attune.Tensors;
 
 namespace Attune.Generation;
 
-/// <summary>What watches a run. It changes no bit of the result. Tensors that it is shown are valid during the call alone.</summary>
+/// <summary>
+/// Watches a run: derive from it and override what is of interest. It cannot change the result. Tensors that it receives are valid only
+/// during the call.
+/// </summary>
 public abstract class RunObserver
 {
-    /// <summary>Nobody watches.</summary>
-    public static RunObserver None { get; } = new Nobody();
+    /// <summary>An observer that does nothing.</summary>
+    public static RunObserver None { get; } = new Idle();
 
-    /// <summary>What watches the attention layers of the pass for the prompt, or null, which costs nothing.</summary>
+    /// <summary>Watches the attention layers in the pass for the prompt; null, which costs nothing, for none.</summary>
     public virtual IAttentionProbe? Probe => null;
 
     /// <summary>Receives warnings, for example that a prompt was truncated.</summary>
@@ -20,22 +23,22 @@ public abstract class RunObserver
     {
     }
 
-    /// <summary>The prompts are encoded, the noise is drawn.</summary>
+    /// <summary>Called once, when prompts are encoded and noise is drawn.</summary>
     public virtual void Begin(RunStart start)
     {
     }
 
-    /// <summary>A step begins.</summary>
+    /// <summary>Called when a step begins.</summary>
     public virtual void BeginStep(StepPoint point)
     {
     }
 
-    /// <summary>A step is done.</summary>
+    /// <summary>Called when a step is done.</summary>
     public virtual void EndStep(StepObservation step)
     {
     }
 
-    private sealed class Nobody : RunObserver;
+    private sealed class Idle : RunObserver;
 }
 
 /// <summary>What a run begins with.</summary>
@@ -53,13 +56,13 @@ public sealed record RunStart(
 /// <summary>What a step computed.</summary>
 /// <param name="Facts">The latents before the step and the predictions of the single passes.</param>
 /// <param name="Guidance">What guidance did in the step.</param>
-/// <param name="Prediction">What the scheduler was given: the prediction after all guidance.</param>
+/// <param name="Prediction">The prediction after all guidance, as the scheduler received it.</param>
 /// <param name="Noise">The noise that the scheduler drew, shaped as the latents; null where it drew none.</param>
 /// <param name="Latents">The latents after the step, in the denoiser's form.</param>
 public sealed record StepObservation(PredictionFacts Facts, StepGuidance Guidance, Tensor Prediction, Tensor? Noise, Tensor Latents);
 
-/// <summary>Collects what guidance does in a run.</summary>
-/// <param name="trace">Where it goes; it takes one run.</param>
+/// <summary>Collects in a trace what guidance does in a run.</summary>
+/// <param name="trace">The trace; it takes one run.</param>
 /// <param name="warn">Receives warnings, or null.</param>
 public sealed class TraceObserver(GuidanceTrace trace, Action<string>? warn = null) : RunObserver
 {
@@ -80,7 +83,7 @@ public sealed class TraceObserver(GuidanceTrace trace, Action<string>? warn = nu
     }
 }
 
-/// <summary>Hands warnings on, and watches nothing.</summary>
+/// <summary>Passes warnings on, and watches nothing else.</summary>
 /// <param name="warn">Receives them.</param>
 public sealed class WarningObserver(Action<string> warn) : RunObserver
 {

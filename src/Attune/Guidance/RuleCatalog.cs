@@ -128,4 +128,8 @@ public static class RuleCatalog
         string text = string.Join(',', parameters.Select(parameter => $"{parameter.Name}={parameter.Text}"));
         return text.Length == 0 ? form.Name : $"{form.Name}:{text}";
     }
+
+    /// <summary>The text form of a rule with all its parameters, whatever they are.</summary>
+    internal static string FormatWhole(GuidanceRule rule) =>
+        $"{rule.Form.Name}:{string.Join(',', rule.Form.Parameters.Select(parameter => $"{parameter.Name}={parameter.TextOf(rule)}"))}";
 }

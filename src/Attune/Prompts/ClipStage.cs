@@ -13,7 +13,7 @@ internal sealed class ClipStage(Tokenizer tokenizer, ClipTextModel model) : IDis
     /// <param name="prompt">The text.</param>
     /// <param name="length">The length of a row; null is the encoder's.</param>
     /// <param name="pieces">Whether a long prompt is cut into rows rather than cut off.</param>
-    /// <param name="warning">Told what was cut off.</param>
+    /// <param name="warning">Receives what was cut off.</param>
     /// <exception cref="ArgumentException">The encoder does not take so many tokens.</exception>
     public List<int[]> Tokenize(string prompt, int? length, bool pieces, Action<string>? warning = null)
     {

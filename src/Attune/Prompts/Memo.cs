@@ -12,7 +12,7 @@ public sealed class Memo : IDisposable
     private readonly Dictionary<object, Tensor> _known = [];
 
     /// <summary>The tensor of a key.</summary>
-    /// <param name="key">Who asks, compared by equality: usually the layer itself, or a tuple of it and what else the tensor depends
+    /// <param name="key">What asks, compared by equality: usually the layer itself, or a tuple of it and what else the tensor depends
     /// on.</param>
     /// <param name="make">Makes it; called once for each key, inside a scope of its own.</param>
     /// <returns>A tensor of the memo; it must be neither disposed nor written to.</returns>

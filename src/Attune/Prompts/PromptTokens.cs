@@ -9,7 +9,7 @@ internal static class PromptTokens
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="prompt">The text.</param>
     /// <param name="length">The number of ids.</param>
-    /// <param name="warning">Told what was cut; null where that matters to nobody.</param>
+    /// <param name="warning">Receives what was cut off; null to leave that out.</param>
     public static int[] Of(Tokenizer tokenizer, string prompt, int length, Action<string>? warning)
     {
         var tokens = tokenizer.Encode(

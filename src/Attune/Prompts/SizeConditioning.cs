@@ -5,7 +5,7 @@ namespace Attune.Prompts;
 /// <summary>
 /// What SDXL is told about the picture's history (Podell et al., arXiv 2307.01952, 2.2): it was trained on pictures of all sizes, cut to
 /// size, and learned how each looks. Values that are null are those of the picture that is made. Both passes of classifier-free guidance
-/// get the same, save for the scores.
+/// get the same, except for the scores.
 /// </summary>
 public sealed record SizeConditioning
 {

@@ -53,8 +53,8 @@ public sealed record SchedulerChoice
 
     /// <summary>
     /// Reads <c>euler</c>, <c>EulerDiscreteScheduler:timestep_spacing=trailing</c>, <c>:timestep_spacing=trailing</c> (the checkpoint's
-    /// class), or the path of a scheduler_config.json. A short name is a class without Scheduler and Discrete, in any case, hyphens left
-    /// out.
+    /// class), the path of a scheduler_config.json, or its text itself, which begins with a brace. A short name is a
+    /// class without Scheduler and Discrete, in any case, hyphens left out.
     /// </summary>
     /// <exception cref="FormatException">The text is none of these.</exception>
     /// <exception cref="CheckpointException">The file is malformed, or its class is not supported.</exception>
@@ -63,6 +63,8 @@ public sealed record SchedulerChoice
         ArgumentNullException.ThrowIfNull(text);
         if (File.Exists(text))
             return Replace(File.ReadAllText(text), text);
+        if (text.StartsWith('{'))
+            return Replace(text);
         string[] halves = text.Split(':', 2, StringSplitOptions.TrimEntries);
         string? name = halves[0].Length == 0 ? null : Scheduler.SupportedClasses.FirstOrDefault(known => Short(known) == Short(halves[0]))
             ?? throw new FormatException(

@@ -6,7 +6,7 @@ namespace Attune.Weights.Lora;
 /// <summary>How LoRA files are applied.</summary>
 /// <param name="Merge">Whether factors are merged into the weights, or kept apart where the layer can compute them.</param>
 /// <param name="Lenient">Whether keys that match nothing are a warning, not an error.</param>
-/// <param name="Warn">Told of such keys.</param>
+/// <param name="Warn">Receives a warning for each such key.</param>
 internal sealed record LoraSettings(bool Merge, bool Lenient, Action<string>? Warn);
 
 /// <summary>
