@@ -14,8 +14,7 @@ public sealed class CaseRunner(GoldenFolder folder)
     [
         new RandomNumbersCase(), new TokenizerCase(), new EntmaxCase(), new PlainAttentionCase(), new GuidedAttentionCase(),
         new GuiderCase(), new SchedulerCase(), new ClipCase(), new T5Case(), new AutoencoderCase(), new FluxTransformerCase(),
-        new StableDiffusion3TransformerCase(),
-        new UnetCase(), new LoraCase(), new PipelineCase(),
+        new StableDiffusion3TransformerCase(), new UnetCase(), new LoraCase(), new LoraRefuseCase(), new PipelineCase(),
     ];
 
     /// <summary>

@@ -15,7 +15,7 @@ internal sealed class LoraCase : CaseKind
     public override bool Knows(string input, GoldenCase golden)
     {
         int dot = input.IndexOf('.', StringComparison.Ordinal);
-        return input == "input_ids" || !HasFamily(golden)
+        return input == "input_ids" || !CanRun(golden)
             || (dot > 0 && KindOf(new ComponentFolders(golden.Checkpoint).Component(input[..dot])).Knows(input[(dot + 1)..], golden));
     }
 
@@ -28,18 +28,28 @@ internal sealed class LoraCase : CaseKind
         {
             var merged = new LoadOptions { Loras = [.. Loras(golden)] }.Apply(plain);
             CheckWeights(golden, plain, merged, results);
-            if (HasFamily(golden))
+            if (CanRun(golden))
                 RunComponents(golden, plain.Components, merged, results);
         }
-        catch (CheckpointException) when (!HasFamily(golden))
+        catch (CheckpointException) when (!CanRun(golden))
         {
             throw unsupported;
         }
-        if (!HasFamily(golden) && results.WorstRatio <= 1)
+        if (!CanRun(golden) && results.WorstRatio <= 1)
             throw unsupported;
     }
 
-    private static bool HasFamily(GoldenCase golden) => DiffusionPipeline.SupportedClasses.Contains(golden.Class ?? "");
+    /// <summary>Whether the components that the case has outputs of are known, whatever pipeline they would belong to.</summary>
+    private static bool CanRun(GoldenCase golden)
+    {
+        var folders = new ComponentFolders(golden.Checkpoint);
+        return folders.Components
+            .Where(component => HasOutputs(golden, component))
+            .All(component => CaseRunner.ComponentOf(folders.Component(component).Config.ClassName) != null);
+    }
+
+    private static bool HasOutputs(GoldenCase golden, string component) =>
+        golden.Outputs.Keys.Any(name => name.StartsWith(component + ".", StringComparison.Ordinal));
 
     private static IEnumerable<LoraWeights> Loras(GoldenCase golden)
     {
@@ -87,9 +97,7 @@ internal sealed class LoraCase : CaseKind
     /// <summary>Runs the components with merged weights of which the case has outputs.</summary>
     private static void RunComponents(GoldenCase golden, IEnumerable<string> components, ModelSource merged, Comparison results)
     {
-        foreach (
-            string component in components.Where(
-                component => golden.Outputs.Keys.Any(name => name.StartsWith(component + ".", StringComparison.Ordinal))))
+        foreach (string component in components.Where(component => HasOutputs(golden, component)))
         {
             using var scope = new TensorScope();
             var source = merged.Component(component);

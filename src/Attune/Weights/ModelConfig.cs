@@ -58,13 +58,18 @@ public sealed partial class ModelConfig
     }
 
     /// <summary>The configuration with another string for a key.</summary>
-    internal ModelConfig With(string key, string value)
+    internal ModelConfig With(string key, string value) => With(key, json => json.WriteString(key, value));
+
+    /// <summary>The configuration with another value of one key.</summary>
+    internal ModelConfig With(string key, int value) => With(key, json => json.WriteNumber(key, value));
+
+    private ModelConfig With(string key, Action<Utf8JsonWriter> write)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream))
         {
             json.WriteStartObject();
-            json.WriteString(key, value);
+            write(json);
             foreach (var property in _root.EnumerateObject().Where(property => property.Name != key))
                 property.WriteTo(json);
             json.WriteEndObject();

@@ -16,7 +16,16 @@ public sealed class FluxFamily : Family
         var vae = source.Component("vae");
         var scheduler = Scheduler.From(source.Scheduler);
         var prompts = new FluxPrompts(owned, source);
-        var transformer = owned.Add(FluxTransformer.Load(source.Component("transformer")));
+        var component = source.Component("transformer");
+        var transformer = owned.Add(FluxTransformer.Load(component));
+        var autoencoder = owned.Add(AutoencoderKl.Load(vae));
+        if (transformer.Config.InChannels != 4 * autoencoder.LatentChannels)
+        {
+            throw new CheckpointException(
+                $"'{component.Config.Path}': the denoiser has {transformer.Config.InChannels} input channels, expected "
+                    + $"{4 * autoencoder.LatentChannels}, those of the packed latents; models and LoRA files that read a control picture "
+                    + "or a mask beside them are not supported.");
+        }
         bool guided = transformer.EmbedsGuidanceScale;
         string[] options = [ModelOption.Sigmas, .. guided ? [ModelOption.GuidanceScale] : Array.Empty<string>()];
         var facts = new FamilyFacts(
@@ -24,7 +33,7 @@ public sealed class FluxFamily : Family
         {
             DefaultGuidanceScale = guided ? 3.5f : null,
         };
-        var latents = new FluxLatents(owned.Add(AutoencoderKl.Load(vae)), source.Device);
+        var latents = new FluxLatents(autoencoder, source.Device);
         return new Model(facts, prompts, transformer, latents, scheduler) { Plan = Plan };
     });
 

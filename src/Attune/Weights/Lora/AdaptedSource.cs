@@ -43,14 +43,20 @@ internal sealed class AdaptedSource : WeightSource
     public override IReadOnlyCollection<string> Names => _source.Names;
 
     /// <inheritdoc/>
-    public override TensorEntry? Describe(string name) => _source.Describe(name);
+    public override TensorEntry? Describe(string name)
+    {
+        var entry = _source.Describe(name);
+        return entry != null && _deltas.Contains(name) && ColumnsOf(name, entry.ToShape()) is { } columns
+            ? entry with { Dimensions = [entry.Dimensions[0], columns] }
+            : entry;
+    }
 
     /// <inheritdoc/>
     public override StoredWeight? Find(string name, Shape? expected = null)
     {
-        var stored = _source.Find(name, expected);
-        if (stored == null || !_deltas.Contains(name))
-            return stored;
+        if (!_deltas.Contains(name) || _source.ShapeOf(name) is not { } shape)
+            return _source.Find(name, expected);
+        var stored = _source.Find(name, ColumnsOf(name, shape) == null ? expected : null)!;
         if (!_merge && _deltas[name].All(delta => IsLowRank(delta, stored.Shape)))
             return stored with { LowRank = [.. _deltas[name].Select(delta => KeptApart(delta, stored.Shape))] };
         using (stored)
@@ -69,7 +75,11 @@ internal sealed class AdaptedSource : WeightSource
     private static bool IsLowRank(LoraDelta delta, Shape shape) =>
         !delta.IsBias
         && delta.Layer is { Down: not null, Mid: null, Magnitude: null, Difference: null }
-        && delta.Rows.Rows == shape[0];
+        && delta.Rows.Rows == shape[0] && !delta.Widens(shape);
+
+    /// <summary>The columns of a parameter that gets more than it has; else null.</summary>
+    private int? ColumnsOf(string parameter, Shape shape) =>
+        _deltas[parameter].Where(delta => delta.Widens(shape)).Max(delta => (int?)delta.Columns);
 
     private LowRank KeptApart(LoraDelta delta, Shape shape)
     {
@@ -84,15 +94,28 @@ internal sealed class AdaptedSource : WeightSource
     {
         using var scope = new TensorScope();
         var result = stored.ToTensor(Device.Managed);
+        if (ColumnsOf(stored.Name, stored.Shape) is { } columns)
+        {
+            var wide = Tensor.Zeros(Device.Managed, [stored.Shape[0], columns]);
+            result.CopyTo(wide.Slice(1, 0, stored.Shape[1]));
+            result = wide;
+        }
         var matrix = result.Reshape(stored.Shape[0], -1);
         foreach (var delta in _deltas[stored.Name])
         {
-            var rows = matrix.Slice(0, delta.Rows.TargetStart, delta.Rows.Rows);
+            // What does not widen a parameter that others do is for the columns that it had.
+            int width = delta.Widens(stored.Shape) ? (int)delta.Columns : (int)(stored.Shape.Count / stored.Shape[0]);
+            var rows = matrix.Slice(0, delta.Rows.TargetStart, delta.Rows.Rows).Slice(1, 0, width);
             if (delta.IsBias)
             {
                 AddDifference(rows, delta, delta.Layer.UpBias, delta.ProductScale);
                 AddDifference(rows, delta, delta.Layer.BiasDifference, delta.UserScale);
                 continue;
+            }
+            if (delta.Layer.Replacement is { } replacement)
+            {
+                using var values = rows.Write();
+                Read(delta, replacement).Widen(delta.Rows.SourceStart, values.Span);
             }
             AddDifference(rows, delta, delta.Layer.Difference, delta.UserScale);
             if (delta.Layer.Down != null)

@@ -12,6 +12,12 @@ namespace Attune.Weights.Lora;
 /// <param name="UserScale">The scale that the user gave the file.</param>
 internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter, bool IsBias, LoraTarget Rows, float UserScale)
 {
+    /// <summary>
+    /// The parameter that may get more columns than it has: FLUX.1's control files (Depth, Canny) let the denoiser read a control picture
+    /// beside the latents.
+    /// </summary>
+    private const string Widened = "x_embedder.weight";
+
     /// <summary>What the product of the factors is multiplied with: the user's scale times alpha / rank.</summary>
     public float ProductScale => (float)(UserScale * Layer.Scale);
 
@@ -23,6 +29,14 @@ internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter,
             && magnitude.Name.EndsWith(".dora_scale", StringComparison.Ordinal) && shape.Rank >= 2 && Rows.Rows == shape[0]
         && magnitude.Dimensions.Count >= 2
             && magnitude.Dimensions[0] == 1 && magnitude.Dimensions[1] == shape[1] && magnitude.Count == shape[1];
+
+    /// <summary>The columns of the product of the factors, or 0 where there are none.</summary>
+    public long Columns =>
+        Layer.Down is not { } down ? 0
+            : down.Count / down.Dimensions[0] * (Layer.Mid is { } mid ? mid.Count / (mid.Dimensions[0] * mid.Dimensions[1]) : 1);
+
+    /// <summary>Whether the parameter gets more columns: the old ones come first, then zeros, then the product is added to all.</summary>
+    public bool Widens(Shape shape) => !IsBias && Parameter == Widened && shape.Rank == 2 && Columns > shape[1];
 
     /// <summary>Checks that the layer fits the rows and columns of the parameter.</summary>
     /// <param name="shape">The parameter's shape.</param>
@@ -38,15 +52,14 @@ internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter,
             return;
         }
         Require(Layer.Difference, rows * columns);
-        if (Layer.Down is { } down && Layer.Up is { } up)
-        {
-            long inner = down.Count / down.Dimensions[0] * (Layer.Mid is { } mid ? mid.Count / (mid.Dimensions[0] * mid.Dimensions[1]) : 1);
-            if (up.Dimensions[0] != rows || inner != columns)
-                throw Wrong(
-                    shape,
-                    $"{up.Name} {up.Extents} and {down.Name} {down.Extents} make {up.Dimensions[0]} rows of {inner} "
-                        + $"numbers, expected {rows} of {columns}");
-        }
+        Require(Layer.Replacement, rows * columns);
+        if (Layer.Replacement is { } replacement && shape.Rank != 1)
+            throw Wrong(shape, $"{replacement.Name} {replacement.Extents} takes the place of a norm's vector");
+        if (Layer.Down is { } down && Layer.Up is { } up && (up.Dimensions[0] != rows || (Columns != columns && !Widens(shape))))
+            throw Wrong(
+                shape,
+                $"{up.Name} {up.Extents} and {down.Name} {down.Extents} make {up.Dimensions[0]} rows of {Columns} numbers, expected "
+                    + $"{rows} of {columns}");
         if (Layer.Magnitude is { } magnitude && magnitude.Count != rows && !(HasLengthsByInput(shape) && rows == shape[0]))
             throw Wrong(shape, $"{magnitude.Name} is {magnitude.Extents}, expected one number for each of {rows} rows");
 

@@ -37,6 +37,9 @@ internal sealed class LoraLayer(string name)
     /// <summary>A whole difference of the bias.</summary>
     public TensorEntry? BiasDifference { get; set; }
 
+    /// <summary>A vector that takes the place of a norm's, whatever the scale: Black Forest Labs' control files have some.</summary>
+    public TensorEntry? Replacement { get; set; }
+
     /// <summary>The scalar that stands for alpha.</summary>
     public TensorEntry? AlphaTensor { get; set; }
 
@@ -69,7 +72,7 @@ internal sealed partial class LoraFile
             bool product = layer is { Down: not null, Up: not null };
             bool halves = !product
                 && (layer.Down != null || layer.Up != null || layer.Mid != null || layer.Magnitude != null || layer.UpBias != null);
-            if (halves || (!product && layer.Difference == null && layer.BiasDifference == null))
+            if (halves || (!product && layer is { Difference: null, BiasDifference: null, Replacement: null }))
             {
                 Unknown.AddRange(layer.Keys);
                 _layers.Remove(layer.Name);
@@ -90,6 +93,9 @@ internal sealed partial class LoraFile
 
     /// <summary>Keys that no dialect has, and factors without their counterpart.</summary>
     public List<string> Unknown { get; } = [];
+
+    /// <summary>What can be read in two ways.</summary>
+    public List<string> Warnings { get; } = [];
 
     /// <summary>The number of tensors in the file.</summary>
     public int Count => Unknown.Count + Layers.Sum(layer => layer.Keys.Count);
@@ -141,6 +147,7 @@ internal sealed partial class LoraFile
             "alpha" or "lora.alpha" or "lora_linear_layer.alpha" => layer.AlphaTensor == null && (layer.AlphaTensor = tensor) != null,
             "dora_scale" or "lora_magnitude_vector" => layer.Magnitude == null && (layer.Magnitude = tensor) != null,
             "diff" => layer.Difference == null && (layer.Difference = tensor) != null,
+            "scale" => layer.Replacement == null && (layer.Replacement = tensor) != null,
             _ => layer.BiasDifference == null && (layer.BiasDifference = tensor) != null,
         };
         if (!free)
@@ -176,7 +183,7 @@ internal sealed partial class LoraFile
         {
             if (layer.AlphaTensor is { } alpha)
                 layer.Scale = ReadScalar(file, alpha) / layer.Rank;
-            else if (metadata?.ScaleOf(layer.Name, layer.Rank) is { } scale)
+            else if (metadata?.ScaleOf(layer.Name, layer.Rank, Warnings) is { } scale)
                 layer.Scale = scale;
             if (!double.IsFinite(layer.Scale))
                 throw Wrong(
@@ -210,7 +217,7 @@ internal sealed partial class LoraFile
 
     [GeneratedRegex(
         @"^(?<layer>[^.].*?)\.(?<kind>lora\.alpha|lora_linear_layer\.alpha|alpha|dora_scale|lora_magnitude_vector|diff_b"
-            + @"|diff)((\.default)?\.weight|\.default)?$",
+            + @"|diff|scale)((\.default)?\.weight|\.default)?$",
         RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex OtherKey();
 }
@@ -246,9 +253,14 @@ internal sealed class PeftScales
     }
 
     /// <summary>
-    /// alpha / rank of a layer, or alpha / sqrt(rank) where the file says rank-stabilised; null when nothing is stated for it.
+    /// alpha / rank of a layer, or alpha / sqrt(rank) where the file says rank-stabilised; null when nothing is stated for it. The first
+    /// pattern that fits counts, in the order of the JSON.
     /// </summary>
-    public double? ScaleOf(string layer, long rank)
+    /// <param name="layer">The layer's name.</param>
+    /// <param name="rank">Its rank.</param>
+    /// <param name="warnings">Receives a warning when a later pattern fits too and says otherwise: peft sorts patterns when it saves, so
+    /// that the model may have been trained with that one.</param>
+    public double? ScaleOf(string layer, long rank, List<string> warnings)
     {
         string? component = _components.FirstOrDefault(prefix => layer.StartsWith(prefix, StringComparison.Ordinal));
         if (component == null || _config.OptionalDouble(component + "lora_alpha") is not { } alpha)
@@ -257,6 +269,7 @@ internal sealed class PeftScales
         {
             if (patterns.ValueKind != JsonValueKind.Object)
                 throw new CheckpointException($"'{_config.Path}': {component}alpha_pattern is {patterns.ValueKind}, expected an object.");
+            string? first = null;
             foreach (var pattern in patterns.EnumerateObject())
             {
                 if (!Matches(layer, pattern.Name))
@@ -265,8 +278,15 @@ internal sealed class PeftScales
                     throw new CheckpointException(
                         $"'{_config.Path}': {component}alpha_pattern of {pattern.Name} is {pattern.Value.GetRawText()}, expected a "
                             + $"number.");
-                alpha = pattern.Value.GetDouble();
-                break;
+                double value = pattern.Value.GetDouble();
+                if (first != null && value != alpha)
+                    warnings.Add(
+                        string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"'{_config.Path}': {component}alpha_pattern has {alpha} by {first} and {value} by {pattern.Name} for the "
+                                + $"layer {layer}; the first counts."));
+                if (first == null)
+                    (first, alpha) = (pattern.Name, value);
             }
         }
         return alpha / (_config.Bool(component + "use_rslora", false) ? Math.Sqrt(rank) : rank);

@@ -36,10 +36,13 @@ internal sealed class LoraSource : ModelSource
     private readonly LoraSettings _settings;
     private readonly Dictionary<string, List<LoraDelta>> _deltas = new(StringComparer.Ordinal);
 
+    /// <summary>The input channels of components that get more of them.</summary>
+    private readonly Dictionary<string, (int Before, int After)> _widths = new(StringComparer.Ordinal);
+
     /// <exception cref="CheckpointException">A file is malformed, does not fit the model, or has keys that match nothing in it.</exception>
     public LoraSource(ModelSource model, IEnumerable<(string Path, float Scale)> files, LoraSettings settings)
     {
-        (_model, _settings) = (model, settings);
+        (_model, _settings, Device) = (model, settings, model.Device);
         var components = new Dictionary<string, LoraTargets>(StringComparer.Ordinal);
         foreach (string name in Denoisers.Concat(TextEncoders).Where(model.Has))
         {
@@ -79,11 +82,18 @@ internal sealed class LoraSource : ModelSource
         var component = _model.Component(name);
         if (!_deltas.TryGetValue(name, out var deltas) || deltas.Count == 0)
             return component;
-        return component with { OpenWeights = () => new AdaptedSource(component.OpenWeights(), deltas, _settings.Merge) };
+        var config = component.Config;
+        if (_widths.TryGetValue(name, out var width))
+        {
+            int outputs = config.Int("out_channels", width.Before);
+            config = config.With("in_channels", width.After).With("out_channels", outputs);
+        }
+        return new ComponentSource(config, () => new AdaptedSource(component.OpenWeights(), deltas, _settings.Merge));
     }
 
     private void Add(LoraFile file, float scale, Dictionary<string, LoraTargets> components, string? denoiser)
     {
+        file.Warnings.ForEach(warning => _settings.Warn?.Invoke(warning));
         var unmatched = file.Unknown.Select(key => (Layer: key, Keys: new List<string> { key })).ToList();
         foreach (var layer in file.Layers)
         {
@@ -139,7 +149,7 @@ internal sealed class LoraSource : ModelSource
         {
             foreach (bool bias in new[] { false, true })
             {
-                if (bias ? layer is { UpBias: null, BiasDifference: null } : layer is { Down: null, Difference: null })
+                if (bias ? layer is { UpBias: null, BiasDifference: null } : layer is { Down: null, Difference: null, Replacement: null })
                     continue;
                 if (component.Parameter(target.Module, bias) is not { } parameter)
                     return false;
@@ -150,8 +160,16 @@ internal sealed class LoraSource : ModelSource
         }
 
         // A file with scale 0 is switched off; merging nothing would still fix the lengths of DoRA's rows.
-        if (scale != 0)
-            _deltas[component.Component].AddRange(deltas);
+        if (scale == 0)
+            return true;
+        _deltas[component.Component].AddRange(deltas);
+        foreach (var delta in deltas)
+        {
+            var shape = component.ShapeOf(delta.Parameter);
+            if (delta.Widens(shape))
+                _widths[component.Component] = (
+                    shape[1], Math.Max((int)delta.Columns, _widths.GetValueOrDefault(component.Component).After));
+        }
         return true;
     }
 }
