@@ -146,7 +146,13 @@ public static class TensorOperations
     {
         RequireAttention(query, key, value, mask, logSumExp);
         var output = Target(into, query.Shape, query);
-        query.Device.Attention(new AttentionArguments(query, key, value, scale, output, logSumExp, mask));
+        if (HasWholeGroups(query))
+        {
+            query.Device.Attention(new AttentionArguments(query, key, value, scale, output, logSumExp, mask));
+            return output;
+        }
+        using var scope = new TensorScope();
+        WithoutZeros(WithZeros(query).Attention(WithZeros(key), WithZeros(value), scale, mask, null, logSumExp), output);
         return output;
     }
 
@@ -168,9 +174,32 @@ public static class TensorOperations
             support == null || support.Shape == query.Shape.Take(..3),
             $"The support sizes {support?.Shape} do not fit queries {query.Shape}.");
         var output = Target(into, query.Shape, query);
-        query.Device.EntmaxAttention(new AttentionArguments(query, key, value, scale, output, logSumExp, mask), alpha, dense, support);
+        if (HasWholeGroups(query))
+        {
+            query.Device.EntmaxAttention(new AttentionArguments(query, key, value, scale, output, logSumExp, mask), alpha, dense, support);
+            return output;
+        }
+        using var scope = new TensorScope();
+        var wide = WithZeros(query);
+        var wideDense = dense == null ? null : wide.Like(wide.Shape);
+        WithoutZeros(
+            wide.EntmaxAttention(WithZeros(key), WithZeros(value), scale, alpha, mask, null, wideDense, logSumExp, support), output);
+        if (dense != null)
+            WithoutZeros(wideDense!, dense);
         return output;
     }
+
+    /// <summary>Devices take heads of whole groups of 8 channels. Others are filled up: zeros change no product of two rows.</summary>
+    private static bool HasWholeGroups(Tensor query) => query.Shape[3] % 8 == 0;
+
+    private static Tensor WithZeros(Tensor x)
+    {
+        var wide = Tensor.Zeros(x.Device, x.Shape.With(3, (x.Shape[3] + 7) / 8 * 8));
+        x.CopyTo(wide.Slice(3, 0, x.Shape[3]));
+        return wide;
+    }
+
+    private static void WithoutZeros(Tensor wide, Tensor output) => wide.Slice(3, 0, output.Shape[3]).CopyTo(output);
 
     /// <summary>Group normalisation of [batch, ..., channels], then an activation.</summary>
     /// <exception cref="ArgumentException">The groups do not divide the channels.</exception>
@@ -421,7 +450,7 @@ public static class TensorOperations
         Require(
             q.Rank == 4 && k.Rank == 4 && k == value.Shape,
             $"Attention takes [batch, tokens, heads, channels], not queries {q}, keys {k}, values {value.Shape}.");
-        Require(q[3] == k[3] && q[3] % 8 == 0, $"Queries {q} and keys {k} need the same number of channels, a multiple of 8.");
+        Require(q[3] == k[3], $"Queries {q} and keys {k} need the same number of channels.");
         Require(k[2] > 0 && q[2] % k[2] == 0, $"The {k[2]} heads of the keys do not divide the {q[2]} of the queries.");
         Require(k[0] == q[0] || k[0] == 1, $"Keys {k} have another batch than queries {q}.");
         Require(logSumExp == null || logSumExp.Shape == q.Take(..3), $"The log-sum-exp {logSumExp?.Shape} does not fit queries {q}.");

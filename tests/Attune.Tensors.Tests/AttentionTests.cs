@@ -27,12 +27,12 @@ public class AttentionTests
     [Fact]
     public void Attention_over_odd_shapes_with_masks()
     {
-        for (int trial = 0; trial < 40; trial++)
+        for (int trial = 0; trial < 46; trial++)
         {
             using var scope = new TensorScope();
             var (batch, queries, keys, group, keyHeads) = (
                 Random.Next(1, 3), Random.Next(1, 140), Random.Next(0, 600), Random.Next(1, 3), Random.Next(1, 3));
-            var (heads, channels) = (group * keyHeads, 8 * Random.Next(1, 21));
+            var (heads, channels) = (group * keyHeads, (trial < 40 ? 8 : 1) * Random.Next(1, 21));
             bool causal = trial % 4 == 1;
             if (causal)
                 keys = Math.Max(keys, queries);

@@ -201,7 +201,7 @@ public class UnetTests
     [InlineData("up_block_types", """["UpBlock2D"]""", "expected 2")]
     [InlineData("mid_block_type", "\"UNetMidBlock2DSimpleCrossAttn\"", "UNetMidBlock2DSimpleCrossAttn")]
     [InlineData("layers_per_block", "[1, 2, 3]", "[1,2,3]")]
-    [InlineData("attention_head_dim", "3", "multiple of 8")]
+    [InlineData("attention_head_dim", "3", "into equal heads")]
     [InlineData("attention_head_dim", "\"two\"", "two")]
     [InlineData("transformer_layers_per_block", "[[1], [1]]", "reverse_transformer_layers_per_block")]
     [InlineData("transformer_layers_per_block", "[1]", "2 entries")]

@@ -146,10 +146,9 @@ public sealed record UnetConfig
         for (int i = 0; i < levels; i++)
         {
             bool attends = downAttends[i] || upAttends[levels - 1 - i] || (i == levels - 1 && middle == UnetMiddle.CrossAttention);
-            if (attends && (channels[i] % heads[i] != 0 || channels[i] / heads[i] % 8 != 0))
+            if (attends && channels[i] % heads[i] != 0)
                 throw new CheckpointException(
-                    $"'{json.Path}': attention_head_dim {heads[i]} does not cut the {channels[i]} channels of level {i} into heads of a "
-                        + $"multiple of 8 channels.");
+                    $"'{json.Path}': attention_head_dim {heads[i]} does not cut the {channels[i]} channels of level {i} into equal heads.");
         }
         string? addition = json.Has("addition_embed_type") ? json.String("addition_embed_type", "") : null;
         if (addition is not (null or "text_time"))
