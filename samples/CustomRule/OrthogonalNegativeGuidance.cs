@@ -18,19 +18,10 @@ public sealed record OrthogonalNegativeGuidance : GuidanceRule, IAttentionCorrec
 
     public void AddTo(Tensor output, AttentionFacts facts)
     {
-        var (batch, rows, heads) = (output.Shape[0], output.Shape[1], output.Shape[2]);
-        for (int i = 0; i < batch * rows * heads; i++)
-        {
-            var (item, row, head) = (i / heads / rows, i / heads % rows, i % heads);
-            var sum = output.Row(item, row, head);
-            var positive = facts.Latents.Row(item, row, head);
-            var negative = facts.NegativeLatents.Row(item, row, head);
-            double square = 0, along = 0;
-            for (int c = 0; c < sum.Length; c++)
-                (square, along) = (square + positive[c] * positive[c], along + positive[c] * negative[c]);
-            float share = square > 0 ? (float)(along / square) : 0;
-            for (int c = 0; c < sum.Length; c++)
-                sum[c] -= Scale * (negative[c] - share * positive[c]);
-        }
+        using var scope = new TensorScope();
+        var (plus, minus) = (facts.Latents, facts.NegativeLatents);        // a row for each head: [batch, latent rows, heads, channels]
+        var along = plus.UnitRows();
+        TensorOperations.Combine(1, output, -Scale, minus, into: output);
+        output.AddRows(minus.RowDots(along).Affine(Scale), along);
     }
 }

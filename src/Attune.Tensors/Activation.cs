@@ -1,6 +1,6 @@
 namespace Attune.Tensors;
 
-/// <summary>Elementwise nonlinearities.</summary>
+/// <summary>Elementwise functions of one number.</summary>
 public enum Activation
 {
     /// <summary>The identity.</summary>
@@ -26,6 +26,12 @@ public enum Activation
 
     /// <summary>1 / (1 + exp(-x)).</summary>
     Sigmoid,
+
+    /// <summary>e^x; 0 for minus infinity.</summary>
+    Exp,
+
+    /// <summary>The natural logarithm; minus infinity for 0, not a number below.</summary>
+    Log,
 }
 
 /// <summary>Elementwise operations of two tensors.</summary>
@@ -42,4 +48,10 @@ public enum BinaryOperation
 
     /// <summary>a / b.</summary>
     Divide,
+
+    /// <summary>The smaller; not a number where one of them is not.</summary>
+    Minimum,
+
+    /// <summary>The larger; not a number where one of them is not.</summary>
+    Maximum,
 }

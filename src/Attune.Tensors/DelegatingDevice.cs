@@ -19,6 +19,10 @@ internal abstract class DelegatingDevice(Device inner) : Device
 
     protected internal override PreparedWeight PrepareElements(StoredWeight weight, WeightRole role) => inner.PrepareElements(weight, role);
 
+    protected internal override Storage Allocate(long elements, Precision precision) => inner.Allocate(elements, precision);
+
+    protected internal override HostView Map(Tensor tensor, HostAccess access) => inner.Map(tensor, access);
+
     public override void Linear(Tensor x, PreparedWeight weight, PreparedWeight? bias, Activation activation, Tensor output) =>
         inner.Linear(x, weight, bias, activation, output);
 
@@ -69,6 +73,17 @@ internal abstract class DelegatingDevice(Device inner) : Device
     public override void Binary(BinaryOperation operation, Tensor a, Tensor b, Tensor output) => inner.Binary(operation, a, b, output);
 
     public override void Affine(Tensor x, float multiplier, float addend, Tensor output) => inner.Affine(x, multiplier, addend, output);
+
+    public override void RowNorms(Tensor x, float push, Tensor? y, int p, Tensor output) => inner.RowNorms(x, push, y, p, output);
+
+    public override void RowDots(Tensor x, Tensor y, Tensor output) => inner.RowDots(x, y, output);
+
+    public override void AddRows(Tensor into, Tensor? a, Tensor x, Tensor? b, Tensor? y) => inner.AddRows(into, a, x, b, y);
+
+    public override void Ratio(Tensor numerator, Tensor denominator, float otherwise, Tensor output) =>
+        inner.Ratio(numerator, denominator, otherwise, output);
+
+    public override void Fill(Tensor tensor, float value) => inner.Fill(tensor, value);
 
     public override void Clamp(Tensor x, float minimum, float maximum, Tensor output) => inner.Clamp(x, minimum, maximum, output);
 

@@ -3,6 +3,7 @@ namespace Attune.Tensors;
 /// <summary>
 /// The primitives that models are made of. Every operation writes into tensors that the caller provides; <see cref="TensorOperations"/> has
 /// the forms that allocate. Inputs may be strided views; an output may be one where a method says so. No primitive keeps a reference.
+/// A device has to have what is abstract; everything else is composed of that, and is overridden where a kernel of its own pays.
 /// </summary>
 public abstract partial class Device
 {
@@ -15,6 +16,12 @@ public abstract partial class Device
     /// <summary>How convolutions are computed.</summary>
     public virtual ConvolutionOptions Convolution { get; } = ConvolutionOptions.FromEnvironment();
 
+    /// <summary>New storage of undefined content, which no tensor uses yet.</summary>
+    /// <param name="elements">Room for how many, 0 or more.</param>
+    /// <param name="precision">What they are held in. Devices hold float32, and may refuse others.</param>
+    /// <exception cref="NotSupportedException">The device has no tensors of this precision.</exception>
+    protected internal abstract Storage Allocate(long elements, Precision precision);
+
     /// <summary>
     /// The elements of a tensor of this device for the host: the memory itself where the host can reach it, else a copy that is given back
     /// when the view is disposed.
@@ -22,12 +29,21 @@ public abstract partial class Device
     /// <param name="tensor">A tensor or view of this device.</param>
     /// <param name="access">Whether the host reads or writes.</param>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
-    protected internal virtual HostView Map(Tensor tensor, HostAccess access)
+    protected internal abstract HostView Map(Tensor tensor, HostAccess access);
+
+    /// <summary>What a tensor of this device lies in: for kernels.</summary>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    /// <exception cref="InvalidOperationException">The tensor lies on another device.</exception>
+    protected Storage StorageOf(Tensor tensor)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        ObjectDisposedException.ThrowIf(tensor.IsDisposed, tensor);
-        return new HostView(tensor);
+        return tensor.Storage.Device == this ? tensor.Storage
+            : throw new InvalidOperationException(
+                $"The tensor {tensor.Shape} lies on '{tensor.Storage.Device.Name}': no kernel of '{Name}' can run on it.");
     }
+
+    /// <summary>Where in its storage a tensor's first element lies, counted in elements; <see cref="Tensor.Stride"/> leads on.</summary>
+    protected static long OffsetOf(Tensor tensor) => (tensor ?? throw new ArgumentNullException(nameof(tensor))).Offset;
 
     /// <summary>output = activation(x weight^T + bias).</summary>
     /// <param name="x">[..., in].</param>
@@ -76,32 +92,6 @@ public abstract partial class Device
     /// <summary>Partial attention; see <see cref="AttentionArguments"/>.</summary>
     public abstract void Attention(in AttentionArguments arguments);
 
-    /// <summary>
-    /// Partial attention with alpha-entmax weights in the place of softmax (see <see cref="Entmax"/>): output = entmax(scale Q K^T + bias)
-    /// V. Where softmax is needed too, both come from the same logits. Where no key counts, outputs and support are 0 and the log-sum-exp
-    /// is minus infinity.
-    /// </summary>
-    /// <param name="arguments">As for <see cref="Attention"/>; the log-sum-exp is that of the logits, whatever alpha is.</param>
-    /// <param name="alpha">1 or more; 1 is softmax, 2 sparsemax.</param>
-    /// <param name="dense">[batch, queries, heads, channels]: where the output with softmax weights goes, or null when it is not
-    /// needed.</param>
-    /// <param name="support">[batch, queries, heads]: where the number of keys with a weight above 0 goes, or null when it is not
-    /// needed.</param>
-    public abstract void EntmaxAttention(in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support);
-
-    /// <summary>
-    /// Merges two partials over disjoint keys: O = (e^l1 O1 + e^l2 O2) / (e^l1 + e^l2), l = log(e^l1 + e^l2). The output may be one of the
-    /// inputs.
-    /// </summary>
-    /// <param name="output1">[batch, queries, heads, channels].</param>
-    /// <param name="logSumExp1">[batch, queries, heads].</param>
-    /// <param name="output2">The second partial's output.</param>
-    /// <param name="logSumExp2">The second partial's log-sum-exp.</param>
-    /// <param name="output">Where the merged output goes.</param>
-    /// <param name="logSumExp">Where the merged log-sum-exp goes, or null.</param>
-    public abstract void MergeAttention(
-        Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp);
-
     /// <summary>Group normalisation over images with channels last, then an activation.</summary>
     /// <param name="x">[batch, ..., channels].</param>
     /// <param name="groups">How many groups of neighbouring channels; divides the channels.</param>
@@ -121,16 +111,6 @@ public abstract partial class Device
     /// <param name="output">As x; may be x; its rows may be strided.</param>
     public abstract void LayerNorm(Tensor x, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Tensor output);
 
-    /// <summary>
-    /// Layer normalisation without parameters, then a modulation per batch item: normalised (1 + scale) + shift, as in adaptive layer norm.
-    /// </summary>
-    /// <param name="x">[batch, tokens, channels].</param>
-    /// <param name="scale">[batch or 1, channels].</param>
-    /// <param name="shift">[batch or 1, channels].</param>
-    /// <param name="epsilon">Added to the variance.</param>
-    /// <param name="output">As x; its rows may be strided.</param>
-    public abstract void ModulatedLayerNorm(Tensor x, Tensor scale, Tensor shift, float epsilon, Tensor output);
-
     /// <summary>Root-mean-square normalisation over the innermost axis.</summary>
     /// <param name="x">[..., channels].</param>
     /// <param name="weight">[channels], or null for 1.</param>
@@ -143,18 +123,6 @@ public abstract partial class Device
 
     /// <summary>Softmax over the innermost axis; the output may be x. A row of minus infinities becomes zeros.</summary>
     public abstract void Softmax(Tensor x, Tensor output);
-
-    /// <summary>
-    /// alpha-entmax over the innermost axis (Peters et al., arXiv 1905.05702): the p of the simplex that maximises p z + (1 - sum p^alpha)
-    /// / (alpha (alpha - 1)), which is [(alpha - 1) z - tau]+ ^ (1 / (alpha - 1)). Weights far below the largest are exactly 0. The error
-    /// of a weight is below 1e-6, whatever the range and the offset of the logits; for alpha above 2, where weights close to 0 change
-    /// without bound faster than their logits, that holds for larger ones. Minus infinity leaves an element out; a row of minus infinities
-    /// becomes zeros.
-    /// </summary>
-    /// <param name="x">[..., logits].</param>
-    /// <param name="alpha">1 or more; 1 is softmax, 2 sparsemax. 1.5 and 2 are fast.</param>
-    /// <param name="output">As x; may be x; its rows may be strided.</param>
-    public abstract void Entmax(Tensor x, float alpha, Tensor output);
 
     /// <summary>Rotates pairs of channels by the angles of a table.</summary>
     /// <param name="x">[batch, tokens, heads, channels].</param>
@@ -179,28 +147,33 @@ public abstract partial class Device
     /// </summary>
     public abstract void Binary(BinaryOperation operation, Tensor a, Tensor b, Tensor output);
 
-    /// <summary>output = multiplier x + addend; the output may be x.</summary>
-    public abstract void Affine(Tensor x, float multiplier, float addend, Tensor output);
-
-    /// <summary>Each element, no less than a minimum and no more than a maximum; the output may be x.</summary>
-    public abstract void Clamp(Tensor x, float minimum, float maximum, Tensor output);
-
     /// <summary>output = a x + b y for tensors of one shape; the output may be x or y.</summary>
     public abstract void Combine(float a, Tensor x, float b, Tensor y, Tensor output);
 
-    /// <summary>output = x (1 + scale) + shift; the output may be x.</summary>
-    /// <param name="x">[batch, tokens, channels].</param>
-    /// <param name="scale">[batch or 1, channels].</param>
-    /// <param name="shift">[batch or 1, channels].</param>
-    /// <param name="output">As x.</param>
-    public abstract void Modulate(Tensor x, Tensor scale, Tensor shift, Tensor output);
+    /// <summary>
+    /// The p-norms of rows: |x|, or |x + push (x - y)| where there is a y. A row is the innermost axis, so that the shape of a view says
+    /// what is normed: the channels of a token, of a head, or a whole sample.
+    /// </summary>
+    /// <param name="x">[..., columns].</param>
+    /// <param name="push">How far each row is pushed away from that of y.</param>
+    /// <param name="y">As x, or null.</param>
+    /// <param name="p">1, the sum of magnitudes, or 2, the Euclidean norm.</param>
+    /// <param name="output">[..., 1].</param>
+    public abstract void RowNorms(Tensor x, float push, Tensor? y, int p, Tensor output);
 
-    /// <summary>output = residual + gate update; the output may be the residual.</summary>
-    /// <param name="residual">[batch, tokens, channels].</param>
-    /// <param name="gate">[batch or 1, channels].</param>
-    /// <param name="update">[batch, tokens, channels].</param>
-    /// <param name="output">As the residual.</param>
-    public abstract void AddGated(Tensor residual, Tensor gate, Tensor update, Tensor output);
+    /// <summary>The scalar products of the rows of two tensors.</summary>
+    /// <param name="x">[..., columns].</param>
+    /// <param name="y">As x.</param>
+    /// <param name="output">[..., 1].</param>
+    public abstract void RowDots(Tensor x, Tensor y, Tensor output);
+
+    /// <summary>into += a x + b (x - y), with numbers a and b for each row. Where both are 0, nothing changes.</summary>
+    /// <param name="into">[..., columns]; its rows may be strided.</param>
+    /// <param name="a">[..., 1], or null for 0.</param>
+    /// <param name="x">As into.</param>
+    /// <param name="b">[..., 1], or null for 0.</param>
+    /// <param name="y">As into; null where there is no b.</param>
+    public abstract void AddRows(Tensor into, Tensor? a, Tensor x, Tensor? b, Tensor? y);
 
     /// <summary>Copies elements between tensors of one shape and any strides.</summary>
     public abstract void Copy(Tensor source, Tensor destination);

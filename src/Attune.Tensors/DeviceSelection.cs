@@ -44,7 +44,7 @@ public abstract partial class Device
     private static Device? _default;
 
     /// <summary>The managed CPU device, which needs no native library and is the reference for all others.</summary>
-    public static Device Managed { get; } = new CpuDevice();
+    public static Device Managed => Devices.Managed;
 
     /// <summary>
     /// The device of new tensors. Chosen when it is first needed, by <see cref="KindVariable"/> and <see cref="PrecisionVariable"/> (auto

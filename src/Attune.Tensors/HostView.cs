@@ -42,6 +42,31 @@ public readonly ref struct HostView : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">A coordinate lies outside of its axis.</exception>
     public Span<float> Row(params ReadOnlySpan<int> coordinates) => _memory.Row(coordinates);
 
+    /// <summary>Copies all elements, of any tensor or view, in row-major order.</summary>
+    /// <exception cref="ArgumentException">There are not as many places as elements.</exception>
+    public unsafe void CopyTo(Span<float> destination)
+    {
+        if (destination.Length != _memory.Count)
+            throw new ArgumentException($"{_memory.Shape} does not fit into {destination.Length} places.", nameof(destination));
+        var rows = Rows.Of(_memory);
+        for (long i = 0; i < rows.Count; i++)
+            new Span<float>(rows.At(i), rows.Columns).CopyTo(destination[(int)(i * rows.Columns)..]);
+    }
+
+    /// <summary>Sets every element, of any tensor or view.</summary>
+    public unsafe void Fill(float value)
+    {
+        var rows = Rows.Of(_memory);
+        if (rows.Contiguous)
+        {
+            for (long at = 0; at < _memory.Count; at += 1 << 30)
+                new Span<float>(rows.At(0) + at, (int)Math.Min(_memory.Count - at, 1 << 30)).Fill(value);
+            return;
+        }
+        for (long i = 0; i < rows.Count; i++)
+            new Span<float>(rows.At(i), rows.Columns).Fill(value);
+    }
+
     /// <summary>Ends the view; its spans must not be used any more.</summary>
     public void Dispose() => _release?.Dispose();
 }

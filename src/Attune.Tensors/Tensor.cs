@@ -4,25 +4,29 @@ using System.Runtime.CompilerServices;
 namespace Attune.Tensors;
 
 /// <summary>
-/// A float32 array in native memory with a shape and strides; the innermost axis is always contiguous. Slices and reshapes are views that
-/// share the memory. A tensor is owned by the <see cref="TensorScope"/> it was created in, or by its creator; using one after it was
-/// disposed throws. Operations are in <see cref="TensorOperations"/>.
+/// An array of numbers on a device, with a shape and strides; the innermost axis is always contiguous. Slices and reshapes are views that
+/// share the storage. A tensor is owned by the <see cref="TensorScope"/> it was created in, or by its creator; using one after it was
+/// disposed throws. Operations are in <see cref="TensorOperations"/>; the host sees elements through <see cref="Read"/> and
+/// <see cref="Write"/>.
 /// </summary>
 [DebuggerDisplay("Tensor {Shape}")]
 public sealed unsafe class Tensor : IDisposable
 {
     private readonly StrideList _strides;
-    private Block? _block;
+    private Storage? _storage;
     private readonly float* _pointer;
 
-    private Tensor(Block block, float* pointer, Shape shape, in StrideList strides, Device device)
+    private Tensor(Storage storage, long offset, Shape shape, in StrideList strides, Device device)
     {
-        block.AddReference();
-        _block = block;
-        _pointer = pointer;
+        storage.AddReference();
+        _storage = storage;
+        if (storage is HostStorage host)
+            _pointer = host.Pointer + offset;
+        Offset = offset;
         Shape = shape;
         _strides = strides;
         Device = device;
+        Precision = storage.Precision;
         TensorMemory.CountTensor(1);
         TensorScope.Register(this);
     }
@@ -40,7 +44,7 @@ public sealed unsafe class Tensor : IDisposable
     public long Count => Shape.Count;
 
     /// <summary>Whether <see cref="Dispose"/> was called.</summary>
-    public bool IsDisposed => _block == null;
+    public bool IsDisposed => _storage == null;
 
     /// <summary>Whether the elements lie in memory one after the other, in row-major order.</summary>
     public bool IsContiguous
@@ -60,32 +64,36 @@ public sealed unsafe class Tensor : IDisposable
 
     /// <summary>The first element. Valid until the tensor is disposed.</summary>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    /// <exception cref="InvalidOperationException">The host cannot reach the tensor's storage.</exception>
     public float* Pointer
     {
         get
         {
-            ObjectDisposedException.ThrowIf(_block == null, this);
-            return _pointer;
+            ObjectDisposedException.ThrowIf(_storage == null, this);
+            return _pointer != null ? _pointer : throw OutOfReach();
         }
     }
+
+    /// <summary>What the elements lie in: its device alone understands it.</summary>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    internal Storage Storage
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_storage == null, this);
+            return _storage;
+        }
+    }
+
+    /// <summary>Where in its storage the first element lies, counted in elements.</summary>
+    internal long Offset { get; }
 
     internal TensorScope? Scope { get; set; }
 
     internal int ScopeIndex { get; set; }
 
     /// <summary>A new tensor of undefined content.</summary>
-    public static Tensor Empty(Shape shape, Device? device = null)
-    {
-        var block = new Block((nuint)checked(shape.Count * sizeof(float)));
-        var strides = new StrideList();
-        long stride = 1;
-        for (int axis = shape.Rank - 1; axis >= 0; axis--)
-        {
-            strides[axis] = stride;
-            stride *= shape[axis];
-        }
-        return new Tensor(block, block.Pointer, shape, strides, device ?? Device.Default);
-    }
+    public static Tensor Empty(Shape shape, Device? device = null) => Empty(device ?? Device.Default, shape);
 
     /// <summary>A new tensor of zeros.</summary>
     public static Tensor Zeros(Shape shape, Device? device = null) => Full(shape, 0, device);
@@ -105,7 +113,8 @@ public sealed unsafe class Tensor : IDisposable
         if (values.Length != shape.Count)
             throw new ArgumentException($"{values.Length} values do not fill the shape {shape}.", nameof(values));
         var tensor = Empty(shape, device);
-        values.CopyTo(tensor.Span);
+        using var view = tensor.Write();
+        values.CopyTo(view.Span);
         return tensor;
     }
 
@@ -115,7 +124,7 @@ public sealed unsafe class Tensor : IDisposable
     public static Tensor Empty(Device device, Shape shape)
     {
         ArgumentNullException.ThrowIfNull(device);
-        return Empty(shape, device);
+        return Empty(device, shape, Precision.Float32);
     }
 
     /// <summary>A new tensor of zeros on a device.</summary>
@@ -138,7 +147,7 @@ public sealed unsafe class Tensor : IDisposable
     }
 
     /// <summary>A new tensor of undefined content, on the same device and in the same precision.</summary>
-    public Tensor Like(Shape shape) => Empty(Device, shape);
+    public Tensor Like(Shape shape) => Empty(Device, shape, Precision);
 
     /// <summary>
     /// The elements for the host to read: on the CPU the memory itself, elsewhere a copy. To be disposed before the next operation.
@@ -193,8 +202,7 @@ public sealed unsafe class Tensor : IDisposable
         int a = axis.GetOffset(Shape.Rank);
         if (start < 0 || length < 0 || start > Shape[a] - length)
             throw new ArgumentOutOfRangeException(nameof(start), $"[{start}, {start} + {length}) on axis {a} of {Shape}.");
-        var pointer = Pointer + start * _strides[a];
-        return new Tensor(_block!, pointer, Shape.With(a, length), _strides, Device);
+        return new Tensor(Storage, Offset + start * _strides[a], Shape.With(a, length), _strides, Device);
     }
 
     /// <summary>A view of <paramref name="count"/> places of an outer axis, <paramref name="step"/> apart.</summary>
@@ -206,7 +214,7 @@ public sealed unsafe class Tensor : IDisposable
             throw new ArgumentOutOfRangeException(nameof(start), $"{count} places from {start}, {step} apart, on axis {a} of {Shape}.");
         var strides = _strides;
         strides[a] *= step;
-        return new Tensor(Alive(), _pointer + start * _strides[a], Shape.With(a, count), strides, Device);
+        return new Tensor(Storage, Offset + start * _strides[a], Shape.With(a, count), strides, Device);
     }
 
     /// <summary>A view with another shape over the same elements in the same order. One extent may be -1: it is computed.</summary>
@@ -217,7 +225,7 @@ public sealed unsafe class Tensor : IDisposable
         var shape = Infer(axes);
         if (!TryStrides(shape, out var strides))
             throw new ArgumentException($"The strided view {Shape} cannot be seen as {shape} without a copy.", nameof(axes));
-        return new Tensor(Alive(), _pointer, shape, strides, Device);
+        return new Tensor(Storage, Offset, shape, strides, Device);
     }
 
     /// <summary>A view with another shape.</summary>
@@ -234,39 +242,26 @@ public sealed unsafe class Tensor : IDisposable
     {
         int a = axis.GetOffset(Shape.Rank);
         if (Shape[a] == extent)
-            return new Tensor(Alive(), _pointer, Shape, _strides, Device);
+            return new Tensor(Storage, Offset, Shape, _strides, Device);
         if (Shape[a] != 1 || a == Shape.Rank - 1)
             throw new ArgumentException($"Only an outer axis of extent 1 can be expanded, not axis {a} of {Shape}.", nameof(axis));
         var strides = _strides;
         strides[a] = 0;
-        return new Tensor(Alive(), _pointer, Shape.With(a, extent), strides, Device);
+        return new Tensor(Storage, Offset, Shape.With(a, extent), strides, Device);
     }
 
     /// <summary>A second handle to the same elements, with its own lifetime.</summary>
-    public Tensor View() => new(Alive(), _pointer, Shape, _strides, Device);
+    public Tensor View() => new(Storage, Offset, Shape, _strides, Device);
 
     /// <summary>Sets every element.</summary>
-    public void Fill(float value)
-    {
-        if (IsContiguous)
-        {
-            float* p = Pointer;
-            for (long at = 0, count = Count; at < count; at += 1 << 30)
-                new Span<float>(p + at, (int)Math.Min(count - at, 1 << 30)).Fill(value);
-            return;
-        }
-        var rows = Rows.Of(this);
-        for (long i = 0; i < rows.Count; i++)
-            new Span<float>(rows.At(i), rows.Columns).Fill(value);
-    }
+    public void Fill(float value) => Device.Fill(this, value);
 
     /// <summary>The elements in row-major order, in a managed array.</summary>
     public float[] ToArray()
     {
         var result = new float[checked((int)Count)];
-        var rows = Rows.Of(this);
-        for (long i = 0; i < rows.Count; i++)
-            new Span<float>(rows.At(i), rows.Columns).CopyTo(result.AsSpan((int)(i * rows.Columns)));
+        using var view = Read();
+        view.CopyTo(result);
         return result;
     }
 
@@ -278,20 +273,30 @@ public sealed unsafe class Tensor : IDisposable
     /// <summary>Gives the memory back to the pool once no view uses it. Disposing twice does nothing.</summary>
     public void Dispose()
     {
-        var block = _block;
-        if (block == null)
+        var storage = _storage;
+        if (storage == null)
             return;
-        _block = null;
+        _storage = null;
         Scope?.Remove(this);
         TensorMemory.CountTensor(-1);
-        block.Release();
+        storage.Release();
     }
 
-    private Block Alive()
+    private static Tensor Empty(Device device, Shape shape, Precision precision)
     {
-        ObjectDisposedException.ThrowIf(_block == null, this);
-        return _block;
+        var storage = device.Allocate(shape.Count, precision);
+        var strides = new StrideList();
+        long stride = 1;
+        for (int axis = shape.Rank - 1; axis >= 0; axis--)
+        {
+            strides[axis] = stride;
+            stride *= shape[axis];
+        }
+        return new Tensor(storage, 0, shape, strides, device);
     }
+
+    private InvalidOperationException OutOfReach() => new(
+        $"The tensor {Shape} lies on '{Device.Name}', out of the host's reach: no kernel of the CPU can run on it.");
 
     private Shape Infer(ReadOnlySpan<int> axes)
     {
@@ -350,25 +355,6 @@ public sealed unsafe class Tensor : IDisposable
                 return false;
         }
         return true;
-    }
-
-    /// <summary>Native memory shared by a tensor and its views.</summary>
-    private sealed class Block
-    {
-        private readonly nuint _size;
-        private int _references;
-
-        public Block(nuint bytes) => Pointer = (float*)TensorMemory.Rent(bytes, out _size);
-
-        public float* Pointer { get; }
-
-        public void AddReference() => Interlocked.Increment(ref _references);
-
-        public void Release()
-        {
-            if (Interlocked.Decrement(ref _references) == 0)
-                TensorMemory.Return(Pointer, _size);
-        }
     }
 
     [InlineArray(Shape.MaxRank)]

@@ -15,7 +15,6 @@ public static unsafe partial class TensorMemory
     private static long _live;
     private static long _liveBytes;
     private static long _peakBytes;
-    private static long _pooledBytes;
 
     /// <summary>The number of tensors (views too) that are not disposed.</summary>
     public static long LiveTensors => Interlocked.Read(ref _live);
@@ -26,11 +25,8 @@ public static unsafe partial class TensorMemory
     /// <summary>The largest value of <see cref="LiveBytes"/> since the start or <see cref="ResetPeak"/>.</summary>
     public static long PeakBytes => Interlocked.Read(ref _peakBytes);
 
-    /// <summary>Bytes in blocks that wait for reuse.</summary>
-    public static long PooledBytes => Interlocked.Read(ref _pooledBytes);
-
     /// <summary>When set, new tensors are filled with NaN, so that a read of memory that nothing wrote shows. For tests.</summary>
-    public static bool PoisonNewTensors { get; set; }
+    internal static bool PoisonNewTensors { get; set; }
 
     /// <summary>Starts a new measurement of <see cref="PeakBytes"/>.</summary>
     public static void ResetPeak() => Interlocked.Exchange(ref _peakBytes, LiveBytes);
@@ -46,7 +42,6 @@ public static unsafe partial class TensorMemory
                     NativeMemory.AlignedFree((void*)block);
             }
             Free.Clear();
-            _pooledBytes = 0;
         }
     }
 
@@ -60,10 +55,7 @@ public static unsafe partial class TensorMemory
         lock (Gate)
         {
             if (Free.TryGetValue(size, out var blocks) && blocks.TryPop(out nint reused))
-            {
                 block = (void*)reused;
-                _pooledBytes -= (long)size;
-            }
             _liveBytes += (long)size;
             _peakBytes = Math.Max(_peakBytes, _liveBytes);
         }
@@ -100,7 +92,6 @@ public static unsafe partial class TensorMemory
                 Free[size] = blocks = new Stack<nint>();
             blocks.Push((nint)block);
             _liveBytes -= (long)size;
-            _pooledBytes += (long)size;
         }
     }
 

@@ -312,6 +312,12 @@ public static class TensorOperations
     /// <summary>a / b with broadcasting.</summary>
     public static Tensor Divide(this Tensor a, Tensor b, Tensor? into = null) => Apply(BinaryOperation.Divide, a, b, into);
 
+    /// <summary>The smaller of a and b, with broadcasting.</summary>
+    public static Tensor Minimum(this Tensor a, Tensor b, Tensor? into = null) => Apply(BinaryOperation.Minimum, a, b, into);
+
+    /// <summary>The larger of a and b, with broadcasting.</summary>
+    public static Tensor Maximum(this Tensor a, Tensor b, Tensor? into = null) => Apply(BinaryOperation.Maximum, a, b, into);
+
     /// <summary>multiplier x + addend.</summary>
     public static Tensor Affine(this Tensor x, float multiplier, float addend = 0, Tensor? into = null)
     {
@@ -337,6 +343,87 @@ public static class TensorOperations
         var output = Target(into, x.Shape, x);
         x.Device.Combine(a, x, b, y, output);
         return output;
+    }
+
+    /// <summary>
+    /// The p-norms of rows, |x| or, with a y, |x + push (x - y)|: [..., 1] of [..., columns]. See <see cref="Device.RowNorms"/>.
+    /// </summary>
+    /// <exception cref="ArgumentException">The shapes differ.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">p is neither 1 nor 2.</exception>
+    public static Tensor RowNorms(this Tensor x, int p = 2, float push = 0, Tensor? y = null)
+    {
+        Require(y == null || y.Shape == x.Shape, $"Rows of {x.Shape} cannot be pushed away from those of {y?.Shape}.");
+        if (p is not (1 or 2))
+            throw new ArgumentOutOfRangeException(nameof(p), p, "Norms of rows are 1-norms or 2-norms.");
+        var output = x.Like(x.Shape.With(^1, 1));
+        x.Device.RowNorms(x, push, y, p, output);
+        return output;
+    }
+
+    /// <summary>The scalar products of rows: [..., 1] of two tensors [..., columns].</summary>
+    /// <exception cref="ArgumentException">The shapes differ.</exception>
+    public static Tensor RowDots(this Tensor x, Tensor y)
+    {
+        ArgumentNullException.ThrowIfNull(y);
+        Require(x.Shape == y.Shape, $"Rows of {x.Shape} have no products with those of {y.Shape}.");
+        var output = x.Like(x.Shape.With(^1, 1));
+        x.Device.RowDots(x, y, output);
+        return output;
+    }
+
+    /// <summary>
+    /// into += a x + b (x - y), with numbers a and b [..., 1] for each row of [..., columns]; null is 0. Returns what was added to.
+    /// </summary>
+    /// <exception cref="ArgumentException">The shapes do not fit, or there is a b without a y.</exception>
+    public static Tensor AddRows(this Tensor into, Tensor? a, Tensor x, Tensor? b = null, Tensor? y = null)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        Require(x.Shape == into.Shape && (y == null || y.Shape == into.Shape), $"{x.Shape}, {y?.Shape} cannot be added to {into.Shape}.");
+        Require(b == null || y != null, $"Rows of {x.Shape} are to be pushed away from nothing.");
+        var numbers = into.Shape.With(^1, 1);
+        Require(
+            (a == null || a.Shape == numbers) && (b == null || b.Shape == numbers),
+            $"Factors {a?.Shape}, {b?.Shape} of rows do not fit {into.Shape}, expected {numbers}.");
+        into.Device.AddRows(into, a, x, b, y);
+        return into;
+    }
+
+    /// <summary>numerator / denominator, or a number where the denominator, 0 or more, is 0; see <see cref="Device.Ratio"/>.</summary>
+    /// <exception cref="ArgumentException">The shapes differ.</exception>
+    public static Tensor Ratio(this Tensor numerator, Tensor denominator, float otherwise)
+    {
+        ArgumentNullException.ThrowIfNull(denominator);
+        Require(numerator.Shape == denominator.Shape, $"{numerator.Shape} cannot be divided by {denominator.Shape} one by one.");
+        var output = numerator.Like(numerator.Shape);
+        numerator.Device.Ratio(numerator, denominator, otherwise, output);
+        return output;
+    }
+
+    /// <summary>
+    /// min(1, limit / length), 1 where the length is 0: what vectors of some lengths are multiplied with so that they are no longer than
+    /// limits.
+    /// </summary>
+    /// <exception cref="ArgumentException">The shapes differ.</exception>
+    public static Tensor LimitRatio(this Tensor limit, Tensor length)
+    {
+        var ratio = limit.Ratio(length, 1);
+        return ratio.Clamp(0, 1, into: ratio);
+    }
+
+    /// <summary>min(1, limit / length), 1 where the length is 0; the limit may be infinite.</summary>
+    public static Tensor LimitRatio(float limit, Tensor length)
+    {
+        ArgumentNullException.ThrowIfNull(length);
+        using var limits = TensorScope.Detach(Tensor.Full(length.Device, length.Shape, limit));
+        return limits.LimitRatio(length);
+    }
+
+    /// <summary>Rows of length 1: x / |x|; rows of zeros stay zeros.</summary>
+    public static Tensor UnitRows(this Tensor x)
+    {
+        using var scope = new TensorScope();
+        var smallest = Tensor.Full(x.Device, [1], Device.Tiny);
+        return scope.Keep(x.Divide(x.RowNorms().Maximum(smallest)));
     }
 
     /// <summary>x (1 + scale) + shift for x [batch, tokens, channels] and scale, shift [batch or 1, channels].</summary>

@@ -1,3 +1,5 @@
+using Attune.Tensors;
+
 namespace Attune;
 
 /// <summary>
@@ -43,6 +45,14 @@ public sealed class TorchRandom
         for (int i = 0; i < 16; i++)
             last[i] = Uniform();
         Transform(last);
+    }
+
+    /// <summary>Fills a contiguous tensor, as <c>torch.randn</c> does for its shape.</summary>
+    public void Normal(Tensor destination)
+    {
+        ArgumentNullException.ThrowIfNull(destination);
+        using var view = destination.Write();
+        Normal(view.Span);
     }
 
     internal uint NextUInt32()

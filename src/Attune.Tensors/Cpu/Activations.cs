@@ -38,6 +38,14 @@ internal static unsafe class Activations
             case Activation.Sigmoid:
                 Map<Sigmoid>(x, output);
                 break;
+            case Activation.Exp:
+                for (int i = 0; i < x.Length; i++)
+                    output[i] = MathF.Exp(x[i]);
+                break;
+            case Activation.Log:
+                for (int i = 0; i < x.Length; i++)
+                    output[i] = MathF.Log(x[i]);
+                break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(activation), activation, "An unknown activation.");
         }

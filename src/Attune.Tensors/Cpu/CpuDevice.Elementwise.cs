@@ -154,7 +154,9 @@ internal sealed unsafe partial class CpuDevice
                         BinaryOperation.Add => *p + *q,
                         BinaryOperation.Subtract => *p - *q,
                         BinaryOperation.Multiply => *p * *q,
-                        _ => *p / *q,
+                        BinaryOperation.Divide => *p / *q,
+                        BinaryOperation.Minimum => MathF.Min(*p, *q),
+                        _ => MathF.Max(*p, *q),
                     });
                 }
                 else if (right.Repeated)
@@ -164,7 +166,9 @@ internal sealed unsafe partial class CpuDevice
                         case BinaryOperation.Add: TensorPrimitives.Add(x, *q, result); break;
                         case BinaryOperation.Subtract: TensorPrimitives.Subtract(x, *q, result); break;
                         case BinaryOperation.Multiply: TensorPrimitives.Multiply(x, *q, result); break;
-                        default: TensorPrimitives.Divide(x, *q, result); break;
+                        case BinaryOperation.Divide: TensorPrimitives.Divide(x, *q, result); break;
+                        case BinaryOperation.Minimum: TensorPrimitives.Min(x, *q, result); break;
+                        default: TensorPrimitives.Max(x, *q, result); break;
                     }
                 }
                 else if (left.Repeated)
@@ -174,7 +178,9 @@ internal sealed unsafe partial class CpuDevice
                         case BinaryOperation.Add: TensorPrimitives.Add(y, *p, result); break;
                         case BinaryOperation.Subtract: TensorPrimitives.Subtract(*p, y, result); break;
                         case BinaryOperation.Multiply: TensorPrimitives.Multiply(y, *p, result); break;
-                        default: TensorPrimitives.Divide(*p, y, result); break;
+                        case BinaryOperation.Divide: TensorPrimitives.Divide(*p, y, result); break;
+                        case BinaryOperation.Minimum: TensorPrimitives.Min(y, *p, result); break;
+                        default: TensorPrimitives.Max(y, *p, result); break;
                     }
                 }
                 else
@@ -192,7 +198,9 @@ internal sealed unsafe partial class CpuDevice
             case BinaryOperation.Add: TensorPrimitives.Add(x, y, result); break;
             case BinaryOperation.Subtract: TensorPrimitives.Subtract(x, y, result); break;
             case BinaryOperation.Multiply: TensorPrimitives.Multiply(x, y, result); break;
-            default: TensorPrimitives.Divide(x, y, result); break;
+            case BinaryOperation.Divide: TensorPrimitives.Divide(x, y, result); break;
+            case BinaryOperation.Minimum: TensorPrimitives.Min(x, y, result); break;
+            default: TensorPrimitives.Max(x, y, result); break;
         }
     }
 

@@ -10,6 +10,17 @@ internal sealed partial class CpuDevice : Device
 
     public override string Name => "managed";
 
+    protected internal override Storage Allocate(long elements, Precision precision) =>
+        precision == Precision.Float32 ? new HostStorage(this, elements)
+            : throw new NotSupportedException($"Tensors of the device '{Name}' are float32, not {precision}.");
+
+    protected internal override HostView Map(Tensor tensor, HostAccess access)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        ObjectDisposedException.ThrowIf(tensor.IsDisposed, tensor);
+        return new HostView(tensor);
+    }
+
     /// <summary>Calls <paramref name="body"/> for ranges of rows that hold about <see cref="Grain"/> elements each.</summary>
     private static void ForRows(long rows, int columns, Action<long, long> body)
     {

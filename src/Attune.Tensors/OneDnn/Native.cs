@@ -46,6 +46,10 @@ internal static unsafe partial class Native
     public const int Tanh = 47;
     public const int GeluErf = 48;
     public const int Logistic = 175;
+
+    public const int Exp = 191;
+
+    public const int Log = 239;
     public const int GeluTanh = 207;
     public const int Swish = 223;
 

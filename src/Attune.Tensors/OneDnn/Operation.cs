@@ -229,6 +229,8 @@ internal sealed unsafe class Operation : IDisposable
                 Activation.Relu => (Native.Relu, 0f),
                 Activation.Tanh => (Native.Tanh, 0f),
                 Activation.Sigmoid => (Native.Logistic, 0f),
+                Activation.Exp => (Native.Exp, 0f),
+                Activation.Log => (Native.Log, 0f),
                 _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, "An unknown activation."),
             };
             OneDnnLibrary.Check(Native.AppendElementwise(operations, 1, algorithm, alpha, 0), "attributes");

@@ -156,20 +156,15 @@ public sealed class AttentionFacts : IDisposable
         var query = Query.Slice(1, Start, Length);
         var (first, _) = OneRun(Call.Keys, GuidedKinds, "Latents and references must follow each other in the packed keys.");
         var (keys, values) = (Key.Slice(1, first, Length), Call.Value.Slice(1, first, Length));
-        var (batch, heads, group) = (query.Shape[0], query.Shape[2], query.Shape[2] / keys.Shape[2]);
-        var output = Tensor.Empty(query.Shape, query.Device);
-        var logSumExp = Tensor.Empty(query.Shape.Take(..3), query.Device);
-        Workers.For(batch * Length, index =>
-        {
-            var (item, row) = (index / Length, index % Length);
-            int keyItem = keys.Shape[0] == 1 ? 0 : item;
-            for (int head = 0; head < heads; head++)
-            {
-                values.Row(keyItem, row, head / group).CopyTo(output.Row(item, row, head));
-                logSumExp.Row(item, row)[head] = Call.Scale * System.Numerics.Tensors.TensorPrimitives.Dot(
-                    query.Row(item, row, head), keys.Row(keyItem, row, head / group));
-            }
-        });
+
+        // Heads of the queries, [key heads, group], stand beside those of the keys, [key heads, 1].
+        var (batch, keyHeads, channels) = (query.Shape[0], keys.Shape[2], query.Shape[3]);
+        int group = query.Shape[2] / keyHeads;
+        Tensor Grouped(Tensor x) => x.Reshape(x.Shape[0], Length, keyHeads, 1, channels).Expand(0, batch).Expand(3, group);
+        var output = query.Like(query.Shape);
+        Grouped(values).CopyTo(output.Reshape(batch, Length, keyHeads, group, channels));
+        var logSumExp = query.Reshape(batch, Length, keyHeads, group, channels).RowDots(Grouped(keys)).Affine(Call.Scale)
+            .Reshape(batch, Length, query.Shape[2]);
         if (Call.Keys.Contains(TokenKind.Text))
             output.Device.MergeAttention(output, logSumExp, OverText.Output, OverText.LogSumExp, output, null);
         return scope.Keep(output);
@@ -188,13 +183,13 @@ public sealed class AttentionFacts : IDisposable
             runs.Add((0, 0));
         using var scope = new TensorScope();
         var query = Query.Slice(1, start, length);
-        var output = into?.View() ?? Tensor.Empty(query.Shape, query.Device);
-        var logSumExp = Tensor.Empty(query.Shape.Take(..3), query.Device);
+        var output = into?.View() ?? query.Like(query.Shape);
+        var logSumExp = query.Like(query.Shape.Take(..3));
         for (int i = 0; i < runs.Count; i++)
         {
             var (first, count) = runs[i];
-            var part = i == 0 ? output : Tensor.Empty(query.Shape, query.Device);
-            var sums = i == 0 ? logSumExp : Tensor.Empty(logSumExp.Shape, query.Device);
+            var part = i == 0 ? output : query.Like(query.Shape);
+            var sums = i == 0 ? logSumExp : query.Like(logSumExp.Shape);
             query.Attention(
                 Key.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, MaskOf(start, length, first, count), part, sums);
             if (i > 0)
@@ -262,8 +257,8 @@ public sealed class AttentionFacts : IDisposable
 
     private static AttentionPartial Merge(AttentionPartial first, AttentionPartial second)
     {
-        var output = TensorScope.Detach(Tensor.Empty(first.Output.Shape, first.Output.Device));
-        var logSumExp = TensorScope.Detach(Tensor.Empty(first.LogSumExp.Shape, first.Output.Device));
+        var output = TensorScope.Detach(first.Output.Like(first.Output.Shape));
+        var logSumExp = TensorScope.Detach(first.LogSumExp.Like(first.LogSumExp.Shape));
         output.Device.MergeAttention(first.Output, first.LogSumExp, second.Output, second.LogSumExp, output, logSumExp);
         return new AttentionPartial(output, logSumExp);
     }
@@ -277,10 +272,10 @@ public sealed class AttentionFacts : IDisposable
             Call.Keys, [TokenKind.Text], $"{Call.Site.Path}: the prompt's text must be one run of keys for sparse attention.");
         using var scope = new TensorScope();
         var query = Query.Slice(1, Start, Length);
-        var output = Tensor.Empty(query.Shape, query.Device);
-        var support = Tensor.Empty(query.Shape.Take(..3), query.Device);
-        var dense = _overText == null ? Tensor.Empty(query.Shape, query.Device) : null;
-        var logSumExp = _overText == null ? Tensor.Empty(support.Shape, query.Device) : null;
+        var output = query.Like(query.Shape);
+        var support = query.Like(query.Shape.Take(..3));
+        var dense = _overText == null ? query.Like(query.Shape) : null;
+        var logSumExp = _overText == null ? query.Like(support.Shape) : null;
         query.EntmaxAttention(
             Key.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, alpha, MaskOf(Start, Length, first, count), output,
             dense, logSumExp, support);
@@ -291,14 +286,11 @@ public sealed class AttentionFacts : IDisposable
 
     private Tensor ComputeTextMass()
     {
-        var (text, all) = (OverText.LogSumExp, LatentsPartial.LogSumExp);
-        var mass = TensorScope.Detach(Tensor.Empty(text.Shape, text.Device));
-        var part = text.Span;
-        var whole = all.Span;
-        var result = mass.Span;
-        for (int i = 0; i < result.Length; i++)
-            result[i] = float.IsNegativeInfinity(part[i]) ? 0 : _mixed ? MathF.Exp(part[i] - whole[i]) : 1;
-        return mass;
+        using var scope = new TensorScope();
+
+        // Finite even where no key counts, so that the mass is 0 there. In cross-attention both are the same.
+        var all = LatentsPartial.LogSumExp.Clamp(float.MinValue, float.MaxValue);
+        return TensorScope.Detach(OverText.LogSumExp.Subtract(all).Activate(Activation.Exp));
     }
 
     /// <summary>The call's mask, cut to some queries and keys.</summary>

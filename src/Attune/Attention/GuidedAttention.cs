@@ -54,7 +54,7 @@ public sealed class GuidedAttention : IAttention
                 : PlainAttention.Instance.Attend(call);
 
         using var scope = new TensorScope();
-        var output = Tensor.Empty(call.Query.Shape, call.Query.Device);
+        var output = call.Query.Like(call.Query.Shape);
         using var facts = new AttentionFacts(call)
         {
             NeedsParts = effects.Any(effect => effect.Correction != null),

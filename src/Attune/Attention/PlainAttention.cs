@@ -17,7 +17,7 @@ public sealed class PlainAttention : IAttention
     {
         ArgumentNullException.ThrowIfNull(call);
         using var scope = new TensorScope();
-        var output = Tensor.Empty(call.Query.Shape, call.Query.Device);
+        var output = call.Query.Like(call.Query.Shape);
         using var facts = new AttentionFacts(call);
         AttendRows(facts, output, _ => true);
         return scope.Keep(output);

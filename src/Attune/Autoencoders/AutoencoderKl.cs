@@ -81,8 +81,8 @@ public sealed class AutoencoderKl : IDisposable
         ArgumentNullException.ThrowIfNull(latents);
         if (LatentsMean == null)
             return latents.Affine(ScalingFactor, -(ShiftFactor ?? 0) * ScalingFactor);
-        using var mean = Tensor.From([.. LatentsMean], [LatentChannels]);
-        using var factor = Tensor.From([.. LatentsStd!.Select(deviation => ScalingFactor / deviation)], [LatentChannels]);
+        using var mean = Tensor.From(latents.Device, [.. LatentsMean], [LatentChannels]);
+        using var factor = Tensor.From(latents.Device, [.. LatentsStd!.Select(deviation => ScalingFactor / deviation)], [LatentChannels]);
         var centred = latents.Subtract(mean);
         return centred.Multiply(factor, into: centred);
     }
@@ -95,8 +95,8 @@ public sealed class AutoencoderKl : IDisposable
         ArgumentNullException.ThrowIfNull(latents);
         if (LatentsMean == null)
             return latents.Affine(1 / ScalingFactor, ShiftFactor ?? 0);
-        using var mean = Tensor.From([.. LatentsMean], [LatentChannels]);
-        using var factor = Tensor.From([.. LatentsStd!.Select(deviation => deviation / ScalingFactor)], [LatentChannels]);
+        using var mean = Tensor.From(latents.Device, [.. LatentsMean], [LatentChannels]);
+        using var factor = Tensor.From(latents.Device, [.. LatentsStd!.Select(deviation => deviation / ScalingFactor)], [LatentChannels]);
         var scaled = latents.Multiply(factor);
         return scaled.Add(mean, into: scaled);
     }

@@ -86,8 +86,8 @@ public sealed class AutoencoderKlFlux2 : IDisposable
         var (rows, columns) = (shape[1] / _patch[0], shape[2] / _patch[1]);
         var patches = latents.Reshape(shape[0], rows, _patch[0], columns, _patch[1], LatentChannels).Permute(0, 1, 3, 5, 2, 4)
             .Reshape(shape[0], rows, columns, PatchChannels);
-        patches.Subtract(Tensor.From(_mean, [PatchChannels]), into: patches);
-        return scope.Keep(patches.Divide(Tensor.From(_deviation, [PatchChannels]), into: patches));
+        patches.Subtract(Tensor.From(latents.Device, _mean, [PatchChannels]), into: patches);
+        return scope.Keep(patches.Divide(Tensor.From(latents.Device, _deviation, [PatchChannels]), into: patches));
     }
 
     /// <summary>Latents of a denoiser to those of this autoencoder: the inverse of <see cref="Normalize"/>.</summary>
@@ -102,8 +102,8 @@ public sealed class AutoencoderKlFlux2 : IDisposable
             throw new ArgumentException(
                 $"The denoiser's latents are [batch, rows, columns, {PatchChannels}], not {shape}.", nameof(latents));
         using var scope = new TensorScope();
-        var patches = latents.Multiply(Tensor.From(_deviation, [PatchChannels]));
-        patches.Add(Tensor.From(_mean, [PatchChannels]), into: patches);
+        var patches = latents.Multiply(Tensor.From(latents.Device, _deviation, [PatchChannels]));
+        patches.Add(Tensor.From(latents.Device, _mean, [PatchChannels]), into: patches);
         return scope.Keep(patches.Reshape(shape[0], shape[1], shape[2], LatentChannels, _patch[0], _patch[1]).Permute(0, 1, 4, 2, 5, 3)
             .Reshape(shape[0], shape[1] * _patch[0], shape[2] * _patch[1], LatentChannels));
     }

@@ -100,9 +100,7 @@ public sealed class AutoencoderTiny : IDisposable
     public Tensor ToUnitRange(Tensor latents)
     {
         var result = latents.Affine(1 / (2 * _config.LatentMagnitude), _config.LatentShift);
-        foreach (ref float value in result.Span)
-            value = Math.Clamp(value, 0, 1);
-        return result;
+        return result.Clamp(0, 1, into: result);
     }
 
     /// <summary>The inverse of <see cref="ToUnitRange"/> where that did not clamp (<c>unscale_latents</c>).</summary>

@@ -18,9 +18,7 @@ public sealed class DiagonalGaussian : IDisposable
         using var mean = moments.Slice(^1, 0, channels);
         using var logVariance = moments.Slice(^1, channels, channels);
         Mean = mean.Clone();
-        LogVariance = logVariance.Clone();
-        foreach (ref float value in LogVariance.Span)
-            value = Math.Clamp(value, LogVarianceMinimum, LogVarianceMaximum);
+        LogVariance = logVariance.Clamp(LogVarianceMinimum, LogVarianceMaximum);
     }
 
     /// <summary>The means, which are the most likely latents too, [batch, height, width, channels].</summary>
@@ -38,9 +36,8 @@ public sealed class DiagonalGaussian : IDisposable
         ArgumentNullException.ThrowIfNull(noise);
         if (noise.Shape != Mean.Shape)
             throw new ArgumentException($"The noise {noise.Shape} does not have the shape of the latents {Mean.Shape}.", nameof(noise));
-        var sample = LogVariance.Clone();
-        foreach (ref float value in sample.Span)
-            value = MathF.Exp(0.5f * value);
+        var sample = LogVariance.Affine(0.5f);
+        sample.Activate(Activation.Exp, into: sample);
         sample.Multiply(noise, into: sample);
         return sample.Add(Mean, into: sample);
     }

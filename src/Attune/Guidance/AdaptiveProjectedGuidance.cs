@@ -43,17 +43,13 @@ public sealed record AdaptiveProjectedGuidance : ContrastRule
         var difference = plain;
         if (Momentum != 0)
             difference = facts.State(this, () => new Sum()).Add(difference, Momentum);
-        var update = Samples.Combine(difference, positive, pair =>
-        {
-            double norm = Samples.Norm(pair.A);
-            double cut = Norm > 0 && norm > Norm ? Norm / norm : 1;
-            double square = Samples.Dot(pair.B, pair.B);
-            double along = square > 0 ? cut * Samples.Dot(pair.A, pair.B) / square : 0;
-            return (cut, (Eta - 1) * along);
-        });
+        var rows = difference.PerSample();
+        var update = Norm > 0 ? rows.Multiply(TensorOperations.LimitRatio(Norm, rows.RowNorms())) : rows.Clone();
+        var along = positive.PerSample().UnitRows();
+        update.AddRows(update.RowDots(along).Affine(Eta - 1), along);
 
         // c + (scale update - D), not u + scale update: where nothing changes the difference, c stays as it is.
-        return scope.Keep(positive.Add(TensorOperations.Combine(Scale, update, -1, plain)));
+        return scope.Keep(positive.Add(TensorOperations.Combine(Scale, update.Reshape(plain.Shape), -1, plain)));
     }
 
     /// <summary>The running sum of differences.</summary>

@@ -25,12 +25,14 @@ public sealed record CfgZeroStar : ContrastRule
     protected override Tensor Combine(Tensor positive, Tensor negative, PredictionFacts facts)
     {
         if (facts.Point.Index < ZeroInitSteps)
-            return Tensor.Zeros(positive.Shape, positive.Device);
-        return Samples.Combine(positive, negative, pair =>
-        {
-            // The reference adds 1e-8 to the square, which also keeps a prediction of zeros finite.
-            double fit = Samples.Dot(pair.A, pair.B) / (Samples.Dot(pair.B, pair.B) + 1e-8);
-            return (Scale, (1 - Scale) * fit);
-        });
+            return Tensor.Zeros(positive.Device, positive.Shape);
+        using var scope = new TensorScope();
+        var (c, u) = (positive.PerSample(), negative.PerSample());
+
+        // The reference adds 1e-8 to the square, which also keeps a prediction of zeros finite.
+        var fit = c.RowDots(u).Divide(u.RowDots(u).Affine(1, 1e-8f));
+        var guided = positive.Affine(Scale);
+        guided.PerSample().AddRows(fit.Affine(1 - Scale), u);
+        return scope.Keep(guided);
     }
 }

@@ -28,10 +28,16 @@ public sealed record DeviationRescale : GuidanceRule, IPredictionRule
     {
         ArgumentNullException.ThrowIfNull(guided);
         ArgumentNullException.ThrowIfNull(facts);
-        return Samples.Combine(guided, facts.Positive, pair =>
-        {
-            double deviation = Samples.Deviation(pair.A);
-            return (deviation > 0 ? Share * Samples.Deviation(pair.B) / deviation + 1 - Share : 1, 0);
-        });
+        using var scope = new TensorScope();
+        var (g, c) = (guided.PerSample(), facts.Positive.PerSample());
+        var factor = Deviations(c).Ratio(Deviations(g), 1).Affine(Share, 1 - Share);
+        return scope.Keep(g.Multiply(factor).Reshape(guided.Shape));
+    }
+
+    /// <summary>The deviation of each row from its mean, times a number that is the same for all: only ratios are of use.</summary>
+    private static Tensor Deviations(Tensor rows)
+    {
+        var ones = Tensor.Full(rows.Device, rows.Shape, 1);
+        return rows.Subtract(rows.RowDots(ones).Affine(1f / rows.Shape[1])).RowNorms();
     }
 }

@@ -34,19 +34,17 @@ public sealed record DynamicThresholding : GuidanceRule, IPredictionRule
         var clean = facts.ToCleanSample(guided).Clone();
         for (int item = 0; item < clean.Shape[0]; item++)
         {
-            var values = Samples.Of(clean, item);
-            float threshold = Math.Clamp(Quantile(values), 1, Max);
-            foreach (ref float value in values)
-                value = Math.Clamp(value, -threshold, threshold) / threshold;
+            var sample = clean.Slice(0, item, 1);
+            float threshold = Math.Clamp(Quantile(sample.ToArray()), 1, Max);
+            sample.Clamp(-threshold, threshold, into: sample);
+            sample.Divide(Tensor.Full(clean.Device, [1], threshold), into: sample);
         }
         return scope.Keep(facts.FromCleanSample(clean));
     }
 
-    private float Quantile(ReadOnlySpan<float> values)
+    private float Quantile(float[] values)
     {
-        float[] sorted = new float[values.Length];
-        for (int i = 0; i < sorted.Length; i++)
-            sorted[i] = Math.Abs(values[i]);
+        float[] sorted = Array.ConvertAll(values, Math.Abs);
         Array.Sort(sorted);
 
         // In float32 like the reference, whose rank is rounded too.

@@ -53,7 +53,7 @@ public sealed record FreeU : GuidanceRule, ISkipConnection
             return hidden;
         var result = hidden.Clone();
         var half = result.Slice(3, 0, hidden.Shape[3] / 2);
-        half.Device.Affine(half, factor, 0, half);
+        half.Affine(factor, into: half);
         return result;
     }
 
@@ -66,7 +66,8 @@ public sealed record FreeU : GuidanceRule, ISkipConnection
         if (factor == 1)
             return skip;
         var (height, width, channels) = (skip.Shape[1], skip.Shape[2], skip.Shape[3]);
-        var result = skip.Clone();
+        float[] values = skip.ToArray();
+        float[] result = [.. values];
 
         // On an axis of one pixel, frequency -1 is frequency 0.
         var modes = new[] { (0, 0), (0, -1), (-1, 0), (-1, -1) }.Where(
@@ -77,7 +78,7 @@ public sealed record FreeU : GuidanceRule, ISkipConnection
             var (cosine, sine) = (new double[modes.Length * channels], new double[modes.Length * channels]);
             ForEachPixel((y, x, mode, cos, sin) =>
             {
-                var row = skip.Row(item, y, x);
+                var row = values.AsSpan(((item * height + y) * width + x) * channels, channels);
                 for (int c = 0; c < channels; c++)
                 {
                     cosine[mode * channels + c] += cos * row[c];
@@ -88,12 +89,12 @@ public sealed record FreeU : GuidanceRule, ISkipConnection
             ForEachPixel((y, x, mode, cos, sin) =>
             {
                 // The real part of the coefficient (cosine - i sine) times e^(i angle).
-                var row = result.Row(item, y, x);
+                var row = result.AsSpan(((item * height + y) * width + x) * channels, channels);
                 for (int c = 0; c < channels; c++)
                     row[c] += (float)(share * (cosine[mode * channels + c] * cos + sine[mode * channels + c] * sin));
             });
         }
-        return result;
+        return Tensor.From(skip.Device, result, skip.Shape);
 
         void ForEachPixel(Action<int, int, int, double, double> visit)
         {

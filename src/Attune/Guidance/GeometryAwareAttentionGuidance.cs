@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using Attune.Attention;
 using Attune.Guidance.Diagnostics;
 using Attune.Tensors;
@@ -72,24 +70,16 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(facts);
         using var scope = new TensorScope();
-        int channels = output.Shape[3];
-        var (target, dense, sparse, mass) = (output.Flat(), facts.TextDense.Flat(), facts.TextSparse(Entmax).Flat(), facts.TextMass);
-        var whole = Projection == GuidanceProjection.Row ? facts.Latents.Flat() : null;
-        GuidedRows.For(target, (item, token) =>
-        {
-            var sums = target.Row(item, token);
-            var d = dense.Row(item, token);
-            var s = sparse.Row(item, token);
-            var z = whole == null ? default : whole.Row(item, token);
-            var share = mass.Row(item, token);
-            for (int head = 0; head < share.Length; head++)
-            {
-                int at = head * channels;
-                AddToHead(
-                    sums.Slice(at, channels), d.Slice(at, channels), s.Slice(at, channels), whole == null ? default : z.Slice(at, channels),
-                    share[head]);
-            }
-        });
+        var (discrepancy, direction) = Discrepancy(facts);
+        var along = direction.UnitRows();
+        var parallel = discrepancy.RowDots(along);
+        var change = discrepancy.Affine(Zeta).AddRows(parallel.Affine(1 - Zeta), along);        // G = par + zeta orth
+        var gain = TensorOperations.LimitRatio(Eta, change.RowNorms()).Affine(Lambda);
+        var sum = discrepancy.AddRows(gain, change);        // result - d
+        if (Projection == GuidanceProjection.Row)
+            output.Add(sum, into: output);
+        else
+            output.AddRows(facts.TextMass.PerHead(), sum);
     }
 
     /// <inheritdoc/>
@@ -97,24 +87,23 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
     {
         ArgumentNullException.ThrowIfNull(facts);
         ArgumentNullException.ThrowIfNull(to);
-        var (dense, sparse, mass) = (facts.TextDense, facts.TextSparse(Entmax), facts.TextMass);
-        var whole = Projection == GuidanceProjection.Row ? facts.Latents : null;
-        int heads = dense.Shape[2];
-        double[] gains = new double[dense.Shape[0] * facts.Length * heads];
-        double[] lengths = new double[gains.Length];
         using var scope = new TensorScope();
-        GuidedRows.For(dense.Flat(), (item, token) =>
+        var (discrepancy, direction) = Discrepancy(facts);
+        var (r, s, mass) = (discrepancy.ToArray(), direction.ToArray(), facts.TextMass.ToArray());
+        int channels = direction.Shape[3];
+        double[] gains = new double[mass.Length];
+        double[] lengths = new double[mass.Length];
+        for (int row = 0; row < mass.Length; row++)
         {
-            for (int head = 0; head < heads; head++)
-            {
-                float share = mass.Row(item, token)[head];
-                var row = whole == null ? default : whole.Row(item, token, head);
-                var (along, square, length) = Products(dense.Row(item, token, head), sparse.Row(item, token, head), row, share);
-                int at = (item * facts.Length + token) * heads + head;
-                gains[at] = share == 0 ? double.NaN : along / square;
-                lengths[at] = share == 0 ? double.NaN : LengthOf(square != 0 ? along / square : 0, square, length);
-            }
-        });
+            var (along, square, length) = Products(r.AsSpan(row * channels, channels), s.AsSpan(row * channels, channels));
+            double parallel = square != 0 ? along / square : 0;
+            double zeta = Zeta;
+            gains[row] = mass[row] == 0 ? double.NaN : along / square;
+
+            // The parts are orthogonal: |G|^2 = |par|^2 + zeta^2 (|r|^2 - |par|^2).
+            lengths[row] = mass[row] == 0 ? double.NaN
+                : Math.Sqrt(parallel * parallel * square * (1 - zeta * zeta) + zeta * zeta * length);
+        }
         to.Add(Gain, gains);
         to.Add(Length, lengths);
         to.Add(Capped, (double)lengths.Count(length => length > Eta) / lengths.Count(length => !double.IsNaN(length)));
@@ -122,68 +111,28 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
     }
 
     /// <summary>
-    /// Adds result - d for one head of one row, as a r + b s with two numbers a and b: r, par and orth are never written down. On the full
-    /// row, r is the text's share of the discrepancy and s the row with it.
+    /// r and s, [batch, latent rows, heads, channels], for the current scope: over the text alone, or its share of the row and the row with
+    /// it.
     /// </summary>
-    private void AddToHead(Span<float> output, ReadOnlySpan<float> dense, ReadOnlySpan<float> sparse, ReadOnlySpan<float> row, float mass)
+    private (Tensor Discrepancy, Tensor Direction) Discrepancy(AttentionFacts facts)
     {
-        if (mass == 0)
-            return;
-        bool full = row.Length > 0;
-        var inner = Vector256.Create(full ? mass : 1);
-        var target = MemoryMarshal.Cast<float, Vector256<float>>(output);
-        var d = MemoryMarshal.Cast<float, Vector256<float>>(dense);
-        var s = MemoryMarshal.Cast<float, Vector256<float>>(sparse);
-        var z = MemoryMarshal.Cast<float, Vector256<float>>(row);
-        var (alongSum, squareSum, lengthSum) = (Vector256<float>.Zero, Vector256<float>.Zero, Vector256<float>.Zero);
-        for (int i = 0; i < target.Length; i++)
-        {
-            var r = (s[i] - d[i]) * inner;
-            var direction = full ? z[i] + r : s[i];
-            alongSum += r * direction;
-            squareSum += direction * direction;
-            lengthSum += r * r;
-        }
-        double along = Vector256.Sum(alongSum);
-        double square = Vector256.Sum(squareSum);
-        double length = Vector256.Sum(lengthSum);
-        if (!(square is > 1e-30 and < 1e30 && length < 1e30))
-            (along, square, length) = Products(dense, sparse, row, mass);
-
-        // The parts are orthogonal: |G|^2 = |par|^2 + zeta^2 (|r|^2 - |par|^2). Where s is 0 there is no direction, and par is 0.
-        double parallel = square != 0 ? along / square : 0;
-        double zeta = Zeta;
-        double norm = LengthOf(parallel, square, length);
-        double gain = Lambda * (norm > Eta ? Eta / norm : 1);
-        double outer = full ? 1 : mass;
-        var a = Vector256.Create((float)(outer * (1 + gain * zeta)));
-        var b = Vector256.Create((float)(outer * gain * parallel * (1 - zeta)));
-        for (int i = 0; i < target.Length; i++)
-        {
-            var r = (s[i] - d[i]) * inner;
-            target[i] += a * r + b * (full ? z[i] + r : s[i]);
-        }
+        var sparse = facts.TextSparse(Entmax);
+        var discrepancy = sparse.Subtract(facts.TextDense);
+        if (Projection == GuidanceProjection.Text)
+            return (discrepancy, sparse);
+        discrepancy.Multiply(facts.TextMass.PerHead(), into: discrepancy);
+        return (discrepancy, facts.Latents.Add(discrepancy));
     }
 
-    /// <summary>|G| of the parallel share, s s and r r.</summary>
-    private double LengthOf(double parallel, double square, double length)
-    {
-        double zeta = Zeta;
-        return Math.Sqrt(parallel * parallel * square * (1 - zeta * zeta) + zeta * zeta * length);
-    }
-
-    /// <summary>The products r s, s s and r r where float32 cannot hold squares.</summary>
-    private static (double Along, double Square, double Length) Products(
-        ReadOnlySpan<float> dense, ReadOnlySpan<float> sparse, ReadOnlySpan<float> row, float mass)
+    /// <summary>The products r s, s s and r r.</summary>
+    private static (double Along, double Square, double Length) Products(ReadOnlySpan<float> r, ReadOnlySpan<float> s)
     {
         var (along, square, length) = (0.0, 0.0, 0.0);
-        for (int i = 0; i < dense.Length; i++)
+        for (int i = 0; i < r.Length; i++)
         {
-            double r = ((double)sparse[i] - dense[i]) * (row.Length > 0 ? mass : 1);
-            double s = row.Length > 0 ? row[i] + r : sparse[i];
-            along += r * s;
-            square += s * s;
-            length += r * r;
+            along += (double)r[i] * s[i];
+            square += (double)s[i] * s[i];
+            length += (double)r[i] * r[i];
         }
         return (along, square, length);
     }

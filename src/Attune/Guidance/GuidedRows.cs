@@ -2,26 +2,18 @@ using Attune.Tensors;
 
 namespace Attune.Guidance;
 
-/// <summary>Walks over the guided rows of an attention output on all threads.</summary>
+/// <summary>
+/// What a row is, for <see cref="TensorOperations.RowNorms"/> and its like: views that belong to the current scope. A head's row is that of
+/// [batch, tokens, heads, channels] itself.
+/// </summary>
 internal static class GuidedRows
 {
-    /// <summary>About as many elements as make a piece of work worth handing to a thread.</summary>
-    private const int Grain = 1 << 14;
+    /// <summary>A row for each token, over all heads: [batch, tokens, heads, channels] as [batch, tokens, heads channels].</summary>
+    public static Tensor PerToken(this Tensor x) => x.Reshape(x.Shape[0], x.Shape[1], x.Shape[2] * x.Shape[3]);
 
-    /// <summary>A view of [batch, tokens, heads, channels] as [batch, tokens, heads channels], for the current scope.</summary>
-    public static Tensor Flat(this Tensor x) => x.Reshape(x.Shape[0], x.Shape[1], x.Shape[2] * x.Shape[3]);
+    /// <summary>A row for each sample: [batch, ...] as [batch, elements].</summary>
+    public static Tensor PerSample(this Tensor x) => x.Reshape(x.Shape[0], -1);
 
-    /// <summary>Calls <paramref name="body"/> with the batch item and the token of every row.</summary>
-    public static void For(Tensor rows, Action<int, int> body)
-    {
-        var (tokens, width) = (rows.Shape[1], rows.Shape[2]);
-        int count = rows.Shape[0] * tokens;
-        int size = Math.Max(1, Grain / Math.Max(1, width));
-        Workers.For((count + size - 1) / size, piece =>
-        {
-            int end = Math.Min((piece + 1) * size, count);
-            for (int row = piece * size; row < end; row++)
-                body(row / tokens, row % tokens);
-        });
-    }
+    /// <summary>A number for each row of heads: [batch, tokens, heads] as [batch, tokens, heads, 1].</summary>
+    public static Tensor PerHead(this Tensor numbers) => numbers.Reshape(numbers.Shape[0], numbers.Shape[1], numbers.Shape[2], 1);
 }

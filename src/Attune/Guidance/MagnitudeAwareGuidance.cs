@@ -24,16 +24,14 @@ public sealed record MagnitudeAwareGuidance : ContrastRule
     /// <inheritdoc/>
     protected override Tensor Combine(Tensor positive, Tensor negative, PredictionFacts facts)
     {
-        return Samples.Combine(positive, negative, pair =>
-        {
-            double square = 0;
-            for (int i = 0; i < pair.A.Length; i++)
-                square += ((double)pair.A[i] - pair.B[i]) * ((double)pair.A[i] - pair.B[i]);
-            double norm = Samples.Norm(pair.B);
-            // infinite for a negative prediction of zeros: no amplification
-            double ratio = square == 0 || Alpha == 0 ? 0 : Math.Sqrt(square) / norm;
-            double scale = 1 + (Scale - 1) * Math.Exp(-Alpha * ratio);
-            return (scale, 1 - scale);
-        });
+        using var scope = new TensorScope();
+        var (c, u) = (positive.PerSample(), negative.PerSample());
+
+        // For a negative prediction of zeros the ratio is as good as infinite: no amplification.
+        var ratio = c.Subtract(u).RowNorms().Ratio(u.RowNorms(), float.MaxValue);
+        var boost = ratio.Affine(-Alpha).Activate(Activation.Exp).Affine(Scale - 1);
+        var guided = positive.Clone();
+        guided.PerSample().AddRows(null, c, boost, u);      // u + w (c - u) as c + (w - 1) (c - u)
+        return scope.Keep(guided);
     }
 }

@@ -21,18 +21,7 @@ public sealed record NormKeeping : GuidanceRule, IPredictionRule
     {
         ArgumentNullException.ThrowIfNull(guided);
         ArgumentNullException.ThrowIfNull(facts);
-        var result = Tensor.Empty(guided.Shape, guided.Device);
-        int width = guided.Shape[^1];
-        var from = guided.Span;
-        var reference = facts.Positive.Span;
-        var to = result.Span;
-        for (int at = 0; at < from.Length; at += width)
-        {
-            double norm = Samples.Norm(from.Slice(at, width));
-            double factor = norm > 0 ? Samples.Norm(reference.Slice(at, width)) / norm : 1;
-            for (int i = at; i < at + width; i++)
-                to[i] = (float)(factor * from[i]);
-        }
-        return result;
+        using var scope = new TensorScope();
+        return scope.Keep(guided.Multiply(facts.Positive.RowNorms().Ratio(guided.RowNorms(), 1)));
     }
 }

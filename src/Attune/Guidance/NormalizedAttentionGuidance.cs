@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using Attune.Attention;
 using Attune.Guidance.Diagnostics;
 using Attune.Tensors;
@@ -98,15 +96,11 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(facts);
         using var scope = new TensorScope();
-        var (target, positive, negative) = (output.Flat(), facts.Latents.Flat(), facts.NegativeLatents.Flat());
-        if (Norm == 2)
-            GuidedRows.For(
-                target,
-                (item, token) => AddToToken<Squares>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
-        else
-            GuidedRows.For(
-                target,
-                (item, token) => AddToToken<Magnitudes>(target.Row(item, token), positive.Row(item, token), negative.Row(item, token)));
+        var (plus, minus) = (facts.Latents.PerToken(), facts.NegativeLatents.PerToken());
+        var factor = plus.RowNorms(Norm).Affine(Tau).LimitRatio(plus.RowNorms(Norm, Scale, minus));     // min(R, tau) / R
+
+        // alpha (Z^ - Z+) as alpha ((factor - 1) Z+ + factor phi (Z+ - Z-)): exactly 0 where guidance is.
+        output.PerToken().AddRows(factor.Affine(Alpha, -Alpha), plus, factor.Affine(Alpha * Scale), minus);
     }
 
     /// <inheritdoc/>
@@ -115,97 +109,10 @@ public sealed record NormalizedAttentionGuidance : GuidanceRule, IAttentionCorre
         ArgumentNullException.ThrowIfNull(facts);
         ArgumentNullException.ThrowIfNull(to);
         using var scope = new TensorScope();
-        var (positive, negative) = (facts.Latents.Flat(), facts.NegativeLatents.Flat());
-        var ratios = new double[positive.Shape[0] * facts.Length];
-        int clipped = 0;
-        GuidedRows.For(positive, (item, token) =>
-        {
-            var (plain, extrapolated) = Norm == 2 ? Norms<Squares>(positive.Row(item, token), negative.Row(item, token))
-                : Norms<Magnitudes>(positive.Row(item, token), negative.Row(item, token));
-            ratios[item * facts.Length + token] = extrapolated / plain;
-            if (extrapolated > Tau * plain)
-                Interlocked.Increment(ref clipped);
-        });
-        to.Add(Clipped, (double)clipped / ratios.Length);
+        var (plus, minus) = (facts.Latents.PerToken(), facts.NegativeLatents.PerToken());
+        float[] plain = plus.RowNorms(Norm).ToArray();
+        double[] ratios = [.. plus.RowNorms(Norm, Scale, minus).ToArray().Zip(plain, (pushed, length) => (double)pushed / length)];
+        to.Add(Clipped, (double)ratios.Count(ratio => ratio > Tau) / ratios.Length);
         to.Add(Ratio, ratios);
-    }
-
-    /// <summary>
-    /// Adds alpha (Z^ - Z+) for one token, as alpha ((c - 1) Z+ + c phi (Z+ - Z-)) with c = min(R, tau) / R: exactly 0 where guidance is.
-    /// </summary>
-    private void AddToToken<TNorm>(Span<float> output, ReadOnlySpan<float> positive, ReadOnlySpan<float> negative)
-        where TNorm : INorm
-    {
-        var (plain, extrapolated) = Norms<TNorm>(positive, negative);
-
-        // No division unless the norm is bounded, so a token of zeros stays one.
-        double factor = extrapolated > Tau * plain ? Tau * plain / extrapolated : 1;
-        float keep = (float)(Alpha * (factor - 1));
-        float push = (float)(Alpha * factor * Scale);
-        var sums = MemoryMarshal.Cast<float, Vector512<float>>(output);
-        var plus = MemoryMarshal.Cast<float, Vector512<float>>(positive);
-        var minus = MemoryMarshal.Cast<float, Vector512<float>>(negative);
-        for (int i = 0; i < sums.Length; i++)
-            sums[i] += keep * plus[i] + push * (plus[i] - minus[i]);
-        for (int i = sums.Length * Vector512<float>.Count; i < output.Length; i++)
-            output[i] += keep * positive[i] + push * (positive[i] - negative[i]);
-    }
-
-    /// <summary>|Z+| and |Z~| of one token; squares of numbers up to 1e18 and sums of any token fit into the lanes' range.</summary>
-    private (double Plain, double Extrapolated) Norms<TNorm>(ReadOnlySpan<float> positive, ReadOnlySpan<float> negative)
-        where TNorm : INorm
-    {
-        var plus = MemoryMarshal.Cast<float, Vector512<float>>(positive);
-        var minus = MemoryMarshal.Cast<float, Vector512<float>>(negative);
-        var (p0, p1, e0, e1) = (Vector512<float>.Zero, Vector512<float>.Zero, Vector512<float>.Zero, Vector512<float>.Zero);
-        int i = 0;
-        for (; i + 1 < plus.Length; i += 2)
-        {
-            p0 += TNorm.Of(plus[i]);
-            p1 += TNorm.Of(plus[i + 1]);
-            e0 += TNorm.Of(plus[i] + Scale * (plus[i] - minus[i]));
-            e1 += TNorm.Of(plus[i + 1] + Scale * (plus[i + 1] - minus[i + 1]));
-        }
-        if (i < plus.Length)
-        {
-            p0 += TNorm.Of(plus[i]);
-            e0 += TNorm.Of(plus[i] + Scale * (plus[i] - minus[i]));
-        }
-        double plain = Vector512.Sum(p0 + p1);
-        double extrapolated = Vector512.Sum(e0 + e1);
-        for (i = plus.Length * Vector512<float>.Count; i < positive.Length; i++)
-        {
-            plain += TNorm.Of(positive[i]);
-            extrapolated += TNorm.Of(positive[i] + Scale * (positive[i] - negative[i]));
-        }
-        return (TNorm.Root(plain), TNorm.Root(extrapolated));
-    }
-
-    /// <summary>A p-norm: the root of a sum over elements.</summary>
-    private interface INorm
-    {
-        static abstract Vector512<float> Of(Vector512<float> x);
-
-        static abstract double Of(double x);
-
-        static abstract double Root(double sum);
-    }
-
-    private readonly struct Magnitudes : INorm
-    {
-        public static Vector512<float> Of(Vector512<float> x) => Vector512.Abs(x);
-
-        public static double Of(double x) => Math.Abs(x);
-
-        public static double Root(double sum) => sum;
-    }
-
-    private readonly struct Squares : INorm
-    {
-        public static Vector512<float> Of(Vector512<float> x) => x * x;
-
-        public static double Of(double x) => x * x;
-
-        public static double Root(double sum) => Math.Sqrt(sum);
     }
 }

@@ -31,12 +31,9 @@ public sealed record PerpendicularNegativeGuidance : ContrastRule
         using var scope = new TensorScope();
         var p = positive.Subtract(facts.Empty!);
         var n = negative.Subtract(facts.Empty!);
-        var direction = Samples.Combine(p, n, pair =>
-        {
-            double square = Samples.Dot(pair.A, pair.A);
-            double along = square > 0 ? Samples.Dot(pair.B, pair.A) / square : 0;
-            return (1 + NegativeScale * along, -NegativeScale);
-        });
+        var along = p.PerSample().UnitRows();
+        var direction = TensorOperations.Combine(1, p, -NegativeScale, n);
+        direction.PerSample().AddRows(n.PerSample().RowDots(along).Affine(NegativeScale), along);
 
         // From the prompt's prediction, not from the empty one's: where the direction is p itself, the prediction stays as it is.
         return scope.Keep(positive.Add(TensorOperations.Combine(Scale, direction, -1, p)));

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using Attune.Attention;
 using Attune.Guidance.Diagnostics;
 using Attune.Tensors;
@@ -35,22 +33,7 @@ public sealed record PladisGuidance : GuidanceRule, IAttentionCorrection, ISpars
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(facts);
         using var scope = new TensorScope();
-        int channels = output.Shape[3];
-        var (target, dense, sparse, mass) = (output.Flat(), facts.TextDense.Flat(), facts.TextSparse(Entmax).Flat(), facts.TextMass);
-        GuidedRows.For(target, (item, token) =>
-        {
-            var sums = MemoryMarshal.Cast<float, Vector256<float>>(target.Row(item, token));
-            var d = MemoryMarshal.Cast<float, Vector256<float>>(dense.Row(item, token));
-            var s = MemoryMarshal.Cast<float, Vector256<float>>(sparse.Row(item, token));
-            var share = mass.Row(item, token);
-            int perHead = channels / Vector256<float>.Count;
-            for (int head = 0, i = 0; head < share.Length; head++)
-            {
-                var weight = Vector256.Create(share[head] * Scale);
-                for (int end = i + perHead; i < end; i++)
-                    sums[i] += weight * (s[i] - d[i]);
-            }
-        });
+        output.AddRows(null, facts.TextSparse(Entmax), facts.TextMass.PerHead().Affine(Scale), facts.TextDense);
     }
 
     /// <inheritdoc/>

@@ -44,13 +44,15 @@ public sealed record SmoothedEnergyGuidance : PerturbingRule, IAttentionBase
     }
 
     /// <summary>
-    /// The queries of a call with those of every span of latents or references blurred over its grid; owned by the current scope.
+    /// The queries of a call with those of every span of latents or references blurred over its grid; owned by the current scope. The host
+    /// blurs: a device that has no memory of its own in common with it copies the queries twice.
     /// </summary>
     /// <exception cref="InvalidOperationException">Such a span has no grid.</exception>
     internal Tensor Blur(AttentionCall call)
     {
-        var query = call.Query.Clone();
-        int width = query.Shape[2] * query.Shape[3];
+        var shape = call.Query.Shape;
+        float[] query = call.Query.ToArray();
+        int width = shape[2] * shape[3];
         foreach (var span in call.Queries.Spans.Where(span => span.Kind is TokenKind.Latent or TokenKind.Reference))
         {
             var (rows, columns) = (1, span.Length);
@@ -62,61 +64,56 @@ public sealed record SmoothedEnergyGuidance : PerturbingRule, IAttentionBase
                             + $"without.");
                 (rows, columns) = (grid.Height, grid.Width);
             }
-            for (int item = 0; item < query.Shape[0]; item++)
-                BlurGrid(query.Slice(0, item, 1).Slice(1, span.Start, span.Length).Reshape(span.Length, width), rows, columns);
+            for (int item = 0; item < shape[0]; item++)
+                BlurGrid(query.AsMemory((item * shape[1] + span.Start) * width, span.Length * width), width, rows, columns);
         }
-        return query;
+        return Tensor.From(call.Query.Device, query, shape);
     }
 
     /// <summary>
-    /// Blurs rows of tokens, [rows columns, width], in place. The Gaussian is separable: first along the columns of every row, then along
+    /// Blurs tokens, [rows columns, width], in place. The Gaussian is separable: first along the columns of every row, then along
     /// the rows.
     /// </summary>
-    private void BlurGrid(Tensor tokens, int rows, int columns)
+    private void BlurGrid(Memory<float> tokens, int width, int rows, int columns)
     {
-        int width = tokens.Shape[1];
         if (float.IsPositiveInfinity(Sigma))
         {
+            int count = tokens.Length / width;
             var mean = new double[width];
-            for (int token = 0; token < tokens.Shape[0]; token++)
-            {
-                var row = tokens.Row(token);
-                for (int i = 0; i < width; i++)
-                    mean[i] += row[i];
-            }
-            for (int token = 0; token < tokens.Shape[0]; token++)
-            {
-                var row = tokens.Row(token);
-                for (int i = 0; i < width; i++)
-                    row[i] = (float)(mean[i] / tokens.Shape[0]);
-            }
+            var values = tokens.Span;
+            for (int i = 0; i < values.Length; i++)
+                mean[i % width] += values[i];
+            for (int i = 0; i < values.Length; i++)
+                values[i] = (float)(mean[i % width] / count);
             return;
         }
         float[] kernel = Kernel(Math.Min(rows, columns));
-        using var scope = new TensorScope();
-        var turned = Tensor.Empty(tokens.Shape, tokens.Device);
-        Convolve(tokens, turned, columns, rows, 1, columns, kernel);
-        Convolve(turned, tokens, rows, columns, columns, 1, kernel);
+        Memory<float> turned = new float[tokens.Length];
+        Convolve(tokens, turned, width, columns, rows, 1, columns, kernel);
+        Convolve(turned, tokens, width, rows, columns, columns, 1, kernel);
     }
 
     /// <summary>
     /// Convolves every line of <paramref name="length"/> tokens that lie <paramref name="stride"/> apart; lines begin
     /// <paramref name="lineStride"/> apart.
     /// </summary>
-    private static void Convolve(Tensor from, Tensor to, int length, int lines, int stride, int lineStride, float[] kernel)
+    private static void Convolve(
+        Memory<float> from, Memory<float> to, int width, int length, int lines, int stride, int lineStride, float[] kernel)
     {
         int reach = kernel.Length / 2;
         Workers.For(lines, line =>
         {
             for (int at = 0; at < length; at++)
             {
-                var sum = to.Row(line * lineStride + at * stride);
+                var sum = Row(to, line * lineStride + at * stride);
                 sum.Clear();
                 for (int k = -reach; k <= reach; k++)
                     System.Numerics.Tensors.TensorPrimitives.MultiplyAdd(
-                        from.Row(line * lineStride + Reflect(at + k, length) * stride), kernel[k + reach], sum, sum);
+                        Row(from, line * lineStride + Reflect(at + k, length) * stride), kernel[k + reach], sum, sum);
             }
         });
+
+        Span<float> Row(Memory<float> tokens, int token) => tokens.Span.Slice(token * width, width);
     }
 
     /// <summary>The position inside of the line that a position beyond its ends mirrors; the border itself is not repeated.</summary>

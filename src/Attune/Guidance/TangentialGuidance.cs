@@ -20,16 +20,18 @@ public sealed record TangentialGuidance : ContrastRule
     /// <inheritdoc/>
     protected override Tensor Combine(Tensor positive, Tensor negative, PredictionFacts facts)
     {
-        return Samples.Combine(positive, negative, pair =>
-        {
-            // With the Gram matrix G = [[cc, cu], [cu, uu]] and its first unit eigenvector (x, y), the first right singular vector is (x c
-            // + y u) / sqrt(l), and the part of u along it y (x c + y u), for G (x, y) = l (x, y).
-            double cc = Samples.Dot(pair.A, pair.A);
-            double cu = Samples.Dot(pair.A, pair.B);
-            double uu = Samples.Dot(pair.B, pair.B);
-            double half = 0.5 * Math.Atan2(2 * cu, cc - uu);
-            var (y, x) = Math.SinCos(half);
-            return (Scale + (1 - Scale) * x * y, (1 - Scale) * y * y);
-        });
+        using var scope = new TensorScope();
+        var (c, u) = (positive.PerSample(), negative.PerSample());
+
+        // With the Gram matrix G = [[cc, cu], [cu, uu]] and its first unit eigenvector (x, y), the first right singular vector is (x c + y
+        // u) / sqrt(l), and the part of u along it y (x c + y u), for G (x, y) = l (x, y). (x, y) = (cos a, sin a) has
+        // tan 2a = 2 cu / (cc - uu), so that x y = sin 2a / 2 and y y = (1 - cos 2a) / 2.
+        var across = c.RowDots(u).Affine(2);
+        var apart = c.RowDots(c).Subtract(u.RowDots(u));
+        var length = TensorOperations.Concatenate(^1, across, apart).RowNorms();
+        var (sine, cosine) = (across.Ratio(length, 0), apart.Ratio(length, 1));
+        var guided = c.Multiply(sine.Affine((1 - Scale) / 2, Scale));
+        guided.AddRows(cosine.Affine((Scale - 1) / 2, (1 - Scale) / 2), u);
+        return scope.Keep(guided.Reshape(positive.Shape));
     }
 }

@@ -50,10 +50,9 @@ public sealed record ValueSignFlip : GuidanceRule, IAttentionBase, IDiagnosedRul
     {
         ArgumentNullException.ThrowIfNull(facts);
         ArgumentNullException.ThrowIfNull(to);
-        var (positive, negative) = (facts.LatentsPartial.LogSumExp, facts.OverNegativeText.LogSumExp);
-        double[] shares = new double[positive.Count];
-        for (int i = 0; i < shares.Length; i++)
-            shares[i] = 1 / (1 + Math.Exp((double)positive.Span[i] - (negative.Span[i] - Offset)));
+        float[] positive = facts.LatentsPartial.LogSumExp.ToArray();
+        float[] negative = facts.OverNegativeText.LogSumExp.ToArray();
+        double[] shares = [.. positive.Zip(negative, (plus, minus) => 1 / (1 + Math.Exp((double)plus - (minus - Offset))))];
         to.Add(Flipped, shares);
     }
 }

@@ -82,10 +82,12 @@ public sealed class Image
     /// <summary>
     /// The pixels as a tensor [1, height, width, 3] of values from 0 to 1, owned by the current <see cref="TensorScope"/>.
     /// </summary>
-    public Tensor ToTensor()
+    /// <param name="device">Where the tensor lives.</param>
+    public Tensor ToTensor(Device? device = null)
     {
-        var tensor = Tensor.Empty([1, Height, Width, 3]);
-        var values = tensor.Span;
+        var tensor = Tensor.Empty([1, Height, Width, 3], device);
+        using var view = tensor.Write();
+        var values = view.Span;
         for (int i = 0; i < values.Length; i++)
             values[i] = Pixels[i] / 255f;
         return tensor;
@@ -98,6 +100,7 @@ public sealed class Image
         var shape = tensor.Shape;
         if (shape.Rank != 4 || shape[3] != 3)
             throw new ArgumentException($"An image tensor is [batch, height, width, 3], not {shape}.", nameof(tensor));
+        using var view = tensor.Read();
         var images = new Image[shape[0]];
         for (int item = 0; item < images.Length; item++)
         {
@@ -107,7 +110,7 @@ public sealed class Image
             {
                 for (int x = 0; x < shape[2]; x++)
                 {
-                    foreach (float value in tensor.Row(item, y, x))
+                    foreach (float value in view.Row(item, y, x))
                         pixels[at++] = (byte)MathF.Round(Math.Clamp(float.IsNaN(value) ? 0 : value, 0, 1) * 255);
                 }
             }

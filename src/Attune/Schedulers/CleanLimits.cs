@@ -46,25 +46,21 @@ internal sealed class CleanLimits
 
     private Tensor Threshold(Tensor clean)
     {
-        var result = clean.Clone();
         using var scope = new TensorScope();
-        var sorted = result.Clone();
-        int items = clean.Shape[0];
-        int size = (int)(clean.Count / items);
-        for (int item = 0; item < items; item++)
+        var result = clean.Clone();
+        for (int item = 0; item < clean.Shape[0]; item++)
         {
-            var magnitudes = sorted.Span.Slice(item * size, size);
-            foreach (ref float value in magnitudes)
-                value = Math.Abs(value);
-            magnitudes.Sort();
-            float rank = (float)_ratio * (size - 1);
+            var sample = result.Slice(0, item, 1);
+            float[] magnitudes = Array.ConvertAll(sample.ToArray(), Math.Abs);
+            Array.Sort(magnitudes);
+            float rank = (float)_ratio * (magnitudes.Length - 1);
             int low = (int)rank;
             float below = magnitudes[low];
-            float quantile = below + ((rank - low) * (magnitudes[Math.Min(low + 1, size - 1)] - below));
+            float quantile = below + ((rank - low) * (magnitudes[Math.Min(low + 1, magnitudes.Length - 1)] - below));
             float limit = (float)Math.Min(Math.Max(quantile, 1), _maximum);
-            foreach (ref float value in result.Span.Slice(item * size, size))
-                value = Math.Clamp(value, -limit, limit) / limit;
+            sample.Clamp(-limit, limit, into: sample);
+            sample.Divide(Tensor.Full(clean.Device, [1], limit), into: sample);
         }
-        return result;
+        return scope.Keep(result);
     }
 }

@@ -72,8 +72,7 @@ public sealed class DDPMScheduler : Scheduler
                 case "fixed_large_log":
                     return Mix.Of((1, result), (Math.Sqrt(Math.Log(beta)), drawn));
                 default:
-                    AddLearned(
-                        result, prediction.Slice(^1, channels, channels).Contiguous(), drawn.Contiguous(), Math.Log(small), Math.Log(beta));
+                    AddLearned(result, prediction.Slice(^1, channels, channels), drawn, Math.Log(small), Math.Log(beta));
                     return result;
             }
         }
@@ -81,15 +80,17 @@ public sealed class DDPMScheduler : Scheduler
         private void AddLearned(Tensor result, Tensor predicted, Tensor drawn, double minLog, double maxLog)
         {
             bool range = owner._variance == "learned_range";
-            var sum = result.Span;
-            var variance = predicted.Span;
-            var normal = drawn.Span;
+            float[] sum = result.ToArray();
+            float[] variance = predicted.ToArray();
+            float[] normal = drawn.ToArray();
             for (int i = 0; i < sum.Length; i++)
             {
                 double part = (variance[i] + 1.0) / 2;
                 double deviation = range ? Math.Exp(0.5 * ((part * maxLog) + ((1 - part) * minLog))) : Math.Sqrt(variance[i]);
                 sum[i] += (float)(deviation * normal[i]);
             }
+            using var view = result.Write();
+            sum.CopyTo(view.Span);
         }
     }
 }

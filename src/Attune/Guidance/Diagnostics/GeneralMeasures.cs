@@ -64,17 +64,17 @@ internal static class GeneralMeasures
 
     public static void OfPredictions(PredictionFacts facts, Tensor guided, bool combined, IMeasurements to)
     {
-        var positive = facts.Positive.Contiguous();
+        var positive = facts.Positive;
         if (facts.Negative is { } negative)
-            to.Add(Difference, PerSample(positive, negative.Contiguous(), RootMeanSquare));
+            to.Add(Difference, PerSample(positive, negative, RootMeanSquare));
         if (!combined)
             return;
-        to.Add(NormRatio, PerSample(positive, guided.Contiguous(), (p, g) => Samples.Norm(g) / Samples.Norm(p)));
-        to.Add(PredictionChange, PerSample(positive, guided.Contiguous(), RelativeDistance));
+        to.Add(NormRatio, PerSample(positive, guided, (p, g) => Norm(g) / Norm(p)));
+        to.Add(PredictionChange, PerSample(positive, guided, RelativeDistance));
     }
 
     public static void OfPerturbation(PredictionFacts facts, Tensor perturbed, IMeasurements to) =>
-        to.Add(Perturbation, PerSample(facts.Positive.Contiguous(), perturbed.Contiguous(), RootMeanSquare));
+        to.Add(Perturbation, PerSample(facts.Positive, perturbed, RootMeanSquare));
 
     private delegate double Comparison(ReadOnlySpan<float> a, ReadOnlySpan<float> b);
 
@@ -88,25 +88,37 @@ internal static class GeneralMeasures
 
     private static double RootMeanSquare(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => Distance(a, b) / Math.Sqrt(a.Length);
 
-    private static double RelativeDistance(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => Distance(a, b) / Samples.Norm(a);
+    private static double RelativeDistance(ReadOnlySpan<float> a, ReadOnlySpan<float> b) => Distance(a, b) / Norm(a);
 
     private static double CosineOf(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
     {
-        double cosine = Samples.Dot(a, b) / (Samples.Norm(a) * Samples.Norm(b));
+        double cosine = Dot(a, b) / (Norm(a) * Norm(b));
         return double.IsNaN(cosine) ? cosine : Math.Clamp(cosine, -1, 1);       // rounding may leave the range by 1e-16
     }
 
-    /// <summary>A number for each token of two tensors [batch, tokens, heads, channels], over all heads.</summary>
-    private static double[] PerToken(Tensor a, Tensor b, Comparison compare)
+    private static double Norm(ReadOnlySpan<float> a) => Math.Sqrt(Dot(a, a));
+
+    private static double Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
     {
-        using var scope = new TensorScope();
-        var (first, second) = (a.Flat(), b.Flat());
-        int tokens = a.Shape[1];
-        var values = new double[a.Shape[0] * tokens];
-        GuidedRows.For(first, (item, token) => values[item * tokens + token] = compare(first.Row(item, token), second.Row(item, token)));
-        return values;
+        double sum = 0;
+        for (int i = 0; i < a.Length; i++)
+            sum += (double)a[i] * b[i];
+        return sum;
     }
 
-    private static double[] PerSample(Tensor a, Tensor b, Comparison compare) =>
-        [.. Enumerable.Range(0, a.Shape[0]).Select(item => compare(Samples.Of(a, item), Samples.Of(b, item)))];
+    /// <summary>A number for each token of two tensors [batch, tokens, heads, channels], over all heads.</summary>
+    private static double[] PerToken(Tensor a, Tensor b, Comparison compare) => PerRow(a, b, a.Shape[0] * a.Shape[1], compare);
+
+    /// <summary>A number for each sample of two tensors [batch, ...].</summary>
+    private static double[] PerSample(Tensor a, Tensor b, Comparison compare) => PerRow(a, b, a.Shape[0], compare);
+
+    private static double[] PerRow(Tensor a, Tensor b, int rows, Comparison compare)
+    {
+        var (first, second) = (a.ToArray(), b.ToArray());
+        int length = first.Length / Math.Max(rows, 1);
+        var values = new double[rows];
+        Workers.For(
+            rows, row => values[row] = compare(first.AsSpan(row * length, length), second.AsSpan(row * length, length)));
+        return values;
+    }
 }

@@ -135,37 +135,54 @@ internal static class HopfieldEnergy
         int stride = (facts.Length + TokensPerSample - 1) / TokensPerSample;
         int tokens = (facts.Length + stride - 1) / stride;
         var states = new State[batch * heads * tokens];
+        var (queries, keys) = (new HostRows(query), new HostRows(key));
+        var counts = call.Mask?.Keys is { } masked ? new HostRows(masked) : null;
+        var biases = call.Mask?.Bias is { } added ? new HostRows(added) : null;
         Workers.For(batch * heads, index =>
         {
             var (item, head) = (index / heads, index % heads);
-            int keyItem = key.Shape[0] == 1 ? 0 : item;
             var positions = new List<int>(count);
             for (int at = first; at < first + count; at++)
             {
-                if (call.Mask?.Keys is not { } counts || counts.Row(counts.Shape[0] == 1 ? 0 : item)[at] != 0)
+                if (counts == null || counts.Row(item)[at] != 0)
                     positions.Add(at);
             }
-            double[][] patterns = [.. positions.Select(at => ToDouble(key.Row(keyItem, at, head / group)))];
+            double[][] patterns = [.. positions.Select(at => ToDouble(keys.Row(item, at, head / group)))];
             for (int i = 0; i < tokens; i++)
             {
                 int row = facts.Start + i * stride;
-                double[] bias = Bias(call.Mask?.Bias, item, head, row, positions);
-                var update = new Update(patterns, bias, call.Scale, ToDouble(query.Row(item, row, head)));
+                double[] bias = Bias(biases, item, head, row, positions);
+                var update = new Update(patterns, bias, call.Scale, ToDouble(queries.Row(item, row, head)));
                 states[index * tokens + i] = update.Evaluate(alpha, coefficient);
             }
         });
         return states;
     }
 
-    private static double[] Bias(Tensor? bias, int item, int head, int row, List<int> positions)
+    private static double[] Bias(HostRows? bias, int item, int head, int row, List<int> positions)
     {
         var values = new double[positions.Count];
         if (bias == null)
             return values;
-        var added = bias.Row(bias.Shape[0] == 1 ? 0 : item, bias.Shape[1] == 1 ? 0 : head, row);
+        var added = bias.Row(item, head, row);
         for (int i = 0; i < values.Length; i++)
             values[i] = added[positions[i]];
         return values;
+    }
+
+    /// <summary>A copy of a tensor for several threads of the host; axes of extent 1 stand for any coordinate.</summary>
+    private sealed class HostRows(Tensor tensor)
+    {
+        private readonly float[] _values = tensor.ToArray();
+        private readonly Shape _shape = tensor.Shape;
+
+        public ReadOnlySpan<float> Row(params ReadOnlySpan<int> coordinates)
+        {
+            int row = 0;
+            for (int axis = 0; axis < coordinates.Length; axis++)
+                row = row * _shape[axis] + (_shape[axis] == 1 ? 0 : coordinates[axis]);
+            return _values.AsSpan(row * _shape[^1], _shape[^1]);
+        }
     }
 
     private static double[] ToDouble(ReadOnlySpan<float> values)

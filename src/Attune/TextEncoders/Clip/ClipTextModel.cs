@@ -127,15 +127,16 @@ public sealed class ClipTextModel : IDisposable
     /// <summary>The rows of the tokens that end the texts: [batch, channels].</summary>
     private Tensor AtEndOfText(Tensor hidden, IReadOnlyList<int[]> ids)
     {
-        var result = Tensor.Empty([ids.Count, Channels]);
+        using var scope = new TensorScope();
+        var result = hidden.Like([ids.Count, Channels]);
         for (int item = 0; item < ids.Count; item++)
         {
             int[] row = ids[item];
             // The first of equal ids; a text without an end pools at its start, as the reference's argmax does.
             int at = _endOfText == LegacyEndOfText ? Array.IndexOf(row, row.Max()) : Math.Max(0, Array.IndexOf(row, _endOfText));
-            hidden.Row(item, at).CopyTo(result.Row(item));
+            hidden.Slice(0, item, 1).Slice(1, at, 1).Reshape(1, Channels).CopyTo(result.Slice(0, item, 1));
         }
-        return result;
+        return scope.Keep(result);
     }
 }
 
