@@ -104,10 +104,18 @@ public sealed class Checkpoint : IDisposable
             stored = stored.Reshape([shape[1], shape[2]]);
         if (role is WeightRole.Vector or WeightRole.Table || shape.Rank == 5)
             stored = LowRankProduct.Merge(stored);
-        var prepared = Device.Prepare(stored, role);
-        lock (_prepared)
-            _prepared.Add(prepared);
-        return prepared;
+        try
+        {
+            var prepared = Device.Prepare(stored, role);
+            lock (_prepared)
+                _prepared.Add(prepared);
+            return prepared;
+        }
+        catch
+        {
+            stored.Dispose();
+            throw;
+        }
     }
 
     private StoredWeight? FindStored(string name, Shape shape)

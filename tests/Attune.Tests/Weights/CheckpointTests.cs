@@ -46,6 +46,28 @@ public class CheckpointTests
         Assert.True(memory!.IsDisposed);
     }
 
+    /// <summary>Files with eight bits a weight, without scales: a code is its value.</summary>
+    [Fact]
+    public void Plain_fp8_is_read()
+    {
+        using var folder = new TemporaryFolder();
+        string path = new SafetensorsWriter().Add("w", "F8_E4M3", [0x38, 0xC0, 0x01, 0x7E], 2, 2).Write(folder.At("model.safetensors"));
+        using var checkpoint = Checkpoint.Open(path);
+        using var scope = new TensorScope();
+        var y = Tensor.From([2f, 1], [1, 2]).Linear(checkpoint.Root.Get("w", [2, 2], WeightRole.Matrix));
+        Assert.Equal([2f * 1 - 2, 2 * 0.001953125f + 448], y.ToArray());
+        checkpoint.RequireAllUsed();
+    }
+
+    [Fact]
+    public void A_made_weight_that_cannot_be_prepared_is_freed()
+    {
+        Tensor? memory = null;
+        using var checkpoint = new Checkpoint(new MadeWeights((name, shape) => StoredWeight.Owning(name, memory = Tensor.Full(shape, 1))));
+        Assert.Throws<ArgumentException>(() => checkpoint.Root.Get("w", [3, 2], WeightRole.Convolution));
+        Assert.True(memory!.IsDisposed);
+    }
+
     private sealed class Recording() : DelegatingDevice(Managed)
     {
         public List<(string Name, WeightRole Role)> Prepared { get; } = [];
