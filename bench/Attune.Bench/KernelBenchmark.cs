@@ -12,7 +12,7 @@ namespace Attune.Bench;
 /// convolutions, beside OpenBLAS and oneDNN. Libraries are called bare: on operands that already have their type and order. All that is
 /// compared runs in turn.
 /// </summary>
-internal static unsafe class KernelBenchmark
+public static unsafe class KernelBenchmark
 {
     public static readonly string[] Groups = ["products", "convolutions", "attention", "norms", "elementwise"];
 

@@ -12,7 +12,7 @@ using Attune.Weights;
 namespace Attune.Bench;
 
 /// <summary>Whole forward passes of models of real size with random bfloat16 weights, and where their time goes.</summary>
-internal static class ModelBenchmark
+public static class ModelBenchmark
 {
     public static readonly string[] Shapes = ["sd15", "sdxl", "flux-block", "vae-512"];
 

@@ -17,7 +17,7 @@ namespace Attune.Bench;
 /// attention n T products of the latents with the negative text and that text's own rows, in cross-attention n T products; GAG and PLADIS
 /// the values of the text once more.
 /// </summary>
-internal static class NagBenchmark
+public static class NagBenchmark
 {
     private static readonly (string Name, GuidanceRule Rule)[] Rules =
         [

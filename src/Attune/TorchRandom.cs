@@ -55,7 +55,8 @@ public sealed class TorchRandom
         Normal(view.Span);
     }
 
-    internal uint NextUInt32()
+    /// <summary>The next 32 bits of the generator (MT19937).</summary>
+    public uint NextUInt32()
     {
         if (_next == Words)
             Refill();

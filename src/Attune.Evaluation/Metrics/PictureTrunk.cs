@@ -52,7 +52,7 @@ internal sealed class PictureTrunk
         var pixels = Tensor.Empty([1, image.Height, image.Width, 3], device);
         var values = pixels.Span;
         for (int i = 0; i < values.Length; i++)
-            values[i] = image.Pixels[i] / 127.5f - 1;
+            values[i] = image.Rgb[i] / 127.5f - 1;
         return pixels;
     }
 

@@ -169,7 +169,7 @@ public sealed class ExperimentReport
         Cells.FirstOrDefault(cell => cell.Variant.Name == variant.Name && cell.Steps == steps);
 
     /// <summary>What is missing, in words; empty when nothing is.</summary>
-    internal IEnumerable<string> Gaps()
+    public IEnumerable<string> Gaps()
     {
         if (Prompts < Experiment.Prompts.Count)
             yield return FormattableString.Invariant($"Only the first {Prompts} of {Experiment.Prompts.Count} prompts count.");

@@ -7,7 +7,7 @@ using Attune.Imaging;
 namespace Attune.Evaluation.Reports;
 
 /// <summary>Short forms for elements of HTML and SVG. Everything is escaped by the writer.</summary>
-internal static class Markup
+public static class Markup
 {
     /// <summary>
     /// An element with attributes, of which those that are null are left out, and content: texts, elements or lists of them.

@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 namespace Attune.Evaluation.Reports;
 
 /// <summary>How pages of measurements look: light or dark as the reader's system is, without fonts or pictures from elsewhere.</summary>
-internal static partial class PageStyle
+public static partial class PageStyle
 {
     /// <summary>The style sheet. No character of it may need escaping: readers of HTML take style sheets as they are.</summary>
     public static string Text { get; } = Join("""

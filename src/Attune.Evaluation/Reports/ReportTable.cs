@@ -7,10 +7,10 @@ namespace Attune.Evaluation.Reports;
 /// <param name="Title">Its heading.</param>
 /// <param name="Definition">What it is, in a sentence.</param>
 /// <param name="Write">A cell's text; a dash where there is nothing.</param>
-internal sealed record ReportColumn(string Title, string Definition, Func<ReportCell, string> Write);
+public sealed record ReportColumn(string Title, string Definition, Func<ReportCell, string> Write);
 
 /// <summary>The columns of a report's tables: those that have something in some row.</summary>
-internal static class ReportTable
+public static class ReportTable
 {
     private const string Nothing = "\u2013";
 

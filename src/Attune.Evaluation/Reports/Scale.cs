@@ -4,7 +4,7 @@ using Attune.Guidance.Diagnostics;
 namespace Attune.Evaluation.Reports;
 
 /// <summary>Round numbers for axes, and numbers as people write them.</summary>
-internal sealed class Scale
+public sealed class Scale
 {
     private Scale(double low, double high, double step) => (Low, High, Step) = (low, high, step);
 

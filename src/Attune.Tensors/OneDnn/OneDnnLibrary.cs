@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace Attune.Tensors.OneDnn;
 
 /// <summary>oneDNN, once it is loaded: its version, its engine and its threads.</summary>
-internal sealed unsafe class OneDnnLibrary
+public sealed unsafe class OneDnnLibrary
 {
     /// <summary>The environment variable that turns the library off (<c>0</c> or <c>off</c>), or names its file.</summary>
     public const string Variable = "ATTUNE_ONEDNN";
@@ -46,7 +46,7 @@ internal sealed unsafe class OneDnnLibrary
     /// <summary>Whether bfloat16 products run on instructions made for them; else the library emulates them, slower than float32.</summary>
     public bool HasBFloat16 => (Isa & IsaAvx512BFloat16) == IsaAvx512BFloat16;
 
-    public nint Engine { get; }
+    internal nint Engine { get; }
 
     /// <summary>Executes in order, on the calling thread.</summary>
     public nint Stream { get; }

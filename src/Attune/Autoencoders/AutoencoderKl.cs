@@ -51,7 +51,10 @@ public sealed class AutoencoderKl : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static AutoencoderKl Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static AutoencoderKl Load(ComponentSource source) =>
+    /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static AutoencoderKl Load(ComponentSource source) =>
         source.Build((checkpoint, config) => new AutoencoderKl(checkpoint, config));
 
     /// <summary>Encodes images.</summary>

@@ -47,7 +47,10 @@ public sealed class AutoencoderKlFlux2 : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static AutoencoderKlFlux2 Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static AutoencoderKlFlux2 Load(ComponentSource source) =>
+    /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static AutoencoderKlFlux2 Load(ComponentSource source) =>
         source.Build((checkpoint, config) => new AutoencoderKlFlux2(checkpoint, config));
 
     /// <summary>Encodes images.</summary>

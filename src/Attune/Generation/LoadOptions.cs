@@ -51,7 +51,7 @@ public sealed record LoadOptions
     /// <summary>A diffusers folder, or a single file.</summary>
     /// <exception cref="CheckpointException">It is neither, or malformed.</exception>
     /// <exception cref="ArgumentException">An option for single files is given with a folder.</exception>
-    internal ModelSource Open(string path)
+    public ModelSource Open(string path)
     {
         if (Directory.Exists(path))
         {
@@ -65,7 +65,7 @@ public sealed record LoadOptions
     }
 
     /// <summary>The source with what these options change.</summary>
-    internal ModelSource Apply(ModelSource source) =>
+    public ModelSource Apply(ModelSource source) =>
         Loras.Count == 0 ? source
             : new LoraSource(source, Loras.Select(lora => (lora.Path, lora.Scale)), new LoraSettings(MergeLora, LenientLora, Warning));
 }

@@ -48,7 +48,7 @@ public sealed record SmoothedEnergyGuidance : PerturbingRule, IAttentionBase
     /// blurs: a device that has no memory of its own in common with it copies the queries twice.
     /// </summary>
     /// <exception cref="InvalidOperationException">Such a span has no grid.</exception>
-    internal Tensor Blur(AttentionCall call)
+    public Tensor Blur(AttentionCall call)
     {
         var shape = call.Query.Shape;
         float[] query = call.Query.ToArray();

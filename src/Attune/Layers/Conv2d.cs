@@ -4,7 +4,7 @@ using Attune.Weights;
 namespace Attune.Layers;
 
 /// <summary>A convolution over images with channels last; the weight is stored as PyTorch stores it.</summary>
-internal sealed class Conv2d(WeightCursor at, int inputs, int outputs, int kernel, Conv2dGeometry geometry, bool bias = true)
+public sealed class Conv2d(WeightCursor at, int inputs, int outputs, int kernel, Conv2dGeometry geometry, bool bias = true)
 {
     private readonly PreparedWeight _weight = at.Get("weight", [outputs, inputs, kernel, kernel], WeightRole.Convolution);
     private readonly PreparedWeight? _bias = bias ? at.Get("bias", [outputs], WeightRole.Vector) : null;

@@ -4,7 +4,7 @@ using Attune.Weights;
 namespace Attune.Layers;
 
 /// <summary>A linear layer: x weight^T + bias. A convolution with a 1 x 1 kernel is one too, over channels that are last.</summary>
-internal sealed class Linear(WeightCursor at, int inputs, int outputs, bool bias = true) : IRowLayer
+public sealed class Linear(WeightCursor at, int inputs, int outputs, bool bias = true) : IRowLayer
 {
     private readonly PreparedWeight _weight =
         at.Get("weight", at.ShapeOf("weight") is { Rank: 4 } ? [outputs, inputs, 1, 1] : [outputs, inputs], WeightRole.Matrix);

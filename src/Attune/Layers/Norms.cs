@@ -21,11 +21,15 @@ internal sealed class RmsNorm(WeightCursor at, int channels, float epsilon = 1e-
 }
 
 /// <summary>Group normalisation over images with channels last.</summary>
-internal sealed class GroupNorm(WeightCursor at, int groups, int channels, float epsilon)
+public sealed class GroupNorm(WeightCursor at, int groups, int channels, float epsilon)
 {
     private readonly PreparedWeight _weight = at.Get("weight", [channels], WeightRole.Vector);
     private readonly PreparedWeight _bias = at.Get("bias", [channels], WeightRole.Vector);
 
+    /// <summary>Normalises [batch, ..., channels] over groups of neighbouring channels, then applies an activation.</summary>
+    /// <param name="x">The rows; may be <paramref name="into"/>.</param>
+    /// <param name="activation">Applied to the result.</param>
+    /// <param name="into">Where the result goes; null allocates.</param>
     public Tensor Apply(Tensor x, Activation activation = Activation.None, Tensor? into = null) =>
         x.GroupNorm(groups, _weight, _bias, epsilon, activation, into);
 }

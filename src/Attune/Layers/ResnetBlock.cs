@@ -8,7 +8,7 @@ namespace Attune.Layers;
 /// <paramref name="embedding"/> gives the channels of an embedding of the timestep, its projection is added to every pixel between the
 /// convolutions.
 /// </summary>
-internal sealed class ResnetBlock(
+public sealed class ResnetBlock(
     WeightCursor at, int inputs, int outputs, int groups, float epsilon, Activation activation, int? embedding = null)
 {
     private readonly GroupNorm _norm1 = new(at.At("norm1"), groups, inputs, epsilon);

@@ -5,7 +5,7 @@ namespace Attune.Weights;
 /// <summary>Where one component of a pipeline comes from: its configuration, and how its weights are opened.</summary>
 /// <param name="Config">The component's config.json.</param>
 /// <param name="OpenWeights">Opens the weights; whoever calls it disposes them.</param>
-internal sealed record ComponentSource(ModelConfig Config, Func<WeightSource> OpenWeights)
+public sealed record ComponentSource(ModelConfig Config, Func<WeightSource> OpenWeights)
 {
     /// <summary>A component's folder: config.json and weights.</summary>
     public static ComponentSource Folder(string folder)
@@ -37,7 +37,7 @@ internal sealed record ComponentSource(ModelConfig Config, Func<WeightSource> Op
 }
 
 /// <summary>Where the components of a pipeline come from.</summary>
-internal abstract class ModelSource
+public abstract class ModelSource
 {
     /// <summary>What was opened, for messages.</summary>
     public abstract string Path { get; }

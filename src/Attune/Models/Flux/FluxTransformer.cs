@@ -56,7 +56,10 @@ public sealed class FluxTransformer : Denoiser<FluxConditioning>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static FluxTransformer Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static FluxTransformer Load(ComponentSource source) =>
+    /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static FluxTransformer Load(ComponentSource source) =>
         source.Build((checkpoint, config) => new FluxTransformer(checkpoint, FluxConfig.Read(config)));
 
     /// <inheritdoc/>

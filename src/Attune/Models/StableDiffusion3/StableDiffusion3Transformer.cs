@@ -55,7 +55,10 @@ public sealed class StableDiffusion3Transformer : Denoiser<StableDiffusion3Condi
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static StableDiffusion3Transformer Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static StableDiffusion3Transformer Load(ComponentSource source) => source.Build(
+    /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static StableDiffusion3Transformer Load(ComponentSource source) => source.Build(
         (checkpoint, config) => new StableDiffusion3Transformer(checkpoint, StableDiffusion3Config.Read(config)));
 
     /// <inheritdoc/>

@@ -60,11 +60,18 @@ public sealed class Unet2DConditionModel : Denoiser<UnetConditioning>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static Unet2DConditionModel Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static Unet2DConditionModel Load(ComponentSource source) =>
+    /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static Unet2DConditionModel Load(ComponentSource source) =>
         source.Build((checkpoint, config) => new Unet2DConditionModel(checkpoint, UnetConfig.Read(config)));
 
     /// <summary>A forward pass that shows what submodules give, by name, to find a fault.</summary>
-    internal Tensor Watch(DenoiserInput input, Steering steering, Action<string, Tensor> probe) =>
+    /// <param name="input">As for <see cref="Denoiser.Predict"/>.</param>
+    /// <param name="steering">As for <see cref="Denoiser.Predict"/>.</param>
+    /// <param name="probe">Receives the checkpoint's name of a submodule and its result, valid during the call alone.</param>
+    /// <returns>The prediction; a tensor of the current scope.</returns>
+    public Tensor Watch(DenoiserInput input, Steering steering, Action<string, Tensor> probe) =>
         Pass(input, (UnetConditioning)input.Positive, (UnetConditioning?)input.Negative, steering, probe, CancellationToken.None);
 
     /// <inheritdoc/>

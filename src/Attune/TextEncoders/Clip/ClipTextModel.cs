@@ -58,7 +58,10 @@ public sealed class ClipTextModel : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static ClipTextModel Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static ClipTextModel Load(ComponentSource source) =>
+    /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static ClipTextModel Load(ComponentSource source) =>
         source.Build((checkpoint, config) => new ClipTextModel(checkpoint, config));
 
     /// <summary>

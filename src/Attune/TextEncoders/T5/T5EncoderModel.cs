@@ -41,7 +41,10 @@ public sealed class T5EncoderModel : IDisposable
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static T5EncoderModel Load(string folder) => Load(ComponentSource.Folder(folder));
 
-    internal static T5EncoderModel Load(ComponentSource source) =>
+    /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static T5EncoderModel Load(ComponentSource source) =>
         source.Build((checkpoint, config) => new T5EncoderModel(checkpoint, config));
 
     /// <summary>Encodes token ids.</summary>
