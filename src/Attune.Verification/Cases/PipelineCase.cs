@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Attune.Guidance;
 using Attune.Generation;
 using Attune.Imaging;
@@ -17,6 +18,7 @@ internal sealed class PipelineCase : CaseKind
         "prompt", "negative_prompt", "steps", "height", "width", "seed", "count", "max_sequence_length", "negative_max_sequence_length",
         "guidance_scale", "guidance",
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
+        "cache", "previous_call",
     ];
 
     /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
@@ -26,6 +28,9 @@ internal sealed class PipelineCase : CaseKind
 
     public override void Run(GoldenCase golden, Comparison results)
     {
+        int count = golden.Int("count", 1);
+        if (golden.OptionalInput("noise")?.Shape[0] is { } images && images != count)
+            throw new UnsupportedCaseException($"count {count} with the noise of {images} images");
         using var pipeline = Supported(() => DiffusionPipeline.Load(golden.Checkpoint));
         var request = new GenerationRequest
         {
@@ -35,7 +40,7 @@ internal sealed class PipelineCase : CaseKind
             Height = golden.Int("height", 0),
             Width = golden.Int("width", 0),
             Seed = golden.Arguments.GetProperty("seed").GetInt64(),
-            Count = golden.Int("count", 1),
+            Count = count,
             MaxSequenceLength = golden.OptionalDouble("max_sequence_length") is { } maximum ? (int)maximum : null,
             NegativeMaxSequenceLength = golden.OptionalDouble("negative_max_sequence_length") is { } length ? (int)length : null,
             GuidanceScale = (float?)golden.OptionalDouble("guidance_scale"),
@@ -50,7 +55,10 @@ internal sealed class PipelineCase : CaseKind
                 Strength = (float?)golden.OptionalDouble("strength"),
             },
             SizeConditioning = SizesOf(golden),
+            Cache = CacheOf(golden),
         };
+        if (golden.Arguments.TryGetProperty("previous_call", out var previous))
+            CallBefore(pipeline, request, previous);
         RunAsync(golden, results, pipeline, request).GetAwaiter().GetResult();
     }
 
@@ -77,12 +85,34 @@ internal sealed class PipelineCase : CaseKind
         };
     }
 
+    private static StepCacheChoice? CacheOf(GoldenCase golden)
+    {
+        if (!golden.Arguments.TryGetProperty("cache", out var cache))
+            return null;
+        string? kind = cache.GetProperty("kind").GetString();
+        return kind == "first-block" ? StepCacheChoice.FirstBlock(cache.GetProperty("threshold").GetDouble())
+            : throw new UnsupportedCaseException($"cache {kind}");
+    }
+
+    /// <summary>An earlier call of the same pipeline, which leaves nothing behind.</summary>
+    private static void CallBefore(DiffusionPipeline pipeline, GenerationRequest request, JsonElement call)
+    {
+        var earlier = request with
+        {
+            Prompt = call.GetProperty("prompt").GetString()!, Steps = call.GetProperty("steps").GetInt32(),
+            Seed = call.GetProperty("seed").GetInt64(), Height = call.GetProperty("height").GetInt32(),
+            Width = call.GetProperty("width").GetInt32(),
+        };
+        pipeline.GenerateAsync(earlier).GetAwaiter().GetResult();
+    }
+
     /// <summary>As the reference has it: images and latents channels first.</summary>
     private static Tensor AsReference(Tensor value) => value.Shape.Rank == 4 ? value.Permute(0, 3, 1, 2) : value;
 
     private static async Task RunAsync(GoldenCase golden, Comparison results, DiffusionPipeline pipeline, GenerationRequest request)
     {
-        await foreach (var step in pipeline.DenoiseAsync(request, new Checks(golden, results)).ConfigureAwait(false))
+        var checks = new Checks(golden, results);
+        await foreach (var step in pipeline.DenoiseAsync(request, checks).ConfigureAwait(false))
         {
             if (!step.IsLast)
                 continue;
@@ -90,11 +120,24 @@ internal sealed class PipelineCase : CaseKind
             using var image = step.DecodeTensor();
             results.Check("image", image.Permute(0, 3, 1, 2));
         }
+        checks.Complete();
     }
 
     /// <summary>Compares what a run computes on its way.</summary>
     private sealed class Checks(GoldenCase golden, Comparison results) : RunObserver
     {
+        private readonly List<long> _computed = [];
+        private readonly List<float> _measures = [];
+
+        /// <summary>What is only known when the run is done.</summary>
+        public void Complete()
+        {
+            if (_computed.Count == 0)
+                return;
+            results.CheckIntegers("computed", [.. _computed]);
+            results.Check("measure", [.. _measures]);
+        }
+
         public override void Begin(RunStart start)
         {
             using var scope = new TensorScope();
@@ -128,6 +171,12 @@ internal sealed class PipelineCase : CaseKind
                     Check(rule is SkipLayerGuidance ? "skip_prediction" : "perturbed_prediction", step.Facts.Perturbed(rule));
             }
             Check("latents", step.Latents);
+            foreach (var pass in step.Caches.OrderBy(pass => pass.Kind))
+            {
+                _computed.Add(pass.Computed ? 1 : 0);
+                if (pass.Measure is { } measure)
+                    _measures.Add((float)measure);
+            }
             CheckNoise(golden, results, FormattableString.Invariant($"step_noise.{index}"), step.Noise);
         }
 

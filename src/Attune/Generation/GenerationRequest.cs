@@ -69,6 +69,12 @@ public sealed record GenerationRequest
     /// </summary>
     public float? Eta { get; init; }
 
+    /// <summary>
+    /// Leaves out blocks in steps that hardly differ from those before: faster, and not exact; null computes all. An error for models
+    /// whose blocks are no stack (UNets).
+    /// </summary>
+    public StepCacheChoice? Cache { get; init; }
+
     /// <summary>The length to which a sequence text encoder's prompt is padded or cut; null is the model's.</summary>
     public int? MaxSequenceLength { get; init; }
 

@@ -92,6 +92,11 @@ public static partial class OptionCatalog
         RequestOption.Number(
             "eta", nameof(GenerationRequest.Eta), r => r.Eta, (r, v) => r with { Eta = v }, "[0, 1]",
             "How much of the noise DDIM and TCD draw anew, 0 to 1.") with { ModelOption = ModelOption.Eta },
+        RequestOption.Parsed(
+            "cache", nameof(GenerationRequest.Cache), r => r.Cache?.ToString(),
+            (r, v, label) => r with { Cache = StepCacheChoice.Parse(v, label) },
+            "Leaves out blocks in steps that hardly differ from those before, as first-block:threshold=0.08: faster, and not exact. "
+                + "Default: none.") with { ModelOption = ModelOption.Cache },
         RequestOption.Integer<int>(
             "clip-skip", nameof(GenerationRequest.ClipSkip), r => r.ClipSkip, (r, v) => r with { ClipSkip = v }, "[0, inf)",
             "How many of CLIP's last layers are left out of the prompt's embedding.") with { ModelOption = ModelOption.ClipSkip },

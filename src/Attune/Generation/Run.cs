@@ -18,6 +18,7 @@ internal sealed class Run : IDisposable
     private readonly TorchRandom _random;
     private readonly GuidanceState _guidanceState = new();
     private readonly Memo _memo = new();
+    private readonly StepCaches _caches;
     private Conditioning? _positive;
     private Conditioning? _negative;
     private Conditioning? _empty;
@@ -32,6 +33,7 @@ internal sealed class Run : IDisposable
     {
         (_model, Resolved, _observer) = (model, resolved, observer);
         _random = new TorchRandom(resolved.Request.Seed);
+        _caches = new StepCaches(resolved.Request.Cache);
         var (request, images) = (resolved.Request, resolved.Request.Images);
         var asked = new SchedulerRequest
         {
@@ -86,21 +88,25 @@ internal sealed class Run : IDisposable
         _observer.BeginStep(point);
         var guidance = Resolved.Guidance.At(point, _observer.Probe);
         var latents = _schedule.ScaleInput(Latents, step);
-        Tensor Predict(Conditioning positive, Conditioning? negative, Steering steering)
+        Tensor Predict(Conditioning positive, Conditioning? negative, PassKinds kind, Steering steering, GuidanceRule? rule = null)
         {
+            var inside = kind == PassKinds.None ? guidance.Inside : [];
             var input = new DenoiserInput(latents, Resolved.Grid, [_schedule.TimestepOf(step)], positive, negative)
             {
                 GuidanceScale = Resolved.Request.GuidanceScale,
                 Memo = _memo,
             };
-            return _model.Denoiser.Predict(input, steering, cancellation);
+            return _model.Denoiser.Predict(input, _caches.Of(step, kind, rule, inside, steering), cancellation);
         }
 
         Tensor? PredictPlain(PassKinds kind, Conditioning? conditioning) =>
-            guidance.Passes.FirstOrDefault(pass => pass.Kind == kind) is { } pass ? Predict(conditioning!, null, pass.Steering) : null;
+            guidance.Passes.FirstOrDefault(pass => pass.Kind == kind) is { } pass
+                ? Predict(conditioning!, null, kind, pass.Steering)
+                : null;
 
         var facts = new PredictionFacts(
-            point, Latents, Predict(_positive!, guidance.ReadsNegativeText ? _negative : null, guidance.Steering), _guidanceState)
+            point, Latents,
+            Predict(_positive!, guidance.ReadsNegativeText ? _negative : null, PassKinds.None, guidance.Steering), _guidanceState)
         {
             Negative = PredictPlain(PassKinds.Negative, _negative),
             Empty = PredictPlain(PassKinds.Empty, _empty),
@@ -108,13 +114,13 @@ internal sealed class Run : IDisposable
             FromCleanSample = clean => _schedule.FromCleanSample(clean, step, Latents),
         };
         foreach (var pass in guidance.Passes.Where(pass => pass.Kind == PassKinds.Perturbed))
-            facts.SetPerturbed(pass.Rule!, Predict(_positive!, null, pass.Steering));
+            facts.SetPerturbed(pass.Rule!, Predict(_positive!, null, pass.Kind, pass.Steering, pass.Rule));
         var prediction = guidance.Combine(facts);
         using var draws = new TensorBag();          // the scheduler's own scope would end with what it draws
         Tensor? noise = null;
         var next = _schedule.Step(
             prediction, step, Latents, () => noise = draws.Own(_model.Latents.DrawStep(_random, Resolved.Grid, Resolved.Request.Count)));
-        _observer.EndStep(new StepObservation(facts, guidance, prediction, noise, next));
+        _observer.EndStep(new StepObservation(facts, guidance, prediction, noise, next) { Caches = _caches.DoneIn(step) });
         Replace(ref _prediction, prediction.View());        // it may be one of the passes
         Replace(ref _before, _latents);
         _latents = TensorScope.Detach(next);
@@ -146,6 +152,7 @@ internal sealed class Run : IDisposable
         _negative?.Dispose();
         _empty?.Dispose();
         _memo.Dispose();
+        _caches.Dispose();
         _guidanceState.Dispose();
         Replace(ref _latents, null);
         Replace(ref _before, null);

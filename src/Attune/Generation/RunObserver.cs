@@ -59,7 +59,21 @@ public sealed record RunStart(
 /// <param name="Prediction">The prediction after all guidance, as the scheduler received it.</param>
 /// <param name="Noise">The noise that the scheduler drew, shaped as the latents; null where it drew none.</param>
 /// <param name="Latents">The latents after the step, in the denoiser's form.</param>
-public sealed record StepObservation(PredictionFacts Facts, StepGuidance Guidance, Tensor Prediction, Tensor? Noise, Tensor Latents);
+public sealed record StepObservation(PredictionFacts Facts, StepGuidance Guidance, Tensor Prediction, Tensor? Noise, Tensor Latents)
+{
+    /// <summary>What the step cache did, for each pass that it watched; empty without one.</summary>
+    public IReadOnlyList<CachedPass> Caches { get; init; } = [];
+}
+
+/// <summary>What a step cache did in a pass.</summary>
+/// <param name="Kind">Which pass; <see cref="PassKinds.None"/> is that for the prompt.</param>
+/// <param name="Rule">The rule whose perturbed pass it is; null for the others.</param>
+/// <param name="Measure">
+/// By how much the pass differed from the last one that was computed, as <see cref="StepCacheChoice"/> measures it; null where there was
+/// none.
+/// </param>
+/// <param name="Computed">Whether all blocks ran.</param>
+public sealed record CachedPass(PassKinds Kind, GuidanceRule? Rule, double? Measure, bool Computed);
 
 /// <summary>Collects in a trace what guidance does in a run.</summary>
 /// <param name="trace">The trace; it takes one run.</param>

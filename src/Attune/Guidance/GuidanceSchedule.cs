@@ -20,6 +20,9 @@ public sealed record GuidancePass(PassKinds Kind, Steering Steering, GuidanceRul
 public sealed record StepGuidance(
     Steering Steering, bool ReadsNegativeText, IReadOnlyList<GuidancePass> Passes, IReadOnlyList<IPredictionRule> Predictions)
 {
+    /// <summary>The rules that act inside the pass for the prompt.</summary>
+    public IReadOnlyList<GuidanceRule> Inside { get; init; } = [];
+
     /// <summary>The guided prediction.</summary>
     public Tensor Combine(PredictionFacts facts)
     {
@@ -89,9 +92,8 @@ public sealed class GuidanceSchedule
         if (active.Length == 0 && probe == null)
             return new StepGuidance(Steering.Plain, false, [], []);
         var skips = active.OfType<ISkipConnection>().SingleOrDefault();
-        var effects = active.Where(rule => rule is IAttentionBase or IAttentionCorrection && !IsPerturbing(rule))
-            .Select(EffectOf)
-            .ToArray();
+        var inside = Array.FindAll(active, rule => rule is IAttentionBase or IAttentionCorrection && !IsPerturbing(rule));
+        var effects = inside.Select(EffectOf).ToArray();
         var plain = skips == null ? Steering.Plain : new Steering(PlainAttention.Instance, Skips: skips);
         var steering = effects.Length == 0 && probe == null ? plain
             : new Steering(new GuidedAttention(effects) { Probe = probe }, active.Any(rule => rule.ForksLatents), Skips: skips)
@@ -112,7 +114,10 @@ public sealed class GuidanceSchedule
         }
         return new StepGuidance(
             steering, active.Any(rule => rule.ReadsNegativeText), passes,
-            [.. active.OfType<IPredictionRule>().OrderBy(rule => rule.Stage)]);
+            [.. active.OfType<IPredictionRule>().OrderBy(rule => rule.Stage)])
+        {
+            Inside = inside,
+        };
     }
 
     /// <summary>Fails when a rule that acts on some layers finds none of them in a model, as a misspelt name would.</summary>

@@ -77,6 +77,9 @@ public static class ModelOption
     /// <summary>How much of the noise is drawn anew.</summary>
     public const string Eta = "eta";
 
+    /// <summary>A step cache: the denoiser's blocks are one stack.</summary>
+    public const string Cache = "cache";
+
     /// <summary>Layers of CLIP that are left out.</summary>
     public const string ClipSkip = "clip-skip";
 

@@ -27,7 +27,7 @@ public sealed class FluxFamily : Family
                     + "or a mask beside them are not supported.");
         }
         bool guided = transformer.EmbedsGuidanceScale;
-        string[] options = [ModelOption.Sigmas, .. guided ? [ModelOption.GuidanceScale] : Array.Empty<string>()];
+        string[] options = [ModelOption.Sigmas, ModelOption.Cache, .. guided ? [ModelOption.GuidanceScale] : Array.Empty<string>()];
         var facts = new FamilyFacts(
             "FluxPipeline", guided ? "flux-dev" : "flux-schnell", vae.Config.Int("sample_size", 1024), guided ? 28 : 4, options.ToHashSet())
         {
