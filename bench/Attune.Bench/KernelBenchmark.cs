@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Attune.Tensors;
 using Attune.Tensors.OneDnn;
@@ -108,7 +107,6 @@ public static unsafe class KernelBenchmark
         private readonly int _rounds;
         private readonly double _bandwidth = PeakProbe.CopyBandwidth(256 << 20);
         private readonly Dictionary<string, List<Row>> _done = [];
-        private readonly nint _sgemm;
         private readonly OneDnnLibrary? _oneDnn;
         private readonly string _peers;
 
@@ -116,11 +114,9 @@ public static unsafe class KernelBenchmark
         {
             _rounds = rounds;
             PeakProbe.WarmUp();
-            if (NativeLibrary.TryLoad("libopenblas.so.0", out nint library))
-                NativeLibrary.TryGetExport(library, "cblas_sgemm", out _sgemm);
             _oneDnn = OneDnnLibrary.TryLoad(out string problem);
             _peers = (
-                _sgemm != 0
+                OpenBlas.Available
                     ? "OpenBLAS"
                     : "no OpenBLAS (Debian: libopenblas0-pthread)") + "; " + (_oneDnn != null ? $"oneDNN {_oneDnn.Version}"
                     : problem);
@@ -234,19 +230,11 @@ public static unsafe class KernelBenchmark
         private Row Product(int m, int n, int k, string where)
         {
             using var scope = new TensorScope();
-            var (x, w, y) = (Noise([m, k], 1), Noise([n, k], 2), Tensor.Empty([m, n]));
+            var (x, w, y) = (Noise.Of([m, k], 1), Noise.Of([n, k], 2), Tensor.Empty([m, n]));
             using var weight = Device.Managed.Prepare(StoredWeight.Of("w", w), WeightRole.Matrix);
             var methods = new List<(string, Action)> { ("managed", () => Device.Managed.Linear(x, weight, null, Activation.None, y)) };
-            if (_sgemm != 0)
-            {
-                methods.Add(("OpenBLAS", () =>
-                {
-                    var sgemm = (
-                        delegate* unmanaged[Cdecl]<int, int, int, int, int, int, float, float*, int, float*, int, float, float*, int,
-                        void>)_sgemm;
-                    sgemm(101, 111, 112, m, n, k, 1, x.Pointer, k, w.Pointer, k, 0, y.Pointer, n);
-                }));
-            }
+            if (OpenBlas.Available)
+                methods.Add(("OpenBLAS", () => OpenBlas.Product(m, n, k, x.Pointer, w.Pointer, y.Pointer)));
             using var peers = new Peers(_oneDnn, methods);
             peers.Add(
                 type => Operation.Product(_oneDnn!, m, k, n, type, k, n, blocked: true, bias: false, Activation.None), x, w,
@@ -260,7 +248,8 @@ public static unsafe class KernelBenchmark
             var geometry = Conv2dGeometry.Same(kernel / 2, stride);
             var (height, width) = geometry.OutputSize(side, side, kernel, kernel);
             var (x, w, y) = (
-                Noise([1, side, side, inputs], 1), Noise([outputs, inputs, kernel, kernel], 2), Tensor.Empty([1, height, width, outputs]));
+                Noise.Of([1, side, side, inputs], 1), Noise.Of([outputs, inputs, kernel, kernel], 2),
+                Tensor.Empty([1, height, width, outputs]));
             using var weight = Device.Managed.Prepare(StoredWeight.Of("w", w), WeightRole.Convolution);
             var methods = new List<(string, Action)> { ("managed", () => Device.Managed.Conv2d(x, weight, null, geometry, y)) };
             using var peers = new Peers(_oneDnn, methods);
@@ -309,8 +298,8 @@ public static unsafe class KernelBenchmark
         {
             using var scope = new TensorScope();
             var (q, k, v) = (
-                Noise([batch, queries, heads, channels], 1), Noise([batch, keys, heads, channels], 2),
-                Noise([batch, keys, heads, channels], 3));
+                Noise.Of([batch, queries, heads, channels], 1), Noise.Of([batch, keys, heads, channels], 2),
+                Noise.Of([batch, keys, heads, channels], 3));
             var (result, logSumExp) = (Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]));
             var arguments = new AttentionArguments(q, k, v, 1 / MathF.Sqrt(channels), result, logSumExp);
             return Measure(
@@ -325,8 +314,8 @@ public static unsafe class KernelBenchmark
         {
             using var scope = new TensorScope();
             var (q, k, v) = (
-                Noise([batch, queries, heads, channels], 1), Noise([batch, keys, heads, channels], 2),
-                Noise([batch, keys, heads, channels], 3));
+                Noise.Of([batch, queries, heads, channels], 1), Noise.Of([batch, keys, heads, channels], 2),
+                Noise.Of([batch, keys, heads, channels], 3));
             var (result, dense, logSumExp, support) = (
                 Tensor.Empty(q.Shape), Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]), Tensor.Empty([batch, queries, heads]));
             var arguments = new AttentionArguments(q, k, v, 1 / MathF.Sqrt(channels), result, logSumExp);
@@ -376,7 +365,7 @@ public static unsafe class KernelBenchmark
         private Row Streaming(string name, Shape shape, int inputs, Action<Tensor, Tensor, Device> run, Shape? outputShape = null)
         {
             using var scope = new TensorScope();
-            var (x, y) = (Noise(shape, 1), Noise(outputShape ?? shape, 2));
+            var (x, y) = (Noise.Of(shape, 1), Noise.Of(outputShape ?? shape, 2));
             double bytes = sizeof(float) * ((double)inputs * x.Count + y.Count);
             double roof = PeakProbe.CopyBandwidth((long)bytes / 2 / 64 * 64);
             return Measure(name, bytes / 1e9, "GB/s", roof, [("managed", () => run(x, y, Device.Managed))]);
@@ -396,18 +385,8 @@ public static unsafe class KernelBenchmark
         private Tensor Row(int channels)
         {
             if (!_rows.TryGetValue(channels, out var row))
-                _rows[channels] = row = TensorScope.Detach(Noise([1, channels], 5));
+                _rows[channels] = row = TensorScope.Detach(Noise.Of([1, channels], 5));
             return row;
-        }
-
-        private static Tensor Noise(Shape shape, int seed)
-        {
-            var tensor = Tensor.Empty(shape, Device.Managed);
-            var random = new Random(seed);
-            float* p = tensor.Pointer;
-            for (long i = 0; i < tensor.Count; i++)
-                p[i] = i < 65521 ? random.NextSingle() - 0.5f : p[i - 65521];
-            return tensor;
         }
     }
 

@@ -96,12 +96,7 @@ public static class ModelBenchmark
         {
         }
 
-        protected Tensor Noise(Shape shape)
-        {
-            var tensor = Tensor.Empty(shape);
-            _random.Normal(tensor.Span);
-            return tensor;
-        }
+        protected Tensor Noise(Shape shape) => Bench.Noise.Normal(_random, shape);
     }
 
     /// <summary>

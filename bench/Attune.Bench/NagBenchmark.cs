@@ -124,12 +124,7 @@ public static class NagBenchmark
 
         public abstract void Dispose();
 
-        protected Tensor Noise(Shape shape)
-        {
-            var tensor = Tensor.Empty(shape);
-            _random.Normal(tensor.Span);
-            return tensor;
-        }
+        protected Tensor Noise(Shape shape) => Bench.Noise.Normal(_random, shape);
     }
 
     /// <summary>Blocks of FLUX.1 whose negative prompt is as long as the prompt.</summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.Intrinsics;
 using Attune.Tensors;
 
@@ -12,18 +11,19 @@ internal static unsafe class PeakProbe
 {
     private const int Rounds = 1 << 16;
     private static readonly float[] Sink = new float[Environment.ProcessorCount];
+    private static readonly Dictionary<int, double> Peaks = [];
 
-    /// <summary>GFLOP/s of the best sample so far: the machine's peak.</summary>
-    public static double Highest { get; private set; }
+    /// <summary>GFLOP/s of the best sample so far with as many threads as now: the machine's peak.</summary>
+    public static double Highest => Peaks.GetValueOrDefault(Workers.MaxThreads);
 
     /// <summary>GFLOP/s of one sample, which takes about a quarter of a millisecond for each unit of length.</summary>
     public static double Sample(int length = 4)
     {
         int threads = Workers.MaxThreads;
-        long start = Stopwatch.GetTimestamp();
+        double start = Clock.Seconds;
         Workers.For(threads, i => Sink[i] = Spin(Rounds * length));
-        double rate = 2.0 * Lanes * 12 * Rounds * length * threads / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
-        Highest = Math.Max(Highest, rate);
+        double rate = 2.0 * Lanes * 12 * Rounds * length * threads / (Clock.Seconds - start) / 1e9;
+        Peaks[threads] = Math.Max(Highest, rate);
         return rate;
     }
 
@@ -37,26 +37,31 @@ internal static unsafe class PeakProbe
     /// <summary>GB/s of copying so many bytes, reads and writes counted: the best of many samples.</summary>
     public static double CopyBandwidth(long bytes)
     {
-        using var source = TensorScope.Detach(Tensor.Full([checked((int)(bytes / sizeof(float)))], 1));
-        using var target = TensorScope.Detach(Tensor.Empty(source.Shape));
-        int pieces = 4 * Workers.MaxThreads;
+        using var source = TensorScope.Detach(Tensor.Full(Device.Managed, [checked((int)(bytes / sizeof(float)))], 1));
+        using var target = TensorScope.Detach(Tensor.Empty(Device.Managed, source.Shape));
         double best = double.PositiveInfinity;
         int repeats = (int)Math.Clamp((1L << 24) / bytes, 1, 64);
         for (int i = 0; i < 20; i++)
         {
-            long start = Stopwatch.GetTimestamp();
+            double start = Clock.Seconds;
             for (int repeat = 0; repeat < repeats; repeat++)
-            {
-                Workers.For(pieces, piece =>
-                {
-                    long from = bytes / pieces * piece;
-                    long size = piece == pieces - 1 ? bytes - from : bytes / pieces;
-                    Buffer.MemoryCopy((byte*)source.Pointer + from, (byte*)target.Pointer + from, size, size);
-                });
-            }
-            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds / repeats);
+                Copy(source, target);
+            best = Math.Min(best, (Clock.Seconds - start) / repeats);
         }
         return 2 * bytes / best / 1e9;
+    }
+
+    /// <summary>Copies a contiguous tensor of the managed device into another on all threads, and does nothing else.</summary>
+    public static void Copy(Tensor source, Tensor target)
+    {
+        var (from, to, bytes) = ((nint)source.Pointer, (nint)target.Pointer, sizeof(float) * source.Count);
+        int pieces = 4 * Workers.MaxThreads;
+        Workers.For(pieces, piece =>
+        {
+            long at = bytes / pieces * piece;
+            long size = piece == pieces - 1 ? bytes - at : bytes / pieces;
+            Buffer.MemoryCopy((byte*)from + at, (byte*)to + at, size, size);
+        });
     }
 
     private static int Lanes => Vector512.IsHardwareAccelerated ? 16 : 8;

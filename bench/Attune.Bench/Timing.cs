@@ -19,9 +19,10 @@ internal static class Timing
 
     /// <summary>Samples of one action.</summary>
     /// <param name="Seconds">The median of those that count; the shortest when none does.</param>
+    /// <param name="Best">The shortest of those that count, or of all.</param>
     /// <param name="Counted">How many count.</param>
     /// <param name="Taken">How many there were.</param>
-    public readonly record struct Result(double Seconds, int Counted, int Taken);
+    public readonly record struct Result(double Seconds, double Best, int Counted, int Taken);
 
     /// <summary>Runs each action to warm up, then all of them in turn until each has enough samples that count.</summary>
     /// <param name="actions">What is compared.</param>
@@ -55,8 +56,10 @@ internal static class Timing
     public static Result Evaluate(IReadOnlyList<(double Seconds, double Probe)> samples)
     {
         double[] good = [.. samples.Where(sample => sample.Probe >= Good * PeakProbe.Highest).Select(sample => sample.Seconds).Order()];
-        return good.Length > 0 ? new Result(Median(good), good.Length, samples.Count)
-            : new Result(samples.Min(sample => sample.Seconds), 0, samples.Count);
+        if (good.Length > 0)
+            return new Result(Median(good), good[0], good.Length, samples.Count);
+        double best = samples.Min(sample => sample.Seconds);
+        return new Result(best, best, 0, samples.Count);
     }
 
     /// <summary>The median of values in ascending order.</summary>
@@ -76,9 +79,9 @@ internal static class Timing
 
     private static double Time(Action action, int repeats)
     {
-        long start = Stopwatch.GetTimestamp();
+        double start = Clock.Seconds;
         for (int i = 0; i < repeats; i++)
             action();
-        return Stopwatch.GetElapsedTime(start).TotalSeconds / repeats;
+        return (Clock.Seconds - start) / repeats;
     }
 }

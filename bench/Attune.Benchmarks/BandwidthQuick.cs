@@ -1,27 +1,24 @@
-using System.Diagnostics;
 using System.Globalization;
+using Attune.Bench;
 using Attune.Tensors;
 
 namespace Attune.Benchmarks;
 
 /// <summary>
-/// <c>--bandwidth [seconds per primitive] [names...]</c>: norms and elementwise primitives on one and on all threads, in bytes read and
+/// <c>--bandwidth [rounds] [names...]</c>: norms and elementwise primitives on one and on all threads, in bytes read and
 /// written a second, beside a copy of as many bytes in the same moment.
 /// </summary>
 internal static class BandwidthQuick
 {
     public static int Run(string[] args)
     {
-        double seconds = 0.4;
-        if (args.Length > 0 && double.TryParse(args[0], CultureInfo.InvariantCulture, out double given))
-            (seconds, args) = (given, args[1..]);
-        int all = Workers.MaxThreads;
+        var (rounds, names) = Quick.Rounds(args, 10);
         using var scope = new TensorScope();
         // FLUX rows: 4608 tokens of 3072 channels; SD1.5 rows: 4096 tokens of 320 channels.
         foreach (var (tokens, channels) in new[] { (4608, 3072), (4096, 320) })
         {
             using var inner = new TensorScope();
-            Tensor Noise(Shape shape, int seed) => AttentionQuick.Random(shape, seed);
+            Tensor Noise(Shape shape, int seed) => Bench.Noise.Of(shape, seed, 3);
             var (x, y, z) = (Noise([1, tokens, channels], 1), Noise([1, tokens, channels], 2), Noise([1, tokens, channels], 3));
             var (a, b) = (Noise([1, channels], 4), Noise([1, channels], 5));
             int headChannels = channels == 320 ? 40 : 128;
@@ -74,31 +71,19 @@ internal static class BandwidthQuick
             ];
             foreach (var (name, streams, run) in primitives)
             {
-                if (args.Length > 0 && !args.Any(arg => name.StartsWith(arg, StringComparison.OrdinalIgnoreCase)))
+                if (names.Length > 0 && !names.Any(begin => name.StartsWith(begin, StringComparison.OrdinalIgnoreCase)))
                     continue;
                 string line = string.Create(CultureInfo.InvariantCulture, $"{tokens}x{channels,-5} {name,-20}");
-                foreach (int threads in all == 1 ? [1] : new[] { 1, all })
+                Quick.ForThreads(threads =>
                 {
-                    Workers.MaxThreads = threads;
-                    var (ours, copies) = (new List<double>(), new List<double>());
-                    // Calls and time enough for the JIT to replace its first code.
-                    long begin = Stopwatch.GetTimestamp();
-                    for (int i = 0; i < 40 || Stopwatch.GetElapsedTime(begin).TotalSeconds < 0.15; i++)
-                        run();
-                    begin = Stopwatch.GetTimestamp();
-                    while (ours.Count < 5 || Stopwatch.GetElapsedTime(begin).TotalSeconds < seconds)
-                    {
-                        ours.Add(Time(run));
-                        copies.Add(Time(() => Copy(y, z)));
-                    }
+                    var times = Timing.Interleave([run, () => PeakProbe.Copy(y, z)], rounds);
                     double bytes = 4.0 * tokens * channels;
-                    double copy = 2 * bytes / Median(copies) * 1e-9;
-                    double mine = streams * bytes / Median(ours) * 1e-9;
+                    double copy = 2 * bytes / times[1].Seconds * 1e-9;
+                    double mine = streams * bytes / times[0].Seconds * 1e-9;
                     line += string.Create(
                         CultureInfo.InvariantCulture,
-                        $"   {threads} thr {Median(ours) * 1e3,7:f3} ms {mine,6:f1} GB/s, copy {copy,6:f1}, ratio {mine / copy:f2}");
-                }
-                Workers.MaxThreads = all;
+                        $"   {threads} thr {times[0].Seconds * 1e3,7:f3} ms {mine,6:f1} GB/s, copy {copy,6:f1}, ratio {mine / copy:f2}");
+                });
                 Console.WriteLine(line);
             }
             rotary.Dispose();
@@ -108,25 +93,4 @@ internal static class BandwidthQuick
     }
 
     private static Tensor Heads(Tensor x, int channels) => x.Reshape(x.Shape[0], x.Shape[1], x.Shape[2] / channels, channels);
-
-    private static unsafe void Copy(Tensor from, Tensor to)
-    {
-        var (p, r, count) = ((nint)from.Pointer, (nint)to.Pointer, from.Count);
-        int pieces = (int)((count + (1 << 15) - 1) >> 15);
-        Workers.For(pieces, i =>
-        {
-            long at = (long)i << 15;
-            long size = Math.Min(1 << 15, count - at) * 4;
-            Buffer.MemoryCopy((float*)p + at, (float*)r + at, size, size);
-        });
-    }
-
-    private static double Time(Action run)
-    {
-        long begin = Stopwatch.GetTimestamp();
-        run();
-        return Stopwatch.GetElapsedTime(begin).TotalSeconds;
-    }
-
-    private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
 }

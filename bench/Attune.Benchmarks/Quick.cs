@@ -1,17 +1,15 @@
-using System.Diagnostics;
 using System.Globalization;
+using Attune.Bench;
 using Attune.Tensors;
 
 namespace Attune.Benchmarks;
 
 /// <summary>
-/// <c>--quick [seconds per shape] [shapes...]</c>: GFLOP/s of products and convolutions, best and median of many short samples, beside
-/// OpenBLAS in the same moments; only samples around which the machine reached its peak count.
+/// <c>--quick [rounds] [shapes...]</c>: GFLOP/s of products and convolutions of any shape, in turn with OpenBLAS; see
+/// <see cref="Workload.Parse"/> for shapes.
 /// </summary>
 internal static class Quick
 {
-    private const int ProbeMilliseconds = 3;
-
     private static readonly string[] Shapes =
     [
         "4096x4096x4096 f32", "1280x3072x3072 bf16", "1280x3072x12288 bf16", "1280x12288x3072 bf16", "256x3072x3072 bf16",
@@ -24,69 +22,48 @@ internal static class Quick
 
     public static int Run(string[] args)
     {
-        double seconds = 0.7;
-        if (args.Length > 0 && double.TryParse(args[0], CultureInfo.InvariantCulture, out double given))
-            (seconds, args) = (given, args[1..]);
-        var shapes = args.Length > 0 ? args : Shapes;
+        var (rounds, shapes) = Rounds(args, 20);
+        PeakProbe.WarmUp();
         Console.WriteLine($"{Workers.MaxThreads} threads; GFLOP/s{(OpenBlas.Available ? "" : "; no OpenBLAS")}");
         Console.WriteLine($"{"shape",-36} {"good",4} {"best",7} {"median",7} {"peak",7} {"of peak",8} {"OpenBLAS",9} {"ratio",6}");
-        foreach (string shape in shapes)
+        foreach (string shape in shapes.Length > 0 ? shapes : Shapes)
         {
             using var workload = Workload.Parse(shape);
             var reference = OpenBlas.Available ? workload.Reference : null;
-            var ours = new List<Measured>();
-            var theirs = new List<Measured>();
-            workload.Run();
-            reference?.Invoke();
-            double probe = PeakProbe.Measure(ProbeMilliseconds);
-            long begin = Stopwatch.GetTimestamp();
-            while (ours.Count < 3 || Stopwatch.GetElapsedTime(begin).TotalSeconds < seconds)
-            {
-                ours.Add(Sample(workload.Run, workload.Operations, ref probe));
-                if (reference != null)
-                    theirs.Add(Sample(reference, workload.Operations, ref probe));
-            }
-            double peak = ours.Concat(theirs).Max(sample => sample.Peak);
-            double[] good = Good(ours, peak);
+            var times = Timing.Interleave(reference == null ? [workload.Run] : [workload.Run, reference], rounds);
+            double Rate(double seconds) => workload.Operations / seconds * 1e-9;
             string line = string.Create(
                 CultureInfo.InvariantCulture,
-                $"{shape,-36} {good.Length,4} {good[^1],7:f1} {Median(good),7:f1} {peak,7:f1} {Median(good) / peak,8:p0}");
-            if (theirs.Count > 0)
-            {
-                double[] other = Good(theirs, peak);
-                line += string.Create(CultureInfo.InvariantCulture, $" {Median(other),9:f1} {Median(good) / Median(other),6:f2}");
-            }
+                $"{shape,-36} {times[0].Counted,4} {Rate(times[0].Best),7:f1} {Rate(times[0].Seconds),7:f1} {PeakProbe.Highest,7:f1} "
+                    + $"{Rate(times[0].Seconds) / PeakProbe.Highest,8:p0}");
+            if (reference != null)
+                line += string.Create(
+                    CultureInfo.InvariantCulture, $" {Rate(times[1].Seconds),9:f1} {times[1].Seconds / times[0].Seconds,6:f2}");
             Console.WriteLine(line);
         }
         return 0;
     }
 
-    /// <summary>One run, or as many as take two milliseconds, with the lower of the peaks before and after.</summary>
-    private static Measured Sample(Action run, double operations, ref double probe)
+    /// <summary>The number in front of the arguments, and the others.</summary>
+    public static (int Rounds, string[] Others) Rounds(string[] args, int otherwise) =>
+        args.Length > 0 && int.TryParse(args[0], CultureInfo.InvariantCulture, out int rounds) ? (rounds, args[1..]) : (otherwise, args);
+
+    /// <summary>One thread, then as many as the machine has.</summary>
+    public static void ForThreads(Action<int> run)
     {
-        int count = (int)Math.Max(1, 0.002 * 3e11 / operations);
-        double begin = Clock.Seconds;
-        for (int i = 0; i < count; i++)
-            run();
-        double rate = operations * count / (Clock.Seconds - begin) * 1e-9;
-        double before = probe;
-        probe = PeakProbe.Measure(ProbeMilliseconds);
-        return new Measured(rate, Math.Min(before, probe));
+        int all = Workers.MaxThreads;
+        try
+        {
+            foreach (int threads in all == 1 ? [1] : new[] { 1, all })
+            {
+                Workers.MaxThreads = threads;
+                PeakProbe.WarmUp();
+                run(threads);
+            }
+        }
+        finally
+        {
+            Workers.MaxThreads = all;
+        }
     }
-
-    /// <summary>
-    /// The rates of samples around which the machine was at its best, sorted. Others share it, or it is throttled: such samples tell
-    /// nothing. When it never was, the three with the best peaks.
-    /// </summary>
-    private static double[] Good(List<Measured> samples, double peak)
-    {
-        var good = samples.Where(sample => sample.Peak > 0.93 * peak).ToList();
-        if (good.Count < 3)
-            good = [.. samples.OrderByDescending(sample => sample.Peak).Take(3)];
-        return [.. good.Select(sample => sample.Rate).Order()];
-    }
-
-    private static double Median(double[] sorted) => sorted[sorted.Length / 2];
-
-    private readonly record struct Measured(double Rate, double Peak);
 }

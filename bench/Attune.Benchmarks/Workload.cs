@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Attune.Bench;
 using Attune.Tensors;
 
 namespace Attune.Benchmarks;
@@ -55,7 +56,7 @@ internal sealed unsafe class Workload : IDisposable
 
     private static Workload Product(string name, int rows, int inputs, int outputs, WeightFormat type)
     {
-        var x = Random([rows, inputs], 1);
+        var x = Noise.Of([rows, inputs], 1);
         var y = Tensor.Empty([rows, outputs]);
         var stored = RandomWeight([outputs, inputs], type);
         var weight = Device.Default.Prepare(stored, WeightRole.Matrix);
@@ -73,7 +74,7 @@ internal sealed unsafe class Workload : IDisposable
     {
         var geometry = Conv2dGeometry.Same(kernel / 2, stride);
         var (height, width) = geometry.OutputSize(size, size, kernel, kernel);
-        var x = Random([1, size, size, inputs], 1);
+        var x = Noise.Of([1, size, size, inputs], 1);
         var y = Tensor.Empty([1, height, width, outputs]);
         var weight = Device.Default.Prepare(RandomWeight([outputs, inputs, kernel, kernel], type), WeightRole.Convolution);
         return new Workload(name, 2.0 * height * width * inputs * outputs * kernel * kernel)
@@ -87,19 +88,9 @@ internal sealed unsafe class Workload : IDisposable
         };
     }
 
-    private static Tensor Random(Shape shape, int seed)
-    {
-        var tensor = Tensor.Empty(shape);
-        var random = new Random(seed);
-        float* p = tensor.Pointer;
-        for (long i = 0; i < tensor.Count; i++)
-            p[i] = i < 4096 ? random.NextSingle() - 0.5f : p[i - 4095];
-        return tensor;
-    }
-
     private static StoredWeight RandomWeight(Shape shape, WeightFormat type)
     {
-        var values = Random(shape, 2);
+        var values = Noise.Of(shape, 2);
         if (type == WeightFormat.Float32)
             return StoredWeight.Owning(shape.ToString(), values);
         var bytes = WeightBytes.Allocate(type.BytesOf(shape.Count));

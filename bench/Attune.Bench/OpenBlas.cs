@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Attune.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>
 /// OpenBLAS as a yardstick, when the system has it (Debian: libopenblas0-pthread). Set OPENBLAS_CORETYPE=SkylakeX where it does not know

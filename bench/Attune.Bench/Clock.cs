@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 
-namespace Attune.Benchmarks;
+namespace Attune.Bench;
 
 /// <summary>
 /// The time that measurements are taken by: of the wall, or with DOTNET_PROCESSOR_COUNT=1 on Linux the time that the calling thread had the
