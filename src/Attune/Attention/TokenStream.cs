@@ -121,9 +121,10 @@ internal sealed class TokenStream : IDisposable
     /// <param name="update">[batch, rows, width] of all rows of some kinds that are in the stream.</param>
     public void AddGated(Branch by, StreamRows update)
     {
+        var (start, _) = Layout.Only(update.Layout.Contains);
         foreach (var span in update.Layout.Spans)
         {
-            var residual = RowsOf(span.Kind);
+            var residual = _rows.Slice(1, start + span.Start, span.Length);
             residual.AddGated(by.Gate(span.Kind), update.Tensor.Slice(1, span.Start, span.Length), residual);
         }
     }

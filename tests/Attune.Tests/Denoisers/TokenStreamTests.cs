@@ -105,6 +105,36 @@ public class TokenStreamTests
         Assert.True(Distance(text, Run(Steering.Plain, parts[1], parts[2])) > 1e-3f, "The negative text has changed nothing.");
     }
 
+    /// <summary>Several parts of one kind, such as reference pictures, are as one part with all their rows.</summary>
+    [Fact]
+    public void A_kind_may_have_several_parts()
+    {
+        using var checkpoint = Checkpoint.Open(Folder);
+        var config = FluxConfig.Read(ModelConfig.Read(Path.Combine(Folder, "config.json")));
+        var blocks = new BlockLoop<TimeEmbeddings>([
+            new DoubleStreamBlock(checkpoint.Root.At("transformer_blocks.0"), config),
+            new SingleStreamBlock(checkpoint.Root.At("single_transformer_blocks.0"), config),
+            new SingleStreamBlock(checkpoint.Root.At("single_transformer_blocks.1"), config)]);
+        using var scope = new TensorScope();
+        var time = new TimeEmbeddings(Noise(4, 1, 64));
+        var text = new TokenPart(TokenKind.Text, Noise(2, 1, 4, 64), TokenIds.Same(4, 0, 0, 0));
+        var latents = new TokenPart(TokenKind.Latent, Noise(3, 1, Side * Side, 64), TokenIds.Of(new LatentGrid(1, Side, Side)));
+        var pictures = Noise(6, 1, 5, 64);
+        TokenPart Picture(int start, int count) =>
+            new(TokenKind.Reference, pictures.Slice(1, start, count), TokenIds.Same(count, 1, 0, 0));
+        Tensor Run(params TokenPart[] parts)
+        {
+            using var stream = new TokenStream(
+                PlainAttention.Instance, config.AttentionHeadDim, FluxConfig.Epsilon, config.Rotary, parts);
+            blocks.Run(stream, time, Steering.Plain, CancellationToken.None);
+            return stream.RowsOf(TokenKind.Latent).Clone();
+        }
+
+        var one = Run(text, latents, Picture(0, 5));
+        Assert.Equal(0, Distance(one, Run(text, latents, Picture(0, 2), Picture(2, 3))));
+        Assert.True(Distance(one, Run(text, latents)) > 1e-3f, "The pictures have changed nothing.");
+    }
+
     [Fact]
     public void Rows_that_are_read_on_must_follow_each_other()
     {
