@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Xml.Linq;
+using Attune.Imaging;
 using Attune.Tests;
 
 namespace Attune.Cli.Tests;
@@ -9,23 +10,52 @@ public class SampleTests
 {
     private static readonly string Folder = Path.Combine(Repository.Root, "samples", "CustomRule");
 
+    private static async Task<(int Code, string Output, string Error)> Run(string sample, params string[] arguments)
+    {
+        string name = OperatingSystem.IsWindows() ? sample + ".exe" : sample;
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name), arguments)
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        var error = process.StandardError.ReadToEndAsync();
+        string output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return (process.ExitCode, output, await error);
+    }
+
     [Fact]
     public async Task A_rule_outside_of_the_library_guides()
     {
-        string name = OperatingSystem.IsWindows() ? "CustomRule.exe" : "CustomRule";
-        var start = new ProcessStartInfo(
-            Path.Combine(AppContext.BaseDirectory, name),
-            [Path.Combine(Repository.Root, "models", "flux-tiny-random")]) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using var process = Process.Start(start)!;
-        var error = process.StandardError.ReadToEndAsync();
-        string[] lines = (await process.StandardOutput.ReadToEndAsync()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        await process.WaitForExitAsync();
-        Assert.True(process.ExitCode == 0, await error);
+        var (code, output, error) = await Run("CustomRule", Path.Combine(Repository.Root, "models", "flux-tiny-random"));
+        Assert.True(code == 0, error);
+        string[] lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(3, lines.Length);
         Assert.StartsWith("orthogonal:scale=0: 0 of ", lines[0], StringComparison.Ordinal);
         Assert.StartsWith("orthogonal:scale=0.5: ", lines[1], StringComparison.Ordinal);
         Assert.StartsWith("orthogonal:scale=1,steps=0-1 + pladis:", lines[2], StringComparison.Ordinal);
         Assert.All(lines[1..], line => Assert.DoesNotContain(": 0 of", line, StringComparison.Ordinal));
+    }
+
+    /// <summary>The program that docs/library.md shows.</summary>
+    [Fact]
+    public async Task A_program_generates_a_picture()
+    {
+        string file = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid()}.png");
+        try
+        {
+            var (code, output, error) = await Run("Generate", Path.Combine(Repository.Root, "models", "scenes-flux-schnell"), file);
+            Assert.True(code == 0, error);
+            Assert.StartsWith("step 1 of 4", output, StringComparison.Ordinal);
+            Assert.Equal(128, Image.Load(file).Width);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+        var (refused, _, message) = await Run("Generate", "/no/such/model");
+        Assert.Equal(1, refused);
+        Assert.Contains("'/no/such/model' does not exist", message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -31,7 +31,7 @@ public static partial class OptionCatalog
         RequestOption.Parsed(
             "size", nameof(GenerationRequest.Width), _ => null,
             (r, v, label) => ParseSize(v, label) is var size ? r with { Width = size.Width, Height = size.Height } : r,
-            "WIDTHxHEIGHT in pixels. Default: the model's.") with { IsShorthand = true },
+            "WIDTHxHEIGHT in pixels, as 1024x768: --width and --height in one. Default: the model's.") with { IsShorthand = true },
         RequestOption.Integer<int>(
             "width", nameof(GenerationRequest.Width), r => r.Width, (r, v) => r with { Width = v }, "[1, inf)",
             "Width in pixels. Default: the model's."),
@@ -48,7 +48,7 @@ public static partial class OptionCatalog
             "guidance", nameof(GenerationRequest.Guidance), r => r.Guidance.ToString(),
             (r, v) => r with { Guidance = GuidanceChoice.Parse(v) },
             "Rules, as nag:scale=4,tau=2.5,alpha=0.25 or nag+cfg:scale=3; none for the plain model. What is not given is as published "
-                + $"for the model (attune presets). Rules: {string.Join(", ", RuleCatalog.Names)}.") with { Aliases = ["g"] },
+                + $"for the model (attune presets). Rules: {string.Join(", ", RuleCatalog.LibraryNames)}.") with { Aliases = ["g"] },
         RequestOption.Text(
             "preset", nameof(GenerationRequest.Preset), r => r.Preset,
             (r, v) => r with { Preset = GuidancePresets.For(v).Family },
@@ -56,7 +56,9 @@ public static partial class OptionCatalog
                 + "Default: the family that the folder tells."),
         RequestOption.Number(
             "guidance-scale", nameof(GenerationRequest.GuidanceScale), r => r.GuidanceScale, (r, v) => r with { GuidanceScale = v },
-            "[0, inf)", "The guidance scale that some models embed (FLUX.1-dev: 3.5).") with { ModelOption = ModelOption.GuidanceScale },
+            "[0, inf)",
+            "The guidance scale that some models embed (FLUX.1-dev, latent consistency models). Default: the model's (FLUX.1-dev: 3.5).")
+            with { ModelOption = ModelOption.GuidanceScale },
         RequestOption.Integer<int>(
             "max-sequence-length", nameof(GenerationRequest.MaxSequenceLength), r => r.MaxSequenceLength,
             (r, v) => r with { MaxSequenceLength = v }, "[1, inf)",
@@ -72,9 +74,10 @@ public static partial class OptionCatalog
             Aliases = ["i"], Key = "image_to_image", ModelOption = ModelOption.Image,
         },
         RequestOption.Number(
-            "strength", nameof(InputImages.Strength), r => r.Images.Strength,
+            "strength", "Images.Strength", r => r.Images.Strength,
             (r, v) => r with { Images = r.Images with { Strength = v } }, "(0, 1]",
-            "How much of --image is made anew, above 0 to 1. Default: the model's (Stable Diffusion 0.8, SDXL 0.3)."),
+            "How much of --image is changed: the part of the steps that is done. Default: the model's (Stable Diffusion 0.8, SDXL 0.3).")
+            with { ModelOption = ModelOption.Image },
         RequestOption.Text(
             "scheduler", nameof(GenerationRequest.Scheduler), r => r.Scheduler?.ToString(),
             (r, v) => r with { Scheduler = SchedulerChoice.Parse(v) },

@@ -35,6 +35,9 @@ public static class RuleCatalog
     /// <summary>The names of all rules.</summary>
     public static IReadOnlyCollection<string> Names => [.. _rules.Keys];
 
+    /// <summary>The names of the library's own rules.</summary>
+    internal static IEnumerable<string> LibraryNames => Library.Select(rule => rule.Form.Name).Order(StringComparer.Ordinal);
+
     /// <summary>All rules with their default parameters, in the order of their names.</summary>
     public static IReadOnlyCollection<GuidanceRule> Rules => [.. _rules.Values];
 

@@ -21,10 +21,21 @@ public partial class DocsTests
                 .Select(file => Path.GetRelativePath(Root, file).Replace('\\', '/'))
                 .Order(StringComparer.Ordinal)];
 
+    /// <summary>Pages with generated parts that are not of one rule.</summary>
+    public static TheoryData<string> GeneratedPages => [.. AllPages().Where(page =>
+        !Rules.Any(rule => page == $"docs/guidance/{rule.Data}.md")
+        && File.ReadAllText(Path.Combine(Repository.Root, page)).Contains("<!-- end -->", StringComparison.Ordinal))];
+
+    private static IEnumerable<string> AllPages() => Directory.EnumerateFiles(Root, "*.md", SearchOption.AllDirectories)
+        .Append(Path.Combine(Repository.Root, "README.md"))
+        .Concat(Directory.EnumerateFiles(Path.Combine(Repository.Root, "samples"), "*.md", SearchOption.AllDirectories))
+        .Select(file => Path.GetRelativePath(Repository.Root, file).Replace('\\', '/'))
+        .Order(StringComparer.Ordinal);
+
     private static void CheckGenerated(string file, string name)
     {
         string page = File.ReadAllText(file).ReplaceLineEndings("\n");
-        string updated = RulePages.Update(page, name);
+        string updated = GeneratedParts.Update(page, name);
         if (Environment.GetEnvironmentVariable("ATTUNE_WRITE_DOCS") == "1")
             File.WriteAllText(file, updated);
         else
@@ -45,10 +56,28 @@ public partial class DocsTests
             Assert.Contains($"<!-- {part} -->", page, StringComparison.Ordinal);
     }
 
+    /// <summary>Lists, tables of options and source text.</summary>
     [Theory]
-    [InlineData("guidance/README.md")]
-    [InlineData("guidance/presets.md")]
-    public void Lists_agree_with_the_code(string page) => CheckGenerated(Path.Combine(Root, page), "");
+    [MemberData(nameof(GeneratedPages))]
+    public void Generated_parts_agree_with_the_code(string page) => CheckGenerated(Path.Combine(Repository.Root, page), "");
+
+    /// <summary>
+    /// What is shown as C# is source text that is built and run; only decisions, which show signatures as they were, are left alone.
+    /// </summary>
+    [Fact]
+    public void Examples_are_compiled_and_every_one_is_shown()
+    {
+        var shown = new HashSet<string>();
+        foreach (string page in AllPages().Where(page => !page.StartsWith("docs/decisions/", StringComparison.Ordinal)))
+        {
+            string text = File.ReadAllText(Path.Combine(Repository.Root, page)).ReplaceLineEndings("\n");
+            string[] sources = [.. GeneratedParts.Names(text).Where(part => Examples.Part(part) != null)];
+            Assert.True(
+                sources.Length == CodeBlock().Count(text), $"{page} shows C# outside of <!-- example NAME --> or <!-- source PATH -->.");
+            shown.UnionWith(sources);
+        }
+        Assert.Superset(Examples.Names.ToHashSet(), shown);
+    }
 
     /// <summary>Links to files and headings lead somewhere.</summary>
     [Theory]
@@ -68,6 +97,28 @@ public partial class DocsTests
                 Assert.True(
                     AnyHeading().Matches(File.ReadAllText(path)).Any(match => Anchor(match.Groups[1].Value) == halves[1]),
                     $"{page} links to {target}, which has no such heading.");
+        }
+    }
+
+    /// <summary>docs/library.md: about twenty types, and members of them, all of which users can reach.</summary>
+    [Fact]
+    public void The_library_page_names_public_types()
+    {
+        string page = Path.Combine(Root, "library.md");
+        string text = Fence().Replace(File.ReadAllText(page).ReplaceLineEndings("\n"), "");
+        var types = new[] { typeof(Attune.Generation.DiffusionPipeline), typeof(Attune.Tensors.Tensor) }
+            .SelectMany(type => type.Assembly.GetExportedTypes())
+            .ToLookup(type => type.Name);
+        string[] main = [.. MainType().Matches(text).Select(match => match.Groups[1].Value)];
+        Assert.InRange(main.Distinct().Count(), 18, 28);
+        Assert.All(main, name => Assert.True(types.Contains(name), $"{name} of docs/library.md is no public type."));
+        foreach (Match name in TypeName().Matches(text))
+        {
+            var found = types[name.Groups["type"].Value].ToArray();
+            string member = name.Groups["member"].Value;
+            bool exists = member.Length > 0 ? found.Any(type => type.GetMember(member).Length > 0)
+                : found.Length > 0 || types.Any(group => group.Any(type => type.GetMember(name.Groups["type"].Value).Length > 0));
+            Assert.True(exists, $"{name.Value} of docs/library.md is neither a public type nor a public member.");
         }
     }
 
@@ -94,6 +145,18 @@ public partial class DocsTests
     /// <summary>The anchor that GitHub gives a heading.</summary>
     private static string Anchor(string heading) =>
         string.Concat(heading.Trim().ToLowerInvariant().Where(c => char.IsLetterOrDigit(c) || c is ' ' or '-' or '_')).Replace(' ', '-');
+
+    [GeneratedRegex("^```.*?^```$", RegexOptions.Multiline | RegexOptions.Singleline)]
+    private static partial Regex Fence();
+
+    [GeneratedRegex(@"\*\*`([A-Z][A-Za-z]+)`\*\*")]
+    private static partial Regex MainType();
+
+    [GeneratedRegex(@"`(?<type>[A-Z][A-Za-z]+)(\.(?<member>[A-Z][A-Za-z]+))?`")]
+    private static partial Regex TypeName();
+
+    [GeneratedRegex("^```csharp$", RegexOptions.Multiline)]
+    private static partial Regex CodeBlock();
 
     [GeneratedRegex(@"^## (.+)$", RegexOptions.Multiline)]
     private static partial Regex Heading();

@@ -20,11 +20,10 @@ internal static partial class RulePages
     public static IEnumerable<GuidanceRule> Rules =>
         RuleCatalog.Rules.Where(rule => rule.GetType().Assembly == typeof(RuleCatalog).Assembly);
 
-    /// <summary>The page with its generated parts brought up to date.</summary>
-    public static string Update(string page, string name) =>
-        Section().Replace(page, match => $"<!-- {match.Groups["part"].Value} -->\n{Part(match.Groups["part"].Value, name)}<!-- end -->");
-
-    private static string Part(string part, string name) => part switch
+    /// <summary>A generated part of a page about rules, or null when there is none of that name.</summary>
+    /// <param name="part">Which part.</param>
+    /// <param name="name">The rule that the page is about; empty for pages about all.</param>
+    public static string? Part(string part, string name) => part switch
     {
         "facts" => Facts(RuleCatalog.Find(name)),
         "parameters" => Parameters(RuleCatalog.Find(name)),
@@ -32,7 +31,7 @@ internal static partial class RulePages
         "rules" => Index(),
         "families" => Families(),
         "sampling" => Sampling(),
-        _ => throw new InvalidOperationException($"There is no generated part '{part}'."),
+        _ => null,
     };
 
     private static string Facts(GuidanceRule rule)
@@ -40,7 +39,7 @@ internal static partial class RulePages
         string[] neutral = [
             .. rule.Form.Parameters.Where(parameter => parameter.Neutral != null)
                 .Select(parameter => $"`{parameter.Name}={parameter.Neutral}`")];
-        return Table(
+        return GeneratedParts.Table(
             ["", ""],
             [
                 ["name", string.Join(", ", rule.Form.Names.Select(known => $"`{known}`"))],
@@ -91,7 +90,7 @@ internal static partial class RulePages
             $"`{parameter.TextOf(rule)}`",
             Docstring(rule.GetType().GetProperty(parameter.Property)!),
         });
-        var text = new StringBuilder(Table(["name", "values", "default", "meaning"], rows));
+        var text = new StringBuilder(GeneratedParts.Table(["name", "values", "default", "meaning"], rows));
         foreach (var alias in rule.Form.Aliases.OrderBy(alias => alias.Name, StringComparer.Ordinal))
         {
             text.Append(CultureInfo.InvariantCulture, $"\n`{alias.Name}=x` of other tools is understood as `{alias.Parameter}=");
@@ -119,7 +118,7 @@ internal static partial class RulePages
                 pair => new[] {
                     $"`{pair.Family}`", Changed(pair.Entry!.Rule), pair.Entry.Origin.ToString().ToLowerInvariant(), pair.Entry.Source })];
         return rows.Length == 0 ? "None are known for any model: the defaults hold.\n"
-            : Table(["model", "values", "origin", "source"], rows);
+            : GeneratedParts.Table(["model", "values", "origin", "source"], rows);
     }
 
     private static string Changed(GuidanceRule rule)
@@ -133,12 +132,12 @@ internal static partial class RulePages
         return text.Length == 0 ? "as it is" : text.Replace("|", "\\|", StringComparison.Ordinal);
     }
 
-    private static string Index() => Table(
+    private static string Index() => GeneratedParts.Table(
         ["rule", "acts", "more passes", "in short"],
         Rules.Select(
             rule => new[] { $"[`{rule.Form.Name}`]({rule.Form.Name}.md)", Place(rule), Passes(rule), Short(rule.Form.Name) }));
 
-    private static string Families() => Table(
+    private static string Families() => GeneratedParts.Table(
         ["family", "model", "rules"],
         GuidancePresets.Families.Select(GuidancePresets.For)
             .Select(
@@ -146,7 +145,7 @@ internal static partial class RulePages
                     $"`{preset.Family}`", preset.Title,
                     string.Join(", ", preset.Rules.Select(rule => $"[{rule.Name}]({rule.Name}.md)")) }));
 
-    private static string Sampling() => Table(
+    private static string Sampling() => GeneratedParts.Table(
         ["family", "scheduler", "steps", "origin", "source"],
         GuidancePresets.Families.Select(GuidancePresets.For).Where(preset => preset.Sampling != null).Select(preset =>
         {
@@ -191,18 +190,6 @@ internal static partial class RulePages
         }
         return Space().Replace(text.ToString(), " ").Trim().Replace("<", "&lt;", StringComparison.Ordinal);
     }
-
-    private static string Table(string[] headings, IEnumerable<string[]> rows)
-    {
-        var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"| {string.Join(" | ", headings)} |\n|{string.Concat(headings.Select(_ => "---|"))}\n");
-        foreach (string[] row in rows)
-            text.Append(CultureInfo.InvariantCulture, $"| {string.Join(" | ", row)} |\n");
-        return text.ToString();
-    }
-
-    [GeneratedRegex(@"<!-- (?<part>facts|parameters|presets|rules|families|sampling) -->\n(?:.*\n)*?<!-- end -->")]
-    private static partial Regex Section();
 
     [GeneratedRegex(@"\s+")]
     private static partial Regex Space();
