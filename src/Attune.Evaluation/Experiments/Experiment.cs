@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Attune.Generation;
 using Attune.Guidance;
 
 namespace Attune.Evaluation.Experiments;
@@ -19,8 +20,15 @@ public sealed record ExperimentPrompt(
 /// <param name="Negative">Whether the rules are given the prompt's negative prompt.</param>
 /// <param name="Scales">The scales to try; empty for a method without one.</param>
 /// <param name="Steps">The numbers of steps to try.</param>
+/// <param name="Options">Further options of its requests, as <see cref="Experiment.Options"/>, which they override.</param>
 public sealed record ExperimentMethod(
-    string Name, string Rules, string? Preset, bool Negative, IReadOnlyList<double> Scales, IReadOnlyList<int> Steps);
+    string Name, string Rules, string? Preset, bool Negative, IReadOnlyList<double> Scales, IReadOnlyList<int> Steps,
+    IReadOnlyDictionary<string, string> Options)
+{
+    /// <summary>What beside the rules makes the method, for people: <c>, preset sdxl-dmd2, eta 0.3</c>; empty for nothing.</summary>
+    internal string Beside =>
+        (Preset == null ? "" : $", preset {Preset}") + string.Concat(Options.Select(option => $", {option.Key} {option.Value}"));
+}
 
 /// <summary>A method at one scale.</summary>
 /// <param name="Method">The method.</param>
@@ -37,6 +45,10 @@ public sealed record MethodVariant(ExperimentMethod Method, double? Scale, strin
 public sealed record Experiment
 {
     private const string ScaleMark = "{scale}";
+
+    /// <summary>Options that an experiment states in its own way: prompts, numbers of steps, seeds, methods, the size.</summary>
+    private static readonly string[] Stated =
+        ["prompt", "negative", "steps", "seed", "count", "guidance", "preset", "size", "width", "height"];
 
     /// <summary>The file that it was read from, for messages.</summary>
     public required string File { get; init; }
@@ -58,6 +70,11 @@ public sealed record Experiment
 
     /// <summary>In pixels; null is the model's.</summary>
     public int? Height { get; init; }
+
+    /// <summary>
+    /// Further options of all requests: text forms (<see cref="RequestOption.Get"/>) by JSON keys (<see cref="RequestOption.Key"/>).
+    /// </summary>
+    public required IReadOnlyDictionary<string, string> Options { get; init; }
 
     /// <summary>The methods, in the order of the file.</summary>
     public required IReadOnlyList<ExperimentMethod> Methods { get; init; }
@@ -102,9 +119,10 @@ public sealed record Experiment
         string model = Resolve("model") ?? throw json.Wrong("model", "the path of a model");
         string judge = Resolve("judge") ?? throw json.Wrong("judge", "the path of a judge");
         string? dualEncoder = Resolve("dualEncoder");
-        int? width = (int?)json.OptionalInteger("width", 1, 65536);
-        int? height = (int?)json.OptionalInteger("height", 1, 65536);
-        var steps = json.Integers("steps", 1, 1000);
+        int? width = Read(json, "width")?.Width;
+        int? height = Read(json, "height")?.Height;
+        var options = ReadOptions(json);
+        var steps = ReadSteps(json);
         var methods = json.List("methods").Select(entry => ReadMethod(StrictJson.Object(file, entry.Path, entry.Value), steps)).ToArray();
         string baseline = Named(json, "baseline");
         var seeds = StrictJson.Object(file, "seeds", json.Find("seeds") ?? throw json.Wrong("seeds", "an object with first and count"));
@@ -121,7 +139,7 @@ public sealed record Experiment
         var experiment = new Experiment
         {
             File = file, Name = name, Model = model, Judge = judge, DualEncoder = dualEncoder, Width = width, Height = height,
-            Methods = methods, Baseline = baseline, FirstSeed = first, SeedCount = count,
+            Options = options, Methods = methods, Baseline = baseline, FirstSeed = first, SeedCount = count,
             Prompts = prompts, References = references, Pictures = pictures,
         };
         experiment.CheckMethods(json);
@@ -141,7 +159,8 @@ public sealed record Experiment
         string? preset = json.OptionalString("preset");
         bool negative = json.Bool("negative", true);
         var scales = json.Numbers("scales");
-        var steps = json.Integers("steps", 1, 1000);
+        var steps = ReadSteps(json);
+        var options = ReadOptions(json);
         json.Done();
         if (preset != null && !GuidancePresets.Families.Contains(preset))
             throw json.Wrong("preset", $"one of {string.Join(", ", GuidancePresets.Families)}");
@@ -152,7 +171,7 @@ public sealed record Experiment
             throw json.Wrong("rules", $"{ScaleMark} where the scale goes, since the method has scales");
         if (name.Contains(ScaleMark, StringComparison.Ordinal) && scales.Count == 0)
             throw json.Wrong("name", $"no {ScaleMark}, since the method has no scales");
-        var method = new ExperimentMethod(name, rules, preset, negative, scales, steps.Count > 0 ? steps : allSteps);
+        var method = new ExperimentMethod(name, rules, preset, negative, scales, steps.Count > 0 ? steps : allSteps, options);
         if (method.Steps.Count == 0)
             throw new FormatException(
                 $"'{json.File}': {json.At("steps")} is missing, and so is steps of the experiment; expected a list of one or more numbers "
@@ -169,6 +188,53 @@ public sealed record Experiment
             }
         }
         return method;
+    }
+
+    /// <summary>A request with the one option that a key of the catalogue gives, or null where the key is absent.</summary>
+    private static GenerationRequest? Read(StrictJson json, string key) =>
+        json.Find(key) is { } value ? Set(json.File, json.At(key), key, value) : null;
+
+    /// <summary>A request with one option.</summary>
+    private static GenerationRequest Set(string file, string path, string key, JsonElement value)
+    {
+        try
+        {
+            return OptionCatalog.Find(key)!.Set(new GenerationRequest { Prompt = "" }, value, path);
+        }
+        catch (Exception exception) when (exception is FormatException or IOException)
+        {
+            throw new FormatException($"'{file}': {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Numbers of steps, each once; none where the key is absent.</summary>
+    private static List<int> ReadSteps(StrictJson json)
+    {
+        var steps = new List<int>();
+        foreach (var (path, value) in json.List("steps"))
+        {
+            int number = Set(json.File, path, "steps", value).Steps!.Value;
+            if (steps.Contains(number))
+                throw StrictJson.Wrong(json.File, path, value, "each number once");
+            steps.Add(number);
+        }
+        return steps;
+    }
+
+    /// <summary>The options of the catalogue that an experiment does not state in its own way. Pictures begin with noise.</summary>
+    private static SortedDictionary<string, string> ReadOptions(StrictJson json)
+    {
+        var read = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        if (json.Find("options") is not { } value)
+            return read;
+        var options = StrictJson.Object(json.File, json.At("options"), value);
+        foreach (var option in OptionCatalog.All.Where(option => option.Kind != OptionKind.File && !Stated.Contains(option.Name)))
+        {
+            if (Read(options, option.Key) is { } request && option.Get(request) is { } text)
+                read.Add(option.Key, text);
+        }
+        options.Done();
+        return read;
     }
 
     /// <summary>The message of an exception without the name of the parameter.</summary>

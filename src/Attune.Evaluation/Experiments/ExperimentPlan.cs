@@ -35,8 +35,8 @@ public sealed class ExperimentPlan
     /// <param name="experiment">The experiment.</param>
     /// <param name="pipeline">Its model.</param>
     /// <param name="reader">Its judge.</param>
-    /// <exception cref="FormatException">Rules select no layer of the model, its pictures cannot have the size or the judge cannot read
-    /// them, or a prompt names an attribute that the judge does not know.</exception>
+    /// <exception cref="FormatException">Rules select no layer of the model, the model does not take an option, its pictures cannot have
+    /// the size or the judge cannot read them, or a prompt names an attribute that the judge does not know.</exception>
     /// <exception cref="CheckpointException">The references cannot be read or are of another judge.</exception>
     /// <exception cref="IOException">A file of the model, the judge or the dual encoder cannot be read.</exception>
     public static ExperimentPlan Create(Experiment experiment, DiffusionPipeline pipeline, IPictureReader reader)
@@ -51,7 +51,9 @@ public sealed class ExperimentPlan
         MethodVariant[] variants = [.. experiment.Variants];
         GuidanceSchedule[] schedules = [.. variants.Select(variant => Schedule(experiment, variant, pipeline))];
         var rules = schedules.Select(schedule => string.Join('+', schedule.Rules.Select(RuleCatalog.Format)));
-        return new ExperimentPlan(experiment, variants, schedules, Fingerprint.Of(experiment, rules));
+        var plan = new ExperimentPlan(experiment, variants, schedules, Fingerprint.Of(experiment, rules));
+        plan.CheckRequests(pipeline);
+        return plan;
     }
 
     /// <summary>How many pictures a part of an experiment has.</summary>
@@ -90,6 +92,45 @@ public sealed class ExperimentPlan
         int[] taking = [.. Enumerable.Range(0, Variants.Count).Where(i => Variants[i].Method.Steps.Contains(item.Steps))];
         int others = taking.Length - 1;
         return [taking[0], .. Enumerable.Range(0, others).Select(i => taking[1 + (i + item.Turn) % others])];
+    }
+
+    /// <summary>What is generated for a method in an item.</summary>
+    internal GenerationRequest RequestFor(WorkItem item, int variant)
+    {
+        var (prompt, method) = (Experiment.Prompts[item.Prompt], Variants[variant].Method);
+        var request = new GenerationRequest
+        {
+            Prompt = prompt.Prompt,
+            NegativePrompt = method.Negative ? prompt.Negative : null,
+            Width = Experiment.Width,
+            Height = Experiment.Height,
+            Steps = item.Steps,
+            Seed = item.Seed,
+            Guidance = Schedules[variant],
+        };
+        return Experiment.Options.Concat(method.Options)
+            .Aggregate(request, (asked, option) => OptionCatalog.Find(option.Key)!.Set(asked, option.Value));
+    }
+
+    /// <summary>Resolves a request of each method at each number of steps.</summary>
+    private void CheckRequests(DiffusionPipeline pipeline)
+    {
+        for (int i = 0; i < Variants.Count; i++)
+        {
+            foreach (int steps in Variants[i].Method.Steps)
+            {
+                try
+                {
+                    pipeline.Resolve(RequestFor(new WorkItem(0, Experiment.FirstSeed, steps, 0), i));
+                }
+                catch (ArgumentException exception)
+                {
+                    throw new FormatException(
+                        $"'{Experiment.File}': {Experiment.PathOf(Variants[i].Method)} ({Variants[i].Name}) at {steps} steps, with its "
+                            + $"options and the experiment's: {Experiment.Line(exception)}", exception);
+                }
+            }
+        }
     }
 
     private static GuidanceSchedule Schedule(Experiment experiment, MethodVariant variant, DiffusionPipeline pipeline)

@@ -103,17 +103,7 @@ public sealed class ExperimentRunner
 
     private async Task<(Image Picture, double Seconds, double Total)> MakeAsync(WorkItem item, int index, CancellationToken cancellation)
     {
-        var prompt = _plan.Experiment.Prompts[item.Prompt];
-        var request = new GenerationRequest
-        {
-            Prompt = prompt.Prompt,
-            NegativePrompt = _plan.Variants[index].Method.Negative ? prompt.Negative : null,
-            Width = _plan.Experiment.Width,
-            Height = _plan.Experiment.Height,
-            Steps = item.Steps,
-            Seed = item.Seed,
-            Guidance = _plan.Schedules[index],
-        };
+        var request = _plan.RequestFor(item, index);
         var watch = Stopwatch.StartNew();
         await foreach (var step in _pipeline.DenoiseAsync(request, cancellation: cancellation).ConfigureAwait(false))
         {

@@ -24,6 +24,7 @@ internal static class Fingerprint
             json.WriteNumber("format", 1);
             WriteInteger(json, "width", experiment.Width);
             WriteInteger(json, "height", experiment.Height);
+            WriteOptions(json, experiment.Options);
             json.WriteBoolean("scores", experiment.DualEncoder != null);
             json.WriteString("baseline", experiment.Baseline);
             json.WriteNumber("first", experiment.FirstSeed);
@@ -44,6 +45,7 @@ internal static class Fingerprint
                 foreach (int steps in method.Steps)
                     json.WriteNumberValue(steps);
                 json.WriteEndArray();
+                WriteOptions(json, method.Options);
                 json.WriteEndObject();
             }
             json.WriteEndArray();
@@ -114,6 +116,13 @@ internal static class Fingerprint
             json.WriteNumber(key, number);
         else
             json.WriteNull(key);
+    }
+
+    /// <summary>Writes nothing for no options: records from before there were any keep their fingerprint.</summary>
+    private static void WriteOptions(Utf8JsonWriter json, IReadOnlyDictionary<string, string> options)
+    {
+        if (options.Count > 0)
+            WriteTexts(json, "options", options);
     }
 
     private static void WriteTexts(Utf8JsonWriter json, string key, IReadOnlyDictionary<string, string> texts)

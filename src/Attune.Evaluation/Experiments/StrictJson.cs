@@ -87,20 +87,6 @@ internal sealed class StrictJson
     public static IEnumerable<(string Path, JsonElement Value)> Entries(string path, JsonElement list) =>
         list.EnumerateArray().Select((entry, index) => (FormattableString.Invariant($"{path}[{index}]"), entry));
 
-    /// <summary>Integers within a range, each once; none where the key is absent.</summary>
-    public IReadOnlyList<int> Integers(string key, int low, int high)
-    {
-        var numbers = new List<int>();
-        foreach (var (path, value) in List(key))
-        {
-            int number = (int)Integer(path, value, low, high);
-            if (numbers.Contains(number))
-                throw Wrong(File, path, value, "each number once");
-            numbers.Add(number);
-        }
-        return numbers;
-    }
-
     /// <summary>Finite numbers, each once; none where the key is absent.</summary>
     public IReadOnlyList<double> Numbers(string key)
     {

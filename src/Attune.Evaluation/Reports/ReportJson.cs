@@ -22,6 +22,7 @@ public static class ReportJson
         json.WriteString("fingerprint", report.Headers[0].Fingerprint);
         WriteTexts(json, "devices", report.Headers.Select(header => header.Device).Distinct());
         json.WriteString("baseline", experiment.Baseline);
+        WriteOptions(json, experiment.Options);
         json.WriteNumber("prompts", report.Prompts);
         json.WriteNumber("seeds", experiment.SeedCount);
         json.WriteNumber("pictures", report.Pictures);
@@ -43,6 +44,7 @@ public static class ReportJson
         json.WriteString("method", cell.Variant.Method.Name);
         WriteNumber(json, "scale", cell.Variant.Scale);
         json.WriteString("rules", cell.Variant.Rules);
+        WriteOptions(json, cell.Variant.Method.Options);
         json.WriteNumber("steps", cell.Steps);
         json.WriteNumber("pictures", cell.Pictures);
         json.WriteNumber("missing", cell.Missing);
@@ -105,6 +107,16 @@ public static class ReportJson
             json.WriteNumber(key, number);
         else
             json.WriteNull(key);
+    }
+
+    private static void WriteOptions(Utf8JsonWriter json, IReadOnlyDictionary<string, string> options)
+    {
+        if (options.Count == 0)
+            return;
+        json.WriteStartObject("options");
+        foreach (var (key, text) in options)
+            json.WriteString(key, text);
+        json.WriteEndObject();
     }
 
     private static void WriteTexts(Utf8JsonWriter json, string key, IEnumerable<string> texts)

@@ -40,7 +40,7 @@ public static class ReportMarkdown
         text.WriteLine();
         foreach (var variant in report.Experiment.Variants)
             text.WriteLine(
-                $"- {Escape(variant.Name)}: `{variant.Rules}`{(variant.Method.Preset is { } preset ? $", preset {preset}" : "")}"
+                $"- {Escape(variant.Name)}: `{variant.Rules}`{Escape(variant.Method.Beside)}"
                     + (variant.Method.Negative ? "" : ", without the negative prompt"));
         text.WriteLine();
         text.WriteLine("Columns:");
@@ -57,10 +57,11 @@ public static class ReportMarkdown
         string seeds = first == last ? FormattableString.Invariant($"seed {first}")
             : FormattableString.Invariant($"seeds {first} to {last}");
         string prompts = report.Prompts == 1 ? "1 prompt" : FormattableString.Invariant($"{report.Prompts} prompts");
+        string options = string.Concat(report.Experiment.Options.Select(option => $", {option.Key} {option.Value}"));
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{report.Headers[0].Model}, {prompts}, {seeds}, {report.Pictures} pictures; baseline {report.Experiment.Baseline}; computed "
-                + $"by {devices}.");
+            $"{report.Headers[0].Model}, {prompts}, {seeds}{options}, {report.Pictures} pictures; baseline {report.Experiment.Baseline}; "
+                + $"computed by {devices}.");
     }
 
     private static string Escape(string text)

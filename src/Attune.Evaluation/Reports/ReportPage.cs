@@ -235,8 +235,7 @@ public static class ReportPage
             "thead", [], Element("tr", [], Element("th", [], "method"), Element("th", [], "rules"), Element("th", [], "negative prompt"))),
         Element("tbody", [], report.Experiment.Variants.Select(variant => Element("tr", [],
             Element("td", [], variant.Name),
-            Element(
-                "td", [], Element("code", [], variant.Rules), variant.Method.Preset is { } preset ? $" with the preset {preset}" : null),
+            Element("td", [], Element("code", [], variant.Rules), variant.Method.Beside),
             Element("td", [], variant.Method.Negative ? "given" : "not given")))))));
 
     private static XElement MethodLegend(ExperimentReport report) =>

@@ -26,6 +26,40 @@ public class ExperimentTests
     }
 
     [Fact]
+    public void Options_of_the_catalogue_are_those_of_all_requests_and_a_method_may_override_them()
+    {
+        using var trial = new Trial();
+        trial.Write(json =>
+        {
+            json["options"] = new JsonObject { ["max_sequence_length"] = 16, ["scheduler"] = "flow-match-euler:shift=2" };
+            json["methods"]![2]!["options"] = new JsonObject { ["max_sequence_length"] = 8, ["negative_max_sequence_length"] = 24 };
+        });
+        var experiment = trial.Load();
+        Assert.Equal(
+            [new("max_sequence_length", "16"), new("scheduler", "FlowMatchEulerDiscreteScheduler:shift=2")],
+            experiment.Options.ToArray());
+        using var pipeline = DiffusionPipeline.Load(Trial.Model);
+        var plan = ExperimentPlan.Create(experiment, pipeline, new ArithmeticReader());
+        var item = ExperimentPlan.Items(experiment, Shard.Whole)[1];
+        var (none, cfg) = (plan.RequestFor(item, 0), plan.RequestFor(item, 3));
+        Assert.Equal((16, null), (none.MaxSequenceLength, none.NegativeMaxSequenceLength));
+        Assert.Equal((8, 24), (cfg.MaxSequenceLength, cfg.NegativeMaxSequenceLength));
+        Assert.Equal(cfg.Scheduler, none.Scheduler);
+        Assert.Equal((16, 16, 2, 5L), (cfg.Width, cfg.Height, cfg.Steps, cfg.Seed));
+        Assert.Equal(("a panda", "sunglasses"), (cfg.Prompt, cfg.NegativePrompt));
+        Assert.Null(none.NegativePrompt);
+
+        // Records made with other options are of another experiment; those from before there were options are not.
+        using var plain = new Trial();
+        string fingerprint = Fingerprint.Of(plain.Load());
+        Assert.NotEqual(fingerprint, Fingerprint.Of(experiment));
+        Assert.NotEqual(
+            Fingerprint.Of(experiment), Fingerprint.Of(experiment with { Options = new Dictionary<string, string>() }));
+        plain.Write(json => json["options"] = new JsonObject());
+        Assert.Equal(fingerprint, Fingerprint.Of(plain.Load()));
+    }
+
+    [Fact]
     public void The_baseline_comes_first_and_scales_name_methods_that_do_not_name_them()
     {
         using var trial = new Trial();
@@ -62,10 +96,19 @@ public class ExperimentTests
         { "name", "\"  \"", "name is \"  \", expected a text that is not empty" },
         { "model", null, "model is missing, expected the path of a model" },
         { "judge", "7", "judge is 7, expected a text" },
-        { "width", "0", "width is 0, expected an integer from 1 to 65536" },
-        { "steps", "[1, 0]", "steps[1] is 0, expected an integer from 1 to 1000" },
+        { "width", "0", "width is '0', expected an integer, at least 1" },
+        { "steps", "[1, 0]", "steps[1] is '0', expected an integer, 1 to 1000" },
         { "steps", "[2, 2]", "steps[1] is 2, expected each number once" },
         { "steps", "4", "steps is 4, expected a list" },
+        { "width", "\"16\"", "width is \"16\", expected an integer, at least 1" },
+        { "options", "[]", "options is [], expected an object" },
+        { "options", "{ \"etta\": 1 }", "options.etta (value 1) is no known key; known here are frames, guidance_scale, " },
+        { "options", "{ \"steps\": 4 }", "options.steps (value 4) is no known key" },
+        { "options", "{ \"image_to_image\": \"a.png\" }", "options.image_to_image (value \"a.png\") is no known key" },
+        { "options", "{ \"eta\": 2 }", "options.eta is '2', expected a number, 0 to 1" },
+        { "options", "{ \"eta\": \"1\" }", "options.eta is \"1\", expected a number, 0 to 1" },
+        { "options", "{ \"scheduler\": \"quick\" }", "options.scheduler is 'quick': 'quick' is neither a file nor a scheduler" },
+        { "methods.1.options", "{ \"long_prompts\": 1 }", "methods[1].options.long_prompts is 1, expected true or false" },
         { "seeds", null, "seeds is missing" },
         { "seeds.count", null, "seeds.count is missing, expected an integer of 1 or more" },
         { "seeds.frist", "1", "seeds.frist (value 1) is no known key" },
@@ -121,6 +164,12 @@ public class ExperimentTests
             "methods.2.rules", "\"pag:layers=double.7\"",
             "methods[2].rules is 'pag:layers=double.7': pag: layers=double.7 selects nothing of this model" },
         { "methods.2.rules", "\"freeu\"", "methods[2].rules is 'freeu': freeu does not act on this model" },
+        {
+            "options", "{ \"eta\": 0.5 }",
+            "methods[0] (none) at 1 steps, with its options and the experiment's: Eta: FluxPipeline does not take it" },
+        {
+            "methods.2.options", "{ \"sigmas\": \"1,0.5,0.2\" }",
+            "methods[2] (cfg) at 2 steps, with its options and the experiment's: Steps is 2, but there are 3 Sigmas" },
         { "width", "20", "width is 20, expected a multiple of 16 for FluxPipeline" },
         { "height", "32", "height is 32, expected 16, which the judge" },
         {

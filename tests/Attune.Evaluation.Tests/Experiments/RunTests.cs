@@ -48,6 +48,38 @@ public class RunTests
     }
 
     [Fact]
+    public async Task Options_change_the_pictures_and_are_in_the_reports()
+    {
+        using var trial = new Trial();
+        using var pipeline = DiffusionPipeline.Load(Trial.Model);
+        async Task<string> Run(string folder, string? experiment, string? method)
+        {
+            trial.Write(json =>
+            {
+                json["steps"] = new JsonArray(1);
+                json["methods"]![2]!.AsObject().Remove("steps");
+                if (experiment != null)
+                    json["options"] = JsonNode.Parse(experiment);
+                if (method != null)
+                    json["methods"]![2]!["options"] = JsonNode.Parse(method);
+            });
+            await trial.RunAsync(folder, pipeline, prompts: 1);
+            var report = ExperimentReport.Create(trial.Load(), trial.At(folder), 1);
+            ReportFiles.Write(report);
+            return string.Concat(
+                Directory.GetFiles(trial.At(folder), "report.*").Order(StringComparer.Ordinal).Select(File.ReadAllText));
+        }
+
+        await Run("plain", null, null);
+        string report = await Run("options", """{ "max_sequence_length": 8 }""", """{ "long_prompts": false, "cache": "first-block" }""");
+        Assert.Equal(2, report.Split(", max_sequence_length 8,").Length - 1);
+        Assert.Equal(2, report.Split(", cache first-block:threshold=0.05").Length - 1);
+        Assert.Contains("\"max_sequence_length\": \"8\"", report, StringComparison.Ordinal);
+        Assert.DoesNotContain("long_prompts", report, StringComparison.Ordinal);
+        Assert.NotEqual(trial.Lines("plain")[^1], trial.Lines("options")[^1]);
+    }
+
+    [Fact]
     public async Task Parts_make_up_the_whole_and_say_what_is_missing()
     {
         using var trial = new Trial();
