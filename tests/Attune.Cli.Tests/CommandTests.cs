@@ -208,7 +208,7 @@ public class CommandTests
         {
             foreach (
                 var (preset, expected) in new[] {
-                    ("flux-kontext", "nag:scale=2,tau=2.5,alpha=0.25,norm=1,latents=shared,steps=t:750-"),
+                    ("flux-kontext", "nag:scale=2,tau=2.5,alpha=0.25,norm=1,latents=shared,pooled=negative,steps=t:750-"),
                     ("sd3.5-large-turbo", "nag:scale=4,tau=2.5,alpha=0.125") })
             {
                 var (code, output, error) = await Run(
