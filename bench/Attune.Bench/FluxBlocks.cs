@@ -17,14 +17,15 @@ internal sealed class FluxBlocks
     private readonly TokenIds _ids;
 
     /// <summary>Makes blocks and their input.</summary>
+    /// <param name="device">What computes.</param>
     /// <param name="latents">Latent tokens.</param>
     /// <param name="text">Text tokens of the prompt.</param>
     /// <param name="negativeText">Text tokens of the negative prompt, for passes that read it.</param>
     /// <param name="noise">Draws inputs.</param>
-    public FluxBlocks(int latents, int text, int negativeText, Func<Shape, Tensor> noise)
+    public FluxBlocks(Device device, int latents, int text, int negativeText, Func<Shape, Tensor> noise)
     {
         (Latents, Text, NegativeText) = (latents, text, negativeText);
-        var weights = RandomWeights.Checkpoint(seed: 1);
+        var weights = RandomWeights.Checkpoint(device, seed: 1);
         _double = new DoubleStreamBlock(weights.Root.At("transformer_blocks.0"), Config);
         _singles = [.. Enumerable.Range(0, 2).Select(i => new SingleStreamBlock(weights.Root.At("single_transformer_blocks", i), Config))];
         _time = new TimeEmbeddings(noise([1, Config.Width]), noise([1, Config.Width]));

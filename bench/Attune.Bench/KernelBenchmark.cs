@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Diagnostics;
 using System.Runtime.Intrinsics;
 using Attune.Tensors;
+using Attune.Tensors.Cpu;
 using Attune.Tensors.OneDnn;
 
 namespace Attune.Bench;
@@ -230,9 +231,9 @@ public static unsafe class KernelBenchmark
         private Row Product(int m, int n, int k, string where)
         {
             using var scope = new TensorScope();
-            var (x, w, y) = (Noise.Of([m, k], 1), Noise.Of([n, k], 2), Tensor.Empty([m, n]));
-            using var weight = Device.Managed.Prepare(StoredWeight.Of("w", w), WeightRole.Matrix);
-            var methods = new List<(string, Action)> { ("managed", () => Device.Managed.Linear(x, weight, null, Activation.None, y)) };
+            var (x, w, y) = (Noise.Of([m, k], 1), Noise.Of([n, k], 2), Tensor.Empty(Devices.Managed, [m, n]));
+            using var weight = Devices.Managed.Prepare(StoredWeight.Of("w", w), WeightRole.Matrix);
+            var methods = new List<(string, Action)> { ("managed", () => Devices.Managed.Linear(x, weight, null, Activation.None, y)) };
             if (OpenBlas.Available)
                 methods.Add(("OpenBLAS", () => OpenBlas.Product(m, n, k, x.Pointer, w.Pointer, y.Pointer)));
             using var peers = new Peers(_oneDnn, methods);
@@ -249,9 +250,9 @@ public static unsafe class KernelBenchmark
             var (height, width) = geometry.OutputSize(side, side, kernel, kernel);
             var (x, w, y) = (
                 Noise.Of([1, side, side, inputs], 1), Noise.Of([outputs, inputs, kernel, kernel], 2),
-                Tensor.Empty([1, height, width, outputs]));
-            using var weight = Device.Managed.Prepare(StoredWeight.Of("w", w), WeightRole.Convolution);
-            var methods = new List<(string, Action)> { ("managed", () => Device.Managed.Conv2d(x, weight, null, geometry, y)) };
+                Tensor.Empty(Devices.Managed, [1, height, width, outputs]));
+            using var weight = Devices.Managed.Prepare(StoredWeight.Of("w", w), WeightRole.Convolution);
+            var methods = new List<(string, Action)> { ("managed", () => Devices.Managed.Conv2d(x, weight, null, geometry, y)) };
             using var peers = new Peers(_oneDnn, methods);
             peers.Add(
                 type => Operation.Convolution(_oneDnn!, x.Shape, weight.Shape, y.Shape, geometry, type, bias: false), x, w,
@@ -261,10 +262,10 @@ public static unsafe class KernelBenchmark
                 // Each algorithm forced, whatever Auto takes.
                 foreach (
                     var algorithm in new[] { ConvolutionAlgorithm.Direct, ConvolutionAlgorithm.Winograd2, ConvolutionAlgorithm.Winograd4 })
-                    methods.Add(
-                        (
-                            algorithm.ToString().ToLowerInvariant(),
-                            () => Forced(algorithm, () => Device.Managed.Conv2d(x, weight, null, geometry, y))));
+                {
+                    var device = new CpuDevice(new ConvolutionOptions { Algorithm = algorithm });
+                    methods.Add((algorithm.ToString().ToLowerInvariant(), () => device.Conv2d(x, weight, null, geometry, y)));
+                }
                 if (inputs % 16 == 0 && outputs % 16 == 0)
                     peers.AddBare(
                         "oneDNN winograd",
@@ -279,32 +280,17 @@ public static unsafe class KernelBenchmark
                 2e-9 * y.Count * inputs * kernel * kernel, "GFLOP/s", null, methods);
         }
 
-        private static void Forced(ConvolutionAlgorithm algorithm, Action run)
-        {
-            var options = Device.Managed.Convolution;
-            var before = options.Algorithm;
-            options.Algorithm = algorithm;
-            try
-            {
-                run();
-            }
-            finally
-            {
-                options.Algorithm = before;
-            }
-        }
-
         private Row Attention(int batch, int heads, int queries, int keys, int channels, string where)
         {
             using var scope = new TensorScope();
             var (q, k, v) = (
                 Noise.Of([batch, queries, heads, channels], 1), Noise.Of([batch, keys, heads, channels], 2),
                 Noise.Of([batch, keys, heads, channels], 3));
-            var (result, logSumExp) = (Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]));
+            var (result, logSumExp) = (q.Like(q.Shape), q.Like([batch, queries, heads]));
             var arguments = new AttentionArguments(q, k, v, 1 / MathF.Sqrt(channels), result, logSumExp);
             return Measure(
                 FormattableString.Invariant($"attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"), 4e-9 * q.Count * keys,
-                "GFLOP/s", null, [("managed", () => Device.Managed.Attention(arguments))]);
+                "GFLOP/s", null, [("managed", () => Devices.Managed.Attention(arguments))]);
         }
 
         /// <summary>
@@ -317,12 +303,12 @@ public static unsafe class KernelBenchmark
                 Noise.Of([batch, queries, heads, channels], 1), Noise.Of([batch, keys, heads, channels], 2),
                 Noise.Of([batch, keys, heads, channels], 3));
             var (result, dense, logSumExp, support) = (
-                Tensor.Empty(q.Shape), Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]), Tensor.Empty([batch, queries, heads]));
+                q.Like(q.Shape), q.Like(q.Shape), q.Like([batch, queries, heads]), q.Like([batch, queries, heads]));
             var arguments = new AttentionArguments(q, k, v, 1 / MathF.Sqrt(channels), result, logSumExp);
             return Measure(
                 FormattableString.Invariant($"entmax attention ({batch}, {heads}, {queries}x{keys}, {channels}) {where}"),
                 6e-9 * q.Count * keys, "GFLOP/s", null,
-                [("managed", () => Device.Managed.EntmaxAttention(arguments, 1.5f, dense, support))]);
+                [("managed", () => Devices.Managed.EntmaxAttention(arguments, 1.5f, dense, support))]);
         }
 
         private IEnumerable<Row> Norms()
@@ -368,7 +354,7 @@ public static unsafe class KernelBenchmark
             var (x, y) = (Noise.Of(shape, 1), Noise.Of(outputShape ?? shape, 2));
             double bytes = sizeof(float) * ((double)inputs * x.Count + y.Count);
             double roof = PeakProbe.CopyBandwidth((long)bytes / 2 / 64 * 64);
-            return Measure(name, bytes / 1e9, "GB/s", roof, [("managed", () => run(x, y, Device.Managed))]);
+            return Measure(name, bytes / 1e9, "GB/s", roof, [("managed", () => run(x, y, Devices.Managed))]);
         }
 
         private readonly Dictionary<int, PreparedWeight> _vectors = [];
@@ -377,7 +363,7 @@ public static unsafe class KernelBenchmark
         private PreparedWeight Vector(int channels)
         {
             if (!_vectors.TryGetValue(channels, out var weight))
-                _vectors[channels] = weight = Device.Managed.Prepare(
+                _vectors[channels] = weight = Devices.Managed.Prepare(
                     StoredWeight.Owning("w", Row(channels).Reshape(channels)), WeightRole.Vector);
             return weight;
         }
@@ -407,7 +393,7 @@ public static unsafe class KernelBenchmark
             }
             foreach (var (name, precision) in new[] { ("device f32", Precision.Float32), ("device bf16", Precision.BFloat16) })
             {
-                var device = new OneDnnDevice(Device.Managed, library, precision, everything: true);
+                var device = new OneDnnDevice(new CpuDevice(new ConvolutionOptions()), library, precision, everything: true);
                 var prepared = device.Prepare(StoredWeight.Of("w", weight), role);
                 methods.Add((name, () => run(device, prepared)));
                 _free.Add(prepared.Dispose);
@@ -422,8 +408,8 @@ public static unsafe class KernelBenchmark
                 return;
             // About 0.01, as a float32 and as two bfloat16.
             float small = BitConverter.Int32BitsToSingle(0x3C233C23);
-            var weights = Tensor.Full([checked((int)(Native.SizeOf(operation.Weights) / sizeof(float) + 1))], small);
-            var source = Tensor.Full(x.Shape, small);
+            var weights = Tensor.Full(x.Device, [checked((int)(Native.SizeOf(operation.Weights) / sizeof(float) + 1))], small);
+            var source = Tensor.Full(x.Device, x.Shape, small);
             nint memory = Operation.Memory(library, operation.Weights, weights.Pointer);
             methods.Add((name, () => operation.Run(source.Pointer, memory, null, y.Pointer)));
             _free.Add(() =>

@@ -17,6 +17,7 @@ public static class ModelBenchmark
     public static readonly string[] Shapes = ["sd15", "sdxl", "flux-block", "vae-512"];
 
     /// <summary>Measures and prints a table, or one line of JSON.</summary>
+    /// <param name="device">What computes.</param>
     /// <param name="shape">One of <see cref="Shapes"/>.</param>
     /// <param name="latents">The side of the latents, for flux-block the number of latent tokens; null is the shape's own.</param>
     /// <param name="text">Tokens of the prompt; null is the shape's own number.</param>
@@ -24,30 +25,23 @@ public static class ModelBenchmark
     /// <param name="rounds">Forward passes that are measured.</param>
     /// <param name="json">Print JSON.</param>
     /// <param name="output">Where to print.</param>
-    public static int Run(string shape, int? latents, int? text, string guidance, int rounds, bool json, TextWriter output)
+    public static int Run(
+        Device device, string shape, int? latents, int? text, string guidance, int rounds, bool json, TextWriter output)
     {
-        var counting = new CountingDevice(Device.Default);
-        var device = Device.Default;
-        Device.Select(counting);
-        try
+        var counting = new CountingDevice(device);
+        using var scope = new TensorScope();
+        using Subject subject = shape switch
         {
-            using var scope = new TensorScope();
-            using Subject subject = shape switch
-            {
-                "sd15" => new Unet("UNet of Stable Diffusion 1.5", UnetConfig.StableDiffusion15, latents ?? 64, text ?? 77, guidance),
-                "sdxl" => new Unet("UNet of SDXL", UnetConfig.StableDiffusionXL, latents ?? 64, text ?? 77, guidance),
-                "flux-block" => new Flux(latents ?? 1024, text ?? 256),
-                "vae-512" => new Decoder(latents ?? 64),
-                _ => throw new ArgumentException($"--shape is '{shape}', expected {string.Join(", ", Shapes)}."),
-            };
-            var report = Measure(subject, shape, device, counting, rounds);
-            output.WriteLine(json ? report.ToJson() : report.ToText());
-            return 0;
-        }
-        finally
-        {
-            Device.Select(device);
-        }
+            "sd15" => new Unet(
+                counting, "UNet of Stable Diffusion 1.5", UnetConfig.StableDiffusion15, latents ?? 64, text ?? 77, guidance),
+            "sdxl" => new Unet(counting, "UNet of SDXL", UnetConfig.StableDiffusionXL, latents ?? 64, text ?? 77, guidance),
+            "flux-block" => new Flux(counting, latents ?? 1024, text ?? 256),
+            "vae-512" => new Decoder(counting, latents ?? 64),
+            _ => throw new ArgumentException($"--shape is '{shape}', expected {string.Join(", ", Shapes)}."),
+        };
+        var report = Measure(subject, shape, device, counting, rounds);
+        output.WriteLine(json ? report.ToJson() : report.ToText());
+        return 0;
     }
 
     private static Report Measure(Subject subject, string shape, Device device, CountingDevice counting, int rounds)
@@ -84,7 +78,7 @@ public static class ModelBenchmark
     }
 
     /// <summary>What is measured.</summary>
-    private abstract class Subject : IDisposable
+    private abstract class Subject(Device device) : IDisposable
     {
         private readonly TorchRandom _random = new(2);
 
@@ -96,7 +90,7 @@ public static class ModelBenchmark
         {
         }
 
-        protected Tensor Noise(Shape shape) => Bench.Noise.Normal(_random, shape);
+        protected Tensor Noise(Shape shape) => Bench.Noise.Normal(device, _random, shape);
     }
 
     /// <summary>
@@ -113,17 +107,18 @@ public static class ModelBenchmark
         private readonly GuidanceSchedule _guidance;
         private readonly Tensor? _negative;
 
-        public Unet(string name, UnetConfig config, int side, int text, string guidance)
+        public Unet(Device device, string name, UnetConfig config, int side, int text, string guidance)
+            : base(device)
         {
             _name = name;
             _guidance = new GuidanceSchedule(RuleCatalog.Parse(guidance));
-            _model = new Unet2DConditionModel(RandomWeights.Checkpoint(seed: 1), config);
+            _model = new Unet2DConditionModel(RandomWeights.Checkpoint(device, seed: 1), config);
             _latents = Noise([1, side, side, config.InChannels]);
             _text = Noise([1, text, config.CrossAttentionDim]);
             _negative = _guidance.Rules.Any(rule => rule.ReadsNegativeText) ? Noise(_text.Shape) : null;
             if (!config.HasTextTime)
                 return;
-            _timeIds = Tensor.From([8 * side, 8 * side, 0, 0, 8 * side, 8 * side], [1, 6]);
+            _timeIds = Tensor.From(device, [8 * side, 8 * side, 0, 0, 8 * side, 8 * side], [1, 6]);
             _pooled = Noise([1, config.ProjectionClassEmbeddingsInputDim - 6 * config.AdditionTimeEmbedDim]);
         }
 
@@ -155,7 +150,8 @@ public static class ModelBenchmark
     {
         private readonly FluxBlocks _blocks;
 
-        public Flux(int latents, int text) => _blocks = new FluxBlocks(latents, text, negativeText: 0, Noise);
+        public Flux(Device device, int latents, int text)
+            : base(device) => _blocks = new FluxBlocks(device, latents, text, negativeText: 0, Noise);
 
         public override string Description =>
             FormattableString.Invariant($"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} text tokens");
@@ -175,12 +171,13 @@ public static class ModelBenchmark
         private readonly KlCoders _coders;
         private readonly Tensor _latents;
 
-        public Decoder(int side)
+        public Decoder(Device device, int side)
+            : base(device)
         {
             var config = KlConfig.Read(
                 ModelConfig.Parse("the autoencoder of Stable Diffusion", System.Text.Encoding.UTF8.GetBytes(Config)),
                 blockOutChannels: [64], layersPerBlock: 1, latentChannels: 4);
-            _coders = new KlCoders(RandomWeights.Checkpoint(seed: 1).Root, config);
+            _coders = new KlCoders(RandomWeights.Checkpoint(device, seed: 1).Root, config);
             _latents = Noise([1, side, side, config.LatentChannels]);
         }
 

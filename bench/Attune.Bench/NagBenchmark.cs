@@ -25,6 +25,7 @@ public static class NagBenchmark
             ("pladis", RuleCatalog.Create("pladis", new Dictionary<string, string>()))];
 
     /// <summary>Measures and prints a table; the last line states the ratios to the unguided pass.</summary>
+    /// <param name="device">What computes.</param>
     /// <param name="shape">flux, sdxl or sd15; of no account where there is a model.</param>
     /// <param name="model">A folder of FLUX whose own denoiser runs, or null for blocks with random weights.</param>
     /// <param name="latents">Latent tokens; null is the shape's own number. A UNet's deeper levels have a quarter of the tokens
@@ -34,14 +35,14 @@ public static class NagBenchmark
     /// <param name="output">Where the table goes.</param>
     /// <exception cref="ArgumentException">There is no such shape, or the text or latents do not fit.</exception>
     /// <exception cref="CheckpointException">The folder holds no denoiser of FLUX.</exception>
-    public static int Run(string shape, string? model, int? latents, int? text, int rounds, TextWriter output)
+    public static int Run(Device device, string shape, string? model, int? latents, int? text, int rounds, TextWriter output)
     {
         using var scope = new TensorScope();
-        using Blocks blocks = model != null ? new FluxModel(model, latents ?? 64, text ?? 32) : shape switch
+        using Blocks blocks = model != null ? new FluxModel(device, model, latents ?? 64, text ?? 32) : shape switch
         {
-            "flux" => new Flux(latents ?? 1024, text ?? 256),
-            "sdxl" => new UnetBlocks("SDXL", UnetConfig.StableDiffusionXL, [(1, 1), (2, 3)], latents ?? 4096, text ?? 77),
-            "sd15" => new UnetBlocks("SD1.5", UnetConfig.StableDiffusion15, [(0, 1)], latents ?? 4096, text ?? 77),
+            "flux" => new Flux(device, latents ?? 1024, text ?? 256),
+            "sdxl" => new UnetBlocks(device, "SDXL", UnetConfig.StableDiffusionXL, [(1, 1), (2, 3)], latents ?? 4096, text ?? 77),
+            "sd15" => new UnetBlocks(device, "SD1.5", UnetConfig.StableDiffusion15, [(0, 1)], latents ?? 4096, text ?? 77),
             _ => throw new ArgumentException($"--shape is '{shape}', expected flux, sdxl or sd15."),
         };
         var plain = blocks.Operations;
@@ -104,7 +105,7 @@ public static class NagBenchmark
     }
 
     /// <summary>Blocks of a model, and the arithmetic of a pass through them.</summary>
-    private abstract class Blocks : IDisposable
+    private abstract class Blocks(Device device) : IDisposable
     {
         private readonly TorchRandom _random = new(2);
 
@@ -124,7 +125,7 @@ public static class NagBenchmark
 
         public abstract void Dispose();
 
-        protected Tensor Noise(Shape shape) => Bench.Noise.Normal(_random, shape);
+        protected Tensor Noise(Shape shape) => Bench.Noise.Normal(device, _random, shape);
     }
 
     /// <summary>Blocks of FLUX.1 whose negative prompt is as long as the prompt.</summary>
@@ -132,7 +133,8 @@ public static class NagBenchmark
     {
         private readonly FluxBlocks _blocks;
 
-        public Flux(int latents, int text) => _blocks = new FluxBlocks(latents, text, negativeText: text, Noise);
+        public Flux(Device device, int latents, int text)
+            : base(device) => _blocks = new FluxBlocks(device, latents, text, negativeText: text, Noise);
 
         public override string Description =>
             $"{FluxBlocks.Description}, {_blocks.Latents} latents, {_blocks.Text} + {_blocks.NegativeText} text tokens, bf16 weights";
@@ -171,12 +173,13 @@ public static class NagBenchmark
         private readonly double _latents;
         private readonly double _text;
 
-        public FluxModel(string folder, int latents, int text)
+        public FluxModel(Device device, string folder, int latents, int text)
+            : base(device)
         {
             int side = (int)Math.Sqrt(latents);
             if (side * side != latents)
                 throw new ArgumentException($"--latents is {latents}, expected the square of a whole number for a model.");
-            _transformer = FluxTransformer.Load(Path.Combine(folder, "transformer"));
+            _transformer = FluxTransformer.Load(Path.Combine(folder, "transformer"), device);
             (_latents, _text, _name) = (latents, text, Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)));
             FluxConditioning Prompt() => new(Noise([1, text, Config.JointAttentionDim]), Noise([1, Config.PooledProjectionDim]));
             _input = new DenoiserInput(
@@ -243,10 +246,11 @@ public static class NagBenchmark
         private readonly Memo _memo = new();
         private readonly Tensor _embedding;
 
-        public UnetBlocks(string name, UnetConfig config, (int Level, int Count)[] levels, int latents, int text)
+        public UnetBlocks(Device device, string name, UnetConfig config, (int Level, int Count)[] levels, int latents, int text)
+            : base(device)
         {
             (_name, _text) = (name, text);
-            var weights = RandomWeights.Checkpoint(seed: 1);
+            var weights = RandomWeights.Checkpoint(device, seed: 1);
             foreach (var (level, count) in levels)
             {
                 var down = config.Down[level];

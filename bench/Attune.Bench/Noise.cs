@@ -11,7 +11,7 @@ internal static class Noise
     /// <summary>A tensor of the managed device with uniform numbers from -width / 2 to width / 2.</summary>
     public static Tensor Of(Shape shape, int seed, float width = 1)
     {
-        var tensor = Tensor.Empty(Device.Managed, shape);
+        var tensor = Tensor.Empty(Devices.Managed, shape);
         var random = new Random(seed);
         using var view = tensor.Write();
         var values = view.Span;
@@ -23,11 +23,10 @@ internal static class Noise
     }
 
     /// <summary>A tensor with normal numbers.</summary>
-    public static Tensor Normal(TorchRandom random, Shape shape)
+    public static Tensor Normal(Device device, TorchRandom random, Shape shape)
     {
-        var tensor = Tensor.Empty(shape);
-        using var view = tensor.Write();
-        random.Normal(view.Span);
+        var tensor = Tensor.Empty(device, shape);
+        random.Normal(tensor);
         return tensor;
     }
 }

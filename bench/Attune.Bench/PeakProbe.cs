@@ -37,8 +37,8 @@ internal static unsafe class PeakProbe
     /// <summary>GB/s of copying so many bytes, reads and writes counted: the best of many samples.</summary>
     public static double CopyBandwidth(long bytes)
     {
-        using var source = TensorScope.Detach(Tensor.Full(Device.Managed, [checked((int)(bytes / sizeof(float)))], 1));
-        using var target = TensorScope.Detach(Tensor.Empty(Device.Managed, source.Shape));
+        using var source = TensorScope.Detach(Tensor.Full(Devices.Managed, [checked((int)(bytes / sizeof(float)))], 1));
+        using var target = TensorScope.Detach(source.Like(source.Shape));
         double best = double.PositiveInfinity;
         int repeats = (int)Math.Clamp((1L << 24) / bytes, 1, 64);
         for (int i = 0; i < 20; i++)

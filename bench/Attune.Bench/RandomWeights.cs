@@ -18,7 +18,7 @@ internal sealed class RandomWeights(int seed) : WeightSource
 
     public override IReadOnlyCollection<string> Names => [];
 
-    public static Checkpoint Checkpoint(int seed) => new(new RandomWeights(seed));
+    public static Checkpoint Checkpoint(Device device, int seed) => new(new RandomWeights(seed), device);
 
     public override TensorEntry? Describe(string name) => null;
 

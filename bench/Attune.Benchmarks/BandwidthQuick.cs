@@ -22,9 +22,9 @@ internal static class BandwidthQuick
             var (x, y, z) = (Noise([1, tokens, channels], 1), Noise([1, tokens, channels], 2), Noise([1, tokens, channels], 3));
             var (a, b) = (Noise([1, channels], 4), Noise([1, channels], 5));
             int headChannels = channels == 320 ? 40 : 128;
-            using var weight = Device.Managed.Prepare(StoredWeight.Of("w", a.Reshape(channels)), WeightRole.Vector);
-            using var bias = Device.Managed.Prepare(StoredWeight.Of("b", b.Reshape(channels)), WeightRole.Vector);
-            using var head = Device.Managed.Prepare(
+            using var weight = Devices.Managed.Prepare(StoredWeight.Of("w", a.Reshape(channels)), WeightRole.Vector);
+            using var bias = Devices.Managed.Prepare(StoredWeight.Of("b", b.Reshape(channels)), WeightRole.Vector);
+            using var head = Devices.Managed.Prepare(
                 StoredWeight.Of("w", a.Reshape(channels).Slice(0, 0, headChannels)), WeightRole.Vector);
             var (xh, yh, zh) = (Heads(x, headChannels), Heads(y, headChannels), Heads(z, headChannels));
             var (l1, l2, l3) = (Noise(xh.Shape.Take(..3), 6), Noise(xh.Shape.Take(..3), 7), Noise(xh.Shape.Take(..3), 8));
@@ -37,8 +37,8 @@ internal static class BandwidthQuick
             var (left, right) = (wide.Slice(2, 0, channels), wide.Slice(2, channels, channels));
             var image = x.Reshape(1, 64, tokens / 64, channels);
             var small = image.Slice(1, 0, 32).Slice(2, 0, tokens / 128).Clone();
-            var large = Tensor.Empty([1, 64, tokens / 128 * 2, channels]);
-            var transposed = Tensor.Empty([1, channels, tokens]);
+            var large = Tensor.Empty(Devices.Managed, [1, 64, tokens / 128 * 2, channels]);
+            var transposed = Tensor.Empty(Devices.Managed, [1, channels, tokens]);
             var device = x.Device;
             // Streams: how many arrays of this size the primitive cannot do without reading or writing.
             (string Name, double Streams, Action Run)[] primitives =

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using Attune.Bench;
 using Attune.Tensors;
+using Attune.Tensors.Cpu;
 
 namespace Attune.Benchmarks;
 
@@ -57,14 +58,15 @@ internal sealed unsafe class Workload : IDisposable
     private static Workload Product(string name, int rows, int inputs, int outputs, WeightFormat type)
     {
         var x = Noise.Of([rows, inputs], 1);
-        var y = Tensor.Empty([rows, outputs]);
+        var y = Tensor.Empty(Devices.Managed, [rows, outputs]);
         var stored = RandomWeight([outputs, inputs], type);
-        var weight = Device.Default.Prepare(stored, WeightRole.Matrix);
+        var weight = Devices.Managed.Prepare(stored, WeightRole.Matrix);
         Tensor? wide = null;
         return new Workload(name, 2.0 * rows * inputs * outputs)
         {
             Run = () => x.Linear(weight, into: y),
-            Reference = () => OpenBlas.Product(rows, outputs, inputs, x.Pointer, (wide ??= stored.ToTensor()).Pointer, y.Pointer),
+            Reference = () => OpenBlas.Product(
+                rows, outputs, inputs, x.Pointer, (wide ??= stored.ToTensor(Devices.Managed)).Pointer, y.Pointer),
             _owned = { x, y, weight },
         };
     }
@@ -75,15 +77,12 @@ internal sealed unsafe class Workload : IDisposable
         var geometry = Conv2dGeometry.Same(kernel / 2, stride);
         var (height, width) = geometry.OutputSize(size, size, kernel, kernel);
         var x = Noise.Of([1, size, size, inputs], 1);
-        var y = Tensor.Empty([1, height, width, outputs]);
-        var weight = Device.Default.Prepare(RandomWeight([outputs, inputs, kernel, kernel], type), WeightRole.Convolution);
+        var y = Tensor.Empty(Devices.Managed, [1, height, width, outputs]);
+        var device = new CpuDevice(new ConvolutionOptions { Algorithm = algorithm });
+        var weight = device.Prepare(RandomWeight([outputs, inputs, kernel, kernel], type), WeightRole.Convolution);
         return new Workload(name, 2.0 * height * width * inputs * outputs * kernel * kernel)
         {
-            Run = () =>
-            {
-                Device.Default.Convolution.Algorithm = algorithm;
-                x.Conv2d(weight, null, geometry, y);
-            },
+            Run = () => device.Conv2d(x, weight, null, geometry, y),
             _owned = { x, y, weight },
         };
     }

@@ -18,7 +18,6 @@ internal static class Application
         try
         {
             var command = root.Parse(args);
-            DeviceOptions.Apply(command);
             return await command.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
         }
         catch (OperationCanceledException)

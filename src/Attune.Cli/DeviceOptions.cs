@@ -9,14 +9,14 @@ internal static class DeviceOptions
     private static readonly Option<string?> Kind = new("--device")
     {
         Description =
-            $"What computes: auto (managed kernels in float32, oneDNN in bfloat16), managed or onednn. Default: {Device.KindVariable}, "
+            $"What computes: auto (managed kernels in float32, oneDNN in bfloat16), managed or onednn. Default: {Devices.Variable}, "
                 + $"else auto.",
         Recursive = true,
     };
 
     private static readonly Option<string?> Precision = new("--precision")
     {
-        Description = $"What products multiply: f32, or bf16 (needs oneDNN; less exact). Default: {Device.PrecisionVariable}, else f32.",
+        Description = $"What products multiply: f32, or bf16 (needs oneDNN; less exact). Default: {Devices.PrecisionVariable}, else f32.",
         Recursive = true,
     };
 
@@ -26,16 +26,14 @@ internal static class DeviceOptions
         root.Options.Add(Precision);
     }
 
-    /// <summary>Chooses the device of all tensors.</summary>
+    /// <summary>The device that the command line asks for, else the environment.</summary>
     /// <exception cref="ArgumentException">An option or environment variable has a value that is not understood.</exception>
     /// <exception cref="NotSupportedException">oneDNN is asked for and cannot be used.</exception>
-    public static void Apply(ParseResult result)
+    public static Device Open(ParseResult result)
     {
-        if (result.Errors.Count > 0 || result.Action is System.CommandLine.Help.HelpAction)
-            return;
-        var (kind, kindSource) = Read(result, Kind, Device.KindVariable, "auto");
-        var (precision, precisionSource) = Read(result, Precision, Device.PrecisionVariable, "f32");
-        Device.Select(Device.Create(Device.ParseKind(kind, kindSource), Device.ParsePrecision(precision, precisionSource)));
+        var (kind, kindSource) = Read(result, Kind, Devices.Variable, "auto");
+        var (precision, precisionSource) = Read(result, Precision, Devices.PrecisionVariable, "f32");
+        return Devices.Open(kind, Devices.ParsePrecision(precision, precisionSource), ConvolutionOptions.FromEnvironment(), kindSource);
     }
 
     /// <summary>The value of an option or, without it, of a variable, and where it is from.</summary>

@@ -19,16 +19,16 @@ public enum ConvolutionAlgorithm
 }
 
 /// <summary>
-/// How a device computes convolutions. Winograd's minimal filtering (Lavin and Gray, 2016, arXiv:1509.09308) evaluates tiles of the output
-/// as polynomials at a few points, which needs fewer multiplications and rounds more coarsely; <see cref="ErrorBound"/> states how
-/// coarsely.
+/// How the managed device computes convolutions. Winograd's minimal filtering (Lavin and Gray, 2016, arXiv:1509.09308) evaluates tiles of
+/// the output as polynomials at a few points, which needs fewer multiplications and rounds more coarsely; <see cref="ErrorBound"/> states
+/// how coarsely.
 /// </summary>
 public sealed class ConvolutionOptions
 {
-    /// <summary>The environment variable that sets the initial <see cref="Algorithm"/>: auto, direct, winograd2 or winograd4.</summary>
+    /// <summary>The environment variable that sets the <see cref="Algorithm"/>: auto, direct, winograd2 or winograd4.</summary>
     public const string AlgorithmVariable = "ATTUNE_CONVOLUTION";
 
-    /// <summary>The environment variable that sets the initial <see cref="MaxError"/>.</summary>
+    /// <summary>The environment variable that sets the <see cref="MaxError"/>.</summary>
     public const string MaxErrorVariable = "ATTUNE_CONVOLUTION_ERROR";
 
     /// <summary>The default of <see cref="MaxError"/>: it accepts every algorithm.</summary>
@@ -36,15 +36,14 @@ public sealed class ConvolutionOptions
 
     /// <summary>
     /// What is used where it can be; a forced Winograd algorithm leaves other kernels and strides to
-    /// <see cref="ConvolutionAlgorithm.Direct"/>. Initially
-    /// <see cref="ConvolutionAlgorithm.Auto"/>, unless the environment says otherwise.
+    /// <see cref="ConvolutionAlgorithm.Direct"/>.
     /// </summary>
-    public ConvolutionAlgorithm Algorithm { get; set; }
+    public ConvolutionAlgorithm Algorithm { get; init; }
 
     /// <summary>
     /// The <see cref="ErrorBound"/> that <see cref="ConvolutionAlgorithm.Auto"/> may reach, relative to the largest output.
     /// </summary>
-    public double MaxError { get; set; } = DefaultMaxError;
+    public double MaxError { get; init; } = DefaultMaxError;
 
     /// <summary>
     /// The bound on the error of an algorithm: the largest difference to exact arithmetic, relative to the largest output of the layer. It
@@ -64,20 +63,19 @@ public sealed class ConvolutionOptions
     /// <exception cref="ArgumentException">A variable has a value that is not understood.</exception>
     public static ConvolutionOptions FromEnvironment()
     {
-        var options = new ConvolutionOptions();
+        var algorithm = ConvolutionAlgorithm.Auto;
         if (Environment.GetEnvironmentVariable(AlgorithmVariable) is { Length: > 0 } name)
         {
             // Numbers are no names.
-            if (!char.IsAsciiLetter(name[0]) || !Enum.TryParse(name, ignoreCase: true, out ConvolutionAlgorithm algorithm))
+            if (!char.IsAsciiLetter(name[0]) || !Enum.TryParse(name, ignoreCase: true, out algorithm))
                 throw new ArgumentException($"{AlgorithmVariable} is '{name}', expected auto, direct, winograd2 or winograd4.");
-            options.Algorithm = algorithm;
         }
+        double error = DefaultMaxError;
         if (Environment.GetEnvironmentVariable(MaxErrorVariable) is { Length: > 0 } text)
         {
-            if (!double.TryParse(text, CultureInfo.InvariantCulture, out double error) || !(error >= 0))
+            if (!double.TryParse(text, CultureInfo.InvariantCulture, out error) || !(error >= 0))
                 throw new ArgumentException($"{MaxErrorVariable} is '{text}', expected a number such as 1e-5.");
-            options.MaxError = error;
         }
-        return options;
+        return new ConvolutionOptions { Algorithm = algorithm, MaxError = error };
     }
 }

@@ -12,8 +12,6 @@ internal abstract class DelegatingDevice(Device inner) : Device
 
     public override string Description => inner.Description;
 
-    public override ConvolutionOptions Convolution => inner.Convolution;
-
     /// <summary>The device that computes.</summary>
     protected Device Inner => inner;
 

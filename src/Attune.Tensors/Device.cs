@@ -13,9 +13,6 @@ public abstract partial class Device
     /// <summary>The name with what matters about it: versions, precision.</summary>
     public virtual string Description => Name;
 
-    /// <summary>How convolutions are computed.</summary>
-    public virtual ConvolutionOptions Convolution { get; } = ConvolutionOptions.FromEnvironment();
-
     /// <summary>New storage of undefined content, which no tensor uses yet.</summary>
     /// <param name="elements">Room for how many, 0 or more.</param>
     /// <param name="precision">What they are held in. Devices hold float32, and may refuse others.</param>
@@ -69,7 +66,7 @@ public abstract partial class Device
     /// <param name="output">[..., out]; its rows may be strided.</param>
     public virtual void AddLinear(Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Tensor output)
     {
-        using var product = TensorScope.Detach(Tensor.Empty(output.Shape, this));
+        using var product = TensorScope.Detach(Tensor.Empty(this, output.Shape));
         Linear(x, weight, bias, Activation.None, product);
         Binary(BinaryOperation.Add, residual, product, output);
     }
@@ -84,7 +81,7 @@ public abstract partial class Device
     public virtual void AddConv2d(
         Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
     {
-        using var product = TensorScope.Detach(Tensor.Empty(output.Shape, this));
+        using var product = TensorScope.Detach(Tensor.Empty(this, output.Shape));
         Conv2d(x, weight, bias, geometry, product);
         Binary(BinaryOperation.Add, residual, product, output);
     }

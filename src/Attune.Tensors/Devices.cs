@@ -23,7 +23,7 @@ public static class Devices
     /// <summary>
     /// The managed CPU device: no native library, results that do not depend on the number of threads; the reference for all others.
     /// </summary>
-    public static Device Managed { get; } = new CpuDevice();
+    public static Device Managed { get; } = new CpuDevice(new ConvolutionOptions());
 
     /// <summary>
     /// The devices that can be opened: <c>auto</c> is whichever of the others is the faster, as measured (docs/performance.md). In float32
@@ -43,11 +43,13 @@ public static class Devices
     /// </summary>
     /// <param name="name">A name of <see cref="All"/>, in any case.</param>
     /// <param name="precision">What products and convolutions multiply.</param>
+    /// <param name="convolution">How managed kernels compute convolutions; null is the fastest way.</param>
     /// <param name="option">The option or variable that has this name, for messages.</param>
     /// <exception cref="ArgumentException">There is no device of this name.</exception>
     /// <exception cref="NotSupportedException">oneDNN is asked for, or needed for the precision, and cannot be used: the message says
     /// why.</exception>
-    public static Device Open(string name, Precision precision = Precision.Float32, string? option = null)
+    public static Device Open(
+        string name, Precision precision = Precision.Float32, ConvolutionOptions? convolution = null, string? option = null)
     {
         ArgumentNullException.ThrowIfNull(name);
         switch (name.ToLowerInvariant())
@@ -56,18 +58,19 @@ public static class Devices
                 throw new NotSupportedException("The managed device computes in float32; bfloat16 arithmetic needs oneDNN.");
             case "managed":
             case "auto" when precision == Precision.Float32:
-                return Managed;
+                return convolution == null ? Managed : new CpuDevice(convolution);
             case "auto":
-                return OneDnn(precision, everything: false);
+                return OneDnn(precision, convolution, everything: false);
             case "onednn":
-                return OneDnn(precision, everything: true);
+                return OneDnn(precision, convolution, everything: true);
             default:
                 throw new ArgumentException($"{option ?? "The device"} is '{name}', expected auto, managed or onednn.");
         }
     }
 
     /// <summary>
-    /// The device that <see cref="Variable"/> and <see cref="PrecisionVariable"/> name; auto and f32 where they are not set.
+    /// The device that <see cref="Variable"/> and <see cref="PrecisionVariable"/> name, auto and f32 where they are not set; its managed
+    /// kernels compute convolutions as <see cref="ConvolutionOptions.FromEnvironment"/> says.
     /// </summary>
     /// <exception cref="ArgumentException">A variable has a value that is not understood.</exception>
     /// <exception cref="NotSupportedException">The device cannot be used.</exception>
@@ -75,7 +78,7 @@ public static class Devices
     {
         string name = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } device ? device : "auto";
         string precision = Environment.GetEnvironmentVariable(PrecisionVariable) is { Length: > 0 } number ? number : "f32";
-        return Open(name, ParsePrecision(precision, PrecisionVariable), Variable);
+        return Open(name, ParsePrecision(precision, PrecisionVariable), ConvolutionOptions.FromEnvironment(), Variable);
     }
 
     /// <summary>The precision of a name: f32 or bf16, in any case.</summary>
@@ -89,7 +92,8 @@ public static class Devices
         _ => throw new ArgumentException($"{option} is '{name}', expected f32 or bf16."),
     };
 
-    private static OneDnnDevice OneDnn(Precision precision, bool everything) =>
-        OneDnnLibrary.TryLoad(out string problem) is { } library ? new OneDnnDevice(Managed, library, precision, everything)
+    private static OneDnnDevice OneDnn(Precision precision, ConvolutionOptions? convolution, bool everything) =>
+        OneDnnLibrary.TryLoad(out string problem) is { } library
+            ? new OneDnnDevice(new CpuDevice(convolution ?? new ConvolutionOptions()), library, precision, everything)
             : throw new NotSupportedException(problem);
 }

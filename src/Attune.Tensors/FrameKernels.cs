@@ -47,7 +47,7 @@ internal sealed unsafe class FrameKernels : PreparedWeight
         if (s[2] == 1)
             return _weight.Reshape(shape);
         bool wide = _weight.Format.BlockLength != 1 || _weight.Companions.Count > 0;
-        using var widened = wide ? TensorScope.Detach(_weight.ToTensor(Device.Managed)) : null;
+        using var widened = wide ? TensorScope.Detach(_weight.ToTensor(Devices.Managed)) : null;
         var source = widened == null ? _weight : StoredWeight.Of(_weight.Name, widened);
         _ = source.Bytes.Pointer;        // throws before anything is allocated
         var result = new StoredWeight(

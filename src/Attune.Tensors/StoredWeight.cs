@@ -103,12 +103,12 @@ public sealed record StoredWeight : IDisposable
 
     /// <summary>A new tensor with the elements widened to float32, without low-rank addends.</summary>
     /// <param name="device">Where it lives.</param>
-    public unsafe Tensor ToTensor(Device? device = null)
+    public unsafe Tensor ToTensor(Device device)
     {
-        var reader = new WeightReader(this);
-        _ = reader.Pointer;        // throws before anything is allocated
-        var result = Tensor.Empty(Shape, device);
-        reader.Widen(0, result.Pointer, Shape.Count);
+        _ = Bytes.Pointer;        // throws before anything is allocated
+        var result = Tensor.Empty(device, Shape);
+        using var view = result.Write();
+        Widen(0, view.Span);
         return result;
     }
 

@@ -62,10 +62,10 @@ public sealed unsafe class Tensor : IDisposable
         }
     }
 
-    /// <summary>The first element. Valid until the tensor is disposed.</summary>
+    /// <summary>The first element, for kernels of the CPU. Valid until the tensor is disposed.</summary>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
     /// <exception cref="InvalidOperationException">The host cannot reach the tensor's storage.</exception>
-    public float* Pointer
+    internal float* Pointer
     {
         get
         {
@@ -92,32 +92,6 @@ public sealed unsafe class Tensor : IDisposable
 
     internal int ScopeIndex { get; set; }
 
-    /// <summary>A new tensor of undefined content.</summary>
-    public static Tensor Empty(Shape shape, Device? device = null) => Empty(device ?? Device.Default, shape);
-
-    /// <summary>A new tensor of zeros.</summary>
-    public static Tensor Zeros(Shape shape, Device? device = null) => Full(shape, 0, device);
-
-    /// <summary>A new tensor with the same value everywhere.</summary>
-    public static Tensor Full(Shape shape, float value, Device? device = null)
-    {
-        var tensor = Empty(shape, device);
-        tensor.Fill(value);
-        return tensor;
-    }
-
-    /// <summary>A new tensor with a copy of the given values, in row-major order.</summary>
-    /// <exception cref="ArgumentException">The number of values is not that of the shape.</exception>
-    public static Tensor From(ReadOnlySpan<float> values, Shape shape, Device? device = null)
-    {
-        if (values.Length != shape.Count)
-            throw new ArgumentException($"{values.Length} values do not fill the shape {shape}.", nameof(values));
-        var tensor = Empty(shape, device);
-        using var view = tensor.Write();
-        values.CopyTo(view.Span);
-        return tensor;
-    }
-
     /// <summary>A new tensor of undefined content on a device.</summary>
     /// <param name="device">Where it lives and which kernels act on it.</param>
     /// <param name="shape">Its extents.</param>
@@ -142,8 +116,12 @@ public sealed unsafe class Tensor : IDisposable
     /// <exception cref="ArgumentException">The number of values is not that of the shape.</exception>
     public static Tensor From(Device device, ReadOnlySpan<float> values, Shape shape)
     {
-        ArgumentNullException.ThrowIfNull(device);
-        return From(values, shape, device);
+        if (values.Length != shape.Count)
+            throw new ArgumentException($"{values.Length} values do not fill the shape {shape}.", nameof(values));
+        var tensor = Empty(device, shape);
+        using var view = tensor.Write();
+        values.CopyTo(view.Span);
+        return tensor;
     }
 
     /// <summary>A new tensor of undefined content, on the same device and in the same precision.</summary>
@@ -167,7 +145,7 @@ public sealed unsafe class Tensor : IDisposable
 
     /// <summary>The elements of a contiguous tensor.</summary>
     /// <exception cref="InvalidOperationException">The tensor is a strided view, or has 2^31 elements or more.</exception>
-    public Span<float> Span
+    internal Span<float> Span
     {
         get
         {
@@ -180,7 +158,7 @@ public sealed unsafe class Tensor : IDisposable
     }
 
     /// <summary>The innermost axis at the given outer coordinates: <c>x.Row(b, t)</c> of a tensor [batch, tokens, channels].</summary>
-    public Span<float> Row(params ReadOnlySpan<int> coordinates)
+    internal Span<float> Row(params ReadOnlySpan<int> coordinates)
     {
         if (coordinates.Length != Shape.Rank - 1)
             throw new ArgumentException(
@@ -265,12 +243,7 @@ public sealed unsafe class Tensor : IDisposable
         return result;
     }
 
-    /// <summary>The only element.</summary>
-    /// <exception cref="InvalidOperationException">There is not exactly one.</exception>
-    public float Item() =>
-        Count == 1 ? *Pointer : throw new InvalidOperationException($"The tensor {Shape} has {Count} elements, not one.");
-
-    /// <summary>Gives the memory back to the pool once no view uses it. Disposing twice does nothing.</summary>
+    /// <summary>Frees the storage once no view uses it. Disposing twice does nothing.</summary>
     public void Dispose()
     {
         var storage = _storage;

@@ -286,7 +286,7 @@ public static class TensorOperations
     /// <summary>Enlarges [batch, height, width, channels] to a height and width by repeating the nearest pixel.</summary>
     public static Tensor ResizeNearest(this Tensor x, int height, int width)
     {
-        var output = Tensor.Empty([x.Shape[0], height, width, x.Shape[3]], x.Device);
+        var output = Tensor.Empty(x.Device, [x.Shape[0], height, width, x.Shape[3]]);
         x.Device.ResizeNearest(x, output);
         return output;
     }
@@ -295,7 +295,7 @@ public static class TensorOperations
     /// <exception cref="ArgumentOutOfRangeException">An id is outside of the table.</exception>
     public static Tensor Embed(this PreparedWeight table, ReadOnlySpan<int> ids)
     {
-        var output = Tensor.Empty([ids.Length, table.Shape[1]], table.Device);
+        var output = Tensor.Empty(table.Device, [ids.Length, table.Shape[1]]);
         table.Device.Embed(table, ids, output);
         return output;
     }
@@ -452,7 +452,7 @@ public static class TensorOperations
     /// <summary>A contiguous copy.</summary>
     public static Tensor Clone(this Tensor x)
     {
-        var output = Tensor.Empty(x.Shape, x.Device);
+        var output = Tensor.Empty(x.Device, x.Shape);
         x.Device.Copy(x, output);
         return output;
     }
@@ -472,7 +472,7 @@ public static class TensorOperations
         Span<int> extents = stackalloc int[axes.Length];
         for (int i = 0; i < axes.Length; i++)
             extents[i] = x.Shape[axes[i]];
-        var output = Tensor.Empty(Shape.Create(extents), x.Device);
+        var output = Tensor.Empty(x.Device, Shape.Create(extents));
         x.Device.Permute(x, axes, output);
         return output;
     }
@@ -490,7 +490,7 @@ public static class TensorOperations
                 $"{tensor.Shape} cannot stand beside {first.Shape} along axis {a}.");
             total += tensor.Shape[a];
         }
-        var output = Tensor.Empty(first.Shape.With(a, total), first.Device);
+        var output = Tensor.Empty(first.Device, first.Shape.With(a, total));
         int at = 0;
         foreach (var tensor in tensors)
         {
@@ -525,7 +525,7 @@ public static class TensorOperations
     private static Tensor Target(Tensor? into, Shape shape, Tensor like)
     {
         if (into == null)
-            return Tensor.Empty(shape, like.Device);
+            return Tensor.Empty(like.Device, shape);
         Require(into.Shape == shape, $"The result {shape} does not fit into {into.Shape}.");
         return into;
     }

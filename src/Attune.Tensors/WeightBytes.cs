@@ -48,7 +48,7 @@ public sealed unsafe class WeightBytes : IDisposable
     public static WeightBytes Allocate(long length)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(length);
-        var memory = TensorScope.Detach(Tensor.Empty([checked((int)((length + sizeof(float) - 1) / sizeof(float)))], Device.Managed));
+        var memory = TensorScope.Detach(Tensor.Empty(Devices.Managed, [checked((int)((length + sizeof(float) - 1) / sizeof(float)))]));
         return new WeightBytes(null, memory, true, 0, length);
     }
 

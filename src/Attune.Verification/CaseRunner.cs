@@ -7,7 +7,8 @@ namespace Attune.Verification;
 /// its inputs is not known here: nothing that a case states is ignored.
 /// </summary>
 /// <param name="folder">Where the cases are.</param>
-public sealed class CaseRunner(GoldenFolder folder)
+/// <param name="device">What computes.</param>
+public sealed class CaseRunner(GoldenFolder folder, Device device)
 {
     /// <summary>Every kind of case, and every class of components, that can be run.</summary>
     private static readonly CaseKind[] Kinds =
@@ -28,7 +29,7 @@ public sealed class CaseRunner(GoldenFolder folder)
         CaseResult result;
         try
         {
-            result = Run(GoldenCase.Read(folder, name));
+            result = Run(GoldenCase.Read(folder, name, device));
         }
         catch (UnsupportedCaseException exception)
         {

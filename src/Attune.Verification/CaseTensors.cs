@@ -9,12 +9,13 @@ namespace Attune.Verification;
 internal sealed class CaseTensors
 {
     private readonly string _path;
+    private readonly Device _device;
     private readonly byte[] _bytes;
     private readonly Dictionary<string, (string Type, Shape Shape, int Start)> _entries = [];
 
-    public CaseTensors(string path)
+    public CaseTensors(string path, Device device)
     {
-        _path = path;
+        (_path, _device) = (path, device);
         _bytes = File.Exists(path) ? File.ReadAllBytes(path) : throw new CheckpointException($"'{path}' does not exist.");
         int header = checked((int)BinaryPrimitives.ReadInt64LittleEndian(_bytes));
         using var json = JsonDocument.Parse(_bytes.AsMemory(8, header));
@@ -36,10 +37,11 @@ internal sealed class CaseTensors
     public Tensor Float(string name)
     {
         var (type, shape, start) = Entry(name);
-        var result = Tensor.Empty(shape);
+        var result = Tensor.Empty(_device, shape);
+        using var view = result.Write();
         for (int i = 0; i < result.Count; i++)
         {
-            result.Span[i] = type switch
+            view.Span[i] = type switch
             {
                 "F32" => BinaryPrimitives.ReadSingleLittleEndian(_bytes.AsSpan(start + 4 * i)),
                 "F64" => (float)BinaryPrimitives.ReadDoubleLittleEndian(_bytes.AsSpan(start + 8 * i)),

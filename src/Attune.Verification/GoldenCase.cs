@@ -11,9 +11,9 @@ internal sealed class GoldenCase
     private readonly string _file;
     private CaseTensors? _tensors;
 
-    private GoldenCase(string root, string file, string name, JsonElement json)
+    private GoldenCase(string root, string file, string name, Device device, JsonElement json)
     {
-        (Root, _file, _root, Name) = (root, file, json, name);
+        (Root, _file, _root, Name, Device) = (root, file, json, name, device);
         Kind = json.GetProperty("kind").GetString()!;
         Arguments = json.GetProperty("arguments");
         Outputs = json.TryGetProperty("outputs", out var outputs)
@@ -26,6 +26,9 @@ internal sealed class GoldenCase
 
     /// <summary>The folder of the whole set, to which checkpoints are relative.</summary>
     public string Root { get; }
+
+    /// <summary>What computes, and where inputs and references live.</summary>
+    public Device Device { get; }
 
     /// <summary>What kind of case it is: how it is run.</summary>
     public string Kind { get; }
@@ -47,16 +50,16 @@ internal sealed class GoldenCase
     /// <summary>Names of outputs and their tolerances.</summary>
     public IReadOnlyDictionary<string, double> Outputs { get; }
 
-    private CaseTensors Tensors => _tensors ??= new CaseTensors(Path.ChangeExtension(_file, ".safetensors"));
+    private CaseTensors Tensors => _tensors ??= new CaseTensors(Path.ChangeExtension(_file, ".safetensors"), Device);
 
     /// <exception cref="CheckpointException">The file is malformed.</exception>
-    public static GoldenCase Read(GoldenFolder folder, string name)
+    public static GoldenCase Read(GoldenFolder folder, string name, Device device)
     {
         string file = folder.FileOf(name);
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(file));
-            return new GoldenCase(folder.Path, file, name, document.RootElement.Clone());
+            return new GoldenCase(folder.Path, file, name, device, document.RootElement.Clone());
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidOperationException)
         {

@@ -38,7 +38,7 @@ public class TraceTests
                 using var scope = new TensorScope();
                 Tensor Noise(int tokens, double scale)
                 {
-                    var x = Tensor.Empty([1, tokens, 2, 16]);
+                    var x = Tensor.Empty(Host, [1, tokens, 2, 16]);
                     foreach (ref float value in x.Span)
                         value = (float)(scale * (random.NextDouble() * 2 - 1));
                     return x;

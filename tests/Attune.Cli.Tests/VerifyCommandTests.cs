@@ -10,7 +10,7 @@ public class VerifyCommandTests
     public void One_line_a_case_and_a_sum()
     {
         var output = new StringWriter();
-        Assert.Equal(0, VerifyCommand.Run(Repository.Golden(), ["random/randn-7-1[67]"], require: true, output));
+        Assert.Equal(0, VerifyCommand.Run(Repository.Golden(), ["random/randn-7-1[67]"], require: true, Host, output));
         string[] lines = output.ToString().Trim().ReplaceLineEndings("\n").Split('\n');
         Assert.Equal(3, lines.Length);
         Assert.Matches(@"^pass  random/randn-7-16  0\.[0-9]{3} of the tolerance \(values\)$", lines[0]);
@@ -24,7 +24,7 @@ public class VerifyCommandTests
         Directory.CreateDirectory(folder.At("cases/group"));
         File.WriteAllText(folder.At("cases/group/broken.json"), "{");
         var output = new StringWriter();
-        Assert.Equal(1, VerifyCommand.Run(folder.Path, [], require: false, output));
+        Assert.Equal(1, VerifyCommand.Run(folder.Path, [], require: false, Host, output));
         Assert.EndsWith("0 passed, 1 failed, 0 unsupported", output.ToString().TrimEnd());
     }
 
@@ -34,8 +34,8 @@ public class VerifyCommandTests
         using var folder = new TemporaryFolder();
         Directory.CreateDirectory(folder.At("cases/group"));
         File.WriteAllText(folder.At("cases/group/new.json"), """{ "kind": "new", "arguments": {}, "inputs": [], "outputs": {} }""");
-        Assert.Equal(0, VerifyCommand.Run(folder.Path, [], require: false, new StringWriter()));
-        Assert.Equal(1, VerifyCommand.Run(folder.Path, [], require: true, new StringWriter()));
-        Assert.Equal(1, VerifyCommand.Run(folder.Path, ["no/such*"], require: true, new StringWriter()));
+        Assert.Equal(0, VerifyCommand.Run(folder.Path, [], require: false, Host, new StringWriter()));
+        Assert.Equal(1, VerifyCommand.Run(folder.Path, [], require: true, Host, new StringWriter()));
+        Assert.Equal(1, VerifyCommand.Run(folder.Path, ["no/such*"], require: true, Host, new StringWriter()));
     }
 }

@@ -8,7 +8,7 @@ public class AttentionTests
 
     private static Tensor Noise(Shape shape, double scale = 1)
     {
-        var tensor = Tensor.Empty(shape);
+        var tensor = Tensor.Empty(Host, shape);
         foreach (ref float value in tensor.Span)
             value = (float)(scale * Math.Sqrt(-2 * Math.Log(1 - Random.NextDouble())) * Math.Cos(2 * Math.PI * Random.NextDouble()));
         return tensor;
@@ -42,13 +42,13 @@ public class AttentionTests
             Tensor? counted = null;
             if (trial % 4 == 2)
             {
-                counted = Tensor.Zeros([batch, keys]);
+                counted = Tensor.Zeros(Host, [batch, keys]);
                 for (int i = 0; i < counted.Count; i++)
                     counted.Span[i] = Random.Next(3) == 0 || trial == 2 ? 0 : 1;
             }
             var bias = trial % 4 == 3 ? Noise([1, heads, queries, keys]) : null;
             var mask = new AttentionMask { Keys = counted, Bias = bias, Causal = causal, Window = causal && trial % 8 == 1 ? 5 : 0 };
-            var sums = Tensor.Empty([batch, queries, heads]);
+            var sums = Tensor.Empty(Host, [batch, queries, heads]);
             var output = q.Attention(k, v, 1 / MathF.Sqrt(channels), mask, null, sums);
 
             var expected = new double[batch * queries * heads * channels];
@@ -97,7 +97,7 @@ public class AttentionTests
             }
         }
         var mask = new AttentionMask { Bias = bias, SoftCap = 2 };
-        var (sums, sparseSums, dense) = (Tensor.Empty([1, queries, 1]), Tensor.Empty([1, queries, 1]), Tensor.Empty(q.Shape));
+        var (sums, sparseSums, dense) = (q.Like([1, queries, 1]), q.Like([1, queries, 1]), q.Like(q.Shape));
         var output = q.Attention(k, v, 0.7f, mask, null, sums);
         var sparse = q.EntmaxAttention(k, v, 0.7f, 1.5f, mask, null, dense, sparseSums);
         var (expected, expectedSums) = (new double[queries * channels], new double[queries]);
@@ -134,7 +134,7 @@ public class AttentionTests
         var whole = q.Attention(k, v, 0.3f);
         foreach (int split in new[] { 0, 1, 150, 301 })
         {
-            var (l1, l2) = (Tensor.Empty([2, 37, 3]), Tensor.Empty([2, 37, 3]));
+            var (l1, l2) = (Tensor.Empty(Host, [2, 37, 3]), Tensor.Empty(Host, [2, 37, 3]));
             var first = q.Attention(k.Slice(1, 0, split), v.Slice(1, 0, split), 0.3f, logSumExp: l1);
             var second = q.Attention(k.Slice(1, split, 301 - split), v.Slice(1, split, 301 - split), 0.3f, logSumExp: l2);
             q.Device.MergeAttention(first, l1, second, l2, first, l1);

@@ -15,10 +15,10 @@ public class CausalConvolutionTests
     public void Any_kernel_and_stride_agrees_with_double_precision(ConvolutionAlgorithm algorithm, bool narrow)
     {
         var random = new Random(31);
-        using var forced = new ForcedAlgorithm(algorithm);
+        var device = ConvolutionTests.With(algorithm);
         using var mode = new LinearTests.Mode(narrow);
         for (int trial = 0; trial < 90; trial++)
-            Check(random, Types[trial % 3], ConvolutionOptions.ErrorBound(algorithm));
+            Check(device, random, Types[trial % 3], ConvolutionOptions.ErrorBound(algorithm));
     }
 
     /// <summary>
@@ -31,15 +31,15 @@ public class CausalConvolutionTests
     public void A_video_in_chunks_is_the_whole_video(int frameStride, ConvolutionAlgorithm algorithm)
     {
         var random = new Random(32);
-        using var forced = new ForcedAlgorithm(algorithm);
+        var device = ConvolutionTests.With(algorithm);
         foreach (int kernelFrames in new[] { 1, 2, 3 })
         {
             using var scope = new TensorScope();
             using var stored = new TestWeight([19, 21, kernelFrames, 3, 3], WeightFormat.BFloat16, 3, () => random.NextSingle() - 0.4f);
             using var bias = new TestWeight([19], WeightFormat.Float32, 0, random.NextSingle);
-            var x = LinearTests.RandomTensor([2, 11, 7, 6, 21], random);
+            var x = LinearTests.RandomTensor([2, 11, 7, 6, 21], random, device);
             var whole = x.CausalConv3d(stored.Weight, bias.Weight, Conv2dGeometry.Same(1), frameStride);
-            var chunked = Tensor.Empty(whole.Shape);
+            var chunked = Tensor.Empty(Host, whole.Shape);
             int start = 0;
             // Chunks begin at frames that an output looks at.
             foreach (int frames in new[] { 2, 4, 2, 3 })
@@ -75,7 +75,7 @@ public class CausalConvolutionTests
         float[] last = new float[18 * 20 * 9];
         for (int i = 0; i < last.Length; i++)
             last[i] = stored.Values[(i / 9 * 3 + 2) * 9 + i % 9];
-        var weight = TestWeight.Of(Tensor.From(last, [18, 20, 3, 3]));
+        var weight = TestWeight.Of(Tensor.From(Host, last, [18, 20, 3, 3]));
         Assert.Equal(
             x.Reshape(1, 9, 8, 20).Conv2d(weight, null, Conv2dGeometry.Same(1)).ToArray(),
             x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray());
@@ -87,10 +87,10 @@ public class CausalConvolutionTests
     public void Threads_do_not_change_a_bit(ConvolutionAlgorithm algorithm)
     {
         var random = new Random(34);
-        using var forced = new ForcedAlgorithm(algorithm);
+        var device = ConvolutionTests.With(algorithm);
         using var scope = new TensorScope();
         using var stored = new TestWeight([50, 40, 3, 3, 3], WeightFormat.Float16, 0, () => random.NextSingle() - 0.5f);
-        var x = LinearTests.RandomTensor([2, 4, 20, 20, 40], random);
+        var x = LinearTests.RandomTensor([2, 4, 20, 20, 40], random, device);
         var many = x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1));
         using var mode = new LinearTests.Mode(false, threads: 1);
         Assert.Equal(x.CausalConv3d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray(), many.ToArray());
@@ -105,8 +105,8 @@ public class CausalConvolutionTests
         var random = new Random(35);
         using var scope = new TensorScope();
         using var stored = new TestWeight([8, 8, 3, 3, 3], WeightFormat.Float32, 0, random.NextSingle);
-        var watcher = new Watcher(Device.Default);
-        var output = Tensor.Empty([1, 5, 6, 6, 8]);
+        var watcher = new Watcher(Host);
+        var output = Tensor.Empty(Host, [1, 5, 6, 6, 8]);
         var x = LinearTests.RandomTensor([1, 5, 6, 6, 8], random);
         watcher.CausalConv3d(x, stored.Weight, null, Conv2dGeometry.Same(1), 1, null, output);
         Assert.Equal((3, 5 + 4 + 3), (watcher.Calls, watcher.Images));
@@ -119,16 +119,16 @@ public class CausalConvolutionTests
     public void Shapes_that_do_not_fit_are_named()
     {
         using var scope = new TensorScope();
-        using var weight = TestWeight.Of(Tensor.Zeros([4, 3, 3, 3, 3]));
-        var x = Tensor.Zeros([1, 2, 5, 5, 3]);
+        using var weight = TestWeight.Of(Tensor.Zeros(Host, [4, 3, 3, 3, 3]));
+        var x = Tensor.Zeros(Host, [1, 2, 5, 5, 3]);
         Assert.Throws<ArgumentException>(() => x.Slice(4, 0, 2).CausalConv3d(weight, null, Conv2dGeometry.Same(1)));
         Assert.Throws<ArgumentException>(() => x.CausalConv3d(weight, null, Conv2dGeometry.Same(1), 0));
         Assert.Throws<ArgumentException>(
-            () => x.CausalConv3d(weight, null, Conv2dGeometry.Same(1), earlier: Tensor.Zeros([1, 2, 5, 4, 3])));
-        Assert.Throws<ArgumentException>(() => x.CausalConv3d(weight, TestWeight.Of(Tensor.Zeros([3])), Conv2dGeometry.Same(1)));
+            () => x.CausalConv3d(weight, null, Conv2dGeometry.Same(1), earlier: Tensor.Zeros(Host, [1, 2, 5, 4, 3])));
+        Assert.Throws<ArgumentException>(() => x.CausalConv3d(weight, TestWeight.Of(Tensor.Zeros(Host, [3])), Conv2dGeometry.Same(1)));
     }
 
-    private static void Check(Random random, WeightFormat type, double bound)
+    private static void Check(Device device, Random random, WeightFormat type, double bound)
     {
         using var scope = new TensorScope();
         int[] channels = [1, 3, 5, 16, 17, 33];
@@ -153,7 +153,8 @@ public class CausalConvolutionTests
         using var bias = random.Next(2) == 0 ? new TestWeight([outputs], type, random.Next(5), random.NextSingle) : null;
         // Sometimes views: channels of a wider tensor, frames of a longer one.
         int pad = random.Next(3) == 0 ? random.Next(1, 20) : 0;
-        var all = LinearTests.RandomTensor([batch, before + frames, height, width, inputs + pad], random).Slice(4, pad / 2, inputs);
+        var all = LinearTests.RandomTensor([batch, before + frames, height, width, inputs + pad], random, device)
+            .Slice(4, pad / 2, inputs);
         var x = all.Slice(1, before, frames);
         var earlier = before == 0 ? null : all.Slice(1, 0, before);
         if (random.Next(2) == 0)
@@ -227,15 +228,5 @@ public class CausalConvolutionTests
             (Calls, Images) = (Calls + 1, Images + x.Shape[0]);
             Inner.AddConv2d(residual, x, weight, bias, geometry, output);
         }
-    }
-
-    /// <summary>An algorithm for the length of a test.</summary>
-    private sealed class ForcedAlgorithm : IDisposable
-    {
-        private readonly ConvolutionAlgorithm _before = Device.Default.Convolution.Algorithm;
-
-        public ForcedAlgorithm(ConvolutionAlgorithm algorithm) => Device.Default.Convolution.Algorithm = algorithm;
-
-        public void Dispose() => Device.Default.Convolution.Algorithm = _before;
     }
 }

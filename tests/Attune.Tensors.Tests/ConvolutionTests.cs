@@ -14,7 +14,7 @@ public class ConvolutionTests
     public void Any_kernel_stride_and_padding_agrees_with_double_precision(bool narrow)
     {
         var random = new Random(11);
-        using var forced = new Forced(ConvolutionAlgorithm.Direct);
+        var device = With(ConvolutionAlgorithm.Direct);
         int[] channels = [1, 3, 4, 5, 15, 16, 17, 24, 33, 48, 100];
         int[] kernels = [1, 2, 3, 3, 3, 5, 7];
         for (int trial = 0; trial < 100; trial++)
@@ -30,7 +30,7 @@ public class ConvolutionTests
             int height = random.Next(kernelHeight, kernelHeight + 12);
             int width = random.Next(kernelWidth, kernelWidth + 12);
             Check(
-                random.Next(1, 3), height, width, channels[random.Next(channels.Length)], channels[random.Next(channels.Length)],
+                device, random.Next(1, 3), height, width, channels[random.Next(channels.Length)], channels[random.Next(channels.Length)],
                 kernelHeight, kernelWidth, geometry, Types[trial % 3], random, narrow);
         }
     }
@@ -41,15 +41,15 @@ public class ConvolutionTests
     public void Layers_of_models_agree_with_double_precision(bool narrow)
     {
         var random = new Random(12);
-        using var forced = new Forced(ConvolutionAlgorithm.Direct);
-        Check(1, 32, 32, 64, 70, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float16, random, narrow);
-        Check(1, 40, 24, 3, 128, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float32, random, narrow);
-        Check(1, 8, 8, 320, 50, 3, 3, Conv2dGeometry.Same(1), WeightFormat.BFloat16, random, narrow);
-        Check(2, 32, 32, 3, 20, 16, 16, new Conv2dGeometry(16, 0, 0, 0, 0), WeightFormat.BFloat16, random, narrow);
-        Check(2, 17, 19, 16, 40, 1, 1, Conv2dGeometry.Same(0), WeightFormat.Float16, random, narrow);
-        Check(1, 17, 19, 200, 33, 1, 1, Conv2dGeometry.Same(0, 2), WeightFormat.Float32, random, narrow);
+        var device = With(ConvolutionAlgorithm.Direct);
+        Check(device, 1, 32, 32, 64, 70, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float16, random, narrow);
+        Check(device, 1, 40, 24, 3, 128, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float32, random, narrow);
+        Check(device, 1, 8, 8, 320, 50, 3, 3, Conv2dGeometry.Same(1), WeightFormat.BFloat16, random, narrow);
+        Check(device, 2, 32, 32, 3, 20, 16, 16, new Conv2dGeometry(16, 0, 0, 0, 0), WeightFormat.BFloat16, random, narrow);
+        Check(device, 2, 17, 19, 16, 40, 1, 1, Conv2dGeometry.Same(0), WeightFormat.Float16, random, narrow);
+        Check(device, 1, 17, 19, 200, 33, 1, 1, Conv2dGeometry.Same(0, 2), WeightFormat.Float32, random, narrow);
         foreach (int outputs in new[] { 1, 3, 4, 5, 8, 9 })
-            Check(2, 25, 23, 128, outputs, 3, 3, Conv2dGeometry.Same(1), Types[outputs % 3], random, narrow);
+            Check(device, 2, 25, 23, 128, outputs, 3, 3, Conv2dGeometry.Same(1), Types[outputs % 3], random, narrow);
     }
 
     [Theory]
@@ -60,24 +60,24 @@ public class ConvolutionTests
     public void Winograd_keeps_its_bound_at_any_size(ConvolutionAlgorithm algorithm, bool narrow)
     {
         var random = new Random(14);
-        using var forced = new Forced(algorithm);
+        var device = With(algorithm);
         int[] channels = [1, 3, 4, 7, 8, 15, 16, 17, 24, 48, 63, 64, 65, 100, 130];
         for (int trial = 0; trial < 60; trial++)
         {
             var geometry = random.Next(2) == 0 ? Conv2dGeometry.Same(1)
                 : new Conv2dGeometry(1, random.Next(4), random.Next(4), random.Next(4), random.Next(4));
             Check(
-                random.Next(1, 3), random.Next(3, 24), random.Next(3, 24), channels[random.Next(channels.Length)],
+                device, random.Next(1, 3), random.Next(3, 24), random.Next(3, 24), channels[random.Next(channels.Length)],
                 channels[random.Next(channels.Length)], 3, 3, geometry, Types[trial % 3], random, narrow,
                 ConvolutionOptions.ErrorBound(algorithm));
         }
         // Several blocks of inputs, ranges of tiles, and sweeps.
         Check(
-            1, 20, 20, 700, 60, 3, 3, Conv2dGeometry.Same(1), WeightFormat.BFloat16, random, narrow,
+            device, 1, 20, 20, 700, 60, 3, 3, Conv2dGeometry.Same(1), WeightFormat.BFloat16, random, narrow,
             ConvolutionOptions.ErrorBound(algorithm));
-        Check(1, 90, 70, 40, 10, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float32, random, narrow,
+        Check(device, 1, 90, 70, 40, 10, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float32, random, narrow,
         ConvolutionOptions.ErrorBound(algorithm));
-        Check(2, 67, 64, 330, 9, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float16, random, narrow,
+        Check(device, 2, 67, 64, 330, 9, 3, 3, Conv2dGeometry.Same(1), WeightFormat.Float16, random, narrow,
         ConvolutionOptions.ErrorBound(algorithm));
     }
 
@@ -94,7 +94,7 @@ public class ConvolutionTests
         using var scope = new TensorScope();
         float Normal() => MathF.Sqrt(-2 * MathF.Log(1 - random.NextSingle())) * MathF.Cos(2 * MathF.PI * random.NextSingle());
         using var stored = new TestWeight([64, channels, 3, 3], WeightFormat.Float16, 2, () => Normal() / 60);
-        var x = Tensor.Empty([1, height, width, channels]);
+        var x = Tensor.Empty(Host, [1, height, width, channels]);
         foreach (ref float value in x.Span)
             value = Normal();
         // As models have it before a convolution.
@@ -113,11 +113,11 @@ public class ConvolutionTests
         var options = new ConvolutionOptions();
         ConvolutionAlgorithm Choose(int inputs, int outputs, int size, int stride = 1)
         {
-            var x = Tensor.Empty([1, size, size, inputs]);
-            using var weight = Tensor.Empty([outputs, inputs, 3, 3]);
+            var x = Tensor.Empty(Host, [1, size, size, inputs]);
+            using var weight = Tensor.Empty(Host, [outputs, inputs, 3, 3]);
             return CpuDevice.Choose(
                 options, x, TestWeight.Of(weight), Conv2dGeometry.Same(1, stride),
-                Tensor.Empty([1, size / stride, size / stride, outputs]));
+                Tensor.Empty(Host, [1, size / stride, size / stride, outputs]));
         }
 
         Assert.Equal(ConvolutionAlgorithm.Winograd4, Choose(320, 320, 64));
@@ -125,11 +125,11 @@ public class ConvolutionTests
         Assert.Equal(ConvolutionAlgorithm.Direct, Choose(4, 320, 64));
         Assert.Equal(ConvolutionAlgorithm.Direct, Choose(128, 3, 64));
         Assert.Equal(ConvolutionAlgorithm.Direct, Choose(64, 64, 32, stride: 2));
-        options.MaxError = ConvolutionOptions.ErrorBound(ConvolutionAlgorithm.Winograd2);
+        options = new ConvolutionOptions { MaxError = ConvolutionOptions.ErrorBound(ConvolutionAlgorithm.Winograd2) };
         Assert.Equal(ConvolutionAlgorithm.Winograd2, Choose(320, 320, 64));
-        options.MaxError = 0;
+        options = new ConvolutionOptions { MaxError = 0 };
         Assert.Equal(ConvolutionAlgorithm.Direct, Choose(320, 320, 64));
-        options.Algorithm = ConvolutionAlgorithm.Winograd4;
+        options = new ConvolutionOptions { Algorithm = ConvolutionAlgorithm.Winograd4 };
         Assert.Equal(ConvolutionAlgorithm.Winograd4, Choose(4, 4, 5));
         Assert.Equal(ConvolutionAlgorithm.Direct, Choose(4, 4, 6, stride: 2));
     }
@@ -142,10 +142,10 @@ public class ConvolutionTests
     public void Threads_do_not_change_a_bit(int channels, ConvolutionAlgorithm algorithm)
     {
         var random = new Random(13);
-        using var forced = new Forced(algorithm);
+        var device = With(algorithm);
         using var scope = new TensorScope();
         using var stored = new TestWeight([90, channels, 3, 3], WeightFormat.Float16, 0, () => random.NextSingle() - 0.5f);
-        var x = LinearTests.RandomTensor([1, 40, 40, channels], random);
+        var x = LinearTests.RandomTensor([1, 40, 40, channels], random, device);
         var many = x.Conv2d(stored.Weight, null, Conv2dGeometry.Same(1));
         using var mode = new LinearTests.Mode(false, threads: 1);
         Assert.Equal(x.Conv2d(stored.Weight, null, Conv2dGeometry.Same(1)).ToArray(), many.ToArray());
@@ -153,13 +153,14 @@ public class ConvolutionTests
 
     private static Tensor Convolve(ConvolutionAlgorithm algorithm, Tensor x, PreparedWeight weight)
     {
-        using var forced = new Forced(algorithm);
-        return x.Conv2d(weight, null, Conv2dGeometry.Same(1));
+        var result = x.Like([x.Shape[0], x.Shape[1], x.Shape[2], weight.Shape[0]]);
+        With(algorithm).Conv2d(x, weight, null, Conv2dGeometry.Same(1), result);
+        return result;
     }
 
     private static void Check(
-        int batch, int height, int width, int inputs, int outputs, int kernelHeight, int kernelWidth, Conv2dGeometry geometry,
-        WeightFormat type, Random random, bool narrow, double bound = 2e-6)
+        Device device, int batch, int height, int width, int inputs, int outputs, int kernelHeight, int kernelWidth,
+        Conv2dGeometry geometry, WeightFormat type, Random random, bool narrow, double bound = 2e-6)
     {
         using var scope = new TensorScope();
         using var mode = new LinearTests.Mode(narrow);
@@ -167,11 +168,11 @@ public class ConvolutionTests
             [outputs, inputs, kernelHeight, kernelWidth], type, random.Next(70), () => random.NextSingle() - 0.4f);
         using var bias = random.Next(2) == 0 ? new TestWeight([outputs], type, random.Next(5), () => random.NextSingle()) : null;
         int pad = random.Next(3) == 0 ? random.Next(1, 20) : 0;
-        var x = LinearTests.RandomTensor([batch, height, width, inputs + pad], random).Slice(3, pad / 2, inputs);
+        var x = LinearTests.RandomTensor([batch, height, width, inputs + pad], random, device).Slice(3, pad / 2, inputs);
         var (outHeight, outWidth) = geometry.OutputSize(height, width, kernelHeight, kernelWidth);
         // A new result, one added to a residual, and one added to it in place.
         var residual = random.Next(3) > 0
-            ? LinearTests.RandomTensor([batch, outHeight, outWidth, outputs + pad], random).Slice(3, pad / 2, outputs)
+            ? LinearTests.RandomTensor([batch, outHeight, outWidth, outputs + pad], random, device).Slice(3, pad / 2, outputs)
             : null;
         float[]? added = residual?.ToArray();
         var y = residual == null ? x.Conv2d(stored.Weight, bias?.Weight, geometry)
@@ -218,13 +219,6 @@ public class ConvolutionTests
                 + $"{error / largest:e2} relative");
     }
 
-    /// <summary>An algorithm for the length of a test.</summary>
-    private sealed class Forced : IDisposable
-    {
-        private readonly ConvolutionAlgorithm _before = Device.Default.Convolution.Algorithm;
-
-        public Forced(ConvolutionAlgorithm algorithm) => Device.Default.Convolution.Algorithm = algorithm;
-
-        public void Dispose() => Device.Default.Convolution.Algorithm = _before;
-    }
+    /// <summary>The managed device with one algorithm for all convolutions that it can compute.</summary>
+    internal static Device With(ConvolutionAlgorithm algorithm) => new CpuDevice(new ConvolutionOptions { Algorithm = algorithm });
 }

@@ -16,7 +16,7 @@ public class ElementwiseTests
 
     private Tensor Noise(Shape shape, double scale = 1, double offset = 0)
     {
-        var tensor = Tensor.Empty(shape);
+        var tensor = Tensor.Empty(Host, shape);
         foreach (ref float value in tensor.Span)
             value = (float)(
                 offset + scale * Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble()));
@@ -211,7 +211,7 @@ public class ElementwiseTests
         var heads = x.Reshape(2, 1031, 41, 8);
         var (a, b) = (Noise([2, 328]), Noise([2, 328]));
         var sums = Noise([2, 1031, 41]);
-        var merged = Tensor.Empty(sums.Shape);
+        var merged = Tensor.Empty(Host, sums.Shape);
         var (q, k) = (heads.Slice(2, 0, 4), heads.Slice(1, 0, 300).Slice(2, 4, 4));
         Func<Tensor>[] primitives =
         [
@@ -222,7 +222,7 @@ public class ElementwiseTests
             () => q.Attention(k, k, 0.3f), () => q.EntmaxAttention(k, k, 0.3f, 1.5f),
             () =>
             {
-                var output = Tensor.Empty(heads.Shape);
+                var output = Tensor.Empty(Host, heads.Shape);
                 x.Device.MergeAttention(heads, sums, heads, sums, output, merged);
                 return output;
             },

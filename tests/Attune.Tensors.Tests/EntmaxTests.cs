@@ -33,7 +33,7 @@ public class EntmaxTests
     private static double[] Entmax(float[] z, float alpha)
     {
         using var scope = new TensorScope();
-        return [.. Tensor.From(z, [1, z.Length]).Entmax(alpha).ToArray().Select(value => (double)value)];
+        return [.. Tensor.From(Host, z, [1, z.Length]).Entmax(alpha).ToArray().Select(value => (double)value)];
     }
 
     private static void Close(double[] expected, double[] actual, double bound = Bound)
@@ -101,7 +101,7 @@ public class EntmaxTests
     public void Strided_rows_and_in_place()
     {
         using var scope = new TensorScope();
-        var whole = Tensor.From(Row(6 * 50), [6, 50]);
+        var whole = Tensor.From(Host, Row(6 * 50), [6, 50]);
         var copy = whole.Clone();
         var part = whole.Slice(0, 1, 4);
         var expected = copy.Slice(0, 1, 4).Clone().Entmax(1.5f);
@@ -217,14 +217,14 @@ public class EntmaxTests
             var (heads, channels) = (group * keyHeads, (trial < 40 ? 8 : 1) * _random.Next(1, 21));
             int keyBatch = trial % 5 == 0 ? 1 : batch;
             float alpha = new[] { 1.5f, 2, 1.25f, 1, 3 }[trial % 5];
-            Tensor Noise(Shape shape) => Tensor.From(Row((int)shape.Count), shape);
+            Tensor Noise(Shape shape) => Tensor.From(Host, Row((int)shape.Count), shape);
             var packed = Noise([batch, queries + 3, heads, channels]);
             var (q, k, v) = (
                 packed.Slice(1, 2, queries), Noise([keyBatch, keys, keyHeads, channels]), Noise([keyBatch, keys, keyHeads, channels]));
             Tensor? counted = null;
             if (trial % 4 == 2)
             {
-                counted = Tensor.Zeros([batch, keys]);
+                counted = Tensor.Zeros(Host, [batch, keys]);
                 for (int i = 0; i < counted.Count; i++)
                     counted.Span[i] = _random.Next(3) == 0 || trial == 2 ? 0 : 1;
             }
@@ -232,12 +232,12 @@ public class EntmaxTests
             var mask = new AttentionMask { Keys = counted, Bias = bias };
             float scale = 2 / MathF.Sqrt(channels);
             var (dense, sums, support) = (
-                Tensor.Empty(q.Shape), Tensor.Empty([batch, queries, heads]), Tensor.Empty([batch, queries, heads]));
+                Tensor.Empty(Host, q.Shape), Tensor.Empty(Host, [batch, queries, heads]), Tensor.Empty(Host, [batch, queries, heads]));
             var output = q.EntmaxAttention(k, v, scale, alpha, mask, null, dense, sums, support);
             var sparseAlone = q.EntmaxAttention(k, v, scale, alpha, mask);
             Assert.Equal(output.ToArray(), sparseAlone.ToArray());
 
-            var plainSums = Tensor.Empty(sums.Shape);
+            var plainSums = Tensor.Empty(Host, sums.Shape);
             var plain = q.Attention(k, v, scale, mask, null, plainSums);
             Close([.. plain.ToArray().Select(value => (double)value)], [.. dense.ToArray().Select(value => (double)value)], 4e-6);
             for (int i = 0; i < sums.Count; i++)
@@ -275,9 +275,9 @@ public class EntmaxTests
     {
         using var scope = new TensorScope();
         var (q, k, v) = (
-            Tensor.From(Row(40 * 16, 400), [1, 40, 1, 16]), Tensor.From(Row(30 * 16, 400), [1, 30, 1, 16]),
-            Tensor.From(Row(30 * 16), [1, 30, 1, 16]));
-        var (dense, sums) = (Tensor.Empty(q.Shape), Tensor.Empty([1, 40, 1]));
+            Tensor.From(Host, Row(40 * 16, 400), [1, 40, 1, 16]), Tensor.From(Host, Row(30 * 16, 400), [1, 30, 1, 16]),
+            Tensor.From(Host, Row(30 * 16), [1, 30, 1, 16]));
+        var (dense, sums) = (Tensor.Empty(Host, q.Shape), Tensor.Empty(Host, [1, 40, 1]));
         foreach (float alpha in new[] { 1, 1.25f, 1.5f, 2, 3 })
         {
             Assert.All(
@@ -291,8 +291,8 @@ public class EntmaxTests
     {
         using var scope = new TensorScope();
         var (q, k, v) = (
-            Tensor.From(Row(300 * 4 * 24), [1, 300, 4, 24]), Tensor.From(Row(77 * 4 * 24), [1, 77, 4, 24]),
-            Tensor.From(Row(77 * 4 * 24), [1, 77, 4, 24]));
+            Tensor.From(Host, Row(300 * 4 * 24), [1, 300, 4, 24]), Tensor.From(Host, Row(77 * 4 * 24), [1, 77, 4, 24]),
+            Tensor.From(Host, Row(77 * 4 * 24), [1, 77, 4, 24]));
         int threads = Workers.MaxThreads;
         try
         {

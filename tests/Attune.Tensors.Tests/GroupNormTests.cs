@@ -12,7 +12,7 @@ public class GroupNormTests
     {
         using var scope = new TensorScope();
         var random = new Random(1);
-        var wide = Tensor.Empty([batch, height, width, channels + 3]);
+        var wide = Tensor.Empty(Host, [batch, height, width, channels + 3]);
         for (int i = 0; i < wide.Count; i++)
             wide.Span[i] = (float)random.NextDouble() + offset;
         var x = wide.Slice(3, 2, channels);         // rows that do not follow each other

@@ -52,7 +52,7 @@ public class LinearTests
                 int at = 0;
                 using var stored = new TestWeight([samples.Length, 64], type, 1, () => at++ % 64 == 37 ? samples[at / 64] : 0);
                 using var mode = new Mode(narrow);
-                var result = Tensor.Full([rows, 64], 1).Linear(stored.Weight);
+                var result = Tensor.Full(Host, [rows, 64], 1).Linear(stored.Weight);
                 for (int i = 0; i < rows; i++)
                     Assert.Equal(Enumerable.Range(0, samples.Length).Select(n => stored.Values[n * 64 + 37]), result.Row(i).ToArray());
             }
@@ -92,8 +92,8 @@ public class LinearTests
     public void No_rows_give_an_empty_result()
     {
         using var scope = new TensorScope();
-        var memory = Tensor.Zeros([4, 3]);
-        Assert.Equal([0, 4], Tensor.Empty([0, 3]).Linear(TestWeight.Of(memory)).Shape);
+        var memory = Tensor.Zeros(Host, [4, 3]);
+        Assert.Equal([0, 4], Tensor.Empty(Host, [0, 3]).Linear(TestWeight.Of(memory)).Shape);
     }
 
     private static void Check(int rows, int inputs, int outputs, WeightFormat type, Random random, bool narrow)
@@ -147,9 +147,9 @@ public class LinearTests
         return whole.Slice(1, 0, rows).Slice(2, pad / 2, columns);
     }
 
-    internal static Tensor RandomTensor(Shape shape, Random random)
+    internal static Tensor RandomTensor(Shape shape, Random random, Device? device = null)
     {
-        var tensor = Tensor.Empty(shape);
+        var tensor = Tensor.Empty(device ?? Host, shape);
         foreach (ref float value in tensor.Span)
             value = random.NextSingle() - 0.5f;
         return tensor;

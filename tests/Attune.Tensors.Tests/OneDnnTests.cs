@@ -1,3 +1,4 @@
+using Attune.Tensors.Cpu;
 using Attune.Tensors.OneDnn;
 
 namespace Attune.Tensors.Tests;
@@ -123,10 +124,10 @@ public class OneDnnTests
         var x = Noise([20, 64], device, new Random(29));
         Assert.Contains(
             "not prepared for oneDNN", Assert.Throws<ArgumentException>(() => x.Linear(stored.Weight)).Message, StringComparison.Ordinal);
-        var y = Tensor.Empty([20, 48], Device.Managed);
+        var y = Tensor.Empty(Devices.Managed, [20, 48]);
         Assert.Contains(
             "not prepared for the managed device",
-            Assert.Throws<ArgumentException>(() => Device.Managed.Linear(x, stored.On(device), null, Activation.None, y)).Message,
+            Assert.Throws<ArgumentException>(() => Devices.Managed.Linear(x, stored.On(device), null, Activation.None, y)).Message,
             StringComparison.Ordinal);
     }
 
@@ -140,8 +141,8 @@ public class OneDnnTests
         using var stored = new TestWeight([34, 20, 3, 3, 3], WeightFormat.BFloat16, 0, () => random.NextSingle() - 0.4f);
         var x = Noise([2, 5, 9, 8, 20], device, random);
         var earlier = Noise([2, 2, 9, 8, 20], device, random);
-        var expected = Tensor.Empty([2, 5, 9, 8, 34]);
-        Device.Managed.CausalConv3d(x, stored.Weight, null, Conv2dGeometry.Same(1), 1, earlier, expected);
+        var expected = Tensor.Empty(Host, [2, 5, 9, 8, 34]);
+        Devices.Managed.CausalConv3d(x, stored.Weight, null, Conv2dGeometry.Same(1), 1, earlier, expected);
         Compare(expected, x.CausalConv3d(stored.On(device), null, Conv2dGeometry.Same(1), 1, earlier), 1e-5, "slices");
         long kept = device.WeightBytes;
         Assert.True(kept >= 3 * 34 * 20 * 9 * sizeof(float));
@@ -157,10 +158,10 @@ public class OneDnnTests
         using var stored = new TestWeight([100, 90], WeightFormat.Float16, 0, () => random.NextSingle() - 0.5f);
         using var x = Noise([70, 90], device, random);
         _ = stored.On(device);
-        float[] expected = Device.Managed.Run(x, stored.Weight);
+        float[] expected = Devices.Managed.Run(x, stored.Weight);
         Parallel.For(0, 50, _ =>
         {
-            using var y = Tensor.Empty([70, 100], device);
+            using var y = Tensor.Empty(device, [70, 100]);
             x.Linear(stored.On(device), into: y);
             Assert.Equal(expected, y.ToArray(), (a, b) => MathF.Abs(a - b) <= 1e-5f);
         });
@@ -169,17 +170,18 @@ public class OneDnnTests
     [Fact]
     public void A_device_is_chosen_by_name()
     {
-        Assert.Equal(DeviceKind.OneDnn, Device.ParseKind("onednn", "--device"));
-        Assert.Equal(Precision.BFloat16, Device.ParsePrecision("bf16", "--precision"));
+        Assert.Equal(Precision.BFloat16, Devices.ParsePrecision("bf16", "--precision"));
         Assert.Equal(
             "--device is 'gpu', expected auto, managed or onednn.",
-            Assert.Throws<ArgumentException>(() => Device.ParseKind("gpu", "--device")).Message);
+            Assert.Throws<ArgumentException>(() => Devices.Open("gpu", option: "--device")).Message);
         Assert.Equal(
             "--precision is 'f16', expected f32 or bf16.",
-            Assert.Throws<ArgumentException>(() => Device.ParsePrecision("f16", "--precision")).Message);
-        Assert.Same(Device.Managed, Device.Create(DeviceKind.Managed));
+            Assert.Throws<ArgumentException>(() => Devices.ParsePrecision("f16", "--precision")).Message);
+        Assert.Same(Devices.Managed, Devices.Open("managed"));
+        Assert.Same(Devices.Managed, Devices.Open("AUTO"));
+        Assert.Equal(["auto", "managed", "onednn"], Devices.All.Select(device => device.Name));
         Assert.Contains(
-            "needs oneDNN", Assert.Throws<NotSupportedException>(() => Device.Create(DeviceKind.Managed, Precision.BFloat16)).Message,
+            "needs oneDNN", Assert.Throws<NotSupportedException>(() => Devices.Open("managed", Precision.BFloat16)).Message,
             StringComparison.Ordinal);
     }
 
@@ -188,7 +190,7 @@ public class OneDnnTests
         var library = OneDnnLibrary.TryLoad(out string problem);
         if (library == null)
             Assert.Skip(problem);
-        return new OneDnnDevice(Device.Managed, library, precision, everything: true, weightBytes);
+        return new OneDnnDevice(new CpuDevice(new ConvolutionOptions()), library, precision, everything: true, weightBytes);
     }
 
     private static void Product(
@@ -207,12 +209,12 @@ public class OneDnnTests
                 .Slice(2, pad / 2, columns);
         var (x, y, expected) = (Part(inputs), Part(outputs), Part(outputs));
         x.Linear(stored.On(device), bias?.On(device), activation, y);
-        Device.Managed.Linear(x, stored.Weight, bias?.Weight, activation, expected);
+        Devices.Managed.Linear(x, stored.Weight, bias?.Weight, activation, expected);
         if (activation == Activation.None)
         {
             // The output may be the residual, or not.
             var residual = Part(outputs);
-            Device.Managed.AddLinear(residual, x, stored.Weight, bias?.Weight, expected);
+            Devices.Managed.AddLinear(residual, x, stored.Weight, bias?.Weight, expected);
             bool inPlace = random.Next(2) == 0;
             if (inPlace)
                 residual.CopyTo(y);
@@ -231,12 +233,12 @@ public class OneDnnTests
         int pad = random.Next(4) == 0 ? random.Next(1, 20) : 0;
         var x = Noise([batch, height, width, inputs + pad], device, random).Slice(3, pad / 2, inputs);
         var y = x.Conv2d(stored.On(device), bias?.On(device), geometry);
-        var expected = Tensor.Empty(y.Shape);
-        Device.Managed.Conv2d(x, stored.Weight, bias?.Weight, geometry, expected);
+        var expected = Tensor.Empty(Host, y.Shape);
+        Devices.Managed.Conv2d(x, stored.Weight, bias?.Weight, geometry, expected);
         Compare(expected, y, tolerance, $"{x.Shape} {type} {stored.Weight.Shape} {geometry} pad {pad}");
 
         var residual = Noise(y.Shape, device, random);
-        Device.Managed.AddConv2d(residual, x, stored.Weight, bias?.Weight, geometry, expected);
+        Devices.Managed.AddConv2d(residual, x, stored.Weight, bias?.Weight, geometry, expected);
         Compare(
             expected, residual.AddConv2d(x, stored.On(device), bias?.On(device), geometry, random.Next(2) == 0 ? residual : y), tolerance,
             $"residual + {x.Shape} {type} {stored.Weight.Shape} {geometry} pad {pad}");
@@ -252,7 +254,7 @@ public class OneDnnTests
 
     private static Tensor Noise(Shape shape, Device device, Random random)
     {
-        var tensor = Tensor.Empty(shape, device);
+        var tensor = Tensor.Empty(device, shape);
         foreach (ref float value in tensor.Span)
             value = random.NextSingle() - 0.5f;
         return tensor;
@@ -263,7 +265,7 @@ file static class Products
 {
     public static float[] Run(this Device device, Tensor x, PreparedWeight weight)
     {
-        using var y = TensorScope.Detach(Tensor.Empty(x.Shape.With(^1, weight.Shape[0])));
+        using var y = TensorScope.Detach(Tensor.Empty(Host, x.Shape.With(^1, weight.Shape[0])));
         device.Linear(x, weight, null, Activation.None, y);
         return y.ToArray();
     }

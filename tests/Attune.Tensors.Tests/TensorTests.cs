@@ -7,7 +7,7 @@ public class TensorTests
     public void Reshaping_a_slice_keeps_the_order_of_elements()
     {
         using var scope = new TensorScope();
-        var x = Tensor.From([.. Enumerable.Range(0, 2 * 3 * 4 * 5).Select(i => (float)i)], [2, 3, 4, 5]);
+        var x = Tensor.From(Host, [.. Enumerable.Range(0, 2 * 3 * 4 * 5).Select(i => (float)i)], [2, 3, 4, 5]);
         var part = x.Slice(1, 1, 2);
         Assert.Equal([2, 2, 4, 5], part.Shape);
         Assert.Equal(20f, part.Row(0, 0, 0)[0]);
@@ -27,7 +27,7 @@ public class TensorTests
         Tensor kept, dropped;
         using (var inner = new TensorScope())
         {
-            dropped = Tensor.Zeros([2, 2]);
+            dropped = Tensor.Zeros(Host, [2, 2]);
             kept = inner.Keep(dropped.Affine(1, 1));
         }
         Assert.True(dropped.IsDisposed);
@@ -39,7 +39,7 @@ public class TensorTests
     public void The_host_sees_rows_of_views_and_all_of_a_contiguous_tensor()
     {
         using var scope = new TensorScope();
-        var x = Tensor.From(Device.Managed, [.. Enumerable.Range(0, 24).Select(i => (float)i)], [2, 3, 4]);
+        var x = Tensor.From(Host, [.. Enumerable.Range(0, 24).Select(i => (float)i)], [2, 3, 4]);
         var part = x.Slice(1, 1, 1);
         using (var view = part.Write())
             view.Row(1, 0).Fill(-1);
@@ -66,18 +66,18 @@ public class TensorTests
         Tensor? slot = null;
         using (new TensorScope())
         {
-            first = bag.Own(Tensor.Zeros(Device.Managed, [2]));
-            bag.Set(ref slot, second = Tensor.Zeros(Device.Managed, [3]));
+            first = bag.Own(Tensor.Zeros(Host, [2]));
+            bag.Set(ref slot, second = Tensor.Zeros(Host, [3]));
         }
         Assert.False(first.IsDisposed);
         Assert.Same(second, slot);
         bag.Set(ref slot, second);
         Assert.False(second.IsDisposed);
-        bag.Set(ref slot, Tensor.Zeros(Device.Managed, [4]));
+        bag.Set(ref slot, Tensor.Zeros(Host, [4]));
         Assert.True(second.IsDisposed);
         bag.Set(ref slot, null);
         Assert.Null(slot);
-        var foreign = Tensor.Zeros(Device.Managed, [1]);
+        var foreign = Tensor.Zeros(Host, [1]);
         using (foreign)
         {
             Tensor? other = foreign;

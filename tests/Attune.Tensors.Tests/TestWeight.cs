@@ -43,10 +43,10 @@ internal sealed class TestWeight : IDisposable
     public StoredWeight Stored { get; }
 
     /// <summary>The weight on the managed device.</summary>
-    public PreparedWeight Weight => On(Device.Managed);
+    public PreparedWeight Weight => On(Host);
 
     /// <summary>A tensor as a weight of the managed device; it must outlive it.</summary>
-    public static PreparedWeight Of(Tensor tensor) => Prepare(StoredWeight.Of("w", tensor), Device.Managed);
+    public static PreparedWeight Of(Tensor tensor) => Prepare(StoredWeight.Of("w", tensor), Host);
 
     /// <summary>The weight on a device.</summary>
     public PreparedWeight On(Device device)

@@ -44,16 +44,16 @@ public class WeightTests
     public void A_weight_owns_what_was_made_for_it_and_nothing_else()
     {
         using var scope = new TensorScope();
-        var memory = Tensor.Full([2, 3], 5);
+        var memory = Tensor.Full(Host, [2, 3], 5);
         var view = StoredWeight.Of("view", memory);
         view.Dispose();
         Assert.False(memory.IsDisposed);
-        var made = Tensor.Full([2, 3], 7);
-        var prepared = Device.Managed.Prepare(StoredWeight.Owning("made", made), WeightRole.Matrix);
+        var made = Tensor.Full(Host, [2, 3], 7);
+        var prepared = Host.Prepare(StoredWeight.Owning("made", made), WeightRole.Matrix);
         Assert.False(made.IsDisposed);
         prepared.Dispose();
         Assert.True(made.IsDisposed);
-        Assert.Throws<ObjectDisposedException>(() => Tensor.Zeros([1, 3]).Linear(prepared));
+        Assert.Throws<ObjectDisposedException>(() => Tensor.Zeros(Host, [1, 3]).Linear(prepared));
         Assert.Throws<ArgumentException>(() => StoredWeight.Of("strided", memory.Slice(1, 0, 2)));
     }
 
@@ -76,9 +76,9 @@ public class WeightTests
             using var mode = new LinearTests.Mode(narrow);
             using var scope = new TensorScope();
             var stored = Stored(name, [96, 128], scales);
-            using var wide = StoredWeight.Owning("wide", stored.ToTensor());
-            using var weight = Device.Managed.Prepare(stored, WeightRole.Matrix);
-            using var plain = Device.Managed.Prepare(wide, WeightRole.Matrix);
+            using var wide = StoredWeight.Owning("wide", stored.ToTensor(Host));
+            using var weight = Host.Prepare(stored, WeightRole.Matrix);
+            using var plain = Host.Prepare(wide, WeightRole.Matrix);
 
             // Few rows, many rows, few outputs, and rows of the weight.
             foreach (int rows in new[] { 1, 3, 40 })
@@ -87,9 +87,9 @@ public class WeightTests
                 Close(x.Linear(plain), x.Linear(weight));
                 Close(x.Linear(plain.Rows(32, 64)), x.Linear(weight.Rows(32, 64)));
             }
-            var table = Device.Managed.Prepare(stored, WeightRole.Table);
+            var table = Host.Prepare(stored, WeightRole.Table);
             Assert.Equal(
-                Device.Managed.Prepare(wide, WeightRole.Table).Embed([95, 0, 31]).ToArray(), table.Embed([95, 0, 31]).ToArray());
+                Host.Prepare(wide, WeightRole.Table).Embed([95, 0, 31]).ToArray(), table.Embed([95, 0, 31]).ToArray());
         }
     }
 
@@ -101,20 +101,12 @@ public class WeightTests
     {
         // A row of 17 x 9 elements is no whole number of blocks.
         using var scope = new TensorScope();
-        var before = Device.Managed.Convolution.Algorithm;
-        Device.Managed.Convolution.Algorithm = algorithm;
-        try
-        {
-            var stored = Stored(name, [64, 17, 3, 3], scales);
-            using var wide = Device.Managed.Prepare(StoredWeight.Owning("wide", stored.ToTensor()), WeightRole.Convolution);
-            using var weight = Device.Managed.Prepare(stored, WeightRole.Convolution);
-            var x = LinearTests.RandomTensor([1, 12, 11, 17], Random);
-            Close(x.Conv2d(wide, null, Conv2dGeometry.Same(1)), x.Conv2d(weight, null, Conv2dGeometry.Same(1)));
-        }
-        finally
-        {
-            Device.Managed.Convolution.Algorithm = before;
-        }
+        var device = ConvolutionTests.With(algorithm);
+        var stored = Stored(name, [64, 17, 3, 3], scales);
+        using var wide = device.Prepare(StoredWeight.Owning("wide", stored.ToTensor(Host)), WeightRole.Convolution);
+        using var weight = device.Prepare(stored, WeightRole.Convolution);
+        var x = LinearTests.RandomTensor([1, 12, 11, 17], Random, device);
+        Close(x.Conv2d(wide, null, Conv2dGeometry.Same(1)), x.Conv2d(weight, null, Conv2dGeometry.Same(1)));
     }
 
     [Fact]
@@ -122,8 +114,8 @@ public class WeightTests
     {
         using var scope = new TensorScope();
         var stored = Stored("Q8_0", [8, 4, 3, 3, 3], null);
-        using var wide = Device.Managed.Prepare(StoredWeight.Owning("wide", stored.ToTensor()), WeightRole.Convolution);
-        using var weight = Device.Managed.Prepare(stored, WeightRole.Convolution);
+        using var wide = Host.Prepare(StoredWeight.Owning("wide", stored.ToTensor(Host)), WeightRole.Convolution);
+        using var weight = Host.Prepare(stored, WeightRole.Convolution);
         var x = LinearTests.RandomTensor([1, 4, 6, 5, 4], Random);
         Close(x.CausalConv3d(wide, null, Conv2dGeometry.Same(1)), x.CausalConv3d(weight, null, Conv2dGeometry.Same(1)));
     }
@@ -133,8 +125,8 @@ public class WeightTests
     {
         using var scope = new TensorScope();
         var stored = Stored("F8_E4M3", [64], [1]);
-        using var vector = Device.Managed.Prepare(stored, WeightRole.Vector);
-        using var wide = Device.Managed.Prepare(StoredWeight.Owning("wide", stored.ToTensor()), WeightRole.Vector);
+        using var vector = Host.Prepare(stored, WeightRole.Vector);
+        using var wide = Host.Prepare(StoredWeight.Owning("wide", stored.ToTensor(Host)), WeightRole.Vector);
         var x = LinearTests.RandomTensor([5, 64], Random);
         Assert.Equal(x.LayerNorm(wide, wide, 1e-5f).ToArray(), x.LayerNorm(vector, vector, 1e-5f).ToArray());
         using var matrix = TestWeight.Of(LinearTests.RandomTensor([64, 64], Random));
@@ -148,7 +140,7 @@ public class WeightTests
         var stored = Stored("F8_E4M3", [96, 128], [5, 2]);
         Assert.Contains(
             "w: w.scale [5, 2] does not scale [96, 128] in parts of equal size",
-            Assert.Throws<ArgumentException>(() => Device.Managed.Prepare(stored, WeightRole.Matrix)).Message, StringComparison.Ordinal);
+            Assert.Throws<ArgumentException>(() => Host.Prepare(stored, WeightRole.Matrix)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -162,7 +154,7 @@ public class WeightTests
                 StoredWeight.Of("up", LinearTests.RandomTensor([96, 4], Random)), 2)],
         };
         var rows = stored.Rows(32, 64);
-        Assert.Equal(stored.ToTensor().Slice(0, 32, 64).ToArray(), rows.ToTensor().ToArray());
+        Assert.Equal(stored.ToTensor(Host).Slice(0, 32, 64).ToArray(), rows.ToTensor(Host).ToArray());
         Assert.Equal([2, 2], rows.Companions[StoredWeight.ScaleCompanion].Shape);
         Assert.Equal([4, 128], rows.LowRank[0].Down.Shape);
         Assert.Equal([64, 4], rows.LowRank[0].Up.Shape);
@@ -177,14 +169,14 @@ public class WeightTests
     public void Roles_have_shapes()
     {
         using var scope = new TensorScope();
-        StoredWeight Of(Shape shape) => StoredWeight.Of("w", Tensor.Zeros(shape));
+        StoredWeight Of(Shape shape) => StoredWeight.Of("w", Tensor.Zeros(Host, shape));
         foreach (var (role, rank) in new[]
             {
                 (WeightRole.Matrix, 1), (WeightRole.Matrix, 4), (WeightRole.Vector, 2), (WeightRole.Convolution, 3), (WeightRole.Table, 1),
             })
             Assert.Contains(
                 $"is no {role}",
-                Assert.Throws<ArgumentException>(() => Device.Managed.Prepare(Of(Shape.Create([2, 2, 2, 2]).Take(..rank)), role)).Message,
+                Assert.Throws<ArgumentException>(() => Host.Prepare(Of(Shape.Create([2, 2, 2, 2]).Take(..rank)), role)).Message,
                 StringComparison.Ordinal);
     }
 
@@ -196,7 +188,7 @@ public class WeightTests
         var rows = weight.Rows(2, 3);
         Assert.Same(rows, weight.Rows(2, 3));
         Assert.Same(weight, weight.Rows(0, 6));
-        Assert.Same(Device.Managed, rows.Device);
+        Assert.Same(Host, rows.Device);
         var x = LinearTests.RandomTensor([5, 4], Random);
         Assert.Equal(x.Linear(weight).Slice(1, 2, 3).ToArray(), x.Linear(rows).ToArray());
         Assert.Throws<ArgumentOutOfRangeException>(() => weight.Rows(4, 3));
@@ -213,7 +205,7 @@ public class WeightTests
         {
             LowRank = [new LowRank(StoredWeight.Of("down", down), StoredWeight.Of("up", up), 0.5f)],
         };
-        using var apart = Device.Managed.Prepare(stored, WeightRole.Matrix);
+        using var apart = Host.Prepare(stored, WeightRole.Matrix);
         using var transposed = TestWeight.Of(down.Permute(1, 0));
         using var merged = TestWeight.Of(w.Add(up.Linear(transposed).Affine(0.5f, 0)));
         using var bias = TestWeight.Of(LinearTests.RandomTensor([24], Random));
@@ -239,7 +231,7 @@ public class WeightTests
         {
             LowRank = [new LowRank(StoredWeight.Of("down", down), StoredWeight.Of("up", up), -2)],
         };
-        using var apart = Device.Managed.Prepare(stored, WeightRole.Convolution);
+        using var apart = Host.Prepare(stored, WeightRole.Convolution);
         using var transposed = TestWeight.Of(down.Reshape(2, 54).Permute(1, 0));
         using var merged = TestWeight.Of(w.Reshape(10, 54).Add(up.Linear(transposed).Affine(-2, 0)).Reshape(10, 6, 3, 3));
         var x = LinearTests.RandomTensor([1, 8, 9, 6], Random);
@@ -250,7 +242,7 @@ public class WeightTests
         Close(residual.AddConv2d(x, merged, null, geometry), residual.AddConv2d(x, apart, null, geometry));
         Assert.Contains(
             "not prepared for the managed device",
-            Assert.Throws<ArgumentException>(() => Device.Managed.Conv2d(x, apart, null, geometry, expected)).Message,
+            Assert.Throws<ArgumentException>(() => Host.Conv2d(x, apart, null, geometry, expected)).Message,
             StringComparison.Ordinal);
     }
 
@@ -258,10 +250,10 @@ public class WeightTests
     public void Roles_without_addends_refuse_them()
     {
         using var scope = new TensorScope();
-        var part = new LowRank(StoredWeight.Of("down", Tensor.Zeros([1, 3])), StoredWeight.Of("up", Tensor.Zeros([2, 1])), 1);
-        var table = StoredWeight.Of("w", Tensor.Zeros([2, 3])) with { LowRank = [part] };
+        var part = new LowRank(StoredWeight.Of("down", Tensor.Zeros(Host, [1, 3])), StoredWeight.Of("up", Tensor.Zeros(Host, [2, 1])), 1);
+        var table = StoredWeight.Of("w", Tensor.Zeros(Host, [2, 3])) with { LowRank = [part] };
         Assert.Contains(
-            "must be merged", Assert.Throws<ArgumentException>(() => Device.Managed.Prepare(table, WeightRole.Table)).Message,
+            "must be merged", Assert.Throws<ArgumentException>(() => Host.Prepare(table, WeightRole.Table)).Message,
             StringComparison.Ordinal);
     }
 
@@ -270,7 +262,7 @@ public class WeightTests
     {
         var format = WeightFormat.Find(name)!;
         long length = format.BytesOf(shape.Count);
-        var bytes = WeightBytes.Of(Tensor.Empty([(int)(length / sizeof(float)) + 1])).Slice(0, length);
+        var bytes = WeightBytes.Of(Tensor.Empty(Host, [(int)(length / sizeof(float)) + 1])).Slice(0, length);
         var raw = bytes.Write(0, (int)bytes.Length);
         for (int at = 0; at < raw.Length; at += format.BlockBytes)
         {

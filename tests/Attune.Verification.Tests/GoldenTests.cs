@@ -22,7 +22,7 @@ public class GoldenTests
     [MemberData(nameof(Cases))]
     public void Golden_case_holds(string name)
     {
-        var result = new CaseRunner(Folder).Run(name);
+        var result = new CaseRunner(Folder, Host).Run(name);
         if (result.Verdict == CaseVerdict.Unsupported)
             Assert.Skip("Not supported yet: " + result.Detail);
         Assert.True(result.Verdict == CaseVerdict.Passed, result.ToString());
@@ -44,7 +44,7 @@ public class GoldenTests
         if (full == null)
             Assert.Skip("Neither ATTUNE_GOLDEN nor a folder ../shared/golden is there.");
         var folder = GoldenFolder.Open(full);
-        var runner = new CaseRunner(folder);
+        var runner = new CaseRunner(folder, Host);
         var results = folder.Names.Select(runner.Run).ToArray();
         Assert.Empty(
             results

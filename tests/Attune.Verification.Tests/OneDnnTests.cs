@@ -20,16 +20,7 @@ public class OneDnnTests
     {
         if (OneDnnLibrary.TryLoad(out string problem) == null)
             Assert.Skip(problem);
-        var before = Device.Default;
-        Device.Select(Device.Create(DeviceKind.OneDnn));
-        try
-        {
-            var result = new CaseRunner(Folder).Run(name);
-            Assert.True(result.Verdict == CaseVerdict.Passed, result.ToString());
-        }
-        finally
-        {
-            Device.Select(before);
-        }
+        var result = new CaseRunner(Folder, Devices.Open("onednn")).Run(name);
+        Assert.True(result.Verdict == CaseVerdict.Passed, result.ToString());
     }
 }

@@ -16,7 +16,7 @@ public class RunnerTests
     {
         var folder = GoldenFolder.Open(Repository.Golden());
         var runnable = folder.Names
-            .Select(name => (Name: name, Case: GoldenCase.Read(folder, name)))
+            .Select(name => (Name: name, Case: GoldenCase.Read(folder, name, Host)))
             .Where(pair => pair.Case.Kind is not ("lora" or "pipeline") || DiffusionPipeline.SupportedClasses.Contains(pair.Case.Class!));
         return [.. runnable.GroupBy(pair => (pair.Case.Kind, pair.Case.Class)).Select(group => group.First().Name)];
     }
@@ -152,7 +152,7 @@ public class RunnerTests
             File.WriteAllBytes(tensors, bytes);
         }
 
-        public CaseResult Run() => new CaseRunner(GoldenFolder.Open(_folder.Path)).Run(_name);
+        public CaseResult Run() => new CaseRunner(GoldenFolder.Open(_folder.Path), Host).Run(_name);
 
         public (CaseVerdict Verdict, string Detail) Outcome()
         {

@@ -18,7 +18,8 @@ internal static class BenchCommand
             "nag", "The cost of NAG, GAG and PLADIS on blocks of real size or a model, against no guidance and CFG.") { shape, model,
             latents, text, rounds };
         nag.SetAction(result => NagBenchmark.Run(
-            result.GetRequiredValue(shape), result.GetValue(model), Positive("--latents", result.GetValue(latents)),
+            DeviceOptions.Open(result), result.GetRequiredValue(shape), result.GetValue(model),
+            Positive("--latents", result.GetValue(latents)),
             Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
         return new Command("bench", "Measure on this machine.") { Model(), Kernels(), nag };
     }
@@ -40,7 +41,8 @@ internal static class BenchCommand
             "model", "Forward passes of a model of real size with random weights: speed, a breakdown by primitive, memory.") { shape,
             latents, text, guidance, rounds, json };
         command.SetAction(result => ModelBenchmark.Run(
-            result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)),
+            DeviceOptions.Open(result), result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)),
+            Positive("--text", result.GetValue(text)),
             result.GetRequiredValue(guidance), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
         return command;
     }

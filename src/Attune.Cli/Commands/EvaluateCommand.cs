@@ -51,20 +51,21 @@ internal static class EvaluateCommand
                 throw new ArgumentException($"--limit-prompts is {count}, expected 1 or more.");
             string folder = result.GetValue(output) ?? $"attune-{Path.GetFileNameWithoutExtension(file)}";
             var part = result.GetValue(shard) is { } text ? Shard.Parse(text) : Shard.Whole;
-            return RunAsync(asked, folder, part, result.GetValue(limit), computes, AnsiConsole.Console, cancellation);
+            var device = computes ? DeviceOptions.Open(result) : null;
+            return RunAsync(asked, folder, part, result.GetValue(limit), device, AnsiConsole.Console, cancellation);
         });
         return command;
     }
 
     private static async Task<int> RunAsync(
-        Experiment experiment, string folder, Shard shard, int? prompts, bool computes, IAnsiConsole console,
+        Experiment experiment, string folder, Shard shard, int? prompts, Device? device, IAnsiConsole console,
         CancellationToken cancellation)
     {
-        if (computes)
+        if (device != null)
         {
-            using var pipeline = DiffusionPipeline.Load(experiment.Model);
-            using var judge = Judge.Load(experiment.Judge, Device.Default);
-            using var encoder = experiment.DualEncoder is { } path ? DualEncoder.Load(path, Device.Default) : null;
+            using var pipeline = DiffusionPipeline.Load(experiment.Model, new LoadOptions { Device = device });
+            using var judge = Judge.Load(experiment.Judge, device);
+            using var encoder = experiment.DualEncoder is { } path ? DualEncoder.Load(path, device) : null;
             var reader = new JudgeReader(judge, encoder);
             var runner = new ExperimentRunner(ExperimentPlan.Create(experiment, pipeline, reader), pipeline, reader);
             await MakeAsync(runner, folder, shard, prompts, console, cancellation).ConfigureAwait(false);

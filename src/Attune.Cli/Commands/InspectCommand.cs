@@ -17,11 +17,11 @@ internal static class InspectCommand
             Description = "A pipeline folder, a component folder or a .safetensors file. Default: the checkpoint that comes with Attune.",
             Arity = ArgumentArity.ZeroOrOne };
         var command = new Command("inspect", "Say what a checkpoint is: components, parameters, types, sizes.") { directory };
-        command.SetAction(result => Run(DefaultModel.Find(result.GetValue(directory)), AnsiConsole.Console));
+        command.SetAction(result => Run(DefaultModel.Find(result.GetValue(directory)), DeviceOptions.Open(result), AnsiConsole.Console));
         return command;
     }
 
-    internal static int Run(string path, IAnsiConsole console)
+    internal static int Run(string path, Device device, IAnsiConsole console)
     {
         string indexPath = Path.Combine(path, "model_index.json");
         if (!File.Exists(indexPath))
@@ -37,7 +37,7 @@ internal static class InspectCommand
         console.WriteLine(
             $"{Workers.MaxThreads} threads, "
                 + $"{(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors, device: "
-                    + $"{Device.Default.Description}");
+                    + $"{device.Description}");
         console.WriteLine(OneDnn());
         return 0;
     }

@@ -79,6 +79,7 @@ internal sealed class RequestOptions
             request = request with { Guidance = GuidanceChoice.Parse("nag") };
         var options = new LoadOptions
         {
+            Device = DeviceOptions.Open(result),
             Loras = [.. result.GetValue(_lora)!.Select(ParseLora)],
             LenientLora = result.GetValue(_lenient),
             MergeLora = !result.GetValue(_apart),

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Attune.Tensors;
 using Attune.Verification;
 
 namespace Attune.Cli.Commands;
@@ -16,14 +17,16 @@ internal static class VerifyCommand
         var command = new Command(
             "verify", "Compare every number with golden values of the reference implementations.") { directory, only, require };
         command.SetAction(
-            result => Run(result.GetRequiredValue(directory), result.GetRequiredValue(only), result.GetValue(require), Console.Out));
+            result => Run(
+                result.GetRequiredValue(directory), result.GetRequiredValue(only), result.GetValue(require), DeviceOptions.Open(result),
+                Console.Out));
         return command;
     }
 
-    internal static int Run(string directory, IReadOnlyList<string> only, bool require, TextWriter output)
+    internal static int Run(string directory, IReadOnlyList<string> only, bool require, Device device, TextWriter output)
     {
         var folder = GoldenFolder.Open(directory);
-        var runner = new CaseRunner(folder);
+        var runner = new CaseRunner(folder, device);
         var globs = only.Select(pattern => new Glob(pattern)).ToArray();
         var (passed, failed, unsupported) = (0, 0, 0);
         foreach (string name in folder.Names.Where(name => globs.Length == 0 || globs.Any(glob => glob.Matches(name))))

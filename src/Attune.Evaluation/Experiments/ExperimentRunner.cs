@@ -61,7 +61,7 @@ public sealed class ExperimentRunner
         var known = RecordFiles.Merge(files).Select(record => record.Key).ToHashSet();
         var header = new RecordHeader(
             _plan.FingerprintText, Fingerprint.Of(experiment), experiment.Name,
-            Path.GetFileName(Path.TrimEndingDirectorySeparator(experiment.Model)), Device.Default.Description);
+            Path.GetFileName(Path.TrimEndingDirectorySeparator(experiment.Model)), _pipeline.Device.Description);
         using var writer = new RecordWriter(file, files.FirstOrDefault(other => other.Path == file), header);
 
         var items = ExperimentPlan.Items(experiment, shard, prompts);

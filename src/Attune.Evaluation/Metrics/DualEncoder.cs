@@ -29,9 +29,9 @@ public sealed class DualEncoder : IDisposable
         _tokenizer = Tokenizer.Load(Path.Combine(folder, "tokenizer"));
         string textFolder = Path.Combine(folder, "text_encoder");
         string imageFolder = Path.Combine(folder, "image_encoder");
-        _textEncoder = components.Add(ClipTextModel.Load(textFolder));
+        _textEncoder = components.Add(ClipTextModel.Load(textFolder, device));
         _imageEncoder = components.Add(
-            ComponentSource.Folder(imageFolder).Build((checkpoint, config) => new ImageEncoder(checkpoint, config), device));
+            ComponentSource.Folder(imageFolder, device).Build((checkpoint, config) => new ImageEncoder(checkpoint, config)));
         EmbeddingSize = _imageEncoder.ProjectionDim;
         if (_textEncoder.ProjectionChannels is not { } channels)
             throw new CheckpointException($"'{textFolder}' has no projection, expected a CLIPTextModelWithProjection.");
@@ -52,8 +52,7 @@ public sealed class DualEncoder : IDisposable
     /// (ScenesImageEncoder); weights stay mapped.
     /// </summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="device">What computes the embeddings of pictures; those of texts are computed on <see cref="Device.Default"/>, as
-    /// <see cref="ClipTextModel"/> always does.</param>
+    /// <param name="device">What computes.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, lacks a key, or does not fit the architecture, or the two
     /// projections differ in size.</exception>
     public static DualEncoder Load(string folder, Device device)

@@ -43,7 +43,7 @@ public sealed class Judge : IDisposable
     public static Judge Load(string folder, Device device)
     {
         ArgumentNullException.ThrowIfNull(device);
-        return ComponentSource.Folder(folder).Build((checkpoint, config) => new Judge(checkpoint, config, device), device);
+        return ComponentSource.Folder(folder, device).Build((checkpoint, config) => new Judge(checkpoint, config, device));
     }
 
     /// <summary>Judges pictures. What is said of one does not depend on the others.</summary>

@@ -49,8 +49,9 @@ internal sealed class PictureTrunk
     /// <summary>A picture with values in [-1, 1], [1, height, width, 3].</summary>
     public static Tensor Pixels(Image image, Device device)
     {
-        var pixels = Tensor.Empty([1, image.Height, image.Width, 3], device);
-        var values = pixels.Span;
+        var pixels = Tensor.Empty(device, [1, image.Height, image.Width, 3]);
+        using var view = pixels.Write();
+        var values = view.Span;
         for (int i = 0; i < values.Length; i++)
             values[i] = image.Rgb[i] / 127.5f - 1;
         return pixels;
@@ -69,16 +70,12 @@ internal sealed class PictureTrunk
     public Tensor Pool(Tensor x)
     {
         _normOut.Apply(x, Activation.Silu, into: x);
-        var (height, width) = (x.Shape[1], x.Shape[2]);
-        var features = Tensor.Zeros([1, FeatureCount], x.Device);
-        var sum = features.Span;
-        for (int row = 0; row < height; row++)
-        {
-            for (int column = 0; column < width; column++)
-                TensorPrimitives.Add(sum, x.Row(0, row, column), sum);
-        }
-        TensorPrimitives.Divide(sum, height * width, sum);
-        return features;
+        float[] pixels = x.ToArray();
+        float[] sum = new float[FeatureCount];
+        for (int at = 0; at < pixels.Length; at += sum.Length)
+            TensorPrimitives.Add(sum, pixels.AsSpan(at, sum.Length), sum);
+        TensorPrimitives.Divide(sum, x.Shape[1] * x.Shape[2], sum);
+        return Tensor.From(x.Device, sum, [1, FeatureCount]);
     }
 }
 

@@ -28,7 +28,7 @@ internal sealed unsafe partial class CpuDevice
             Winograd.Convolve(algorithm, x, CpuWeight.Of(weight), CpuWeight.Find(bias), geometry, output, residual);
             return;
         }
-        using var zeros = TensorScope.Detach(Tensor.Zeros([x.Shape[3]]));
+        using var zeros = TensorScope.Detach(Tensor.Zeros(this, [x.Shape[3]]));
         Gemm.Multiply(
             Windowed(x, weight, geometry, output, zeros.Pointer), CpuWeight.Of(weight), CpuWeight.Find(bias), Activation.None,
             Rows.Of(output), residual == null ? null : Rows.Of(residual));

@@ -3,12 +3,16 @@ namespace Attune.Tensors.Cpu;
 /// <summary>
 /// The managed CPU device. Its kernels use the widest SIMD that the processor and the runtime have, and all worker threads.
 /// </summary>
-internal sealed partial class CpuDevice : Device
+/// <param name="convolution">How convolutions are computed.</param>
+internal sealed partial class CpuDevice(ConvolutionOptions convolution) : Device
 {
     /// <summary>About as many elements as make a piece of work worth handing to a thread.</summary>
     private const int Grain = 1 << 14;
 
     public override string Name => "managed";
+
+    /// <summary>How convolutions are computed.</summary>
+    public ConvolutionOptions Convolution => convolution;
 
     protected internal override Storage Allocate(long elements, Precision precision) =>
         precision == Precision.Float32 ? new HostStorage(this, elements)

@@ -28,7 +28,7 @@ internal sealed unsafe class CpuWeight(StoredWeight weight) : PreparedWeight(wei
     public Tensor Widened()
     {
         _ = Pointer;        // throws before anything is allocated
-        var result = TensorScope.Detach(Tensor.Empty(Shape, Device.Managed));
+        var result = TensorScope.Detach(Tensor.Empty(Devices.Managed, Shape));
         Widen(0, result.Pointer, Count);
         return result;
     }

@@ -14,6 +14,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
     /// <summary>One thread converts so many elements to bfloat16, about 40 microseconds' worth, before another could wake up.</summary>
     private const long SerialConversion = 1 << 20;
 
+    private readonly CpuDevice _managed;
     private readonly OneDnnLibrary _library;
     private readonly Precision _precision;
     private readonly bool _everything;
@@ -29,10 +30,10 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
     /// The memory for reordered weights; a quarter of the machine's by default. Nothing is driven out: a model larger than that, which
     /// reads its weights in turn, would only ever miss.
     /// </param>
-    public OneDnnDevice(Device managed, OneDnnLibrary library, Precision precision, bool everything, long? weightBytes = null)
+    public OneDnnDevice(CpuDevice managed, OneDnnLibrary library, Precision precision, bool everything, long? weightBytes = null)
         : base(managed)
     {
-        (_library, _precision, _everything) = (library, precision, everything);
+        (_managed, _library, _precision, _everything) = (managed, library, precision, everything);
         _weightBudget = weightBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4;
     }
 
@@ -123,7 +124,7 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
     private bool Suits(Tensor x, PreparedWeight weight, Conv2dGeometry geometry, Tensor output) =>
         x.IsContiguous && output.IsContiguous && x.Count > 0 && output.Count > 0
         && Math.Max(geometry.Top, geometry.Bottom) < weight.Shape[2] && Math.Max(geometry.Left, geometry.Right) < weight.Shape[3]
-        && (_everything || !Choice.Convolution(weight.Shape, geometry, output.Shape, Inner.Convolution));
+        && (_everything || !Choice.Convolution(weight.Shape, geometry, output.Shape, _managed.Convolution));
 
     /// <summary>False when nothing was computed.</summary>
     private bool TryLinear(Tensor x, PreparedWeight weight, PreparedWeight? bias, Activation activation, Tensor output, bool add)

@@ -11,7 +11,7 @@ internal abstract class ComponentCase : CaseKind
     public override IReadOnlyCollection<string> Arguments => [];
 
     public sealed override void Run(GoldenCase golden, Comparison results) =>
-        Run(new ComponentRun(golden, results, component: null), ComponentSource.Folder(golden.Checkpoint));
+        Run(new ComponentRun(golden, results, component: null), ComponentSource.Folder(golden.Checkpoint, golden.Device));
 
     /// <summary>Runs the module with the weights of <paramref name="source"/>.</summary>
     public abstract void Run(ComponentRun run, ComponentSource source);

@@ -16,14 +16,17 @@ internal sealed class LoraCase : CaseKind
     {
         int dot = input.IndexOf('.', StringComparison.Ordinal);
         return input == "input_ids" || !CanRun(golden)
-            || (dot > 0 && KindOf(new ComponentFolders(golden.Checkpoint).Component(input[..dot])).Knows(input[(dot + 1)..], golden));
+            || (
+                dot > 0
+                    && KindOf(new ComponentFolders(golden.Checkpoint, golden.Device).Component(input[..dot]))
+                        .Knows(input[(dot + 1)..], golden));
     }
 
     /// <summary>Dialects of LoRA are known before the models for which they are: their weights are compared all the same.</summary>
     public override void Run(GoldenCase golden, Comparison results)
     {
         var unsupported = new UnsupportedCaseException($"class {golden.Class}");
-        var plain = new ComponentFolders(golden.Checkpoint);
+        var plain = new ComponentFolders(golden.Checkpoint, golden.Device);
         try
         {
             var merged = new LoadOptions { Loras = [.. Loras(golden)] }.Apply(plain);
@@ -42,7 +45,7 @@ internal sealed class LoraCase : CaseKind
     /// <summary>Whether the components that the case has outputs of are known, whatever pipeline they would belong to.</summary>
     private static bool CanRun(GoldenCase golden)
     {
-        var folders = new ComponentFolders(golden.Checkpoint);
+        var folders = new ComponentFolders(golden.Checkpoint, golden.Device);
         return folders.Components
             .Where(component => HasOutputs(golden, component))
             .All(component => CaseRunner.ComponentOf(folders.Component(component).Config.ClassName) != null);
@@ -78,9 +81,9 @@ internal sealed class LoraCase : CaseKind
                 using var scope = new TensorScope();
                 using var plainWeight = before.Find(name)!;
                 using var mergedWeight = after.Find(name)!;
-                var value = mergedWeight.ToTensor();
+                var value = mergedWeight.ToTensor(golden.Device);
                 if (plainWeight.Shape != mergedWeight.Shape
-                    || !value.ToArray().AsSpan().SequenceEqual(plainWeight.ToTensor().ToArray()))
+                    || !value.ToArray().AsSpan().SequenceEqual(plainWeight.ToTensor(golden.Device).ToArray()))
                     changed.Add($"{component}.{name}");
                 results.Check($"merged.{component}.{name}", value);
             }
@@ -106,7 +109,7 @@ internal sealed class LoraCase : CaseKind
     }
 
     /// <summary>The folders that hold weights; a checkpoint for LoRA need not be a whole pipeline.</summary>
-    private sealed class ComponentFolders(string folder) : ModelSource
+    private sealed class ComponentFolders(string folder, Device device) : ModelSource(device)
     {
         public IReadOnlyList<string> Components { get; } = [
             .. Directory.GetDirectories(folder)
@@ -122,7 +125,7 @@ internal sealed class LoraCase : CaseKind
 
         public override bool Has(string component) => Components.Contains(component);
 
-        public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name));
+        public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name), Device);
 
         public override string Tokenizer(string name) => throw new NotSupportedException();
     }

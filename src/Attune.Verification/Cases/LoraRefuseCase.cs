@@ -1,4 +1,5 @@
 using Attune.Generation;
+using Attune.Tensors;
 using Attune.Weights;
 
 namespace Attune.Verification;
@@ -17,7 +18,7 @@ internal sealed class LoraRefuseCase : CaseKind
 
     public override void Run(GoldenCase golden, Comparison results)
     {
-        var model = new Transformer(golden.Checkpoint);
+        var model = new Transformer(golden.Checkpoint, golden.Device);
         foreach (var entry in golden.Arguments.GetProperty("files").EnumerateArray())
         {
             string file = entry.GetProperty("file").GetString()!;
@@ -48,7 +49,7 @@ internal sealed class LoraRefuseCase : CaseKind
     }
 
     /// <summary>A folder's transformer and nothing else.</summary>
-    private sealed class Transformer(string folder) : ModelSource
+    private sealed class Transformer(string folder, Device device) : ModelSource(device)
     {
         public override string Path => folder;
 
@@ -58,7 +59,7 @@ internal sealed class LoraRefuseCase : CaseKind
 
         public override bool Has(string component) => component == "transformer";
 
-        public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name));
+        public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name), Device);
 
         public override string Tokenizer(string name) => throw new NotSupportedException();
     }

@@ -22,7 +22,7 @@ internal sealed class PlainAttentionCase : CaseKind
             Bias = golden.OptionalInput("bias"),
             Causal = golden.Flag("causal", false),
         };
-        var logSumExp = Tensor.Empty(query.Shape.Take(..3));
+        var logSumExp = query.Like(query.Shape.Take(..3));
         results.Check("output", query.Attention(golden.Input("key"), golden.Input("value"), golden.Single("scale"), mask, null, logSumExp));
         results.Check("log_sum_exp", logSumExp);
     }

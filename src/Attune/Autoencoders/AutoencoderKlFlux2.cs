@@ -44,8 +44,10 @@ public sealed class AutoencoderKlFlux2 : IDisposable
     public int PixelsPerLatent => _config.PixelsPerLatent;
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="device">What computes.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static AutoencoderKlFlux2 Load(string folder) => Load(ComponentSource.Folder(folder));
+    public static AutoencoderKlFlux2 Load(string folder, Device device) => Load(ComponentSource.Folder(folder, device));
 
     /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
     /// <param name="source">Where it comes from.</param>

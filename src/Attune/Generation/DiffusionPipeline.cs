@@ -4,6 +4,7 @@ using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Models;
 using Attune.Schedulers;
+using Attune.Tensors;
 using Attune.Weights;
 
 namespace Attune.Generation;
@@ -49,6 +50,9 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
 
     /// <summary>The denoiser: its attention layers and blocks are what rules act on.</summary>
     public Denoiser Denoiser => _model.Denoiser;
+
+    /// <summary>Where the model's tensors live, and which kernels act on them.</summary>
+    public Device Device => _model.Latents.Device;
 
     /// <summary>The scheduler of requests that name none.</summary>
     public Scheduler Scheduler => _model.Scheduler;
@@ -218,7 +222,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
 
     private static AutoencoderTiny OpenPreviewVae(string folder, Model model)
     {
-        var vae = AutoencoderTiny.Load(folder);
+        var vae = AutoencoderTiny.Load(folder, model.Latents.Device);
         if (vae.LatentChannels == model.Latents.Channels)
             return vae;
         vae.Dispose();

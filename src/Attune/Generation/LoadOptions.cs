@@ -1,3 +1,4 @@
+using Attune.Tensors;
 using Attune.Weights;
 using Attune.Weights.Lora;
 using Attune.Weights.SingleFile;
@@ -15,6 +16,12 @@ public sealed record LoadOptions
 {
     /// <summary>LoRA files; their changes add up, in this order.</summary>
     public IReadOnlyList<LoraWeights> Loras { get; init; } = [];
+
+    /// <summary>
+    /// Where the model's tensors live and which kernels act on them. Default: the managed kernels of the CPU
+    /// (<see cref="Devices.Managed"/>), on any machine; others are opened by name (<see cref="Devices.Open"/>).
+    /// </summary>
+    public Device Device { get; init; } = Devices.Managed;
 
     /// <summary>Whether keys of a LoRA file that match nothing in the model are a <see cref="Warning"/> rather than an error.</summary>
     public bool LenientLora { get; init; }
@@ -58,9 +65,9 @@ public sealed record LoadOptions
             if ((ConfigFolder != null ? nameof(ConfigFolder) : PredictionType != null ? nameof(PredictionType) : null) is { } option)
                 throw new ArgumentException(
                     $"{option} is for a model in a single file; '{path}' is a folder, which has configurations of its own.");
-            return Apply(new ModelFolder(path));
+            return Apply(new ModelFolder(path, Device));
         }
-        return File.Exists(path) ? Apply(new SingleFileSource(path, new SingleFileSettings(ConfigFolder, PredictionType)))
+        return File.Exists(path) ? Apply(new SingleFileSource(path, Device, new SingleFileSettings(ConfigFolder, PredictionType)))
             : throw new CheckpointException($"The folder or file '{path}' does not exist.");
     }
 

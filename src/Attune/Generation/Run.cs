@@ -209,7 +209,8 @@ internal sealed class Run : IDisposable
     private Tensor EncodeImage(InputImages images, CancellationToken cancellation)
     {
         using var scope = new TensorScope();
-        var pixels = images.InitialTensor ?? images.Initial!.Resize(Resolved.Size.Width, Resolved.Size.Height).ToTensor();
+        var pixels = images.InitialTensor
+            ?? images.Initial!.Resize(Resolved.Size.Width, Resolved.Size.Height).ToTensor(_model.Latents.Device);
         var latents = _model.Latents.Encode(pixels.Affine(2, -1), _random, cancellation);
         int count = Resolved.Request.Count;
         return scope.Keep(latents.Shape[0] == count ? latents : latents.Expand(0, count).Clone());

@@ -83,9 +83,9 @@ public sealed class Image
     /// The pixels as a tensor [1, height, width, 3] of values from 0 to 1, owned by the current <see cref="TensorScope"/>.
     /// </summary>
     /// <param name="device">Where the tensor lives.</param>
-    public Tensor ToTensor(Device? device = null)
+    public Tensor ToTensor(Device device)
     {
-        var tensor = Tensor.Empty([1, Height, Width, 3], device);
+        var tensor = Tensor.Empty(device, [1, Height, Width, 3]);
         using var view = tensor.Write();
         var values = view.Span;
         for (int i = 0; i < values.Length; i++)

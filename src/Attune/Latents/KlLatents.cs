@@ -49,8 +49,8 @@ internal class KlLatents(AutoencoderKl vae, Device device, int patch) : LatentSp
     /// <summary>A tensor of noise, drawn in the order of its elements.</summary>
     protected Tensor Normal(TorchRandom random, Shape shape)
     {
-        var noise = Tensor.Empty(shape, Device);
-        random.Normal(noise.Span);
+        var noise = Tensor.Empty(Device, shape);
+        random.Normal(noise);
         return noise;
     }
 }

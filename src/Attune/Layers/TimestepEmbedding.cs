@@ -7,13 +7,14 @@ namespace Attune.Layers;
 internal static class Sinusoid
 {
     /// <summary>[values, channels]: cosines, then sines, of value / 10000^(i / half).</summary>
-    public static Tensor Of(ReadOnlySpan<float> values, int channels, bool cosineFirst = true, double frequencyShift = 0)
+    public static Tensor Of(Device device, ReadOnlySpan<float> values, int channels, bool cosineFirst = true, double frequencyShift = 0)
     {
         int half = channels / 2;
-        var result = Tensor.Empty([values.Length, channels]);
+        var result = Tensor.Empty(device, [values.Length, channels]);
+        using var view = result.Write();
         for (int row = 0; row < values.Length; row++)
         {
-            var features = result.Row(row);
+            var features = view.Row(row);
             for (int i = 0; i < half; i++)
             {
                 // float32, as the reference computes it: the frequency's rounding shows at timesteps near 1000.

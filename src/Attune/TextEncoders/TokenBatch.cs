@@ -23,7 +23,7 @@ internal static class TokenBatch
 
     /// <summary>A mask of keys [batch, tokens], or null when there is none or every key counts.</summary>
     /// <exception cref="ArgumentException">The mask's shape is not that of the ids.</exception>
-    public static Tensor? Keys(IReadOnlyList<int[]>? mask, IReadOnlyList<int[]> ids)
+    public static Tensor? Keys(Device device, IReadOnlyList<int[]>? mask, IReadOnlyList<int[]> ids)
     {
         if (mask == null)
             return null;
@@ -32,7 +32,7 @@ internal static class TokenBatch
                 $"The attention mask does not have the shape of the token ids, [{ids.Count}, {ids[0].Length}].", nameof(mask));
         if (mask.All(row => row.All(value => value != 0)))
             return null;
-        return Tensor.From([.. mask.SelectMany(row => row.Select(value => value != 0 ? 1f : 0f))], [ids.Count, ids[0].Length]);
+        return Tensor.From(device, [.. mask.SelectMany(row => row.Select(value => value != 0 ? 1f : 0f))], [ids.Count, ids[0].Length]);
     }
 
     /// <summary>Indices of hidden states, from 0 (the embedding) to <paramref name="layers"/>; negative ones count from the end.</summary>

@@ -18,11 +18,12 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>Weights of any source.</summary>
     /// <param name="source">Where they come from; the checkpoint disposes it.</param>
-    /// <param name="device">What computes with them; null for <see cref="Tensors.Device.Default"/>.</param>
-    public Checkpoint(WeightSource source, Device? device = null)
+    /// <param name="device">What computes with them.</param>
+    public Checkpoint(WeightSource source, Device device)
     {
         ArgumentNullException.ThrowIfNull(source);
-        (_source, Device) = (source, device ?? Device.Default);
+        ArgumentNullException.ThrowIfNull(device);
+        (_source, Device) = (source, device);
 
         // Every beginning of a name that ends before a dot is a place.
         foreach (string name in source.Names)
@@ -48,10 +49,10 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>Opens a file or folder. A folder holds an index (*.safetensors.index.json) with its shards, or one file.</summary>
     /// <param name="path">The file or folder.</param>
-    /// <param name="device">What computes with the weights; null for <see cref="Tensors.Device.Default"/>.</param>
+    /// <param name="device">What computes with the weights.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, or shards and index do not agree; the message names file and
     /// tensor.</exception>
-    public static Checkpoint Open(string path, Device? device = null) => new(WeightSource.Open(path), device);
+    public static Checkpoint Open(string path, Device device) => new(WeightSource.Open(path), device);
 
     /// <summary>Fails when a tensor was not read by the model that was built.</summary>
     /// <param name="ignorable">Patterns of names that may be left over; * is any text.</param>

@@ -4,26 +4,25 @@ namespace Attune.Weights;
 
 /// <summary>Where one component of a pipeline comes from: its configuration, and how its weights are opened.</summary>
 /// <param name="Config">The component's config.json.</param>
+/// <param name="Device">What computes with the weights.</param>
 /// <param name="OpenWeights">Opens the weights; whoever calls it disposes them.</param>
-public sealed record ComponentSource(ModelConfig Config, Func<WeightSource> OpenWeights)
+public sealed record ComponentSource(ModelConfig Config, Device Device, Func<WeightSource> OpenWeights)
 {
     /// <summary>A component's folder: config.json and weights.</summary>
-    public static ComponentSource Folder(string folder)
+    public static ComponentSource Folder(string folder, Device device)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        return new ComponentSource(ModelConfig.Read(Path.Combine(folder, "config.json")), () => WeightSource.Open(folder));
+        ArgumentNullException.ThrowIfNull(device);
+        return new ComponentSource(ModelConfig.Read(Path.Combine(folder, "config.json")), device, () => WeightSource.Open(folder));
     }
 
-    /// <summary>Opens the weights for a device; null for <see cref="Device.Default"/>. Whoever calls it disposes the checkpoint.</summary>
-    public Checkpoint Open(Device? device = null) => new(OpenWeights(), device);
+    /// <summary>Opens the weights for the device. Whoever calls it disposes the checkpoint.</summary>
+    public Checkpoint Open() => new(OpenWeights(), Device);
 
-    /// <summary>
-    /// Builds a component for a device, null for <see cref="Device.Default"/>; it owns the checkpoint from then on. If that fails, the
-    /// checkpoint is closed.
-    /// </summary>
-    public T Build<T>(Func<Checkpoint, ModelConfig, T> build, Device? device = null)
+    /// <summary>Builds a component; it owns the checkpoint from then on. If that fails, the checkpoint is closed.</summary>
+    public T Build<T>(Func<Checkpoint, ModelConfig, T> build)
     {
-        var checkpoint = Open(device);
+        var checkpoint = Open();
         try
         {
             return build(checkpoint, Config);
@@ -37,13 +36,14 @@ public sealed record ComponentSource(ModelConfig Config, Func<WeightSource> Open
 }
 
 /// <summary>Where the components of a pipeline come from.</summary>
-public abstract class ModelSource
+/// <param name="device">Where the model's tensors live.</param>
+public abstract class ModelSource(Device device)
 {
     /// <summary>What was opened, for messages.</summary>
     public abstract string Path { get; }
 
     /// <summary>Where the model's tensors live.</summary>
-    public Device Device { get; init; } = Device.Default;
+    public Device Device => device;
 
     /// <summary>model_index.json.</summary>
     public abstract ModelConfig Index { get; }
@@ -62,7 +62,7 @@ public abstract class ModelSource
 }
 
 /// <summary>An ordinary diffusers folder.</summary>
-internal sealed class ModelFolder(string folder) : ModelSource
+internal sealed class ModelFolder(string folder, Device device) : ModelSource(device)
 {
     /// <inheritdoc/>
     public override string Path => folder;
@@ -79,7 +79,7 @@ internal sealed class ModelFolder(string folder) : ModelSource
             && entry.GetArrayLength() == 2 && entry[1].ValueKind == System.Text.Json.JsonValueKind.String;
 
     /// <inheritdoc/>
-    public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name));
+    public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name), Device);
 
     /// <inheritdoc/>
     public override string Tokenizer(string name) => System.IO.Path.Combine(folder, name);

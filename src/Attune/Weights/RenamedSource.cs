@@ -89,6 +89,6 @@ internal sealed class RenamedSource : WeightSource
     private static StoredWeight Transpose(StoredWeight stored)
     {
         using var scope = new TensorScope();
-        return StoredWeight.Owning(stored.Name, stored.ToTensor(Device.Managed).Permute(1, 0));
+        return StoredWeight.Owning(stored.Name, stored.ToTensor(Devices.Managed).Permute(1, 0));
     }
 }

@@ -16,7 +16,7 @@ public class DualEncoderTests
     public void Embeddings_and_scores_are_those_of_the_reference()
     {
         var fixture = new Fixture("dual-encoder.safetensors");
-        using var encoder = DualEncoder.Load(Fixture.At("dual-encoder"), Device.Managed);
+        using var encoder = DualEncoder.Load(Fixture.At("dual-encoder"), Host);
         Assert.Equal((10, 22), (encoder.EmbeddingSize, encoder.SampleSize));
         float[][] images = encoder.EmbedImages(fixture.Pictures());
         float[][] texts = encoder.EmbedTexts(Texts);
@@ -35,7 +35,7 @@ public class DualEncoderTests
     public void Embeddings_do_not_depend_on_their_neighbours()
     {
         var pictures = new Fixture("dual-encoder.safetensors").Pictures();
-        using var encoder = DualEncoder.Load(Fixture.At("dual-encoder"), Device.Managed);
+        using var encoder = DualEncoder.Load(Fixture.At("dual-encoder"), Host);
         Assert.Equal(encoder.EmbedImages([pictures[1]])[0], encoder.EmbedImages(pictures)[1]);
         Assert.Equal(encoder.EmbedTexts([Texts[1]])[0], encoder.EmbedTexts(Texts)[1]);
     }
@@ -43,7 +43,7 @@ public class DualEncoderTests
     [Fact]
     public void What_stands_behind_the_longest_text_does_not_count()
     {
-        using var encoder = DualEncoder.Load(Fixture.At("dual-encoder"), Device.Managed);
+        using var encoder = DualEncoder.Load(Fixture.At("dual-encoder"), Host);
         float[][] embeddings = encoder.EmbedTexts([Texts[3], Texts[3] + " fox", "fox " + Texts[3]]);
         Assert.Equal(embeddings[0], embeddings[1]);
         Assert.NotEqual(embeddings[0], embeddings[2]);
@@ -60,7 +60,7 @@ public class DualEncoderTests
     [Fact]
     public void Pictures_of_another_size_are_refused()
     {
-        using var encoder = DualEncoder.Load(Fixture.At("dual-encoder"), Device.Managed);
+        using var encoder = DualEncoder.Load(Fixture.At("dual-encoder"), Host);
         var error = Assert.Throws<ArgumentException>(() => encoder.EmbedImages([new Image(1, 1, new byte[3])]));
         Assert.StartsWith(
             $"Picture 0 is 1 x 1, but '{Fixture.At("dual-encoder", "image_encoder")}' reads pictures of 22 x 22.", error.Message,
@@ -88,7 +88,7 @@ public class DualEncoderTests
     {
         using var copy = new DamagedCopy("dual-encoder");
         copy.Replace(file, before, after);
-        var error = Assert.Throws<CheckpointException>(() => DualEncoder.Load(copy.Path, Device.Managed));
+        var error = Assert.Throws<CheckpointException>(() => DualEncoder.Load(copy.Path, Host));
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
     }
 
@@ -99,7 +99,7 @@ public class DualEncoderTests
         copy.Replace("image_encoder/config.json", "\"projection_dim\": 10", "\"projection_dim\": 5");
         copy.ReplaceInHeader(
             "image_encoder/model.safetensors", "\"dtype\":\"F16\",\"shape\":[10,12]", "\"dtype\":\"F32\",\"shape\":[5,12]");
-        var error = Assert.Throws<CheckpointException>(() => DualEncoder.Load(copy.Path, Device.Managed));
+        var error = Assert.Throws<CheckpointException>(() => DualEncoder.Load(copy.Path, Host));
         Assert.Equal(
             $"'{copy.At("text_encoder")}' has 10 for projection_dim and '{copy.At("image_encoder")}' 5, expected the same.", error.Message);
     }
@@ -110,7 +110,7 @@ public class DualEncoderTests
         using var copy = new DamagedCopy("dual-encoder");
         copy.Replace("text_encoder/config.json", "CLIPTextModelWithProjection", "CLIPTextModel");
         copy.ReplaceInHeader("text_encoder/model.safetensors", "text_projection.weight", "text_model.embeddings.position_ids");
-        var error = Assert.Throws<CheckpointException>(() => DualEncoder.Load(copy.Path, Device.Managed));
+        var error = Assert.Throws<CheckpointException>(() => DualEncoder.Load(copy.Path, Host));
         Assert.Equal($"'{copy.At("text_encoder")}' has no projection, expected a CLIPTextModelWithProjection.", error.Message);
     }
 }

@@ -19,7 +19,7 @@ public class EmbeddedTests
     public void The_judge_sees_what_is_there_and_what_PyTorch_computes()
     {
         var fixture = new Fixture("embedded.safetensors");
-        using var judge = Judge.Load(Fixture.Model("scenes-judge"), Device.Managed);
+        using var judge = Judge.Load(Fixture.Model("scenes-judge"), Host);
         var judgements = judge.Read(fixture.Pictures());
         var scenes = Facts().GetProperty("scenes").EnumerateArray().ToArray();
         Assert.Equal(scenes.Length, judgements.Count);
@@ -38,7 +38,7 @@ public class EmbeddedTests
     public void The_dual_encoder_finds_each_pictures_caption_and_gives_what_PyTorch_computes()
     {
         var fixture = new Fixture("embedded.safetensors");
-        using var encoder = DualEncoder.Load(Fixture.Model("scenes-dual-encoder"), Device.Managed);
+        using var encoder = DualEncoder.Load(Fixture.Model("scenes-dual-encoder"), Host);
         float[][] images = encoder.EmbedImages(fixture.Pictures());
         float[][] texts = encoder.EmbedTexts([.. Facts().GetProperty("texts").EnumerateArray().Select(text => text.GetString()!)]);
         for (int item = 0; item < images.Length; item++)
@@ -54,7 +54,7 @@ public class EmbeddedTests
     public async Task The_default_model_shows_pandas_with_sunglasses_and_its_preset_of_nag_takes_them_off()
     {
         using var pipeline = DiffusionPipeline.Load(Fixture.Model("scenes-flux-schnell"));
-        using var judge = Judge.Load(Fixture.Model("scenes-judge"), Device.Default);
+        using var judge = Judge.Load(Fixture.Model("scenes-judge"), Host);
         Assert.Equal("scenes-flux-schnell", pipeline.Preset!.Family);
 
         async Task<IReadOnlyList<Judgement>> Look(string rules) => judge.Read(await pipeline.GenerateAsync(new GenerationRequest
@@ -94,8 +94,8 @@ public class EmbeddedTests
     {
         var experiment = Experiment.Load(Fixture.Model(Path.Combine("..", "experiments", "scenes", file)));
         using var pipeline = DiffusionPipeline.Load(experiment.Model);
-        using var judge = Judge.Load(experiment.Judge, Device.Managed);
-        using var encoder = DualEncoder.Load(experiment.DualEncoder!, Device.Managed);
+        using var judge = Judge.Load(experiment.Judge, Host);
+        using var encoder = DualEncoder.Load(experiment.DualEncoder!, Host);
         var plan = ExperimentPlan.Create(experiment, pipeline, new JudgeReader(judge, encoder));
         Assert.Equal(experiment.Baseline, plan.Variants[0].Name);
         Assert.NotEqual(0, plan.Count(Shard.Whole));

@@ -14,7 +14,7 @@ public class JudgeTests
     public void Every_layer_gives_what_the_reference_gives()
     {
         var fixture = new Fixture("judge.safetensors");
-        using var checkpoint = Checkpoint.Open(Fixture.At("judge"));
+        using var checkpoint = Checkpoint.Open(Fixture.At("judge"), Host);
         var trunk = new PictureTrunk(
             checkpoint.Root, PictureTrunkConfig.Read(ModelConfig.Read(Fixture.At("judge", "config.json")), "ScenesJudge"));
         var pictures = fixture.Pictures();
@@ -22,7 +22,7 @@ public class JudgeTests
         for (int item = 0; item < pictures.Length; item++)
         {
             using var scope = new TensorScope();
-            var x = PictureTrunk.Pixels(pictures[item], Device.Managed);
+            var x = PictureTrunk.Pixels(pictures[item], Host);
             for (int i = 0; i < trunk.Stages.Count; i++)
             {
                 x = trunk.Stages[i].Apply(x);
@@ -36,7 +36,7 @@ public class JudgeTests
     public void Judgements_are_those_of_the_reference()
     {
         var fixture = new Fixture("judge.safetensors");
-        using var judge = Judge.Load(Fixture.At("judge"), Device.Managed);
+        using var judge = Judge.Load(Fixture.At("judge"), Host);
         Assert.Equal(["face", "eyewear", "headwear", "background"], judge.Heads.Select(head => head.Name));
         Assert.Equal(["none", "sunglasses", "glasses"], judge.Heads[1].Values);
         Assert.Equal((12, 22), (judge.FeatureCount, judge.SampleSize));
@@ -60,7 +60,7 @@ public class JudgeTests
     public void A_judgement_does_not_depend_on_the_other_pictures()
     {
         var pictures = new Fixture("judge.safetensors").Pictures();
-        using var judge = Judge.Load(Fixture.At("judge"), Device.Managed);
+        using var judge = Judge.Load(Fixture.At("judge"), Host);
         var together = judge.Read([pictures[1], pictures[0], pictures[1]]);
         var alone = judge.Read([pictures[1]]);
         Assert.Equal(alone[0].Features, together[0].Features);
@@ -83,7 +83,7 @@ public class JudgeTests
     [Fact]
     public void Pictures_of_another_size_are_refused()
     {
-        using var judge = Judge.Load(Fixture.At("judge"), Device.Managed);
+        using var judge = Judge.Load(Fixture.At("judge"), Host);
         var right = new Image(22, 22, new byte[3 * 22 * 22]);
         var wrong = new Image(24, 22, new byte[3 * 24 * 22]);
         var error = Assert.Throws<ArgumentException>(() => judge.Read([right, wrong]));
@@ -94,7 +94,7 @@ public class JudgeTests
     [Fact]
     public void Unknown_heads_are_refused()
     {
-        using var judge = Judge.Load(Fixture.At("judge"), Device.Managed);
+        using var judge = Judge.Load(Fixture.At("judge"), Host);
         var judgement = judge.Read(new Fixture("judge.safetensors").Pictures())[0];
         var error = Assert.Throws<ArgumentException>(() => judgement.Value("shoes"));
         Assert.StartsWith(
@@ -116,7 +116,7 @@ public class JudgeTests
     {
         using var copy = new DamagedCopy("judge");
         copy.Replace("config.json", $"\"{key}\"", "\"other\"");
-        var error = Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Device.Managed));
+        var error = Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Host));
         Assert.Equal($"'{copy.At("config.json")}': {key} is missing; a ScenesJudge states it.", error.Message);
     }
 
@@ -138,7 +138,7 @@ public class JudgeTests
     {
         using var copy = new DamagedCopy("judge");
         copy.Replace("config.json", before, after);
-        var error = Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Device.Managed));
+        var error = Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Host));
         Assert.StartsWith($"'{copy.At("config.json")}': ", error.Message, StringComparison.Ordinal);
         Assert.EndsWith(message, error.Message, StringComparison.Ordinal);
     }
@@ -150,14 +150,14 @@ public class JudgeTests
         copy.Replace("config.json", "\"glasses\"", "\"glasses\", \"monocle\"");
         Assert.Contains(
             "heads.eyewear.weight is [3, 12], expected [4, 12]",
-            Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Device.Managed)).Message, StringComparison.Ordinal);
+            Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Host)).Message, StringComparison.Ordinal);
         copy.Replace("config.json", "\"eyewear\"", "\"shoes\"");
         Assert.Contains(
             "heads.shoes.weight [4, 12] is missing",
-            Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Device.Managed)).Message, StringComparison.Ordinal);
+            Assert.Throws<CheckpointException>(() => Judge.Load(copy.Path, Host)).Message, StringComparison.Ordinal);
     }
 
-    private sealed class CountingDevice() : DelegatingDevice(Managed)
+    private sealed class CountingDevice() : DelegatingDevice(Host)
     {
         public int Convolutions { get; private set; }
 

@@ -12,7 +12,7 @@ public class AutoencoderKlFlux2Tests
     public void Decodes_as_the_reference(string name)
     {
         var golden = ComponentCase.Read($"autoencoders/{name}-decode");
-        using var vae = AutoencoderKlFlux2.Load(golden.Checkpoint);
+        using var vae = AutoencoderKlFlux2.Load(golden.Checkpoint, Host);
         using var latents = golden.Image("latents");
         using var image = vae.Decode(latents);
         golden.CheckImage("image", image);
@@ -25,7 +25,7 @@ public class AutoencoderKlFlux2Tests
     public void Encodes_as_the_reference(string name)
     {
         var golden = ComponentCase.Read($"autoencoders/{name}-encode");
-        using var vae = AutoencoderKlFlux2.Load(golden.Checkpoint);
+        using var vae = AutoencoderKlFlux2.Load(golden.Checkpoint, Host);
         using var image = golden.Image("image");
         using var posterior = vae.Encode(image);
         golden.CheckImage("mean", posterior.Mean);
@@ -38,7 +38,7 @@ public class AutoencoderKlFlux2Tests
     public void Denormalizes_as_the_reference()
     {
         var golden = ComponentCase.Read("flux2/klein-plain");
-        using var vae = AutoencoderKlFlux2.Load(Path.Combine(golden.Checkpoint, "vae"));
+        using var vae = AutoencoderKlFlux2.Load(Path.Combine(golden.Checkpoint, "vae"), Host);
         using var packed = golden.Output("latents.3");
         using var patches = packed.Reshape(1, 3, 4, vae.PatchChannels);
         using var latents = vae.Denormalize(patches);
@@ -51,8 +51,8 @@ public class AutoencoderKlFlux2Tests
     [Fact]
     public void Refuses_latents_that_are_no_patches()
     {
-        using var vae = AutoencoderKlFlux2.Load(Path.Combine(ComponentCase.Root, "checkpoints", "flux2-klein", "vae"));
-        using var odd = Tensor.Zeros([1, 3, 4, 16]);
+        using var vae = AutoencoderKlFlux2.Load(Path.Combine(ComponentCase.Root, "checkpoints", "flux2-klein", "vae"), Host);
+        using var odd = Tensor.Zeros(Host, [1, 3, 4, 16]);
         Assert.Throws<ArgumentException>(() => vae.Normalize(odd));
         Assert.Throws<ArgumentException>(() => vae.Denormalize(odd));
     }

@@ -17,7 +17,7 @@ public class AutoencoderKlTests
     public void Decodes_as_the_reference(string name)
     {
         var golden = ComponentCase.Read($"autoencoders/{name}-decode");
-        using var vae = AutoencoderKl.Load(golden.Checkpoint);
+        using var vae = AutoencoderKl.Load(golden.Checkpoint, Host);
         using var latents = golden.Image("latents");
         using var image = vae.Decode(latents);
         golden.CheckImage("image", image);
@@ -31,7 +31,7 @@ public class AutoencoderKlTests
     public void Encodes_as_the_reference(string name)
     {
         var golden = ComponentCase.Read($"autoencoders/{name}-encode");
-        using var vae = AutoencoderKl.Load(golden.Checkpoint);
+        using var vae = AutoencoderKl.Load(golden.Checkpoint, Host);
         using var image = golden.Image("image");
         using var posterior = vae.Encode(image);
         golden.CheckImage("mean", posterior.Mean);
@@ -49,7 +49,7 @@ public class AutoencoderKlTests
             foreach (string file in Directory.GetFiles(golden.Checkpoint))
                 File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
             GiveAttentionWeightsFourAxes(Path.Combine(folder, "diffusion_pytorch_model.safetensors"));
-            using var vae = AutoencoderKl.Load(folder);
+            using var vae = AutoencoderKl.Load(folder, Host);
             using var latents = golden.Image("latents");
             using var image = vae.Decode(latents);
             golden.CheckImage("image", image);
@@ -64,14 +64,14 @@ public class AutoencoderKlTests
     public void Reads_what_latents_are_scaled_with()
     {
         string root = Path.Combine(ComponentCase.Root, "checkpoints");
-        using var flux = AutoencoderKl.Load(Path.Combine(root, "autoencoders", "kl-16"));
+        using var flux = AutoencoderKl.Load(Path.Combine(root, "autoencoders", "kl-16"), Host);
         Assert.Equal((0.3611f, 0.1159f, 16, 8), (flux.ScalingFactor, flux.ShiftFactor, flux.LatentChannels, flux.PixelsPerLatent));
         // This old configuration does not state the factor.
-        using var old = AutoencoderKl.Load(Path.Combine(root, "sd15", "vae"));
+        using var old = AutoencoderKl.Load(Path.Combine(root, "sd15", "vae"), Host);
         Assert.Equal((0.18215f, null), (old.ScalingFactor, old.ShiftFactor));
         Assert.Null(old.LatentsMean);
 
-        using var latents = Tensor.Full([1, 1, 1, 16], 2);
+        using var latents = Tensor.Full(Host, [1, 1, 1, 16], 2);
         using var normalised = flux.Normalize(latents);
         Assert.Equal((2 - 0.1159f) * 0.3611f, normalised.Span[0], 1e-6f);
         using var back = flux.Denormalize(normalised);
@@ -91,11 +91,11 @@ public class AutoencoderKlTests
             config["scaling_factor"] = 0.5;
             config["latents_mean"] = new JsonArray(1, 2, 3, 4);
             File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString());
-            Assert.Contains("latents_std", Assert.Throws<CheckpointException>(() => AutoencoderKl.Load(folder)).Message);
+            Assert.Contains("latents_std", Assert.Throws<CheckpointException>(() => AutoencoderKl.Load(folder, Host)).Message);
             config["latents_std"] = new JsonArray(2, 4, 5, 8);
             File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString());
-            using var vae = AutoencoderKl.Load(folder);
-            using var latents = Tensor.From([5, 10, 23, 36], [1, 1, 1, 4]);
+            using var vae = AutoencoderKl.Load(folder, Host);
+            using var latents = Tensor.From(Host, [5, 10, 23, 36], [1, 1, 1, 4]);
             using var normalised = vae.Normalize(latents);
             Assert.Equal([1f, 1, 2, 2], normalised.ToArray());
             using var back = vae.Denormalize(normalised);
@@ -111,9 +111,9 @@ public class AutoencoderKlTests
     public void Samples_around_the_mean()
     {
         // log variances 2 ln 3 and -100, which is clamped to -30
-        using var moments = Tensor.From([1, 2, 2 * MathF.Log(3), -100], [1, 1, 1, 4]);
+        using var moments = Tensor.From(Host, [1, 2, 2 * MathF.Log(3), -100], [1, 1, 1, 4]);
         using var posterior = new DiagonalGaussian(moments);
-        using var noise = Tensor.From([2, 1], [1, 1, 1, 2]);
+        using var noise = Tensor.From(Host, [2, 1], [1, 1, 1, 2]);
         using var sample = posterior.Sample(noise);
         Assert.Equal(7, sample.Span[0], 1e-5f);
         Assert.Equal(2 + MathF.Exp(-15), sample.Span[1], 1e-7f);
@@ -123,9 +123,9 @@ public class AutoencoderKlTests
     [Fact]
     public void Cancels_and_refuses_other_shapes()
     {
-        using var vae = AutoencoderKl.Load(Path.Combine(ComponentCase.Root, "checkpoints", "sd15", "vae"));
-        using var latents = Tensor.Zeros([1, 2, 2, 4]);
-        using var image = Tensor.Zeros([1, 16, 16, 3]);
+        using var vae = AutoencoderKl.Load(Path.Combine(ComponentCase.Root, "checkpoints", "sd15", "vae"), Host);
+        using var latents = Tensor.Zeros(Host, [1, 2, 2, 4]);
+        using var image = Tensor.Zeros(Host, [1, 16, 16, 3]);
         Assert.Throws<OperationCanceledException>(() => vae.Decode(latents, new CancellationToken(canceled: true)));
         Assert.Throws<OperationCanceledException>(() => vae.Encode(image, new CancellationToken(canceled: true)));
         Assert.Throws<ArgumentException>(() => vae.Decode(image));

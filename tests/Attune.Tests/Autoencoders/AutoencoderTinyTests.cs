@@ -12,7 +12,7 @@ public class AutoencoderTinyTests
     public void Decodes_as_the_reference(string name)
     {
         var golden = ComponentCase.Read($"autoencoders/{name}-decode");
-        using var vae = AutoencoderTiny.Load(golden.Checkpoint);
+        using var vae = AutoencoderTiny.Load(golden.Checkpoint, Host);
         using var latents = golden.Image("latents");
         using var image = vae.Decode(latents);
         golden.CheckImage("image", image);
@@ -25,7 +25,7 @@ public class AutoencoderTinyTests
     public void Encodes_as_the_reference(string name)
     {
         var golden = ComponentCase.Read($"autoencoders/{name}-encode");
-        using var vae = AutoencoderTiny.Load(golden.Checkpoint);
+        using var vae = AutoencoderTiny.Load(golden.Checkpoint, Host);
         using var image = golden.Image("image");
         using var latents = vae.Encode(image);
         golden.CheckImage("latents", latents);
@@ -42,9 +42,9 @@ public class AutoencoderTinyTests
     [Fact]
     public void Cancels_and_refuses_other_shapes()
     {
-        using var vae = AutoencoderTiny.Load(Path.Combine(ComponentCase.Root, "checkpoints", "autoencoders", "taesd"));
-        using var latents = Tensor.Zeros([1, 2, 2, 4]);
-        using var image = Tensor.Zeros([1, 16, 16, 3]);
+        using var vae = AutoencoderTiny.Load(Path.Combine(ComponentCase.Root, "checkpoints", "autoencoders", "taesd"), Host);
+        using var latents = Tensor.Zeros(Host, [1, 2, 2, 4]);
+        using var image = Tensor.Zeros(Host, [1, 16, 16, 3]);
         Assert.Throws<OperationCanceledException>(() => vae.Decode(latents, new CancellationToken(canceled: true)));
         Assert.Throws<OperationCanceledException>(() => vae.Encode(image, new CancellationToken(canceled: true)));
         Assert.Throws<ArgumentException>(() => vae.Decode(image));

@@ -27,7 +27,7 @@ public class TokenStreamTests
     {
         var values = new float[Shape.Create(shape).Count];
         new TorchRandom(seed).Normal(values);
-        return Tensor.From(Device.Default, values, Shape.Create(shape));
+        return Tensor.From(Host, values, Shape.Create(shape));
     }
 
     private static float Distance(Tensor a, Tensor b) => a.ToArray().Zip(b.ToArray(), (x, y) => Math.Abs(x - y)).Max();
@@ -58,7 +58,7 @@ public class TokenStreamTests
     [InlineData("single_transformer_blocks.1", true, "-T T L<-T T L", "-T T L<-T T L", "-T T L -L<-T T L -L", "L -L<-T T L -L")]
     public void Rows_end_in_the_attention_after_which_nobody_reads_them(string reader, bool fork, params string[] expected)
     {
-        using var model = FluxTransformer.Load(Folder);
+        using var model = FluxTransformer.Load(Folder, Host);
         using var scope = new TensorScope();
         var watching = new Watching { Reads = path => path == reader + ".attn" };
         Predict(model, new Steering(watching, fork));
@@ -76,7 +76,7 @@ public class TokenStreamTests
     [InlineData(2)]
     public void The_image_may_come_first(int batch)
     {
-        using var checkpoint = Checkpoint.Open(Folder);
+        using var checkpoint = Checkpoint.Open(Folder, Host);
         var config = FluxConfig.Read(ModelConfig.Read(Path.Combine(Folder, "config.json")));
         var blocks = new BlockLoop<TimeEmbeddings>([
             new DoubleStreamBlock(checkpoint.Root.At("transformer_blocks.0"), config),
@@ -109,7 +109,7 @@ public class TokenStreamTests
     [Fact]
     public void A_kind_may_have_several_parts()
     {
-        using var checkpoint = Checkpoint.Open(Folder);
+        using var checkpoint = Checkpoint.Open(Folder, Host);
         var config = FluxConfig.Read(ModelConfig.Read(Path.Combine(Folder, "config.json")));
         var blocks = new BlockLoop<TimeEmbeddings>([
             new DoubleStreamBlock(checkpoint.Root.At("transformer_blocks.0"), config),
@@ -138,7 +138,7 @@ public class TokenStreamTests
     [Fact]
     public void Rows_that_are_read_on_must_follow_each_other()
     {
-        using var checkpoint = Checkpoint.Open(Folder);
+        using var checkpoint = Checkpoint.Open(Folder, Host);
         var config = FluxConfig.Read(ModelConfig.Read(Path.Combine(Folder, "config.json")));
         var block = new SingleStreamBlock(checkpoint.Root.At("single_transformer_blocks.0"), config);
         using var scope = new TensorScope();
@@ -157,7 +157,7 @@ public class TokenStreamTests
     [Fact]
     public void A_policy_is_asked_before_every_block_and_told_of_those_that_ran()
     {
-        using var model = FluxTransformer.Load(Folder);
+        using var model = FluxTransformer.Load(Folder, Host);
         using var scope = new TensorScope();
         using var policy = new Policy(at => at.Index == 1 ? BlockDecision.Skip : BlockDecision.Run);
         var watching = new Watching();
@@ -177,7 +177,7 @@ public class TokenStreamTests
     [InlineData("single_transformer_blocks.1")]
     public void A_residual_takes_the_place_of_the_blocks_that_follow(string reader)
     {
-        using var model = FluxTransformer.Load(Folder);
+        using var model = FluxTransformer.Load(Folder, Host);
         using var scope = new TensorScope();
         var attention = new Watching { Reads = path => path == reader + ".attn" };
         using var whole = new Policy(_ => BlockDecision.Run);
@@ -195,7 +195,7 @@ public class TokenStreamTests
     public void Rotary_tables_turn_every_axis_by_its_position()
     {
         using var scope = new TensorScope();
-        using var table = new RotaryAxes([4, 6], theta: 256).Table(Device.Default, TokenIds.Same(2, -3, 5), TokenIds.Same(1, 7, -2));
+        using var table = new RotaryAxes([4, 6], theta: 256).Table(Host, TokenIds.Same(2, -3, 5), TokenIds.Same(1, 7, -2));
         Assert.Equal(3, table.Tokens);
         for (int token = 0; token < 3; token++)
         {

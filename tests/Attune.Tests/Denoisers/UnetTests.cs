@@ -23,7 +23,7 @@ public class UnetTests
 
     private static Tensor Noise(int seed, params ReadOnlySpan<int> shape)
     {
-        var tensor = Tensor.Empty(Shape.Create(shape));
+        var tensor = Tensor.Empty(Host, Shape.Create(shape));
         new TorchRandom(seed).Normal(tensor.Span);
         return tensor;
     }
@@ -39,7 +39,7 @@ public class UnetTests
     [InlineData(5, 3)]
     public void Items_of_a_batch_are_as_if_alone_at_odd_sizes(int height, int width)
     {
-        using var model = Unet2DConditionModel.Load(Folder);
+        using var model = Unet2DConditionModel.Load(Folder, Host);
         using var scope = new TensorScope();
         var latents = Noise(1, 2, height, width, 4);
         var (text, pooled, ids) = (Noise(2, 2, 7, 64), Noise(3, 2, 40), Noise(4, 2, 6).Affine(100, 500));
@@ -59,9 +59,9 @@ public class UnetTests
     [Fact]
     public void Negative_text_of_any_length_is_packed_where_a_rule_reads_it_and_nowhere_else()
     {
-        using var model = Unet2DConditionModel.Load(Folder);
+        using var model = Unet2DConditionModel.Load(Folder, Host);
         using var scope = new TensorScope();
-        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros(Host, [1, 6]));
         using var negative = new UnetConditioning(Noise(5, 1, 4, 64));
         string site = "mid_block.attentions.0.transformer_blocks.1.attn2";
         var attention = new Watching { Reads = path => path == site };
@@ -87,9 +87,9 @@ public class UnetTests
     [Fact]
     public void Blocks_that_are_left_out_do_not_attend()
     {
-        using var model = Unet2DConditionModel.Load(Folder);
+        using var model = Unet2DConditionModel.Load(Folder, Host);
         using var scope = new TensorScope();
-        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros(Host, [1, 6]));
         var input = Input(Noise(1, 1, 6, 10, 4), [500], positive);
         string block = "up_blocks.0.attentions.1.transformer_blocks.2";
         Assert.Contains(block, model.Blocks);
@@ -104,9 +104,9 @@ public class UnetTests
     [Fact]
     public void Skip_connections_are_shown_in_order_and_can_be_changed()
     {
-        using var model = Unet2DConditionModel.Load(Folder);
+        using var model = Unet2DConditionModel.Load(Folder, Host);
         using var scope = new TensorScope();
-        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros(Host, [1, 6]));
         var input = Input(Noise(1, 1, 7, 5, 4), [500], positive);
         var same = new Skips(1);
         Assert.Equal(
@@ -122,9 +122,9 @@ public class UnetTests
     [Fact]
     public void A_cancelled_token_is_seen_within_a_block()
     {
-        using var model = Unet2DConditionModel.Load(Folder);
+        using var model = Unet2DConditionModel.Load(Folder, Host);
         using var scope = new TensorScope();
-        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros(Host, [1, 6]));
         using var source = new CancellationTokenSource();
         var attention = new Watching();
         attention.Called = () =>
@@ -160,7 +160,7 @@ public class UnetTests
             StringComparison.Ordinal);
 
         // get_guidance_scale_embedding of latent consistency models: sines, then cosines, of 1000 w 10000^(-i / (half - 1)).
-        float[] features = Sinusoid.Of([7000], 8, cosineFirst: false, frequencyShift: 1).ToArray();
+        float[] features = Sinusoid.Of(Host, [7000], 8, cosineFirst: false, frequencyShift: 1).ToArray();
         for (int i = 0; i < 4; i++)
         {
             double angle = 7000 * Math.Pow(10000, -i / 3.0);
@@ -231,16 +231,16 @@ public class UnetTests
     [Fact]
     public void Wrong_inputs_are_named()
     {
-        using var model = Unet2DConditionModel.Load(Folder);
+        using var model = Unet2DConditionModel.Load(Folder, Host);
         using var scope = new TensorScope();
-        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros([1, 6]));
-        using var narrow = new UnetConditioning(Noise(2, 1, 9, 32), positive.Pooled!.Clone(), Tensor.Zeros([1, 6]));
+        using var positive = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), Tensor.Zeros(Host, [1, 6]));
+        using var narrow = new UnetConditioning(Noise(2, 1, 9, 32), positive.Pooled!.Clone(), Tensor.Zeros(Host, [1, 6]));
         var input = Input(Noise(1, 1, 6, 10, 4), [500], positive);
         string Message(DenoiserInput wrong) => Assert.Throws<ArgumentException>(() => model.Predict(wrong, Steering.Plain)).Message;
         Assert.Contains("[1, 6, 10, 3]", Message(input with { Latents = Noise(1, 1, 6, 10, 3) }), StringComparison.Ordinal);
         Assert.Contains("3 timesteps", Message(input with { Timesteps = [1, 2, 3] }), StringComparison.Ordinal);
         Assert.Contains("[1, 9, 32]", Message(input with { Positive = narrow }), StringComparison.Ordinal);
-        foreach (var ids in new[] { null, Tensor.Zeros([1, 5]) })
+        foreach (var ids in new[] { null, Tensor.Zeros(Host, [1, 5]) })
         {
             using var wrong = new UnetConditioning(Noise(2, 1, 9, 64), Noise(3, 1, 40), ids);
             Assert.Contains("time ids", Message(input with { Positive = wrong }), StringComparison.Ordinal);
@@ -265,7 +265,7 @@ public class UnetTests
         {
             count += shape.Count;
             return new StoredWeight(name, shape, WeightFormat.BFloat16, WeightBytes.Of(file, 0, 2 * shape.Count));
-        }));
+        }), Host);
         using var model = new Unet2DConditionModel(checkpoint, config);
         return count;
     }
@@ -276,11 +276,11 @@ public class UnetTests
         int seed = 0;
         return new Checkpoint(new MadeWeights((name, shape) =>
         {
-            var tensor = Tensor.Empty(shape);
+            var tensor = Tensor.Empty(Host, shape);
             new TorchRandom(++seed).Normal(tensor.Span);
             tensor.Affine(0.2f, into: tensor);
             return StoredWeight.Of(name, tensor);
-        }));
+        }), Host);
     }
 
     /// <summary>Plain attention over all keys but the negative text, which keeps what it is called with.</summary>

@@ -23,7 +23,7 @@ internal sealed class AttentionScene
                 TokenLayout.Of((TokenKind.NegativeText, negative), (TokenKind.Text, text), (TokenKind.Latent, latents), mirrored));
         Tensor Noise(int tokens, double scale)
         {
-            var tensor = Tensor.Empty([batch, tokens, heads, channels]);
+            var tensor = Tensor.Empty(Host, [batch, tokens, heads, channels]);
             foreach (ref float value in tensor.Span)
                 value = (float)(
                     scale * (Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()) + .3));
@@ -36,7 +36,7 @@ internal sealed class AttentionScene
             for (int i = 0; i < span.Length; i++)
                 _counted[span.Start + i] = counts == null || counts(span.Kind, i) ? 1 : 0;
         }
-        var mask = counts == null ? null : new AttentionMask { Keys = Tensor.From(_counted, [1, keys.Length]) };
+        var mask = counts == null ? null : new AttentionMask { Keys = Tensor.From(Host, _counted, [1, keys.Length]) };
         Call = new AttentionCall(
             Noise(queries.Length, sharpness), Noise(keys.Length, sharpness), Noise(keys.Length, values), 1 / MathF.Sqrt(channels), queries,
             keys, new AttentionSite("scene", kind), Mask: mask);

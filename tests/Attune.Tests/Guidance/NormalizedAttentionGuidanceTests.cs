@@ -12,9 +12,9 @@ public class NormalizedAttentionGuidanceTests
     {
         using var scope = new TensorScope();
         int channels = positive.Length;
-        var query = Tensor.Zeros([1, 1, 1, channels]);
-        var key = Tensor.Zeros([1, 2, 1, channels]);
-        var value = Tensor.From([.. negative, .. positive], [1, 2, 1, channels]);
+        var query = Tensor.Zeros(Host, [1, 1, 1, channels]);
+        var key = Tensor.Zeros(Host, [1, 2, 1, channels]);
+        var value = Tensor.From(Host, [.. negative, .. positive], [1, 2, 1, channels]);
         var call = new AttentionCall(
             query, key, value, 1, TokenLayout.Of((TokenKind.Latent, 1)), TokenLayout.Of((TokenKind.NegativeText, 1), (TokenKind.Text, 1)),
             new AttentionSite("test", AttentionKind.Cross));

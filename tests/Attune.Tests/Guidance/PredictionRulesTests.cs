@@ -156,7 +156,7 @@ public class PredictionRulesTests
     {
         using var scope = new TensorScope();
         var random = new TorchRandom(4);
-        var (hidden, skip) = (Tensor.Empty([2, height, width, 6]), Tensor.Empty([2, height, width, 3]));
+        var (hidden, skip) = (Tensor.Empty(Host, [2, height, width, 6]), Tensor.Empty(Host, [2, height, width, 3]));
         random.Normal(hidden.Span);
         random.Normal(skip.Span);
         var rule = new FreeU { S1 = 0.4f, B1 = 1.5f };

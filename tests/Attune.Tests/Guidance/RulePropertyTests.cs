@@ -78,10 +78,11 @@ public class RulePropertyTests
         };
         Tensor Noise(int tokens, double scale) =>
             Tensor.From(
+                device ?? Host,
                 [.. Enumerable.Range(0, tokens * Heads * Channels).Select(_ => (float)(scale * (2 * random.NextDouble() - 1)))],
-                [1, tokens, Heads, Channels], device);
+                [1, tokens, Heads, Channels]);
         float[] counted = [.. keys.Spans.SelectMany(span => Enumerable.Repeat(counts == null || counts(span.Kind) ? 1f : 0, span.Length))];
-        var mask = counts == null ? null : new AttentionMask { Keys = Tensor.From(counted, [1, keys.Length], device) };
+        var mask = counts == null ? null : new AttentionMask { Keys = Tensor.From(device ?? Host, counted, [1, keys.Length]) };
         return new AttentionCall(
             Noise(queries.Length, sharpness), Noise(keys.Length, sharpness), Noise(keys.Length, values), .35f, queries, keys,
             new AttentionSite("transformer_blocks.3.attn", kind), Mask: mask);
@@ -108,7 +109,7 @@ public class RulePropertyTests
 
     private static Tensor Random(Random random, Shape shape, double scale = 1)
     {
-        var tensor = Tensor.Empty(shape);
+        var tensor = Tensor.Empty(Host, shape);
         foreach (ref float value in tensor.Span)
             value = (float)(scale * (2 * random.NextDouble() - 1));
         return tensor;
@@ -287,7 +288,9 @@ public class RulePropertyTests
                     facts = Facts(random, [rule], state, () => one);
                     Finite(prediction.Apply(one, facts), rule, $"equal predictions of {scale}");
                     bool turn = false;
-                    facts = Facts(random, [rule], state, () => (turn = !turn) ? Random(random, [2, 3, 4, 5]) : Tensor.Zeros([2, 3, 4, 5]));
+                    facts = Facts(
+                        random, [rule], state,
+                        () => (turn = !turn) ? Random(random, [2, 3, 4, 5]) : Tensor.Zeros(Host, [2, 3, 4, 5]));
                     Finite(prediction.Apply(facts.Positive, facts), rule, "some predictions of zeros");
                 }
             }
@@ -295,7 +298,7 @@ public class RulePropertyTests
             {
                 foreach (string path in new[] { "up_blocks.0", "up_blocks.1" })
                 {
-                    var (hidden, skip) = skips.Adjust(path, Random(random, [1, 1, 1, 2], 1e4), Tensor.Zeros([1, 1, 1, 2]));
+                    var (hidden, skip) = skips.Adjust(path, Random(random, [1, 1, 1, 2], 1e4), Tensor.Zeros(Host, [1, 1, 1, 2]));
                     Finite(hidden, rule, "one pixel");
                     Finite(skip, rule, "one pixel of zeros");
                 }
@@ -326,7 +329,7 @@ public class RulePropertyTests
     public void A_rule_that_is_off_costs_no_attention(string name)
     {
         using var scope = new TensorScope();
-        var device = new CountingDevice(Device.Default);
+        var device = new CountingDevice(Host);
         var random = new Random(16);
         var drawn = New(name);
         var off = new List<(string Why, GuidanceRule Rule, StepPoint Point)>

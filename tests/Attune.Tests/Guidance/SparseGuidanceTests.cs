@@ -174,7 +174,7 @@ public class SparseGuidanceTests
         var rule = new PladisGuidance { Scale = 3 };
         var before = scene.Guided(rule);
         var plain = scene.Guided();
-        var shift = Tensor.Full([1, 1, 1, 24], 3);
+        var shift = Tensor.Full(Host, [1, 1, 1, 24], 3);
         var schedule = new GuidanceSchedule(rule).At(0, 1).Steering.Attention;
         var shifted = schedule.Attend(scene.Call with { Value = scene.Call.Value.Add(shift) })
             .Slice(1, scene.StartOf(TokenKind.Latent), scene.Rows);

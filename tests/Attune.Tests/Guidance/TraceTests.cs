@@ -316,11 +316,11 @@ public class TraceTests
     [Fact]
     public void No_trace_costs_no_attention_call()
     {
-        var device = new CountingDevice(Device.Default);
+        var device = new CountingDevice(Host);
         using var scope = new TensorScope();
         Tensor On(Tensor x)
         {
-            var copy = Tensor.Empty(x.Shape, device);
+            var copy = Tensor.Empty(device, x.Shape);
             x.CopyTo(copy);
             return copy;
         }

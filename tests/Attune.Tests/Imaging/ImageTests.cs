@@ -39,7 +39,7 @@ public class ImageTests
     {
         using var scope = new TensorScope();
         byte[] pixels = [.. Enumerable.Range(0, 256).Select(i => (byte)i), 9, 8];
-        var tensor = new Image(43, 2, pixels).ToTensor();
+        var tensor = new Image(43, 2, pixels).ToTensor(Host);
         Assert.Equal<Shape>([1, 2, 43, 3], tensor.Shape);
         Assert.Equal(pixels.Select(value => value / 255f), tensor.Span.ToArray());
         Assert.Equal(pixels, Assert.Single(Image.FromTensor(tensor)).Rgb);

@@ -160,7 +160,7 @@ public class FluxPipelineTests
     {
         using var pipeline = DiffusionPipeline.Load(Model);
         var pair = await pipeline.GenerateAsync(Request(new NormalizedAttentionGuidance()) with { Count = 2 });
-        using var noise = Tensor.Empty([2, 16, 12, 8]);
+        using var noise = Tensor.Empty(Host, [2, 16, 12, 8]);
         new TorchRandom(5).Normal(noise.Span);
         using var last = noise.Permute(0, 2, 3, 1);
         using var second = last.Slice(0, 1, 1);

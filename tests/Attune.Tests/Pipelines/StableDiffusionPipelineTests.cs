@@ -141,7 +141,7 @@ public class StableDiffusionPipelineTests
         Assert.NotEqual(starts[..(starts.Length / 2)], starts[(starts.Length / 2)..]);
 
         // The size of a tensor counts as one that is asked for.
-        using var odd = Tensor.Zeros([1, 64, 60, 3]);
+        using var odd = Tensor.Zeros(Host, [1, 64, 60, 3]);
         Assert.Contains(
             "Width is 60",
             (
@@ -214,7 +214,7 @@ public class StableDiffusionPipelineTests
         float[] plain = await Text(pipeline, request);
         Assert.Equal(plain, await Text(pipeline, request with { ClipSkip = 0 }));
         float[] skipped = await Text(pipeline, request with { ClipSkip = 1 });
-        using (var model = ClipTextModel.Load(Path.Combine(Small, "text_encoder")))
+        using (var model = ClipTextModel.Load(Path.Combine(Small, "text_encoder"), Host))
         {
             using var scope = new TensorScope();
             var tokenizer = Attune.Tokenizers.Tokenizer.Load(Path.Combine(Small, "tokenizer"));
@@ -304,8 +304,8 @@ public class StableDiffusionPipelineTests
     {
         using var pipeline = DiffusionPipeline.Load(Small);
         using var flux = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux-schnell"));
-        using var image = Tensor.Zeros([1, 64, 64, 3]);
-        using var images = Tensor.Zeros([3, 64, 72, 3]);
+        using var image = Tensor.Zeros(Host, [1, 64, 64, 3]);
+        using var images = Tensor.Zeros(Host, [3, 64, 72, 3]);
         async Task Refuses(string expected, GenerationRequest request, DiffusionPipeline? by = null)
         {
             var exception = await Assert.ThrowsAnyAsync<ArgumentException>(() => (by ?? pipeline).GenerateAsync(request));
@@ -395,7 +395,7 @@ public class StableDiffusionPipelineTests
                 || name.Contains("attn2.to_v", StringComparison.Ordinal) ? weight.Slice(1, 0, 32)
             : name == "add_embedding.linear_1.weight" ? weight.Slice(1, 0, 80) : weight);
         using var pipeline = DiffusionPipeline.Load(copy);
-        using var image = Tensor.Full([1, 64, 72, 3], 0.25f);
+        using var image = Tensor.Full(Host, [1, 64, 72, 3], 0.25f);
         var request = Request(new ClassifierFreeGuidance()) with {
             Images = new InputImages { InitialTensor = image, Strength = 0.5f }, Steps = 4 };
         byte[] plain = await Pixels(pipeline, request);
@@ -438,7 +438,7 @@ public class StableDiffusionPipelineTests
             StringComparison.Ordinal);
 
         // Its image to image chooses its steps from the low end of the schedule.
-        using var image = Tensor.Full([1, 64, 72, 3], 0.25f);
+        using var image = Tensor.Full(Host, [1, 64, 72, 3], 0.25f);
         var timesteps = await Watching.Start(
             pipeline, Request() with { Steps = 2, Images = new InputImages { InitialTensor = image, Strength = 0.5f } }, start =>
                 start.Timesteps);
@@ -467,10 +467,10 @@ public class StableDiffusionPipelineTests
             var tensors = source.Entries.Select(
                 stored => (
                     stored.Name,
-                    change(stored.Name, source.Find(stored.Name)!.ToTensor())))
+                    change(stored.Name, source.Find(stored.Name)!.ToTensor(Host))))
                 .Concat(added.Select(tensor =>
                 {
-                    var made = Tensor.Empty(Shape.Create(tensor.Shape));
+                    var made = Tensor.Empty(Host, Shape.Create(tensor.Shape));
                     tensor.Fill(made.Span);
                     return (tensor.Name, made);
                 }));

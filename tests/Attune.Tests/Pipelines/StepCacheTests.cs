@@ -9,7 +9,7 @@ namespace Attune.Tests.Pipelines;
 [NoLeaks]
 public class StepCacheTests
 {
-    private static Tensor Rows(params float[] values) => Tensor.From(Device.Default, values, [1, values.Length / 2, 2]);
+    private static Tensor Rows(params float[] values) => Tensor.From(Host, values, [1, values.Length / 2, 2]);
 
     /// <summary>A pass over three blocks: what the first adds, and what the others add if they run.</summary>
     /// <returns>The rows at the end.</returns>
@@ -143,7 +143,7 @@ public class StepCacheTests
         var shape = noise.Shape.With(0, 1);
         for (int i = 0; i < 2; i++)
         {
-            using var one = Tensor.From(Device.Default, both.AsSpan(i * both.Length / 2, both.Length / 2), shape);
+            using var one = Tensor.From(Host, both.AsSpan(i * both.Length / 2, both.Length / 2), shape);
             alone[i] = await SecondMeasure(request with { Count = 1, InitialNoise = one });
         }
         Assert.NotEqual(alone[0], alone[1]);

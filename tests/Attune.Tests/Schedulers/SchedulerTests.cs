@@ -193,7 +193,7 @@ public class SchedulerTests
         var random = new TorchRandom(5);
         Tensor Draw()
         {
-            var drawn = Tensor.Empty([8192]);
+            var drawn = Tensor.Empty(Host, [8192]);
             random.Normal(drawn.Span);
             return drawn;
         }
@@ -236,7 +236,7 @@ public class SchedulerTests
         var latents = Clean();
         Assert.Contains(type, Assert.Throws<ArgumentException>(() => run.Step(latents, 0, latents)).Message, StringComparison.Ordinal);
         Assert.Contains(
-            "[2]", Assert.Throws<ArgumentException>(() => run.Step(latents, 0, latents, () => Tensor.From([1f, 2], [2]))).Message,
+            "[2]", Assert.Throws<ArgumentException>(() => run.Step(latents, 0, latents, () => Tensor.From(Host, [1f, 2], [2]))).Message,
             StringComparison.Ordinal);
     }
 
@@ -408,7 +408,7 @@ public class SchedulerTests
         var limits = CleanLimits.Read(ModelConfig.Parse("test.json", """
             {"thresholding": true, "dynamic_thresholding_ratio": 0.75, "sample_max_value": 3}
             """u8.ToArray()), clips: true);
-        var limited = limits.Apply(Tensor.From([0, -1, 2, -3, 4, 0.1f, 0.2f, 0.3f, -0.4f, 0.5f, 10, 20, -30, 40, 50], [3, 5]));
+        var limited = limits.Apply(Tensor.From(Host, [0, -1, 2, -3, 4, 0.1f, 0.2f, 0.3f, -0.4f, 0.5f, 10, 20, -30, 40, 50], [3, 5]));
 
         // Item 1: the 0.75 quantile of 0 1 2 3 4 is 3. Item 2: below 1, so 1. Item 3: above 3, so 3.
         Assert.Equal([0, -1f / 3, 2f / 3, -1, 1, 0.1f, 0.2f, 0.3f, -0.4f, 0.5f, 1, 1, -1, 1, 1], limited.ToArray());
@@ -439,13 +439,13 @@ public class SchedulerTests
         using var scope = new TensorScope();
         using var run = scheduler.Begin(new SchedulerRequest { Steps = steps });
         double start = Scale(run, 0, Deviation);
-        var latents = Tensor.From([(float)start], [1]);
+        var latents = Tensor.From(Host, [(float)start], [1]);
         double error = 0;
         for (int i = 0; i + 1 < run.Steps; i++)
         {
             // At a second evaluation of a step the latents are provisional.
             if (scheduler.Order == 1 || i % 2 == 0)
-                error = Math.Abs(latents.Item() - Scale(run, i, Deviation)) / Deviation;
+                error = Math.Abs(latents.ToArray()[0] - Scale(run, i, Deviation)) / Deviation;
             latents = run.Step(run.FromCleanSample(latents.Affine((float)BestModel(scheduler, run, i, Deviation)), i, latents), i, latents);
         }
         return error;
@@ -471,8 +471,8 @@ public class SchedulerTests
     private static (double Signal, double Level) Scales(ISchedulerRun run, int step)
     {
         using var scope = new TensorScope();
-        var (one, zero) = (Tensor.From([1f], [1]), Tensor.From([0f], [1]));
-        return (run.AddNoise(one, zero, step).Item(), run.AddNoise(zero, one, step).Item());
+        var (one, zero) = (Tensor.From(Host, [1f], [1]), Tensor.From(Host, [0f], [1]));
+        return (run.AddNoise(one, zero, step).ToArray()[0], run.AddNoise(zero, one, step).ToArray()[0]);
     }
 
     private static void Refused(Scheduler scheduler, SchedulerRequest request, string message) =>
@@ -487,7 +487,8 @@ public class SchedulerTests
         name.Contains("learned", StringComparison.Ordinal) ? TensorOperations.Concatenate(^1, prediction, prediction.Affine(0))
             : prediction;
 
-    private static Tensor Clean() => Tensor.From([-0.8f, 0.5f, 0.1f, 0.9f, -0.3f, 0.7f, -0.9f, 0.2f, 0.4f, -0.6f, 0, 0.3f], [1, 2, 2, 3]);
+    private static Tensor Clean() => Tensor.From(
+        Host, [-0.8f, 0.5f, 0.1f, 0.9f, -0.3f, 0.7f, -0.9f, 0.2f, 0.4f, -0.6f, 0, 0.3f], [1, 2, 2, 3]);
 
     private static float Distance(Tensor a, Tensor b) => a.ToArray().Zip(b.ToArray(), (x, y) => Math.Abs(x - y)).Max();
 
@@ -499,7 +500,7 @@ public class SchedulerTests
 
         public Tensor Draw()
         {
-            var drawn = Tensor.Empty([1, 2, 2, 3]);
+            var drawn = Tensor.Empty(Host, [1, 2, 2, 3]);
             _random.Normal(drawn.Span);
             return drawn;
         }

@@ -43,7 +43,7 @@ public sealed class ComponentCase
     public Tensor Image(string name)
     {
         var (shape, values) = _tensors["input." + name];
-        using var stored = Tensor.From((float[])values, Shape.Create(shape));
+        using var stored = Tensor.From(Host, (float[])values, Shape.Create(shape));
         return stored.Permute(0, 2, 3, 1);
     }
 
@@ -51,7 +51,7 @@ public sealed class ComponentCase
     public Tensor Output(string name)
     {
         var (shape, values) = _tensors["output." + name];
-        return Tensor.From((float[])values, Shape.Create(shape));
+        return Tensor.From(Host, (float[])values, Shape.Create(shape));
     }
 
     /// <summary>Compares an output, [batch, height, width, channels] here, [batch, channels, height, width] in the file.</summary>

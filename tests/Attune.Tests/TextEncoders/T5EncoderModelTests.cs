@@ -12,7 +12,7 @@ public class T5EncoderModelTests
     public void Matches_the_reference(string name)
     {
         var golden = ComponentCase.Read("text-encoders/" + name);
-        using var model = T5EncoderModel.Load(golden.Checkpoint);
+        using var model = T5EncoderModel.Load(golden.Checkpoint, Host);
         using var output = model.Encode(golden.Rows("input_ids"));
         golden.Check("last_hidden_state", output);
         golden.RequireAllChecked();
@@ -25,7 +25,7 @@ public class T5EncoderModelTests
     {
         var golden = ComponentCase.Read("text-encoders/" + name);
         int[][] mask = golden.Rows("attention_mask");
-        using var model = T5EncoderModel.Load(golden.Checkpoint);
+        using var model = T5EncoderModel.Load(golden.Checkpoint, Host);
         using var scope = new TensorScope();
         var states = model.EncodeHiddenStates(golden.Rows("input_ids"), [.. Enumerable.Range(0, model.Layers + 1)], mask);
         for (int i = 0; i <= model.Layers; i++)
@@ -42,7 +42,7 @@ public class T5EncoderModelTests
     {
         var golden = ComponentCase.Read("text-encoders/t5-masked");
         int[][] mask = golden.Rows("attention_mask");
-        using var model = T5EncoderModel.Load(golden.Checkpoint);
+        using var model = T5EncoderModel.Load(golden.Checkpoint, Host);
         using var scope = new TensorScope();
         var embedding = model.EncodeHiddenStates(golden.Rows("input_ids"), [0], mask, new CancellationToken(canceled: true))[0];
         ClearPads(embedding, mask);
@@ -54,7 +54,7 @@ public class T5EncoderModelTests
     [Fact]
     public void Refuses_a_mask_of_another_shape()
     {
-        using var model = T5EncoderModel.Load(ComponentCase.Read("text-encoders/t5").Checkpoint);
+        using var model = T5EncoderModel.Load(ComponentCase.Read("text-encoders/t5").Checkpoint, Host);
         Assert.Throws<ArgumentException>(() => model.Encode([[1, 2, 3]], [[1, 1]]));
         Assert.Throws<ArgumentException>(() => model.Encode([[1, 2], [1]]));
         Assert.Throws<ArgumentOutOfRangeException>(() => model.EncodeHiddenStates([[1, 2]], [-5]));

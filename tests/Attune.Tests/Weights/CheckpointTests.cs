@@ -12,7 +12,7 @@ public class CheckpointTests
     {
         var device = new Recording();
         Tensor? memory = null;
-        var source = new MadeWeights((name, shape) => StoredWeight.Owning(name, memory = Tensor.Full(shape, 1)));
+        var source = new MadeWeights((name, shape) => StoredWeight.Owning(name, memory = Tensor.Full(Host, shape, 1)));
         PreparedWeight weight;
         using (var checkpoint = new Checkpoint(source, device))
         {
@@ -30,7 +30,8 @@ public class CheckpointTests
     [Fact]
     public void A_matrix_may_be_stored_as_a_convolution()
     {
-        using var checkpoint = new Checkpoint(new MadeWeights((name, shape) => StoredWeight.Owning(name, Tensor.Full(shape, 1))));
+        using var checkpoint = new Checkpoint(
+            new MadeWeights((name, shape) => StoredWeight.Owning(name, Tensor.Full(Host, shape, 1))), Host);
         Assert.Equal([3, 2], checkpoint.Root.Get("w", [3, 2, 1, 1], WeightRole.Matrix).Shape);
     }
 
@@ -38,7 +39,8 @@ public class CheckpointTests
     public void A_made_weight_of_the_wrong_shape_is_freed()
     {
         Tensor? memory = null;
-        using var checkpoint = new Checkpoint(new MadeWeights((name, _) => StoredWeight.Owning(name, memory = Tensor.Full([4, 2], 1))));
+        using var checkpoint = new Checkpoint(
+            new MadeWeights((name, _) => StoredWeight.Owning(name, memory = Tensor.Full(Host, [4, 2], 1))), Host);
         Assert.Contains(
             "'made': the tensor w is [4, 2], expected [3, 2]",
             Assert.Throws<CheckpointException>(() => checkpoint.Root.Get("w", [3, 2], WeightRole.Matrix)).Message,
@@ -52,9 +54,9 @@ public class CheckpointTests
     {
         using var folder = new TemporaryFolder();
         string path = new SafetensorsWriter().Add("w", "F8_E4M3", [0x38, 0xC0, 0x01, 0x7E], 2, 2).Write(folder.At("model.safetensors"));
-        using var checkpoint = Checkpoint.Open(path);
+        using var checkpoint = Checkpoint.Open(path, Host);
         using var scope = new TensorScope();
-        var y = Tensor.From([2f, 1], [1, 2]).Linear(checkpoint.Root.Get("w", [2, 2], WeightRole.Matrix));
+        var y = Tensor.From(Host, [2f, 1], [1, 2]).Linear(checkpoint.Root.Get("w", [2, 2], WeightRole.Matrix));
         Assert.Equal([2f * 1 - 2, 2 * 0.001953125f + 448], y.ToArray());
         checkpoint.RequireAllUsed();
     }
@@ -63,12 +65,13 @@ public class CheckpointTests
     public void A_made_weight_that_cannot_be_prepared_is_freed()
     {
         Tensor? memory = null;
-        using var checkpoint = new Checkpoint(new MadeWeights((name, shape) => StoredWeight.Owning(name, memory = Tensor.Full(shape, 1))));
+        using var checkpoint = new Checkpoint(
+            new MadeWeights((name, shape) => StoredWeight.Owning(name, memory = Tensor.Full(Host, shape, 1))), Host);
         Assert.Throws<ArgumentException>(() => checkpoint.Root.Get("w", [3, 2], WeightRole.Convolution));
         Assert.True(memory!.IsDisposed);
     }
 
-    private sealed class Recording() : DelegatingDevice(Managed)
+    private sealed class Recording() : DelegatingDevice(Host)
     {
         public List<(string Name, WeightRole Role)> Prepared { get; } = [];
 

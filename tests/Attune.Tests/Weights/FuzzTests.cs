@@ -119,7 +119,7 @@ public class FuzzTests
         byte[] valid = File.ReadAllBytes(LdmFile.Write(Repository.Golden("checkpoints", name), original.At("model.safetensors")));
         Fuzz(valid, 8 + (int)BitConverter.ToInt64(valid), 120, "model.safetensors", folder =>
         {
-            var source = new SingleFileSource(folder.At("model.safetensors"), new SingleFileSettings());
+            var source = new SingleFileSource(folder.At("model.safetensors"), Host, new SingleFileSettings());
             foreach (string component in new[] { "unet", "vae", "text_encoder", "text_encoder_2" }.Where(source.Has))
             {
                 using var weights = source.Component(component).OpenWeights();

@@ -99,7 +99,7 @@ public class LoraTests
         string component = source.Has("unet") ? "unet" : "transformer";
         using var scope = new TensorScope();
         using var tensors = WeightSource.Open(file + ".safetensors");
-        Tensor Read(string key) => tensors.Find(key)!.ToTensor();
+        Tensor Read(string key) => tensors.Find(key)!.ToTensor(Host);
         Tensor Input(string key) => Read($"input.{component}.{key}");
         var expected = Read($"output.{component}.output");
         Tensor output;
@@ -296,12 +296,12 @@ public class LoraTests
         using var source = test.Open([(file, 0.7f)], merge: false);
         using (var stored = source.Find("block.to_q.weight")!)
             Assert.Single(stored.LowRank);
-        using var checkpoint = new Checkpoint(test.Open([(file, 0.7f)], merge: false));
+        using var checkpoint = new Checkpoint(test.Open([(file, 0.7f)], merge: false), Host);
         using var scope = new TensorScope();
         var table = checkpoint.Root.Get("block.to_q.weight", [Out, In], WeightRole.Table);
         AssertNear(expected, table.Embed([.. Enumerable.Range(0, Out)]).ToArray(), 1e-6);
         using var read = checkpoint.Root.Read("block.to_q.weight", [Out, In]);
-        AssertNear(expected, read.ToTensor().ToArray(), 1e-6);
+        AssertNear(expected, read.ToTensor(Host).ToArray(), 1e-6);
     }
 
     [Fact]
@@ -409,9 +409,9 @@ public class LoraTests
 
         // The layer computes the same with the factors apart.
         using var scope = new TensorScope();
-        var x = Tensor.From(Values(9, 2 * 5 * 6 * 3), [2, 5, 6, 3]);
-        using var merged = new Checkpoint(test.Open([(file, 1)], merge: true));
-        using var apart = new Checkpoint(test.Open([(file, 1)], merge: false));
+        var x = Tensor.From(Host, Values(9, 2 * 5 * 6 * 3), [2, 5, 6, 3]);
+        using var merged = new Checkpoint(test.Open([(file, 1)], merge: true), Host);
+        using var apart = new Checkpoint(test.Open([(file, 1)], merge: false), Host);
         foreach (var geometry in new[] { Conv2dGeometry.Same(1), new Conv2dGeometry(Stride: 2, Top: 0, Left: 0, Bottom: 1, Right: 1) })
         {
             var reference = new Conv2d(merged.Root.At("conv"), 3, 4, 3, geometry, bias: false).Apply(x);
@@ -429,13 +429,13 @@ public class LoraTests
             .Add("block.to_q.lora_B.weight", b, Out, Rank)
             .Write(test.Folder.At("lora.safetensors"));
         using var scope = new TensorScope();
-        var x = Tensor.From(Values(9, 2 * 3 * In), [2, 3, In]);
-        using var merged = new Checkpoint(test.Open([(file, 0.7f)], merge: true));
-        using var apart = new Checkpoint(test.Open([(file, 0.7f)], merge: false));
+        var x = Tensor.From(Host, Values(9, 2 * 3 * In), [2, 3, In]);
+        using var merged = new Checkpoint(test.Open([(file, 0.7f)], merge: true), Host);
+        using var apart = new Checkpoint(test.Open([(file, 0.7f)], merge: false), Host);
         var (expected, actual) = (new Linear(merged.Root.At("block.to_q"), In, Out), new Linear(apart.Root.At("block.to_q"), In, Out));
         AssertNear(Doubles(expected.Apply(x, Activation.Silu).ToArray()), actual.Apply(x, Activation.Silu).Span, 2e-6);
         AssertNear(Doubles(expected.Apply(x, 2, 3).ToArray()), actual.Apply(x, 2, 3).Span, 2e-6);
-        var wide = Tensor.Zeros([2, 3, Out + 2]);
+        var wide = Tensor.Zeros(Host, [2, 3, Out + 2]);
         actual.Apply(x, Activation.Gelu, into: wide.Slice(2, 1, Out));
         AssertNear(Doubles(expected.Apply(x, Activation.Gelu).ToArray()), wide.Slice(2, 1, Out).Contiguous().Span, 2e-6);
     }
@@ -484,7 +484,7 @@ public class LoraTests
             .Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank)
             .Write(test.Folder.At("lora.safetensors"));
         long before = TensorMemory.LiveTensors;
-        using (var checkpoint = new Checkpoint(test.Open([(file, 1)], merge: true)))
+        using (var checkpoint = new Checkpoint(test.Open([(file, 1)], merge: true), Host))
         {
             Assert.Equal(before, TensorMemory.LiveTensors);
             checkpoint.Root.Get("block.to_q.bias", [Out], WeightRole.Vector);

@@ -16,7 +16,7 @@ public class SafetensorsTests
     public void A_valid_file_opens()
     {
         using var folder = new TemporaryFolder();
-        using var checkpoint = Checkpoint.Open(Write(folder, TwoTensors, 22));
+        using var checkpoint = Checkpoint.Open(Write(folder, TwoTensors, 22), Host);
         Assert.Equal(["a", "b"], checkpoint.Names);
         Assert.Equal(WeightFormat.BFloat16, checkpoint.Root.Read("b", [3]).Format);
         var exception = Assert.Throws<CheckpointException>(() => checkpoint.RequireAllUsed());
@@ -53,7 +53,7 @@ public class SafetensorsTests
     {
         using var folder = new TemporaryFolder();
         string path = Write(folder, header, data);
-        var exception = Assert.Throws<CheckpointException>(() => Checkpoint.Open(path));
+        var exception = Assert.Throws<CheckpointException>(() => Checkpoint.Open(path, Host));
         Assert.Contains(path, exception.Message, StringComparison.Ordinal);
         Assert.Contains(reason, exception.Message, StringComparison.Ordinal);
     }
@@ -65,7 +65,7 @@ public class SafetensorsTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllBytes(folder.At("x.safetensors"), new byte[length]);
-        Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.At("x.safetensors")));
+        Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.At("x.safetensors"), Host));
     }
 
     [Theory]
@@ -79,7 +79,7 @@ public class SafetensorsTests
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, claimed);
         File.WriteAllBytes(folder.At("x.safetensors"), bytes);
         Assert.Contains(
-            "header claims", Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.At("x.safetensors"))).Message,
+            "header claims", Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.At("x.safetensors"), Host)).Message,
             StringComparison.Ordinal);
     }
 
@@ -89,7 +89,7 @@ public class SafetensorsTests
         using var folder = new TemporaryFolder();
         using var checkpoint = Checkpoint.Open(Write(folder, """
             {"block.0.w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"block.0.ids":{"dtype":"I64","shape":[1],"data_offsets":[16,24]}}
-            """, 24));
+            """, 24), Host);
         var at = checkpoint.Root.At("block", 0);
         Assert.True(checkpoint.Root.Contains("block"));
         Assert.False(checkpoint.Root.Contains("bloc"));
@@ -107,12 +107,12 @@ public class SafetensorsTests
     public void A_weight_of_a_closed_checkpoint_throws()
     {
         using var folder = new TemporaryFolder();
-        var checkpoint = Checkpoint.Open(Write(folder, TwoTensors, 22));
+        var checkpoint = Checkpoint.Open(Write(folder, TwoTensors, 22), Host);
         var (stored, weight) = (checkpoint.Root.Read("a", [2, 2]), checkpoint.Root.Get("a", [2, 2], WeightRole.Matrix));
         checkpoint.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => stored.ToTensor());
+        Assert.Throws<ObjectDisposedException>(() => stored.ToTensor(Host));
         using var scope = new TensorScope();
-        Assert.Throws<ObjectDisposedException>(() => Tensor.Zeros([1, 2]).Linear(weight));
+        Assert.Throws<ObjectDisposedException>(() => Tensor.Zeros(Host, [1, 2]).Linear(weight));
         checkpoint.Dispose();
     }
 
@@ -132,10 +132,11 @@ public class SafetensorsTests
         File.WriteAllText(folder.At("model.safetensors.index.json"), index);
         if (reason == null)
         {
-            using var checkpoint = Checkpoint.Open(folder.Path);
+            using var checkpoint = Checkpoint.Open(folder.Path, Host);
             return;
         }
-        Assert.Contains(reason, Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            reason, Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.Path, Host)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -145,7 +146,8 @@ public class SafetensorsTests
         File.Move(Write(folder, TwoTensors, 22), folder.At("one.safetensors"));
         File.WriteAllText(folder.At("model.safetensors.index.json"), """{"weight_map":{"a":"one.safetensors"}}""");
         Assert.Contains(
-            "is not listed", Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.Path)).Message, StringComparison.Ordinal);
+            "is not listed", Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.Path, Host)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -159,16 +161,16 @@ public class SafetensorsTests
         string path = folder.At("model.safetensors");
         using (var file = File.OpenWrite(path))
             file.SetLength(file.Length + 2 * Rows);         // sparse: takes no disk
-        Checkpoint.Open(path).Dispose();
+        Checkpoint.Open(path, Host).Dispose();
         long before = GC.GetAllocatedBytesForCurrentThread();
-        using var checkpoint = Checkpoint.Open(path);
+        using var checkpoint = Checkpoint.Open(path, Host);
         var weight = checkpoint.Root.Read("w", [30000, 100000]);
         var prepared = checkpoint.Root.Get("w", [30000, 100000], WeightRole.Table);
         Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 64 << 10);
 
         // Beyond 2^31 elements.
         using var scope = new TensorScope();
-        var last = weight.Rows(29999, 1).ToTensor();
+        var last = weight.Rows(29999, 1).ToTensor(Host);
         Assert.Equal(0f, last.ToArray().Sum());
         Assert.Equal(0f, prepared.Embed([29999]).ToArray().Sum());
     }

@@ -75,7 +75,7 @@ internal sealed class SafetensorsWriter
 }
 
 /// <summary>Components without a pipeline around them: a function opens the weights of each.</summary>
-internal sealed class TestSource(IReadOnlyDictionary<string, Func<WeightSource>> components) : ModelSource
+internal sealed class TestSource(IReadOnlyDictionary<string, Func<WeightSource>> components) : ModelSource(Host)
 {
     /// <summary>The folders below one folder.</summary>
     public static TestSource Folders(string folder) =>
@@ -100,7 +100,7 @@ internal sealed class TestSource(IReadOnlyDictionary<string, Func<WeightSource>>
             File.Exists(System.IO.Path.Combine(Root, name, "config.json"))
                 ? ModelConfig.Read(System.IO.Path.Combine(Root, name, "config.json"))
                 : ModelConfig.Parse("test", "{}"u8.ToArray()),
-            components[name]);
+            Device, components[name]);
 
     public override string Tokenizer(string name) => throw new NotSupportedException();
 }

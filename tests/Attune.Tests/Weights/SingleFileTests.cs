@@ -27,8 +27,8 @@ public class SingleFileTests
     {
         using var folder = new TemporaryFolder();
         string golden = Repository.Golden("checkpoints", name);
-        var source = new SingleFileSource(LdmFile.Write(golden, folder.At("model.safetensors")), new SingleFileSettings());
-        var expected = new ModelFolder(golden);
+        var source = new SingleFileSource(LdmFile.Write(golden, folder.At("model.safetensors")), Host, new SingleFileSettings());
+        var expected = new ModelFolder(golden, Host);
         Assert.Equal(expected.Index.ClassName, source.Index.ClassName);
         foreach (string component in new[] { "unet", "vae", "text_encoder", "text_encoder_2" })
         {
@@ -53,7 +53,7 @@ public class SingleFileTests
     {
         using var folder = new TemporaryFolder();
         var source = new SingleFileSource(
-            LdmFile.Write(Repository.Golden("checkpoints", "sdxl"), folder.At("model.safetensors")), new SingleFileSettings());
+            LdmFile.Write(Repository.Golden("checkpoints", "sdxl"), folder.At("model.safetensors")), Host, new SingleFileSettings());
         using var checkpoint = source.Component("text_encoder_2").Open();
         long before = TensorMemory.LiveTensors;
         var root = checkpoint.Root;
@@ -72,7 +72,7 @@ public class SingleFileTests
     {
         using var folder = new TemporaryFolder();
         string golden = Repository.Golden("checkpoints", name);
-        var source = new SingleFileSource(LdmFile.Write(golden, folder.At("model.safetensors")), new SingleFileSettings());
+        var source = new SingleFileSource(LdmFile.Write(golden, folder.At("model.safetensors")), Host, new SingleFileSettings());
         Assert.Equal(scheduler, source.Scheduler.ClassName);
         Assert.Equal(prediction, source.Scheduler.String("prediction_type", ""));
         var unet = ModelConfig.Read(Path.Combine(golden, "unet", "config.json"));
@@ -159,7 +159,7 @@ public class SingleFileTests
         Tensor("v_pred");
         Tensor("ztsnr");
 
-        var source = new SingleFileSource(writer.Write(folder.At("model.safetensors")), new SingleFileSettings());
+        var source = new SingleFileSource(writer.Write(folder.At("model.safetensors")), Host, new SingleFileSettings());
         var unet = source.Component("unet").Config;
         Assert.Equal([320, 640, 1280], unet.Ints("block_out_channels"));
         Assert.Equal([1, 2, 10], unet.Ints("transformer_layers_per_block"));
@@ -215,24 +215,24 @@ public class SingleFileTests
         foreach (string encoder in new[] { "text_encoder", "text_encoder_2" }.Where(source.Has))
         {
             using var ours = ClipTextModel.Load(source.Component(encoder));
-            using var theirs = ClipTextModel.Load(Path.Combine(golden, encoder));
+            using var theirs = ClipTextModel.Load(Path.Combine(golden, encoder), Host);
             var (actual, expected) = (ours.Encode([ids]), theirs.Encode([ids]));
             Assert.Equal(expected.LastHiddenState!.ToArray(), actual.LastHiddenState!.ToArray());
             Assert.Equal(expected.TextEmbeds?.ToArray(), actual.TextEmbeds?.ToArray());
         }
         using var vae = AutoencoderKl.Load(source.Component("vae"));
-        using var reference = AutoencoderKl.Load(Path.Combine(golden, "vae"));
-        var latents = Tensor.Empty([1, 4, 4, 4]);
+        using var reference = AutoencoderKl.Load(Path.Combine(golden, "vae"), Host);
+        var latents = Tensor.Empty(Host, [1, 4, 4, 4]);
         new TorchRandom(3).Normal(latents.Span);
         Assert.Equal(reference.Decode(latents).ToArray(), vae.Decode(latents).ToArray());
         Assert.Equal(reference.ScalingFactor, vae.ScalingFactor);
 
         using var unet = Unet2DConditionModel.Load(source.Component("unet"));
-        using var referenceUnet = Unet2DConditionModel.Load(Path.Combine(golden, "unet"));
+        using var referenceUnet = Unet2DConditionModel.Load(Path.Combine(golden, "unet"), Host);
         var random = new TorchRandom(4);
         Tensor Noise(params int[] shape)
         {
-            var noise = Tensor.Empty(Shape.Create(shape));
+            var noise = Tensor.Empty(Host, Shape.Create(shape));
             random.Normal(noise.Span);
             return noise;
         }
@@ -240,7 +240,7 @@ public class SingleFileTests
         bool sizes = source.Has("text_encoder_2");
         using var conditioning = new UnetConditioning(
             Noise(1, 7, unet.Config.CrossAttentionDim), sizes ? Noise(1, 40) : null,
-            sizes ? Tensor.From([64, 64, 0, 0, 64, 64], [1, 6]) : null);
+            sizes ? Tensor.From(Host, [64, 64, 0, 0, 64, 64], [1, 6]) : null);
         var input = new DenoiserInput(Noise(1, 8, 8, 4), new LatentGrid(1, 8, 8), [501], conditioning);
         Assert.Equal(referenceUnet.Predict(input, Steering.Plain).ToArray(), unet.Predict(input, Steering.Plain).ToArray());
     }
@@ -293,20 +293,22 @@ public class SingleFileTests
         string file = LdmFile.Write(golden, folder.At("model.safetensors"));
         Assert.Equal(
             "epsilon",
-            new SingleFileSource(file, new SingleFileSettings(PredictionType: "epsilon")).Scheduler.String("prediction_type", ""));
+            new SingleFileSource(file, Host, new SingleFileSettings(PredictionType: "epsilon")).Scheduler.String("prediction_type", ""));
         Assert.Equal(
-            "epsilon", new SingleFileSource(file, new SingleFileSettings(golden, "epsilon")).Scheduler.String("prediction_type", ""));
-        Assert.Throws<ArgumentException>(() => new SingleFileSource(file, new SingleFileSettings(PredictionType: "v")));
-        var source = new SingleFileSource(file, new SingleFileSettings());
+            "epsilon", new SingleFileSource(file, Host, new SingleFileSettings(golden, "epsilon")).Scheduler.String("prediction_type", ""));
+        Assert.Throws<ArgumentException>(() => new SingleFileSource(file, Host, new SingleFileSettings(PredictionType: "v")));
+        var source = new SingleFileSource(file, Host, new SingleFileSettings());
         Assert.Contains(
             "holds no tokenizer", Assert.Throws<CheckpointException>(() => source.Tokenizer("tokenizer")).Message,
             StringComparison.Ordinal);
         Directory.CreateDirectory(folder.At("tokenizer"));
         Assert.Equal(folder.At("tokenizer"), source.Tokenizer("tokenizer"));
         Assert.Equal(
-            [2, 2, 2, 4], new SingleFileSource(file, new SingleFileSettings(golden)).Component("unet").Config.Ints("attention_head_dim"));
+            [2, 2, 2, 4],
+            new SingleFileSource(file, Host, new SingleFileSettings(golden)).Component("unet").Config.Ints("attention_head_dim"));
         Assert.Contains(
-            "'/no/such'", Assert.Throws<CheckpointException>(() => new SingleFileSource(file, new SingleFileSettings("/no/such"))).Message,
+            "'/no/such'",
+            Assert.Throws<CheckpointException>(() => new SingleFileSource(file, Host, new SingleFileSettings("/no/such"))).Message,
             StringComparison.Ordinal);
     }
 

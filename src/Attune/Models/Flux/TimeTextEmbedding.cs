@@ -20,9 +20,9 @@ internal sealed class TimeTextEmbedding(WeightCursor at, FluxConfig config)
     public Tensor Apply(float[] timesteps, float? guidanceScale, Tensor pooled)
     {
         using var scope = new TensorScope();
-        var embedding = _timestepEmbedder.Apply(Sinusoid.Of([.. timesteps.Select(t => t * 1000)], TimestepChannels));
+        var embedding = _timestepEmbedder.Apply(Sinusoid.Of(pooled.Device, [.. timesteps.Select(t => t * 1000)], TimestepChannels));
         if (_guidanceEmbedder != null)
-            embedding = embedding.Add(_guidanceEmbedder.Apply(Sinusoid.Of([guidanceScale!.Value * 1000], TimestepChannels)));
+            embedding = embedding.Add(_guidanceEmbedder.Apply(Sinusoid.Of(pooled.Device, [guidanceScale!.Value * 1000], TimestepChannels)));
         return scope.Keep(embedding.Add(_textEmbedder.Apply(pooled)).Activate(Activation.Silu));
     }
 }

@@ -52,8 +52,10 @@ public sealed class StableDiffusion3Transformer : Denoiser<StableDiffusion3Condi
     public override IReadOnlyList<string> Blocks { get; }
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="device">What computes.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static StableDiffusion3Transformer Load(string folder) => Load(ComponentSource.Folder(folder));
+    public static StableDiffusion3Transformer Load(string folder, Device device) => Load(ComponentSource.Folder(folder, device));
 
     /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
     /// <param name="source">Where it comes from.</param>
@@ -76,7 +78,7 @@ public sealed class StableDiffusion3Transformer : Denoiser<StableDiffusion3Condi
             negative = null;
         int batch = input.Latents.Shape[0];
         var timestep = _timestepEmbedder.Apply(
-            Sinusoid.Of([.. Enumerable.Range(0, batch).Select(input.TimestepOf)], TimestepChannels));
+            Sinusoid.Of(input.Latents.Device, [.. Enumerable.Range(0, batch).Select(input.TimestepOf)], TimestepChannels));
         Tensor Embed(StableDiffusion3Conditioning prompt) =>
             timestep.Add(_textEmbedder.Apply(prompt.Pooled)).Activate(Activation.Silu);
         var time = new TimeEmbeddings(Embed(positive), negative == null || steering.PromptPooled ? null : Embed(negative));

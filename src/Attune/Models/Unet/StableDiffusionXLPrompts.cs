@@ -46,11 +46,11 @@ internal sealed class StableDiffusionXLPrompts : PromptEncoder
         float[] numbers = _aesthetic
             ? settings.SizeConditioning.AestheticIds(input.Size, negative: input.Role != PromptRole.Prompt)
             : settings.SizeConditioning.TimeIds(input.Size);
-        var ids = Tensor.From(numbers, [1, numbers.Length], _device);
+        var ids = Tensor.From(_device, numbers, [1, numbers.Length]);
         if (input.Text == null && _zerosForEmpty && input.Role == PromptRole.NegativePass)
         {
             return new UnetConditioning(
-                Tensor.Zeros([1, length ?? _encoder2.Model.MaxLength, Channels], _device), Tensor.Zeros([1, PooledChannels], _device), ids);
+                Tensor.Zeros(_device, [1, length ?? _encoder2.Model.MaxLength, Channels]), Tensor.Zeros(_device, [1, PooledChannels]), ids);
         }
 
         // The last layer is left out always; what a request skips comes on top.

@@ -57,8 +57,10 @@ public sealed class Unet2DConditionModel : Denoiser<UnetConditioning>
     public override bool EmbedsGuidanceScale => _config.TimeCondProjDim != null;
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="device">What computes.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static Unet2DConditionModel Load(string folder) => Load(ComponentSource.Folder(folder));
+    public static Unet2DConditionModel Load(string folder, Device device) => Load(ComponentSource.Folder(folder, device));
 
     /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
     /// <param name="source">Where it comes from.</param>
@@ -228,13 +230,15 @@ internal sealed class UnetEmbedding
     public Tensor Apply(DenoiserInput input, UnetConditioning positive, Action<string, Tensor>? probe)
     {
         using var scope = new TensorScope();
-        var features = Sinusoid.Of([.. input.Timesteps], _config.BlockOutChannels[0], _config.FlipSinToCos, _config.FreqShift);
+        var features = Sinusoid.Of(
+            input.Latents.Device, [.. input.Timesteps], _config.BlockOutChannels[0], _config.FlipSinToCos, _config.FreqShift);
         if (_condProj != null)
         {
             // As get_guidance_scale_embedding of diffusers: sines first, the last frequency being 1 / 10000.
             float w = (input.GuidanceScale!.Value - 1) * 1000;
             features = features.Add(
-                _condProj.Apply(Sinusoid.Of([w], _config.TimeCondProjDim!.Value, cosineFirst: false, frequencyShift: 1)));
+                _condProj.Apply(
+                    Sinusoid.Of(features.Device, [w], _config.TimeCondProjDim!.Value, cosineFirst: false, frequencyShift: 1)));
         }
         var embedding = _linear2.Apply(_linear1.Apply(features, Activation.Silu));
         probe?.Invoke("time_embedding", embedding);
@@ -250,7 +254,7 @@ internal sealed class UnetEmbedding
     /// <summary>The pooled text, then the sinusoids of the sizes: [1 or batch, channels].</summary>
     private Tensor TextAndSizes(Tensor pooled, Tensor ids)
     {
-        var sizes = Sinusoid.Of(ids.Contiguous().Span, _config.AdditionTimeEmbedDim, _config.FlipSinToCos, _config.FreqShift)
+        var sizes = Sinusoid.Of(ids.Device, ids.ToArray(), _config.AdditionTimeEmbedDim, _config.FlipSinToCos, _config.FreqShift)
             .Reshape(ids.Shape[0], -1);
         int rows = Math.Max(pooled.Shape[0], ids.Shape[0]);
         return TensorOperations.Concatenate(1, pooled.Expand(0, rows), sizes.Expand(0, rows));

@@ -38,8 +38,10 @@ public sealed class T5EncoderModel : IDisposable
     public int Channels { get; }
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="device">What computes.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static T5EncoderModel Load(string folder) => Load(ComponentSource.Folder(folder));
+    public static T5EncoderModel Load(string folder, Device device) => Load(ComponentSource.Folder(folder, device));
 
     /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
     /// <param name="source">Where it comes from.</param>
@@ -79,7 +81,7 @@ public sealed class T5EncoderModel : IDisposable
         int length = ids[0].Length;
 
         using var scope = new TensorScope();
-        var keys = TokenBatch.Keys(mask, ids);
+        var keys = TokenBatch.Keys(_checkpoint.Device, mask, ids);
         var hidden = _shared.Apply(tokens).Reshape(ids.Count, length, Channels);
         var states = new Tensor[wanted.Length];
         Tensor? bias = null;
@@ -96,7 +98,7 @@ public sealed class T5EncoderModel : IDisposable
             if (_blocks[layer].RelativeBias is { } relative)
             {
                 bias?.Dispose();
-                bias = relative.Compute(length);
+                bias = relative.Compute(_checkpoint.Device, length);
             }
             _blocks[layer].AddTo(hidden, new AttentionMask { Keys = keys, Bias = bias });
         }
@@ -176,20 +178,25 @@ internal sealed class T5RelativeBias(WeightCursor at, T5Config config)
     private readonly float[] _table = Read(at, config);
 
     /// <summary>The bias [1, heads, queries, keys] for a length.</summary>
-    public Tensor Compute(int length)
+    public Tensor Compute(Device device, int length)
     {
-        var bias = Tensor.Empty([1, config.NumHeads, length, length]);
-        using var byDistance = Tensor.Empty([config.NumHeads, 2 * length - 1]);
+        var byDistance = new float[config.NumHeads, 2 * length - 1];
         for (int distance = 1 - length; distance < length; distance++)
         {
             int bucket = Bucket(distance, config.RelativeAttentionNumBuckets, config.RelativeAttentionMaxDistance);
             for (int head = 0; head < config.NumHeads; head++)
-                byDistance.Row(head)[distance + length - 1] = _table[bucket * config.NumHeads + head];
+                byDistance[head, distance + length - 1] = _table[bucket * config.NumHeads + head];
         }
+        var bias = Tensor.Empty(device, [1, config.NumHeads, length, length]);
+        using var view = bias.Write();
         for (int head = 0; head < config.NumHeads; head++)
         {
             for (int query = 0; query < length; query++)
-                byDistance.Row(head).Slice(length - 1 - query, length).CopyTo(bias.Row(0, head, query));
+            {
+                var row = view.Row(0, head, query);
+                for (int key = 0; key < length; key++)
+                    row[key] = byDistance[head, length - 1 - query + key];
+            }
         }
         return bias;
     }

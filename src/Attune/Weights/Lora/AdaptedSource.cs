@@ -93,10 +93,10 @@ internal sealed class AdaptedSource : WeightSource
     private StoredWeight Merge(StoredWeight stored)
     {
         using var scope = new TensorScope();
-        var result = stored.ToTensor(Device.Managed);
+        var result = stored.ToTensor(Devices.Managed);
         if (ColumnsOf(stored.Name, stored.Shape) is { } columns)
         {
-            var wide = Tensor.Zeros(Device.Managed, [stored.Shape[0], columns]);
+            var wide = Tensor.Zeros(Devices.Managed, [stored.Shape[0], columns]);
             result.CopyTo(wide.Slice(1, 0, stored.Shape[1]));
             result = wide;
         }
@@ -151,11 +151,11 @@ internal sealed class AdaptedSource : WeightSource
     private void AddProduct(Tensor rows, LoraDelta delta)
     {
         using var scope = new TensorScope();
-        var down = LowRankProduct.Matrix(Read(delta, delta.Layer.Down!)).ToTensor(Device.Managed);
+        var down = LowRankProduct.Matrix(Read(delta, delta.Layer.Down!)).ToTensor(Devices.Managed);
         if (delta.Layer.Mid is { } mid)
             down = WithCore(down, Read(delta, mid));
         var up = LowRankProduct.Matrix(Read(delta, delta.Layer.Up!)).Rows(delta.Rows.SourceStart, delta.Rows.Rows);
-        LowRankProduct.AddTo(rows, down, up.ToTensor(Device.Managed), delta.ProductScale);
+        LowRankProduct.AddTo(rows, down, up.ToTensor(Devices.Managed), delta.ProductScale);
     }
 
     /// <summary>down [rank, in] and a core [rank', rank, kernel, kernel] to [rank', in kernel kernel].</summary>
@@ -166,7 +166,7 @@ internal sealed class AdaptedSource : WeightSource
         int inputs = down.Shape[1];
 
         // For each row of the core, [kernel, rank] x [rank, in]; the kernel is the innermost axis of a convolution's weight.
-        var positions = core.Reshape([outer, rank, kernel]).ToTensor(Device.Managed).Permute(0, 2, 1);
+        var positions = core.Reshape([outer, rank, kernel]).ToTensor(Devices.Managed).Permute(0, 2, 1);
         using var transposed = LowRankProduct.Prepare(down.Permute(1, 0));
         var product = positions.Linear(transposed);
         return product.Permute(0, 2, 1).Reshape(outer, inputs * kernel);

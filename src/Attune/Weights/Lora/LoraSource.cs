@@ -41,8 +41,9 @@ internal sealed class LoraSource : ModelSource
 
     /// <exception cref="CheckpointException">A file is malformed, does not fit the model, or has keys that match nothing in it.</exception>
     public LoraSource(ModelSource model, IEnumerable<(string Path, float Scale)> files, LoraSettings settings)
+        : base(model.Device)
     {
-        (_model, _settings, Device) = (model, settings, model.Device);
+        (_model, _settings) = (model, settings);
         var components = new Dictionary<string, LoraTargets>(StringComparer.Ordinal);
         foreach (string name in Denoisers.Concat(TextEncoders).Where(model.Has))
         {
@@ -88,7 +89,7 @@ internal sealed class LoraSource : ModelSource
             int outputs = config.Int("out_channels", width.Before);
             config = config.With("in_channels", width.After).With("out_channels", outputs);
         }
-        return new ComponentSource(config, () => new AdaptedSource(component.OpenWeights(), deltas, _settings.Merge));
+        return new ComponentSource(config, Device, () => new AdaptedSource(component.OpenWeights(), deltas, _settings.Merge));
     }
 
     private void Add(LoraFile file, float scale, Dictionary<string, LoraTargets> components, string? denoiser)

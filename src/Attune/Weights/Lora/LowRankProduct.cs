@@ -16,10 +16,10 @@ internal static class LowRankProduct
         using var scope = new TensorScope();
         using (weight)
         {
-            var result = weight.ToTensor(Device.Managed);
+            var result = weight.ToTensor(Devices.Managed);
             var rows = result.Reshape(weight.Shape[0], -1);
             foreach (var (down, up, scale) in weight.LowRank)
-                AddTo(rows, Matrix(down).ToTensor(Device.Managed), Matrix(up).ToTensor(Device.Managed), scale);
+                AddTo(rows, Matrix(down).ToTensor(Devices.Managed), Matrix(up).ToTensor(Devices.Managed), scale);
             return StoredWeight.Owning(weight.Name, result);
         }
     }
@@ -44,7 +44,7 @@ internal static class LowRankProduct
     }
 
     /// <summary>A matrix that is computed with here, a view on the tensor.</summary>
-    public static PreparedWeight Prepare(Tensor matrix) => Device.Managed.Prepare(StoredWeight.Of("", matrix), WeightRole.Matrix);
+    public static PreparedWeight Prepare(Tensor matrix) => Devices.Managed.Prepare(StoredWeight.Of("", matrix), WeightRole.Matrix);
 
     /// <summary>All axes behind the first as one.</summary>
     public static StoredWeight Matrix(StoredWeight weight) =>

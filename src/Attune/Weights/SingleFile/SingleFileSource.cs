@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Attune.Tensors;
 
 namespace Attune.Weights.SingleFile;
 
@@ -22,7 +23,8 @@ internal sealed class SingleFileSource : ModelSource
     private readonly string _family;
 
     /// <exception cref="CheckpointException">The file is malformed, or of no kind that is known.</exception>
-    public SingleFileSource(string path, SingleFileSettings settings)
+    public SingleFileSource(string path, Device device, SingleFileSettings settings)
+        : base(device)
     {
         (Path, _settings) = (path, settings);
         if (System.IO.Path.GetExtension(path) is ".ckpt" or ".pt" or ".pth" or ".bin")
@@ -65,7 +67,7 @@ internal sealed class SingleFileSource : ModelSource
         if (!_parts.TryGetValue(name, out var part))
             throw new CheckpointException($"'{Path}' holds no {name}.");
         return new ComponentSource(
-            _configs[name], () => RenamedSource.Open(Path, file => part.Layout.Map(new LdmPart(file, part.Prefix))));
+            _configs[name], Device, () => RenamedSource.Open(Path, file => part.Layout.Map(new LdmPart(file, part.Prefix))));
     }
 
     /// <summary>A single file has no tokenizer: one lies in the folder of configurations, or beside the file.</summary>
