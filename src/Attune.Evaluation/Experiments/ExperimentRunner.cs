@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Attune.Imaging;
 using Attune.Generation;
-using Attune.Tensors;
 
 namespace Attune.Evaluation.Experiments;
 

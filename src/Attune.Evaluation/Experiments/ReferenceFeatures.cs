@@ -1,4 +1,3 @@
-using Attune.Tensors;
 using Attune.Weights;
 
 namespace Attune.Evaluation.Experiments;

@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using Attune.Imaging;
 using Attune.Layers;
-using Attune.Generation;
 using Attune.Tensors;
 using Attune.TextEncoders.Clip;
 using Attune.Tokenizers;

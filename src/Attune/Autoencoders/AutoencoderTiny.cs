@@ -108,12 +108,6 @@ public sealed class AutoencoderTiny : IDisposable
         return result.Clamp(0, 1, into: result);
     }
 
-    /// <summary>The inverse of <see cref="ToUnitRange"/> where that did not clamp (<c>unscale_latents</c>).</summary>
-    /// <param name="latents">[batch, height, width, <see cref="LatentChannels"/>], values in [0, 1].</param>
-    /// <returns>As the latents; a tensor of the current scope.</returns>
-    public Tensor FromUnitRange(Tensor latents) =>
-        latents.Affine(2 * _config.LatentMagnitude, -_config.LatentShift * 2 * _config.LatentMagnitude);
-
     /// <inheritdoc/>
     public void Dispose() => _checkpoint.Dispose();
 }

@@ -57,17 +57,8 @@ public sealed record ModelPreset(string Family, string Title, bool FewStep, IRea
 /// data: <c>presets.json</c>, embedded in the library. Read strictly: an entry that names no rule or parameter, lies out of range or has no
 /// source is an error.
 /// </summary>
-public static class GuidancePresets
+public static partial class GuidancePresets
 {
-    private static readonly JsonSerializerOptions Options = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        RespectRequiredConstructorParameters = true,
-        RespectNullableAnnotations = true,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
-    };
-
     private static readonly Lazy<IReadOnlyDictionary<string, ModelPreset>> All = new(() =>
     {
         using var stream = typeof(GuidancePresets).Assembly.GetManifestResourceStream("Attune.Guidance.presets.json")!;
@@ -101,7 +92,7 @@ public static class GuidancePresets
     {
         try
         {
-            var entries = JsonSerializer.Deserialize<Dictionary<string, Entry>>(json, Options)
+            var entries = JsonSerializer.Deserialize(json, Form.Default.DictionaryStringEntry)
                 ?? throw new FormatException("The presets are null.");
             return entries.ToDictionary(entry => entry.Key, entry => Build(entry.Key, entry.Value), StringComparer.Ordinal);
         }
@@ -160,4 +151,14 @@ public static class GuidancePresets
     private sealed record SamplingEntry(
         PresetOrigin Origin, string Source, string? Scheduler = null, int? Steps = null, IReadOnlyList<int>? Timesteps = null,
         float? Eta = null, float? GuidanceScale = null);
+
+    /// <summary>The file's form, compiled: nothing is looked up by reflection.</summary>
+    [JsonSourceGenerationOptions(
+        PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true, Converters = [typeof(OriginConverter)])]
+    [JsonSerializable(typeof(Dictionary<string, Entry>))]
+    private sealed partial class Form : JsonSerializerContext;
+
+    private sealed class OriginConverter() :
+        JsonStringEnumConverter<PresetOrigin>(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false);
 }

@@ -37,13 +37,7 @@ public sealed class Tokenizer
     public TokenSide PaddingSide => _parts.PaddingSide;
 
     /// <summary>The id that fills sequences up, if the tokenizer has one.</summary>
-    public int? PadId => SpecialId("pad_token");
-
-    /// <summary>The id of the special token that begins a sequence, if the tokenizer has one.</summary>
-    public int? StartId => SpecialId("bos_token");
-
-    /// <summary>The id of the special token that ends a sequence, if the tokenizer has one.</summary>
-    public int? EndId => SpecialId("eos_token");
+    public int? PadId => _parts.SpecialTokens.TryGetValue("pad_token", out string? token) ? IdOf(token) : null;
 
     /// <summary>
     /// Loads the tokenizer of a folder: tokenizer.json, else vocab.json with merges.txt, else spiece.model, and beside them
@@ -171,8 +165,6 @@ public sealed class Tokenizer
         Array.Fill(mask, 1, first, ids.Count);
         return new TokenSequence(padded, mask);
     }
-
-    private int? SpecialId(string role) => _parts.SpecialTokens.TryGetValue(role, out string? token) ? IdOf(token) : null;
 
     private Dictionary<int, string> MakeTokens()
     {

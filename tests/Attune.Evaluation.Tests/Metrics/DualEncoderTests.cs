@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Attune.Evaluation.Metrics;
 using Attune.Imaging;
-using Attune.Tensors;
 using Attune.Weights;
 
 namespace Attune.Evaluation.Tests.Metrics;

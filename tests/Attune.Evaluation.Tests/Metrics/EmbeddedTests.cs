@@ -3,7 +3,6 @@ using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Metrics;
 using Attune.Guidance;
 using Attune.Generation;
-using Attune.Tensors;
 
 namespace Attune.Evaluation.Tests.Metrics;
 

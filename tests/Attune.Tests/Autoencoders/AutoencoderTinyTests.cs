@@ -32,11 +32,6 @@ public class AutoencoderTinyTests
         using var squeezed = vae.ToUnitRange(latents);
         golden.CheckImage("scale_latents", squeezed);
         golden.RequireAllChecked();
-        using var back = vae.FromUnitRange(squeezed);
-        float[] expected = latents.ToArray();
-        float[] actual = back.ToArray();
-        for (int i = 0; i < expected.Length; i++)
-            Assert.Equal(Math.Clamp(expected[i], -3, 3), actual[i], 1e-5f);
     }
 
     [Fact]

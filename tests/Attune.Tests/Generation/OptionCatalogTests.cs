@@ -6,7 +6,6 @@ using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Models;
 using Attune.Prompts;
-using Attune.Schedulers;
 using Attune.Tensors;
 
 namespace Attune.Tests.Generation;

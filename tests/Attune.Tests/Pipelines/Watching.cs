@@ -1,5 +1,4 @@
 using Attune.Generation;
-using Attune.Guidance;
 
 namespace Attune.Tests.Pipelines;
 

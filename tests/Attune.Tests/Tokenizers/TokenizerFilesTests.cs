@@ -37,7 +37,7 @@ public class TokenizerFilesTests
         foreach (var (text, ids) in Folders.Strings("t5"))
             Assert.Equal(ids, tokenizer.Encode(text).Ids);
         Assert.Equal(
-            (0, 1, 512, 411), (tokenizer.PadId, tokenizer.EndId, tokenizer.VocabularySize, tokenizer.IdOf(tokenizer.TokenOf(411)!)));
+            (0, 512, 411), (tokenizer.PadId, tokenizer.VocabularySize, tokenizer.IdOf(tokenizer.TokenOf(411)!)));
     }
 
     [Fact]

@@ -1,6 +1,5 @@
 using Attune.Attention;
 using Attune.Layers;
-using Attune.Prompts;
 using Attune.Tensors;
 using Attune.Weights;
 

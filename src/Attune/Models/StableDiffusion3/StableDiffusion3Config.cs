@@ -1,4 +1,3 @@
-using Attune.Attention;
 using Attune.Layers;
 using Attune.Weights;
 

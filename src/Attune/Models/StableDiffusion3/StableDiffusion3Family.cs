@@ -1,4 +1,3 @@
-using Attune.Attention;
 using Attune.Autoencoders;
 using Attune.Latents;
 using Attune.Schedulers;
