@@ -12,6 +12,34 @@ public abstract partial class Device
     /// <summary>The smallest normal float32.</summary>
     internal const float Tiny = 1.17549435e-38f;
 
+    /// <summary>output = residual + x weight^T + bias.</summary>
+    /// <param name="residual">As the output, which may be this tensor.</param>
+    /// <param name="x">[..., in].</param>
+    /// <param name="weight">[out, in].</param>
+    /// <param name="bias">[out], or null.</param>
+    /// <param name="output">[..., out]; its rows may be strided.</param>
+    public virtual void AddLinear(Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Tensor output)
+    {
+        using var product = TensorScope.Detach(Tensor.Empty(this, output.Shape));
+        Linear(x, weight, bias, Activation.None, product);
+        Binary(BinaryOperation.Add, residual, product, output);
+    }
+
+    /// <summary>output = residual + the convolution of x; see <see cref="Conv2d"/>.</summary>
+    /// <param name="residual">As the output, which may be this tensor.</param>
+    /// <param name="x">[batch, height, width, in].</param>
+    /// <param name="weight">[out, in, kernel height, kernel width].</param>
+    /// <param name="bias">[out], or null.</param>
+    /// <param name="geometry">Stride and zero padding.</param>
+    /// <param name="output">[batch, output height, output width, out].</param>
+    public virtual void AddConv2d(
+        Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
+    {
+        using var product = TensorScope.Detach(Tensor.Empty(this, output.Shape));
+        Conv2d(x, weight, bias, geometry, product);
+        Binary(BinaryOperation.Add, residual, product, output);
+    }
+
     /// <summary>Sets every element of a tensor or view.</summary>
     public virtual void Fill(Tensor tensor, float value)
     {

@@ -96,6 +96,20 @@ public class DetachedDeviceTests
     }
 
     [Fact]
+    public void Sums_with_products_and_convolutions_agree_with_those_of_the_cpu()
+    {
+        using var matrix = new TestWeight([20, 24], WeightFormat.BFloat16, 1, () => _random.NextSingle() - 0.5f);
+        using var kernel = new TestWeight([20, 24, 3, 3], WeightFormat.Float16, 1, () => _random.NextSingle() - 0.5f);
+        using var frames = new TestWeight([20, 24, 3, 3, 3], WeightFormat.Float32, 0, () => _random.NextSingle() - 0.5f);
+        using var bias = new TestWeight([20], WeightFormat.Float32, 0, _random.NextSingle);
+        var same = Conv2dGeometry.Same(1);
+        Same(2e-6, x => x[0].AddLinear(x[1], matrix.On(x[0].Device), bias.On(x[0].Device)), [2, 9, 20], [2, 9, 24]);
+        Same(1e-5, x => x[0].AddConv2d(x[1], kernel.On(x[0].Device), bias.On(x[0].Device), same), [2, 9, 8, 20], [2, 9, 8, 24]);
+        Same(
+            1e-5, x => x[0].CausalConv3d(frames.On(x[0].Device), bias.On(x[0].Device), same, 2, x[1]), [2, 5, 7, 6, 24], [2, 1, 7, 6, 24]);
+    }
+
+    [Fact]
     public void Rows_are_normed_multiplied_and_added_by_their_formulas()
     {
         foreach (int columns in new[] { 1, 7, 16, 40, 3072, 20000 })

@@ -79,17 +79,5 @@ internal sealed class FirstBlockCache(double threshold) : IBlockPolicy, IDisposa
         return SumOfMagnitudes(change.Subtract(known)) / SumOfMagnitudes(known);
     }
 
-    private static double SumOfMagnitudes(Tensor x)
-    {
-        using var values = x.Read();
-        double sum = 0;
-        for (var rest = values.Span; rest.Length > 0;)
-        {
-            // Short sums in float32, their total in double precision.
-            var part = rest[..Math.Min(rest.Length, 1024)];
-            sum += System.Numerics.Tensors.TensorPrimitives.SumOfMagnitudes<float>(part);
-            rest = rest[part.Length..];
-        }
-        return sum;
-    }
+    private static double SumOfMagnitudes(Tensor x) => x.Reshape(1, -1).RowNorms(1).ToArray()[0];
 }
