@@ -56,6 +56,21 @@ public class ArchitectureTests
         Assert.Contains(
             Uses(typeof(Attune.Generation.DiffusionPipeline).Assembly), use => use is { From: "Attune.Generation", To: "Attune.Models" });
 
+    /// <summary>Rules and the attention seam are formulas of tensors: how a device computes them is the engine's business.</summary>
+    [Fact]
+    public void Rules_hold_formulas_and_no_vectors()
+    {
+        string[] files =
+        [
+            .. Directory.GetFiles(Path.Combine(Repository.Root, "src", "Attune", "Guidance"), "*.cs"),
+            .. Directory.GetFiles(Path.Combine(Repository.Root, "src", "Attune", "Attention"), "*.cs"),
+            .. Directory.GetFiles(Path.Combine(Repository.Root, "samples", "CustomRule"), "*.cs"),
+        ];
+        Assert.True(files.Length > 30);
+        string[] words = ["Vector128", "Vector256", "Vector512", "System.Runtime.Intrinsics", "MemoryMarshal", "unsafe"];
+        Assert.Empty(files.Where(file => words.Any(word => File.ReadAllText(file).Contains(word, StringComparison.Ordinal))));
+    }
+
     [Fact]
     public void The_engine_references_nothing_of_the_library() =>
         Assert.DoesNotContain(
