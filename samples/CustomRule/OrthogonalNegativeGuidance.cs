@@ -20,8 +20,7 @@ public sealed record OrthogonalNegativeGuidance : GuidanceRule, IAttentionCorrec
     {
         using var scope = new TensorScope();
         var (plus, minus) = (facts.Latents, facts.NegativeLatents);        // a row for each head: [batch, latent rows, heads, channels]
-        var along = plus.UnitRows();
         TensorOperations.Combine(1, output, -Scale, minus, into: output);
-        output.AddRows(minus.RowDots(along).Affine(Scale), along);
+        output.AddRows(minus.RowShares(plus).Affine(Scale), plus);
     }
 }

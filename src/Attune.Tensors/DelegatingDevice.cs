@@ -74,7 +74,7 @@ internal abstract class DelegatingDevice(Device inner) : Device
 
     public override void RowNorms(Tensor x, float push, Tensor? y, int p, Tensor output) => inner.RowNorms(x, push, y, p, output);
 
-    public override void RowDots(Tensor x, Tensor y, Tensor output) => inner.RowDots(x, y, output);
+    public override void RowDots(Tensor x, Tensor y, Tensor? over, Tensor output) => inner.RowDots(x, y, over, output);
 
     public override void AddRows(Tensor into, Tensor? a, Tensor x, Tensor? b, Tensor? y) => inner.AddRows(into, a, x, b, y);
 

@@ -10,7 +10,7 @@ public abstract partial class Device
     private const int Halvings = 32;
 
     /// <summary>The smallest normal float32.</summary>
-    internal const float Tiny = 1.17549435e-38f;
+    private const float Tiny = 1.17549435e-38f;
 
     /// <summary>output = residual + x weight^T + bias.</summary>
     /// <param name="residual">As the output, which may be this tensor.</param>

@@ -130,11 +130,15 @@ public abstract partial class Device
     /// <param name="output">[..., 1].</param>
     public abstract void RowNorms(Tensor x, float push, Tensor? y, int p, Tensor output);
 
-    /// <summary>The scalar products of the rows of two tensors.</summary>
+    /// <summary>
+    /// The scalar products of the rows of two tensors, or these over a number for each row: with the norms of y, how far each row of x
+    /// reaches along that of y. A product over a number is right wherever float32 holds it, though it may not hold the product itself.
+    /// </summary>
     /// <param name="x">[..., columns].</param>
     /// <param name="y">As x.</param>
+    /// <param name="over">[..., 1], not negative, or null for 1. Where it is 0, so is the result.</param>
     /// <param name="output">[..., 1].</param>
-    public abstract void RowDots(Tensor x, Tensor y, Tensor output);
+    public abstract void RowDots(Tensor x, Tensor y, Tensor? over, Tensor output);
 
     /// <summary>into += a x + b (x - y), with numbers a and b for each row. Where both are 0, nothing changes.</summary>
     /// <param name="into">[..., columns]; its rows may be strided.</param>

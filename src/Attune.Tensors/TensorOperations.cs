@@ -360,15 +360,31 @@ public static class TensorOperations
         return output;
     }
 
-    /// <summary>The scalar products of rows: [..., 1] of two tensors [..., columns].</summary>
-    /// <exception cref="ArgumentException">The shapes differ.</exception>
-    public static Tensor RowDots(this Tensor x, Tensor y)
+    /// <summary>
+    /// The scalar products of rows, or these over a number for each row: [..., 1] of two tensors [..., columns]. See
+    /// <see cref="Device.RowDots"/>.
+    /// </summary>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    public static Tensor RowDots(this Tensor x, Tensor y, Tensor? over = null)
     {
         ArgumentNullException.ThrowIfNull(y);
         Require(x.Shape == y.Shape, $"Rows of {x.Shape} have no products with those of {y.Shape}.");
         var output = x.Like(x.Shape.With(^1, 1));
-        x.Device.RowDots(x, y, output);
+        Require(over == null || over.Shape == output.Shape, $"Products {output.Shape} cannot be taken over {over?.Shape}.");
+        x.Device.RowDots(x, y, over, output);
         return output;
+    }
+
+    /// <summary>
+    /// How much of the rows of y those of x hold: c of the part c y of x that is parallel to y, x y / |y|^2, and 0 where y is 0: [..., 1]
+    /// of two tensors [..., columns].
+    /// </summary>
+    /// <exception cref="ArgumentException">The shapes differ.</exception>
+    public static Tensor RowShares(this Tensor x, Tensor y)
+    {
+        using var scope = new TensorScope();
+        var length = y.RowNorms();
+        return scope.Keep(x.RowDots(y, length).Ratio(length, 0));
     }
 
     /// <summary>
@@ -416,14 +432,6 @@ public static class TensorOperations
         ArgumentNullException.ThrowIfNull(length);
         using var limits = TensorScope.Detach(Tensor.Full(length.Device, length.Shape, limit));
         return limits.LimitRatio(length);
-    }
-
-    /// <summary>Rows of length 1: x / |x|; rows of zeros stay zeros.</summary>
-    public static Tensor UnitRows(this Tensor x)
-    {
-        using var scope = new TensorScope();
-        var smallest = Tensor.Full(x.Device, [1], Device.Tiny);
-        return scope.Keep(x.Divide(x.RowNorms().Maximum(smallest)));
     }
 
     /// <summary>x (1 + scale) + shift for x [batch, tokens, channels] and scale, shift [batch or 1, channels].</summary>

@@ -89,7 +89,8 @@ internal sealed class DetachedDevice(bool fused) : Device
     public override void RowNorms(Tensor x, float push, Tensor? y, int p, Tensor output) =>
         Run(k => Cpu.RowNorms(k.In(x), push, k.InOrNull(y), p, k.Out(output)));
 
-    public override void RowDots(Tensor x, Tensor y, Tensor output) => Run(k => Cpu.RowDots(k.In(x), k.In(y), k.Out(output)));
+    public override void RowDots(Tensor x, Tensor y, Tensor? over, Tensor output) =>
+        Run(k => Cpu.RowDots(k.In(x), k.In(y), k.InOrNull(over), k.Out(output)));
 
     public override void AddRows(Tensor into, Tensor? a, Tensor x, Tensor? b, Tensor? y) =>
         Run(k => Cpu.AddRows(k.InOut(into), k.InOrNull(a), k.In(x), k.InOrNull(b), k.InOrNull(y)));

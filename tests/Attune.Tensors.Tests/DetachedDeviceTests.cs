@@ -22,7 +22,7 @@ public class DetachedDeviceTests
             Same(0, x => x[0].AddGated(x[1], x[2]), s, vectors, s);
             Same(0, x => x[0].ModulatedLayerNorm(x[1], x[2], 1e-6f), s, one, vectors);
             Same(0, x => x[0].LimitRatio(x[1].Multiply(x[1])), s, s);
-            Same(0, x => x[0].UnitRows(), s);
+            Same(0, x => x[0].RowShares(x[1]), s, s);
         }
     }
 
@@ -128,7 +128,9 @@ public class DetachedDeviceTests
                 Near(Math.Sqrt(p.Sum(u => u * u)), x.RowNorms(), row);
                 Near(far.Sum(Math.Abs), x.RowNorms(1, 1.5f, y), row);
                 Near(Math.Sqrt(far.Sum(u => u * u)), x.RowNorms(2, 1.5f, y), row);
-                Assert.Equal(p.Zip(q, (u, v) => u * v).Sum(), x.RowDots(y).ToArray()[row], 2e-6 * columns);
+                double product = p.Zip(q, (u, v) => u * v).Sum();
+                Assert.Equal(product, x.RowDots(y).ToArray()[row], 2e-6 * columns);
+                Assert.Equal(product / q.Sum(v => v * v), x.RowShares(y).ToArray()[row], 2e-6 * columns);
                 var (f, g) = (a.ToArray()[row], b.ToArray()[row]);
                 var (both, first, second) = (Row(into, row), Row(own, row), Row(pushed, row));
                 for (int i = 0; i < columns; i++)
@@ -148,7 +150,7 @@ public class DetachedDeviceTests
     }
 
     [Fact]
-    public void Norms_hold_what_float32_cannot_square()
+    public void Norms_and_shares_hold_what_float32_cannot_square()
     {
         foreach (float scale in new[] { 1e-30f, 1e30f })
         {
@@ -158,6 +160,12 @@ public class DetachedDeviceTests
             float[] actual = x.Affine(scale).RowNorms().ToArray();
             for (int i = 0; i < expected.Length; i++)
                 Assert.Equal(expected[i], actual[i] / scale, 1e-5f);
+            var y = Noise([4, 40]);
+            float[] shares = x.RowShares(y).ToArray();
+            float[] scaled = x.Affine(scale).RowShares(y.Affine(scale)).ToArray();
+            for (int i = 0; i < shares.Length; i++)
+                Assert.Equal(shares[i], scaled[i], 1e-5f);
+            Assert.All(x.RowShares(y.Affine(0)).ToArray(), share => Assert.Equal(0, share));
         }
     }
 

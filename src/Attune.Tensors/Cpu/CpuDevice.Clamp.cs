@@ -4,18 +4,11 @@ namespace Attune.Tensors.Cpu;
 
 internal sealed unsafe partial class CpuDevice
 {
-    public override void Clamp(Tensor x, float minimum, float maximum, Tensor output)
-    {
-        var source = Rows.Of(x);
-        var target = Rows.Of(output);
-        ForRows(source.Count, source.Columns, (first, end) =>
+    public override void Clamp(Tensor x, float minimum, float maximum, Tensor output) =>
+        ForRuns(Rows.Of(x), Rows.Of(output), (p, r, count) =>
         {
-            for (long i = first; i < end; i++)
-            {
-                var result = new Span<float>(target.At(i), source.Columns);
-                TensorPrimitives.Max(new ReadOnlySpan<float>(source.At(i), source.Columns), minimum, result);
-                TensorPrimitives.Min(result, maximum, result);
-            }
+            var result = new Span<float>(r, count);
+            TensorPrimitives.Max(new ReadOnlySpan<float>(p, count), minimum, result);
+            TensorPrimitives.Min(result, maximum, result);
         });
-    }
 }

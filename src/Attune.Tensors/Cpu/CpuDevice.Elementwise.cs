@@ -138,6 +138,14 @@ internal sealed unsafe partial class CpuDevice
                     operation, new ReadOnlySpan<float>(p, count), new ReadOnlySpan<float>(q, count), new Span<float>(r, count)));
             return;
         }
+        if (b.Count == 1 && a.Shape == shape)
+        {
+            float number = *b.Pointer;
+            ForRuns(
+                Rows.Of(a), target,
+                (p, r, count) => Apply(operation, new ReadOnlySpan<float>(p, count), number, new Span<float>(r, count)));
+            return;
+        }
         ForRows(rows, columns, (first, end) =>
         {
             for (long i = first; i < end; i++)
@@ -161,15 +169,7 @@ internal sealed unsafe partial class CpuDevice
                 }
                 else if (right.Repeated)
                 {
-                    switch (operation)
-                    {
-                        case BinaryOperation.Add: TensorPrimitives.Add(x, *q, result); break;
-                        case BinaryOperation.Subtract: TensorPrimitives.Subtract(x, *q, result); break;
-                        case BinaryOperation.Multiply: TensorPrimitives.Multiply(x, *q, result); break;
-                        case BinaryOperation.Divide: TensorPrimitives.Divide(x, *q, result); break;
-                        case BinaryOperation.Minimum: TensorPrimitives.Min(x, *q, result); break;
-                        default: TensorPrimitives.Max(x, *q, result); break;
-                    }
+                    Apply(operation, x, *q, result);
                 }
                 else if (left.Repeated)
                 {
@@ -189,6 +189,19 @@ internal sealed unsafe partial class CpuDevice
                 }
             }
         });
+    }
+
+    private static void Apply(BinaryOperation operation, ReadOnlySpan<float> x, float y, Span<float> result)
+    {
+        switch (operation)
+        {
+            case BinaryOperation.Add: TensorPrimitives.Add(x, y, result); break;
+            case BinaryOperation.Subtract: TensorPrimitives.Subtract(x, y, result); break;
+            case BinaryOperation.Multiply: TensorPrimitives.Multiply(x, y, result); break;
+            case BinaryOperation.Divide: TensorPrimitives.Divide(x, y, result); break;
+            case BinaryOperation.Minimum: TensorPrimitives.Min(x, y, result); break;
+            default: TensorPrimitives.Max(x, y, result); break;
+        }
     }
 
     private static void Apply(BinaryOperation operation, ReadOnlySpan<float> x, ReadOnlySpan<float> y, Span<float> result)

@@ -11,6 +11,11 @@ internal sealed unsafe partial class CpuDevice
     /// </summary>
     private const int SumLength = 8192;
 
+    /// <summary>Sums within these bounds are right in float32; others are taken anew in double precision.</summary>
+    private const double Smallest = 1e-30;
+
+    private const double Largest = 1e30;
+
     public override void RowNorms(Tensor x, float push, Tensor? y, int p, Tensor output)
     {
         if (p == 2)
@@ -19,9 +24,10 @@ internal sealed unsafe partial class CpuDevice
             RowNorms<Magnitudes>(x, push, y, output);
     }
 
-    public override void RowDots(Tensor x, Tensor y, Tensor output)
+    public override void RowDots(Tensor x, Tensor y, Tensor? over, Tensor output)
     {
         var (first, second, target) = (Rows.Of(x), Rows.Of(y), Rows.Of(output));
+        var divisors = over == null ? default : Rows.Of(over);
         int columns = first.Columns;
         ForRows(first.Count, columns, (start, end) =>
         {
@@ -34,7 +40,10 @@ internal sealed unsafe partial class CpuDevice
                     sum += TensorPrimitives.Dot(
                         new ReadOnlySpan<float>(first.At(i) + at, count), new ReadOnlySpan<float>(second.At(i) + at, count));
                 }
-                *target.At(i) = (float)sum;
+                if (over != null && !(Math.Abs(sum) is > Smallest and < Largest))
+                    sum = PreciseDot(first.At(i), second.At(i), columns);
+                double divisor = over == null ? 1 : *divisors.At(i);
+                *target.At(i) = divisor == 0 ? 0 : (float)(sum / divisor);
             }
         });
     }
@@ -80,11 +89,19 @@ internal sealed unsafe partial class CpuDevice
                 for (int at = 0; at < columns; at += SumLength)
                     sum += Sum<TNorm>(
                         first.At(i) + at, push, y == null ? null : second.At(i) + at, Math.Min(SumLength, columns - at));
-                if (!(sum is > 1e-30 and < 1e30))
+                if (!(sum is > Smallest and < Largest))
                     sum = PreciseSum<TNorm>(first.At(i), push, y == null ? null : second.At(i), columns);
                 *target.At(i) = (float)TNorm.Root(sum);
             }
         });
+    }
+
+    private static double PreciseDot(float* x, float* y, int count)
+    {
+        double sum = 0;
+        for (int i = 0; i < count; i++)
+            sum += (double)x[i] * y[i];
+        return sum;
     }
 
     /// <summary>The sum of a p-norm, before its root, where float32 cannot hold squares.</summary>

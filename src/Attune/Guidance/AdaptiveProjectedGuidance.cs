@@ -45,8 +45,8 @@ public sealed record AdaptiveProjectedGuidance : ContrastRule
             difference = facts.State(this, () => new Sum()).Add(difference, Momentum);
         var rows = difference.PerSample();
         var update = Norm > 0 ? rows.Multiply(TensorOperations.LimitRatio(Norm, rows.RowNorms())) : rows.Clone();
-        var along = positive.PerSample().UnitRows();
-        update.AddRows(update.RowDots(along).Affine(Eta - 1), along);
+        var c = positive.PerSample();
+        update.AddRows(update.RowShares(c).Affine(Eta - 1), c);
 
         // c + (scale update - D), not u + scale update: where nothing changes the difference, c stays as it is.
         return scope.Keep(positive.Add(TensorOperations.Combine(Scale, update.Reshape(plain.Shape), -1, plain)));

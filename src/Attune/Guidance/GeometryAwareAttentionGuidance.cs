@@ -70,16 +70,24 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(facts);
         using var scope = new TensorScope();
-        var (discrepancy, direction) = Discrepancy(facts);
-        var along = direction.UnitRows();
-        var parallel = discrepancy.RowDots(along);
-        var change = discrepancy.Affine(Zeta).AddRows(parallel.Affine(1 - Zeta), along);        // G = par + zeta orth
-        var gain = TensorOperations.LimitRatio(Eta, change.RowNorms()).Affine(Lambda);
-        var sum = discrepancy.AddRows(gain, change);        // result - d
-        if (Projection == GuidanceProjection.Row)
-            output.Add(sum, into: output);
-        else
-            output.AddRows(facts.TextMass.PerHead(), sum);
+        var (sparse, dense, discrepancy) = Outputs(facts);
+        var length = sparse.RowNorms();
+        var along = discrepancy.RowDots(sparse, over: length);      // |par|, below 0 where par points against s
+
+        // The parts are orthogonal: |G|^2 = (1 - zeta^2) |par|^2 + zeta^2 |r|^2.
+        var parts = Zeta == 0 ? along
+            : TensorOperations.Concatenate(^1, along.Affine(MathF.Sqrt(1 - Zeta * Zeta)), discrepancy.RowNorms().Affine(Zeta));
+        var gain = TensorOperations.LimitRatio(Eta, parts.RowNorms()).Affine(Lambda);
+
+        // result - d = r + gain (zeta r + (1 - zeta) par)
+        var parallel = gain.Multiply(along.Ratio(length, 0)).Affine(1 - Zeta);
+        var rest = gain.Affine(Zeta, 1);
+        if (Projection == GuidanceProjection.Text)
+        {
+            var mass = facts.TextMass.PerHead();
+            (parallel, rest) = (parallel.Multiply(mass), rest.Multiply(mass));
+        }
+        output.AddRows(parallel, sparse, rest, dense);
     }
 
     /// <inheritdoc/>
@@ -88,9 +96,9 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
         ArgumentNullException.ThrowIfNull(facts);
         ArgumentNullException.ThrowIfNull(to);
         using var scope = new TensorScope();
-        var (discrepancy, direction) = Discrepancy(facts);
-        var (r, s, mass) = (discrepancy.ToArray(), direction.ToArray(), facts.TextMass.ToArray());
-        int channels = direction.Shape[3];
+        var (sparse, _, discrepancy) = Outputs(facts);
+        var (r, s, mass) = (discrepancy.ToArray(), sparse.ToArray(), facts.TextMass.ToArray());
+        int channels = sparse.Shape[3];
         double[] gains = new double[mass.Length];
         double[] lengths = new double[mass.Length];
         for (int row = 0; row < mass.Length; row++)
@@ -99,8 +107,6 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
             double parallel = square != 0 ? along / square : 0;
             double zeta = Zeta;
             gains[row] = mass[row] == 0 ? double.NaN : along / square;
-
-            // The parts are orthogonal: |G|^2 = |par|^2 + zeta^2 (|r|^2 - |par|^2).
             lengths[row] = mass[row] == 0 ? double.NaN
                 : Math.Sqrt(parallel * parallel * square * (1 - zeta * zeta) + zeta * zeta * length);
         }
@@ -111,17 +117,17 @@ public sealed record GeometryAwareAttentionGuidance : GuidanceRule, IAttentionCo
     }
 
     /// <summary>
-    /// r and s, [batch, latent rows, heads, channels], for the current scope: over the text alone, or its share of the row and the row with
-    /// it.
+    /// s, d and r = s - d, [batch, latent rows, heads, channels], for the current scope: over the text alone, or the row with its text part
+    /// made sparse, the plain row, and the text's share of the discrepancy.
     /// </summary>
-    private (Tensor Discrepancy, Tensor Direction) Discrepancy(AttentionFacts facts)
+    private (Tensor Sparse, Tensor Dense, Tensor Discrepancy) Outputs(AttentionFacts facts)
     {
-        var sparse = facts.TextSparse(Entmax);
-        var discrepancy = sparse.Subtract(facts.TextDense);
+        var (sparse, dense) = (facts.TextSparse(Entmax), facts.TextDense);
+        var discrepancy = sparse.Subtract(dense);
         if (Projection == GuidanceProjection.Text)
-            return (discrepancy, sparse);
+            return (sparse, dense, discrepancy);
         discrepancy.Multiply(facts.TextMass.PerHead(), into: discrepancy);
-        return (discrepancy, facts.Latents.Add(discrepancy));
+        return (facts.Latents.Add(discrepancy), facts.Latents, discrepancy);
     }
 
     /// <summary>The products r s, s s and r r.</summary>

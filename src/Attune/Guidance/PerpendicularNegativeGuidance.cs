@@ -31,9 +31,8 @@ public sealed record PerpendicularNegativeGuidance : ContrastRule
         using var scope = new TensorScope();
         var p = positive.Subtract(facts.Empty!);
         var n = negative.Subtract(facts.Empty!);
-        var along = p.PerSample().UnitRows();
         var direction = TensorOperations.Combine(1, p, -NegativeScale, n);
-        direction.PerSample().AddRows(n.PerSample().RowDots(along).Affine(NegativeScale), along);
+        direction.PerSample().AddRows(n.PerSample().RowShares(p.PerSample()).Affine(NegativeScale), p.PerSample());
 
         // From the prompt's prediction, not from the empty one's: where the direction is p itself, the prediction stays as it is.
         return scope.Keep(positive.Add(TensorOperations.Combine(Scale, direction, -1, p)));
