@@ -14,8 +14,8 @@ foreach (string text in new[] { "orthogonal:scale=0", "orthogonal", "orthogonal:
 {
     var guidance = new GuidanceSchedule(RuleCatalog.Parse(text, pipeline.Preset));
     var after = (await pipeline.GenerateAsync(plain with { Guidance = guidance }))[0];
-    int changed = before.Rgb.Zip(after.Rgb).Count(pair => pair.First != pair.Second);
-    Console.WriteLine($"{string.Join(" + ", guidance.Rules.Select(RuleCatalog.Format))}: {changed} of {before.Rgb.Count} values changed");
+    int changed = Enumerable.Range(0, before.Rgb.Length).Count(i => before.Rgb[i] != after.Rgb[i]);
+    Console.WriteLine($"{string.Join(" + ", guidance.Rules.Select(RuleCatalog.Format))}: {changed} of {before.Rgb.Length} values changed");
     if (args.Length > 1)
         Png.Save(after, args[1]);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Attune.Imaging;
 using Attune.Tensors;
 
@@ -36,4 +37,22 @@ public sealed record InputImages
 
     /// <summary>Whether there is an image to begin with.</summary>
     public bool HasInitial => Initial != null || InitialTensor != null;
+
+    /// <summary>A sentence for each picture that hides colours below its alpha, which shows them.</summary>
+    internal IEnumerable<string> TransparencyWarnings()
+    {
+        IEnumerable<(string Name, Image? Image)> given = [
+            (nameof(Initial), Initial), (nameof(Mask), Mask),
+            .. References.Select((image, i) => ($"{nameof(References)}[{i}]", (Image?)image)),
+            .. Control.Select((image, i) => ($"{nameof(Control)}[{i}]", (Image?)image))];
+        foreach (var (name, image) in given)
+        {
+            if (image?.TransparentShare is > 0 and var share)
+            {
+                string percent = Math.Max(100 * share, 0.1).ToString("0.#", CultureInfo.InvariantCulture);
+                yield return $"Images.{name}: {percent} % of the picture is transparent, wholly or partly. Alpha is dropped, and the "
+                    + "colours stored below it show; flatten the picture first where they should not.";
+            }
+        }
+    }
 }

@@ -65,6 +65,8 @@ internal sealed class Run : IDisposable
         var run = new Run(model, resolved, observer);
         try
         {
+            foreach (string warning in resolved.Request.Images.TransparencyWarnings())
+                observer.Warn(warning);
             run.Encode(cancellation);
             run.Start(cancellation);
             return run;

@@ -40,34 +40,4 @@ internal static class Exif
             little ? BinaryPrimitives.ReadUInt16LittleEndian(at) : BinaryPrimitives.ReadUInt16BigEndian(at);
         uint Quad(ReadOnlySpan<byte> at) => little ? BinaryPrimitives.ReadUInt32LittleEndian(at) : BinaryPrimitives.ReadUInt32BigEndian(at);
     }
-
-    /// <summary>The image as it is meant to be seen.</summary>
-    public static Image Upright(Image image, int orientation)
-    {
-        if (orientation == 1)
-            return image;
-        int lastX = image.Width - 1, lastY = image.Height - 1;
-        var (width, height) = orientation < 5 ? (image.Width, image.Height) : (image.Height, image.Width);
-        byte[] source = image.Pixels;
-        var pixels = new byte[source.Length];
-        int at = 0;
-        for (int y = 0; y < height; y++)
-        {
-            for (int x = 0; x < width; x++, at += 3)
-            {
-                var (fromX, fromY) = orientation switch
-                {
-                    2 => (lastX - x, y),
-                    3 => (lastX - x, lastY - y),
-                    4 => (x, lastY - y),
-                    5 => (y, x),
-                    6 => (y, lastY - x),
-                    7 => (lastX - y, lastY - x),
-                    _ => (lastX - y, x),
-                };
-                source.AsSpan(((fromY * image.Width) + fromX) * 3, 3).CopyTo(pixels.AsSpan(at));
-            }
-        }
-        return new Image(width, height, pixels);
-    }
 }

@@ -8,22 +8,23 @@ public sealed class Image
     /// <summary>
     /// The most pixels that a file may have; more is taken for a file that means to exhaust memory. Pillow draws the line here too.
     /// </summary>
-    internal const long MaxPixels = 178_956_970;
+    public const long MaxPixels = 178_956_970;
 
-    /// <summary>Wraps pixels.</summary>
+    /// <summary>An image of a copy of some pixels.</summary>
     /// <param name="width">In pixels.</param>
     /// <param name="height">In pixels.</param>
     /// <param name="pixels">Red, green, blue for each pixel: 3 width height bytes.</param>
     /// <exception cref="ArgumentException">The number of bytes does not fit the size.</exception>
-    public Image(int width, int height, byte[] pixels)
+    public Image(int width, int height, ReadOnlySpan<byte> pixels)
     {
-        ArgumentNullException.ThrowIfNull(pixels);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(height);
-        if (pixels.LongLength != 3L * width * height)
-            throw new ArgumentException($"{pixels.LongLength} bytes do not make an RGB image of {width} x {height}.", nameof(pixels));
-        (Width, Height, Pixels) = (width, height, pixels);
+        if (pixels.Length != 3L * width * height)
+            throw new ArgumentException($"{pixels.Length} bytes do not make an RGB image of {width} x {height}.", nameof(pixels));
+        (Width, Height, Pixels) = (width, height, pixels.ToArray());
     }
+
+    private Image(byte[] pixels, int width, int height) => (Width, Height, Pixels) = (width, height, pixels);
 
     /// <summary>In pixels.</summary>
     public int Width { get; }
@@ -32,7 +33,14 @@ public sealed class Image
     public int Height { get; }
 
     /// <summary>Red, green, blue for each pixel.</summary>
-    public IReadOnlyList<byte> Rgb => Pixels;
+    public ReadOnlySpan<byte> Rgb => Pixels;
+
+    /// <summary>
+    /// Which part of the pixels, from 0 to 1, was not opaque in the file that the image was read from. Their colours are those that the
+    /// file stores below its alpha, which is dropped, as Pillow's <c>convert("RGB")</c> does: what was invisible shows. A run that is given
+    /// such an image warns.
+    /// </summary>
+    public double TransparentShare { get; init; }
 
     internal byte[] Pixels { get; }
 
@@ -79,6 +87,38 @@ public sealed class Image
         return (width, height) == (Width, Height) ? this : Lanczos.Resize(this, width, height);
     }
 
+    /// <summary>The image as it is meant to be seen: turned and mirrored as Exif's orientation says (CIPA DC-008, section 4.6.4).</summary>
+    /// <param name="orientation">1, upright, to 8.</param>
+    public Image Upright(int orientation)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(orientation, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(orientation, 8);
+        if (orientation == 1)
+            return this;
+        int lastX = Width - 1, lastY = Height - 1;
+        var (width, height) = orientation < 5 ? (Width, Height) : (Height, Width);
+        var pixels = new byte[Pixels.Length];
+        int at = 0;
+        for (int y = 0; y < height; y++)
+        {
+            for (int x = 0; x < width; x++, at += 3)
+            {
+                var (fromX, fromY) = orientation switch
+                {
+                    2 => (lastX - x, y),
+                    3 => (lastX - x, lastY - y),
+                    4 => (x, lastY - y),
+                    5 => (y, x),
+                    6 => (y, lastY - x),
+                    7 => (lastX - y, lastY - x),
+                    _ => (lastX - y, x),
+                };
+                Pixels.AsSpan(((fromY * Width) + fromX) * 3, 3).CopyTo(pixels.AsSpan(at));
+            }
+        }
+        return Wrap(width, height, pixels, TransparentShare);
+    }
+
     /// <summary>
     /// The pixels as a tensor [1, height, width, 3] of values from 0 to 1, owned by the current <see cref="TensorScope"/>.
     /// </summary>
@@ -114,10 +154,14 @@ public sealed class Image
                         pixels[at++] = (byte)MathF.Round(Math.Clamp(float.IsNaN(value) ? 0 : value, 0, 1) * 255);
                 }
             }
-            images[item] = new Image(shape[2], shape[1], pixels);
+            images[item] = Wrap(shape[2], shape[1], pixels);
         }
         return images;
     }
+
+    /// <summary>An image of pixels that belong to nobody else; they are not copied.</summary>
+    internal static Image Wrap(int width, int height, byte[] pixels, double transparentShare = 0) =>
+        new(pixels, width, height) { TransparentShare = transparentShare };
 
     /// <summary>Refuses sizes before anything is allocated for them.</summary>
     internal static void CheckSize(long width, long height, string name)

@@ -7,7 +7,8 @@ public static class Jpeg
     /// Decodes a baseline, extended sequential or progressive JPEG file with Huffman coding and 8 bits per sample to RGB: gray, YCbCr, RGB,
     /// CMYK and YCCK, subsampled in any way. The pixels are those of libjpeg-turbo's defaults, hence of Pillow's <c>convert("RGB")</c>:
     /// accurate integer transform, triangular upsampling of chroma; CMYK is taken as inverted, as Adobe writes it, and colour profiles are
-    /// ignored. The image is turned upright where Exif metadata says how the camera was held.
+    /// ignored. The image is turned upright where Exif metadata says how the camera was held. The end marker may be missing, or something
+    /// else stand in its place, where the scans before it give every coefficient.
     /// </summary>
     /// <param name="bytes">The whole file. Of several images in it (MPO) the first is read.</param>
     /// <param name="name">What errors call it: its path.</param>

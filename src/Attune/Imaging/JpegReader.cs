@@ -34,13 +34,13 @@ internal ref struct JpegReader
         if (!Jpeg.Matches(_bytes))
             throw Error("has no JPEG marker at its start");
         _position = 2;
-        while (true)
+        while (!IsComplete())
         {
             int marker = NextMarker();
             if (marker is 0x01 or (>= 0xD0 and <= 0xD7))        // TEM and stray RSTm: no segment
                 continue;
             if (marker == 0xD9)                                 // EOI
-                return Finish();
+                break;
             var segment = Segment(marker);
             switch (marker)
             {
@@ -78,6 +78,21 @@ internal ref struct JpegReader
                     break;
             }
         }
+        return Finish();
+    }
+
+    /// <summary>
+    /// Whether every coefficient has all of its bits: nothing that follows carries pixels, be it the end marker (EOI), another image, what
+    /// a camera or phone appends instead, or nothing. Progressive files that leave out coefficients or bits need their end marker.
+    /// </summary>
+    private readonly bool IsComplete()
+    {
+        foreach (var component in _components)
+        {
+            if (component.Complete != ulong.MaxValue)
+                return false;
+        }
+        return _components.Length != 0;
     }
 
     /// <summary>
@@ -89,7 +104,7 @@ internal ref struct JpegReader
         {
             int found = _bytes[_position..].IndexOf((byte)0xFF);
             if (found < 0)
-                throw Error("is cut off: it has no end marker (EOI)");
+                throw Error("is cut off: it has no end marker (EOI), and its scans do not give every coefficient");
             _position += found;
             while (_position < _bytes.Length && _bytes[_position] == 0xFF)
                 _position++;
@@ -236,10 +251,16 @@ internal ref struct JpegReader
             component.AcTable = acTable > 3 ? null : _acTables[acTable];
             if ((dc && scan.High == 0 && component.DcTable == null) || (ac && component.AcTable == null))
                 throw Error($"is damaged: Huffman table {(dc && component.DcTable == null ? dcTable : acTable)} is missing");
-            component.HasDc |= dc;
             scan.Components[i] = component;
         }
         _position = scan.Decode();
+        ulong given = (ulong.MaxValue >> (63 - scan.End)) & (ulong.MaxValue << scan.Start);
+        foreach (var component in scan.Components)
+        {
+            component.Seen |= given;
+            if (scan.Low == 0)
+                component.Complete |= given;
+        }
     }
 
     private readonly JpegComponent Component(int id)
@@ -258,10 +279,10 @@ internal ref struct JpegReader
             throw Error("is cut off: it ends without an image");
         foreach (var component in _components)
         {
-            if (!component.HasDc)
+            if ((component.Seen & 1) == 0)
                 throw Error($"is cut off: component {component.Id} has no scan");
         }
-        return Exif.Upright(JpegSamples.ToImage(_width, _height, _components, ColorSpace()), _orientation ?? 1);
+        return JpegSamples.ToImage(_width, _height, _components, ColorSpace()).Upright(_orientation ?? 1);
     }
 
     /// <summary>
@@ -336,7 +357,10 @@ internal sealed class JpegComponent
 
     public JpegHuffmanTable? AcTable { get; set; }
 
-    public bool HasDc { get; set; }
+    /// <summary>The coefficients, a bit each, that scans gave so far, and those of which they gave the last bit.</summary>
+    public ulong Seen { get; set; }
+
+    public ulong Complete { get; set; }
 
     /// <summary>The DC coefficient of the block before.</summary>
     public int Prediction { get; set; }

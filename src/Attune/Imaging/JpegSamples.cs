@@ -24,7 +24,7 @@ internal static class JpegSamples
                 Upsample(components[i], planes[i], y, lines[i]);
             Convert(space, lines, pixels.AsSpan(3 * width * y, 3 * width));
         }
-        return new Image(width, height, pixels);
+        return Image.Wrap(width, height, pixels);
     }
 
     private static byte[] Transform(JpegComponent component)

@@ -17,7 +17,7 @@ internal static class Lanczos
             pixels = ResizeRows(pixels, image.Width, image.Height, width);
         if (height != image.Height)
             pixels = ResizeColumns(pixels, image.Height, width, height);
-        return new Image(width, height, pixels);
+        return Image.Wrap(width, height, pixels, image.TransparentShare);
     }
 
     private static byte[] ResizeRows(byte[] pixels, int width, int height, int newWidth)

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
+using System.IO.Hashing;
 using System.Text;
 
 namespace Attune.Imaging;
@@ -11,7 +12,6 @@ namespace Attune.Imaging;
 public static class Png
 {
     private static readonly byte[] Signature = [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
-    private static readonly uint[] CrcTable = MakeCrcTable();
 
     /// <summary>Writes an image.</summary>
     /// <param name="image">The pixels.</param>
@@ -41,9 +41,10 @@ public static class Png
 
     /// <summary>
     /// Decodes a PNG file of any colour type, bit depth and interlacing to 8-bit RGB, as Pillow's <c>convert("RGB")</c> does: alpha and
-    /// transparent colours are dropped, not blended; of 16 bits per channel the high 8 count (Pillow saturates 16-bit grays instead, which
+    /// transparent colours are dropped, not blended (see <see cref="Image.TransparentShare"/>); of 16 bits per channel the high 8 count (Pillow saturates 16-bit grays instead, which
     /// loses them); 1, 2 and 4-bit grays are stretched to 0 to 255; gamma and profiles are ignored. The image is turned upright where an
-    /// eXIf chunk says how.
+    /// eXIf chunk says how. What carries no pixels is not required: ancillary chunks whose check value is wrong are passed over, and the
+    /// last chunk, IEND, may be missing or damaged.
     /// </summary>
     /// <param name="bytes">The whole file.</param>
     /// <param name="name">What errors call it: its path.</param>
@@ -134,29 +135,11 @@ public static class Png
         stream.Write(word);
         Encoding.ASCII.GetBytes(type, word);
         stream.Write(word);
-        uint crc = Crc(Crc(0xFFFFFFFF, word), data) ^ 0xFFFFFFFF;
         stream.Write(data);
-        BinaryPrimitives.WriteUInt32BigEndian(word, crc);
+        var check = new Crc32();
+        check.Append(word);
+        check.Append(data);
+        BinaryPrimitives.WriteUInt32BigEndian(word, check.GetCurrentHashAsUInt32());
         stream.Write(word);
-    }
-
-    internal static uint Crc(uint crc, ReadOnlySpan<byte> data)
-    {
-        foreach (byte value in data)
-            crc = CrcTable[(crc ^ value) & 0xFF] ^ (crc >> 8);
-        return crc;
-    }
-
-    private static uint[] MakeCrcTable()
-    {
-        var table = new uint[256];
-        for (uint i = 0; i < 256; i++)
-        {
-            uint value = i;
-            for (int bit = 0; bit < 8; bit++)
-                value = (value & 1) != 0 ? 0xEDB88320 ^ (value >> 1) : value >> 1;
-            table[i] = value;
-        }
-        return table;
     }
 }

@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Compression;
+using System.IO.Hashing;
 using System.Text;
 
 namespace Attune.Imaging;
@@ -19,12 +21,16 @@ internal ref struct PngReader
         (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
     private static readonly (int X, int Y, int StepX, int StepY)[] NotInterlaced = [(0, 0, 1, 1)];
 
+    private static readonly SearchValues<byte> Letters =
+        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"u8);
+
     private readonly ReadOnlySpan<byte> _bytes;
     private readonly string _name;
     private int _position;
     private int _width, _height, _depth, _color, _channels;
     private bool _interlaced;
-    private ReadOnlySpan<byte> _palette;
+    private ReadOnlySpan<byte> _palette, _transparency;
+    private int _transparentPixels;
 
     public PngReader(ReadOnlySpan<byte> bytes, string name)
     {
@@ -37,7 +43,7 @@ internal ref struct PngReader
         if (!Png.Matches(_bytes))
             throw Error("has no PNG signature");
         _position = 8;
-        var header = NextChunk(out string type);
+        string type = NextChunk(hasPixels: false, out var header);
         if (type != "IHDR")
             throw Error($"begins with the chunk {type}, expected IHDR");
         ReadHeader(header);
@@ -45,7 +51,7 @@ internal ref struct PngReader
         int orientation = 1;
         for (string previous = type; ; previous = type)
         {
-            var data = NextChunk(out type);
+            type = NextChunk(compressed.Length != 0, out var data);
             switch (type)
             {
                 case "PLTE":
@@ -60,11 +66,14 @@ internal ref struct PngReader
                         throw Error("has other chunks between those of the pixels (IDAT)");
                     compressed.Write(data);
                     break;
+                case "tRNS" when compressed.Length == 0:
+                    _transparency = data;
+                    break;
                 case "eXIf":
                     orientation = Exif.Orientation(data);
                     break;
                 case "IEND":
-                    return Exif.Upright(Decode(compressed), orientation);
+                    return Decode(compressed).Upright(orientation);
                 default:
                     if (char.IsAsciiLetterUpper(type[0]))
                         throw Error($"has the chunk {type}, which must be understood and is not");
@@ -73,27 +82,42 @@ internal ref struct PngReader
         }
     }
 
-    /// <summary>Section 5.3: length, type, data, and the check value of type and data.</summary>
-    private ReadOnlySpan<byte> NextChunk(out string type)
+    /// <summary>
+    /// Section 5.3: length, type, data, and the check value of type and data; returns the type. What carries no pixels does not make a
+    /// file unreadable: ancillary chunks (their type begins with a small letter) with a wrong check value are passed over, and behind the
+    /// pixels everything that is no whole chunk counts as the last one, IEND.
+    /// </summary>
+    private string NextChunk(bool hasPixels, out ReadOnlySpan<byte> data)
     {
-        var rest = _bytes[_position..];
-        if (rest.Length < 12)
-            throw Error("is cut off: it ends before its last chunk (IEND)");
-        uint length = BinaryPrimitives.ReadUInt32BigEndian(rest);
-        foreach (byte letter in rest.Slice(4, 4))
+        data = [];
+        while (true)
         {
-            if (!char.IsAsciiLetter((char)letter))
-                throw Error($"has no chunk where one is expected, at byte {_position}");
+            var rest = _bytes[_position..];
+            if (rest.Length < 12)
+                return hasPixels ? "IEND" : throw Error("is cut off: it ends before its pixels (IDAT)");
+            uint length = BinaryPrimitives.ReadUInt32BigEndian(rest);
+            if (rest.Slice(4, 4).ContainsAnyExcept(Letters))
+                return hasPixels ? "IEND" : throw Error($"has no chunk where one is expected, at byte {_position}");
+            string type = Encoding.ASCII.GetString(rest.Slice(4, 4));
+            bool ancillary = char.IsAsciiLetterLower(type[0]);
+            if (length > rest.Length - 12)
+            {
+                return hasPixels && (ancillary || type == "IEND") ? "IEND"
+                    : throw Error(
+                        $"is cut off: the chunk {type} at byte {_position} has {length} bytes, of which {rest.Length - 8} at most are "
+                            + "there");
+            }
+            int end = 8 + (int)length;
+            if (Crc32.HashToUInt32(rest[4..end]) == BinaryPrimitives.ReadUInt32BigEndian(rest[end..]) || type == "IEND")
+            {
+                _position += end + 4;
+                data = rest[8..end];
+                return type;
+            }
+            if (!ancillary)
+                throw Error($"is damaged: the CRC of the chunk {type} at byte {_position} is wrong");
+            _position += end + 4;
         }
-        type = Encoding.ASCII.GetString(rest.Slice(4, 4));
-        if (length > rest.Length - 12)
-            throw Error(
-                $"is cut off: the chunk {type} at byte {_position} has {length} bytes, of which {rest.Length - 8} at most are there");
-        int end = 8 + (int)length;
-        if ((Png.Crc(0xFFFFFFFF, rest[4..end]) ^ 0xFFFFFFFF) != BinaryPrimitives.ReadUInt32BigEndian(rest[end..]))
-            throw Error($"is damaged: the CRC of the chunk {type} at byte {_position} is wrong");
-        _position += end + 4;
-        return rest[8..end];
     }
 
     /// <summary>Section 11.2.1.</summary>
@@ -123,7 +147,7 @@ internal ref struct PngReader
         _channels = _color switch { Rgb => 3, GrayAlpha => 2, RgbAlpha => 4, _ => 1 };
     }
 
-    private readonly Image Decode(MemoryStream compressed)
+    private Image Decode(MemoryStream compressed)
     {
         if (_color == Palette && _palette.IsEmpty)
             throw Error("has no palette (PLTE), which its colour type needs");
@@ -132,6 +156,9 @@ internal ref struct PngReader
         compressed.Position = 0;
         using var zlib = new ZLibStream(compressed, CompressionMode.Decompress);
         var pixels = new byte[3 * _width * _height];
+        // A tRNS chunk of another length than its colour type's is damaged, and passed over as other ancillary chunks are.
+        if (_color == Palette ? _transparency.Length > _palette.Length / 3 : _transparency.Length != 2 * _channels)
+            _transparency = [];
         foreach (var (startX, startY, stepX, stepY) in _interlaced ? Adam7 : NotInterlaced)
         {
             int columns = (_width - startX + stepX - 1) / stepX;
@@ -153,7 +180,7 @@ internal ref struct PngReader
         }
         // Reading to the end makes zlib compare its checksum.
         Inflate(zlib, new byte[1]);
-        return new Image(_width, _height, pixels);
+        return Image.Wrap(_width, _height, pixels, (double)_transparentPixels / ((long)_width * _height));
     }
 
     /// <summary>The bytes of a row of pixels.</summary>
@@ -204,21 +231,23 @@ internal ref struct PngReader
     }
 
     /// <summary>Writes a row as 8-bit RGB, with a distance of <paramref name="step"/> bytes between pixels.</summary>
-    private readonly void Expand(ReadOnlySpan<byte> row, int columns, Span<byte> pixels, int step)
+    private void Expand(ReadOnlySpan<byte> row, int columns, Span<byte> pixels, int step)
     {
         int sampleBytes = _depth == 16 ? 2 : 1;
+        bool alpha = _color is GrayAlpha or RgbAlpha || !_transparency.IsEmpty;
         int stretch = _color == Gray && _depth < 8 ? 255 / ((1 << _depth) - 1) : 1;
         for (int i = 0, at = 0; i < columns; i++, at += step)
         {
             var pixel = pixels.Slice(at, 3);
+            if (alpha && IsTransparent(row, i))
+                _transparentPixels++;
             if (_color is Rgb or RgbAlpha)
             {
                 int from = i * _channels * sampleBytes;
                 (pixel[0], pixel[1], pixel[2]) = (row[from], row[from + sampleBytes], row[from + (2 * sampleBytes)]);
                 continue;
             }
-            int value = _depth >= 8 ? row[i * _channels * sampleBytes]
-                : (row[i * _depth / 8] >> (8 - _depth - (i * _depth % 8))) & ((1 << _depth) - 1);
+            int value = _depth == 16 ? row[i * _channels * sampleBytes] : Sample(row, i * _channels);
             if (_color != Palette)
                 pixel.Fill((byte)(value * stretch));
             else if (3 * value < _palette.Length)
@@ -226,6 +255,29 @@ internal ref struct PngReader
                 _palette.Slice(3 * value, 3).CopyTo(pixel);
         }
     }
+
+    /// <summary>Whether a pixel is not opaque (sections 4.3.2 and 11.3.1.1).</summary>
+    private readonly bool IsTransparent(ReadOnlySpan<byte> row, int pixel)
+    {
+        int first = pixel * _channels;
+        if (_color is GrayAlpha or RgbAlpha)
+            return Sample(row, first + _channels - 1) != (1 << _depth) - 1;
+        if (_color == Palette)
+            return Sample(row, pixel) is var index && index < _transparency.Length && _transparency[index] != 255;
+        for (int channel = 0; channel < _channels; channel++)
+        {
+            if (Sample(row, first + channel) != BinaryPrimitives.ReadUInt16BigEndian(_transparency[(2 * channel)..]))
+                return false;
+        }
+        return true;
+    }
+
+    private readonly int Sample(ReadOnlySpan<byte> row, int number) => _depth switch
+    {
+        16 => BinaryPrimitives.ReadUInt16BigEndian(row[(2 * number)..]),
+        8 => row[number],
+        _ => (row[number * _depth / 8] >> (8 - _depth - (number * _depth % 8))) & ((1 << _depth) - 1),
+    };
 
     private readonly ImageException Error(string problem) => new($"'{_name}' {problem}.");
 }

@@ -100,7 +100,7 @@ internal sealed class ArithmeticReader : IPictureReader
     {
         Count++;
         float[] means = new float[3];
-        for (int i = 0; i < picture.Rgb.Count; i++)
+        for (int i = 0; i < picture.Rgb.Length; i++)
             means[i % 3] += picture.Rgb[i];
         for (int i = 0; i < 3; i++)
             means[i] /= 255f * picture.Width * picture.Height;

@@ -107,7 +107,7 @@ public sealed class ExampleTests : IDisposable
         // end
 
         Assert.All(pictures, images => Assert.Equal(2, images.Count));
-        Assert.NotEqual(pictures[0][0].Rgb, pictures[1][0].Rgb);
+        Assert.False(pictures[0][0].Rgb.SequenceEqual(pictures[1][0].Rgb));
     }
 
     [Fact]

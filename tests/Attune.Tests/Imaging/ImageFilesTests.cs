@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
-using System.IO.Compression;
 using System.Text;
 using Attune.Imaging;
+using static Attune.Tests.Imaging.PngFile;
 
 namespace Attune.Tests.Imaging;
 
@@ -75,21 +75,69 @@ public class ImageFilesTests
     public void A_missing_file_is_named() =>
         Assert.Contains("nowhere.png", Assert.Throws<FileNotFoundException>(() => Image.Load(TestImages.At("nowhere.png"))).Message);
 
-    [Fact]
-    public void Every_chunk_of_a_png_file_is_checked()
+    /// <summary>What pixels depend on is checked; ancillary chunks with a wrong check value are passed over, IEND ends all.</summary>
+    [Theory]
+    [InlineData("palette4.png", 6, 0)]
+    [InlineData("rgb8-exif6.png", 16, 1)]
+    public void Every_chunk_that_carries_pixels_is_checked(string name, int count, int ancillary)
     {
-        byte[] file = TestImages.Bytes("palette4.png");
-        for (int at = 8; at < file.Length;)
+        byte[] file = TestImages.Bytes(name);
+        int chunks = 0, passedOver = 0;
+        for (int at = 8; at < file.Length; chunks++)
         {
             int length = BinaryPrimitives.ReadInt32BigEndian(file.AsSpan(at));
             string type = Encoding.ASCII.GetString(file, at + 4, 4);
             byte[] damaged = [.. file];
             damaged[at + 8 + length]++;
-            Assert.Equal(
-                $"'x' is damaged: the CRC of the chunk {type} at byte {at} is wrong.",
-                Assert.Throws<ImageException>(() => Image.Read(damaged, "x")).Message);
+            if (type is "IHDR" or "PLTE" or "IDAT")
+            {
+                Assert.Equal(
+                    $"'x' is damaged: the CRC of the chunk {type} at byte {at} is wrong.",
+                    Assert.Throws<ImageException>(() => Image.Read(damaged, "x")).Message);
+            }
+            else
+            {
+                // libpng does not believe a damaged orientation either
+                int orientation = type == "eXIf" ? 8 : 1;       // undoes 6
+                Assert.Equal(Image.Read(file, "x").Upright(orientation).Rgb, Image.Read(damaged, "x").Rgb);
+                passedOver += type == "IEND" ? 0 : 1;
+            }
             at += length + 12;
         }
+        Assert.Equal((count, ancillary), (chunks, passedOver));
+    }
+
+    /// <summary>
+    /// Cameras, phones and old exporters end JPEG files without the end marker, or put something in its place; PNG files are found without
+    /// their last chunk. All pixels are there.
+    /// </summary>
+    [Theory]
+    [InlineData("exif7.jpg")]
+    [InlineData("gray.jpg")]
+    [InlineData("baseline-2x2.jpg")]
+    [InlineData("one-scan-each.jpg")]
+    [InlineData("restart-blocks.jpg")]
+    [InlineData("cmyk.jpg")]
+    [InlineData("cmyk-progressive.jpg")]
+    [InlineData("ycck.jpg")]
+    [InlineData("progressive-2x1.jpg")]
+    [InlineData("progressive-own-scans.jpg")]
+    [InlineData("restart-3-blocks-progressive.jpg")]
+    [InlineData("rgb8.png")]
+    [InlineData("rgb16-adam7.png")]
+    [InlineData("palette4.png")]
+    public void Only_what_carries_pixels_is_required(string name)
+    {
+        byte[] file = TestImages.Bytes(name);
+        var whole = Image.Read(file, "x");
+        bool jpeg = name.EndsWith(".jpg", StringComparison.Ordinal);
+        byte[] open = file[..^(jpeg ? 2 : 12)];
+        Assert.Equal(jpeg ? [0xFF, 0xD9] : Chunk("IEND", []), file[open.Length..]);
+        byte[][] trailers = [
+            [], new byte[512], "a trailer that some phone appends"u8.ToArray(), [0xFF], [0xFF, 0xC4, 0, 3, 1],
+            [0xFF, 0xDA, 0xFF, 0xC0, 0xFF], [0, 0, 0, 9, .. "tEXt"u8, 1, 2], [0, 0, 0, 0, .. "IEND"u8], file[..(file.Length / 2)]];
+        foreach (byte[] trailer in trailers)
+            Assert.Equal(whole.Rgb, Image.Read([.. open, .. trailer], "x").Rgb);
     }
 
     [Theory]
@@ -98,37 +146,37 @@ public class ImageFilesTests
     [InlineData(5, 8, "has the colour type 5 with 8 bits")]
     [InlineData(3, 8, "has no palette (PLTE)")]
     public void A_png_file_has_a_kind_that_exists(byte color, byte depth, string problem) =>
-        Fails(MakePng(Header(1, 1, depth, color), Chunk("IDAT", Zlib([0, 0, 0, 0]))), problem);
+        Fails(Make(Header(1, 1, depth, color), Chunk("IDAT", Zlib([0, 0, 0, 0]))), problem);
 
     /// <summary>The specification calls it an error, and asks for a pixel nevertheless.</summary>
     [Fact]
     public void An_index_beyond_the_palette_is_black() =>
         Assert.Equal(
             [4, 5, 6, 0, 0, 0],
-            Image.Read(MakePng(Header(2, 1, 8, 3), Chunk("PLTE", [1, 2, 3, 4, 5, 6]), Chunk("IDAT", Zlib([0, 1, 2]))), "x").Rgb);
+            Image.Read(Make(Header(2, 1, 8, 3), Chunk("PLTE", [1, 2, 3, 4, 5, 6]), Chunk("IDAT", Zlib([0, 1, 2]))), "x").Pixels);
 
     [Fact]
     public void Chunks_come_in_their_order()
     {
         byte[] header = Header(1, 1, 8, 2), pixels = Chunk("IDAT", Zlib([0, 7, 8, 9])), text = Chunk("tEXt", "a\0b"u8);
-        Assert.Equal([7, 8, 9], Image.Read(MakePng(header, text, pixels, text), "x").Rgb);
-        Fails(MakePng(text, header, pixels), "begins with the chunk tEXt, expected IHDR");
-        Fails(MakePng(header, pixels, text, pixels), "has other chunks between those of the pixels (IDAT)");
-        Fails(MakePng(header, pixels, Chunk("PLTE", [1, 2, 3])), "has a palette (PLTE) of 3 bytes after the pixels");
-        Fails(MakePng(header, Chunk("CgBI", []), pixels), "has the chunk CgBI, which must be understood and is not");
-        Fails(MakePng(header, header, pixels), "has the chunk IHDR, which must be understood and is not");
+        Assert.Equal([7, 8, 9], Image.Read(Make(header, text, pixels, text), "x").Rgb.ToArray());
+        Fails(Make(text, header, pixels), "begins with the chunk tEXt, expected IHDR");
+        Fails(Make(header, pixels, text, pixels), "has other chunks between those of the pixels (IDAT)");
+        Fails(Make(header, pixels, Chunk("PLTE", [1, 2, 3])), "has a palette (PLTE) of 3 bytes after the pixels");
+        Fails(Make(header, Chunk("CgBI", []), pixels), "has the chunk CgBI, which must be understood and is not");
+        Fails(Make(header, header, pixels), "has the chunk IHDR, which must be understood and is not");
     }
 
     [Fact]
     public void The_pixels_of_a_png_file_are_checked()
     {
         byte[] header = Header(1, 2, 8, 2);
-        Fails(MakePng(header, Chunk("IDAT", Zlib([0, 7, 8, 9, 0]))), "is damaged: the pixels end in row 1 of 2");
-        Fails(MakePng(header, Chunk("IDAT", Zlib([0, 7, 8, 9, 5, 0, 0, 0]))), "is damaged: a row has the filter 5, expected 0 to 4");
-        Fails(MakePng(header, Chunk("IDAT", [1, 2, 3, 4, 5])), "is damaged: the pixels do not decompress");
+        Fails(Make(header, Chunk("IDAT", Zlib([0, 7, 8, 9, 0]))), "is damaged: the pixels end in row 1 of 2");
+        Fails(Make(header, Chunk("IDAT", Zlib([0, 7, 8, 9, 5, 0, 0, 0]))), "is damaged: a row has the filter 5, expected 0 to 4");
+        Fails(Make(header, Chunk("IDAT", [1, 2, 3, 4, 5])), "is damaged: the pixels do not decompress");
         byte[] zlib = Zlib([0, 7, 8, 9, 0, 7, 8, 9]);
         zlib[^1]++;
-        Fails(MakePng(header, Chunk("IDAT", zlib)), "is damaged: the pixels do not decompress");
+        Fails(Make(header, Chunk("IDAT", zlib)), "is damaged: the pixels do not decompress");
     }
 
     /// <summary>A few bytes that claim much are refused before memory is taken for them.</summary>
@@ -136,11 +184,11 @@ public class ImageFilesTests
     public void Decompression_bombs_are_refused()
     {
         byte[] pixels = Chunk("IDAT", Zlib(new byte[100_000]));
-        Fails(MakePng(Header(int.MaxValue, int.MaxValue, 8, 2), pixels), "has 2147483647 x 2147483647 pixels, expected 178956970 at most");
-        Fails(MakePng(Header(13378, 13377, 8, 2), pixels), "has 13378 x 13377 pixels");
-        Fails(MakePng(Header(13000, 13000, 8, 2), pixels), "bytes cannot hold 13000 x 13000 pixels");
-        Fails(MakePng(Header(-1, 1, 8, 2), pixels), "has a size of 4294967295 x 1");
-        Fails(MakePng(Header(0, 1, 8, 2), pixels), "has a size of 0 x 1");
+        Fails(Make(Header(int.MaxValue, int.MaxValue, 8, 2), pixels), "has 2147483647 x 2147483647 pixels, expected 178956970 at most");
+        Fails(Make(Header(13378, 13377, 8, 2), pixels), "has 13378 x 13377 pixels");
+        Fails(Make(Header(13000, 13000, 8, 2), pixels), "bytes cannot hold 13000 x 13000 pixels");
+        Fails(Make(Header(-1, 1, 8, 2), pixels), "has a size of 4294967295 x 1");
+        Fails(Make(Header(0, 1, 8, 2), pixels), "has a size of 0 x 1");
         Fails(PatchFrame(3, 0xFF, 0xFF, 0xFF, 0xFF), "has 65535 x 65535 pixels");
         Fails(PatchFrame(3, 0x30, 0, 0x30, 0), "bytes cannot hold 12288 x 12288 pixels");
         byte[] progressive = TestImages.Bytes("gray-progressive.jpg");
@@ -198,18 +246,39 @@ public class ImageFilesTests
         Assert.Equal((upright.Height, upright.Width), (Image.Read(file, "x").Width, Image.Read(file, "x").Height));
     }
 
-    /// <summary>No file that ends early passes for a whole one.</summary>
+    /// <summary>No file whose pixels end early passes for a whole one.</summary>
     [Fact]
     public void Files_that_are_cut_off_are_refused()
     {
         foreach (string name in Samples)
         {
             byte[] file = TestImages.Bytes(name);
-            for (int length = 0; length < file.Length; length += length < 64 ? 1 : 1 + (file.Length / 150))
-                Assert.StartsWith(
-                    "'x' ", Assert.Throws<ImageException>(() => Image.Read(file.AsSpan(0, length), "x")).Message, StringComparison.Ordinal);
-            Assert.Throws<ImageException>(() => Image.Read(file.AsSpan(0, file.Length - 1), "x"));
+            var whole = Image.Read(file, "x");
+            bool jpeg = name.EndsWith(".jpg", StringComparison.Ordinal);
+            int framing = jpeg ? 2 : 12;            // the end marker; the chunk IEND
+            for (int length = 0; length < file.Length; length += length < 64 || length > file.Length - 40 ? 1 : 1 + (file.Length / 150))
+            {
+                byte[] cut = file[..length];
+                // The last byte of a scan may be padding.
+                if (length >= file.Length - framing || (jpeg && length == file.Length - framing - 1 && Reads(cut)))
+                    Assert.Equal(whole.Rgb, Image.Read(cut, "x").Rgb);
+                else
+                    Assert.StartsWith("'x' ", Assert.Throws<ImageException>(() => Image.Read(cut, "x")).Message, StringComparison.Ordinal);
+            }
             Image.Read([.. file, 1, 2, 3], "x");
+        }
+    }
+
+    private static bool Reads(byte[] file)
+    {
+        try
+        {
+            Image.Read(file, "x");
+            return true;
+        }
+        catch (ImageException)
+        {
+            return false;
         }
     }
 
@@ -278,30 +347,6 @@ public class ImageFilesTests
         return file;
     }
 
-    private static byte[] MakePng(params ReadOnlySpan<byte[]> chunks)
-    {
-        var file = new List<byte>([0x89, .. "PNG\r\n\u001a\n"u8]);
-        foreach (byte[] chunk in chunks)
-            file.AddRange(chunk);
-        return [.. file, .. Chunk("IEND", [])];
-    }
-
-    private static byte[] Header(int width, int height, byte depth, byte color)
-    {
-        byte[] data = [0, 0, 0, 0, 0, 0, 0, 0, depth, color, 0, 0, 0];
-        BinaryPrimitives.WriteInt32BigEndian(data, width);
-        BinaryPrimitives.WriteInt32BigEndian(data.AsSpan(4), height);
-        return Chunk("IHDR", data);
-    }
-
-    private static byte[] Chunk(string type, ReadOnlySpan<byte> data)
-    {
-        byte[] chunk = [0, 0, 0, 0, .. Encoding.ASCII.GetBytes(type), .. data, 0, 0, 0, 0];
-        BinaryPrimitives.WriteInt32BigEndian(chunk, data.Length);
-        BinaryPrimitives.WriteUInt32BigEndian(chunk.AsSpan(^4..), Crc(chunk.AsSpan(4..^4)));
-        return chunk;
-    }
-
     private static void RepairChecks(byte[] file)
     {
         for (int at = 8; at <= file.Length - 12;)
@@ -312,26 +357,5 @@ public class ImageFilesTests
             BinaryPrimitives.WriteUInt32BigEndian(file.AsSpan((int)end), Crc(file.AsSpan((at + 4)..(int)end)));
             at = (int)end + 4;
         }
-    }
-
-    /// <summary>CRC-32, bit by bit.</summary>
-    private static uint Crc(ReadOnlySpan<byte> bytes)
-    {
-        uint crc = uint.MaxValue;
-        foreach (byte value in bytes)
-        {
-            crc ^= value;
-            for (int bit = 0; bit < 8; bit++)
-                crc = (crc >> 1) ^ ((crc & 1) * 0xEDB88320);
-        }
-        return ~crc;
-    }
-
-    private static byte[] Zlib(ReadOnlySpan<byte> data)
-    {
-        var stream = new MemoryStream();
-        using (var zlib = new ZLibStream(stream, CompressionLevel.Optimal, leaveOpen: true))
-            zlib.Write(data);
-        return stream.ToArray();
     }
 }

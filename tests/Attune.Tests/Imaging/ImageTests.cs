@@ -42,6 +42,110 @@ public class ImageTests
         var tensor = new Image(43, 2, pixels).ToTensor(Host);
         Assert.Equal<Shape>([1, 2, 43, 3], tensor.Shape);
         Assert.Equal(pixels.Select(value => value / 255f), tensor.Span.ToArray());
-        Assert.Equal(pixels, Assert.Single(Image.FromTensor(tensor)).Rgb);
+        Assert.Equal(pixels, Assert.Single(Image.FromTensor(tensor)).Pixels);
+    }
+
+    [Fact]
+    public void An_image_has_pixels_of_its_own()
+    {
+        byte[] pixels = [1, 2, 3, 4, 5, 6];
+        var image = new Image(2, 1, pixels);
+        pixels[0] = 9;
+        Assert.Equal([1, 2, 3, 4, 5, 6], image.Rgb.ToArray());
+    }
+
+    /// <summary>Every way in which PNG files say that a pixel is not opaque; what is dropped is counted, and kept in mind.</summary>
+    [Theory]
+    [InlineData("rgba 8", 0.5)]
+    [InlineData("rgba 16", 0.5)]
+    [InlineData("gray and alpha 8", 0.25)]
+    [InlineData("opaque rgba", 0)]
+    [InlineData("rgb, a colour", 0.25)]
+    [InlineData("rgb 16, a colour", 0.25)]
+    [InlineData("gray, a level", 0.25)]
+    [InlineData("gray of 1 bit, a level", 0.5)]
+    [InlineData("palette", 0.5)]
+    [InlineData("palette, opaque entry", 0)]
+    [InlineData("palette, too many entries", 0)]
+    [InlineData("rgb, damaged", 0)]
+    public void The_share_of_transparent_pixels_is_known(string kind, double share)
+    {
+        static byte[] Alpha(params byte[] data) => PngFile.Chunk("tRNS", data);
+        byte[] colours = PngFile.Chunk("PLTE", [1, 2, 3, 4, 5, 6]);
+        byte[] file = kind switch
+        {
+            "rgba 8" => PngFile.Encode(2, 2, 8, 6, [1, 2, 3, 0, 1, 2, 3, 254, 1, 2, 3, 255, 1, 2, 3, 255]),
+            "rgba 16" => PngFile.Encode(2, 2, 16, 6, [1, 2, 3, 0, 1, 2, 3, 65534, 1, 2, 3, 65535, 1, 2, 3, 65535]),
+            "gray and alpha 8" => PngFile.Encode(2, 2, 8, 4, [1, 255, 2, 255, 3, 255, 4, 128]),
+            "opaque rgba" => PngFile.Encode(1, 1, 8, 6, [1, 2, 3, 255]),
+            "rgb, a colour" => PngFile.Encode(2, 2, 8, 2, [1, 2, 3, 1, 2, 4, 1, 2, 5, 1, 3, 3], chunks: [Alpha(0, 1, 0, 2, 0, 3)]),
+            "rgb 16, a colour" => PngFile.Encode(
+                2, 2, 16, 2, [256, 2, 3, 257, 2, 3, 258, 2, 3, 259, 2, 3], chunks: [Alpha(1, 1, 0, 2, 0, 3)]),
+            "gray, a level" => PngFile.Encode(2, 2, 8, 0, [7, 8, 9, 10], chunks: [Alpha(0, 9)]),
+            "gray of 1 bit, a level" => PngFile.Encode(2, 2, 1, 0, [0, 1, 1, 0], chunks: [Alpha(0, 1)]),
+            "palette" => PngFile.Encode(2, 1, 1, 3, [0, 1], chunks: [colours, Alpha(3)]),
+            "palette, opaque entry" => PngFile.Encode(2, 1, 1, 3, [1, 1], chunks: [colours, Alpha(3, 255)]),
+            "palette, too many entries" => PngFile.Encode(2, 1, 1, 3, [0, 1], chunks: [colours, Alpha(1, 2, 3)]),
+            _ => PngFile.Encode(2, 1, 8, 2, [1, 2, 3, 4, 5, 6], chunks: [Alpha(0, 1)]),
+        };
+        var image = Image.Read(file, "x");
+        Assert.Equal(share, image.TransparentShare);
+        Assert.Equal(share, image.Upright(6).TransparentShare);
+        Assert.Equal(share, image.Resize(5, 7).TransparentShare);
+    }
+
+    /// <summary>All grays of 1, 2, 4 and 8 bits run from black to white; of 16 bits the high 8 count.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(4)]
+    [InlineData(8)]
+    [InlineData(16)]
+    public void Grays_of_any_depth_run_from_black_to_white(byte depth)
+    {
+        int most = (1 << depth) - 1;
+        int[] samples = [.. Enumerable.Range(0, 256).Select(i => i * most / 255)];
+        var image = Image.Read(PngFile.Encode(16, 16, depth, 0, samples), "x");
+        Assert.Equal(
+            samples.Select(sample => (byte)(depth == 16 ? sample >> 8 : sample * 255 / most)),
+            Enumerable.Range(0, 256).Select(i => image.Pixels[3 * i]));
+        Assert.Equal((0, 255), (image.Pixels[0], image.Pixels[^1]));
+    }
+
+    /// <summary>
+    /// Floats become bytes by rounding to nearest in float32: white stays white also where it was half or bfloat16 on the way, and every
+    /// level comes back.
+    /// </summary>
+    [Fact, NoLeaks]
+    public void Every_level_survives_being_a_float()
+    {
+        using var scope = new TensorScope();
+        byte[] levels = [.. Enumerable.Range(0, 256).SelectMany(i => Enumerable.Repeat((byte)i, 3))];
+        var exact = new Image(256, 1, levels).ToTensor(Host);
+        Assert.Equal(levels, Image.FromTensor(exact)[0].Pixels);
+
+        float[] half = [.. exact.ToArray().Select(value => (float)(Half)value)];
+        Assert.Equal(levels, Image.FromTensor(Tensor.From(Host, half, [1, 1, 256, 3]))[0].Pixels);
+        var edges = Tensor.From(Host, [1f, (float)(Half)1f, 0.99951171875f, float.NaN, 1.0078125f, -0.1f], [1, 1, 2, 3]);
+        Assert.Equal([255, 255, 255, 0, 255, 0], Image.FromTensor(edges)[0].Pixels);
+    }
+
+    /// <summary>Shrinking averages: what CLIP and image to image see of stripes is gray, and white stays white to its edges.</summary>
+    [Theory]
+    [InlineData(8)]
+    [InlineData(4)]
+    public void Stripes_shrink_to_their_mean(int factor)
+    {
+        // Two of eight columns are white.
+        var pixels = new byte[3 * 512 * 64];
+        for (int i = 0; i < pixels.Length; i++)
+            pixels[i] = (byte)(i / 3 % 8 < 2 ? 255 : 0);
+        var small = new Image(512, 64, pixels).Resize(512 / 8, 64 / factor);
+        for (int x = 2; x < small.Width - 2; x++)
+            Assert.InRange(small.Pixels[3 * x], 63, 65);
+        var white = new byte[3 * 20 * 10];
+        Array.Fill(white, (byte)255);
+        Assert.All(new Image(20, 10, white).Resize(73, 41).Pixels, value => Assert.Equal(255, value));
+        Assert.All(new Image(20, 10, white).Resize(7, 3).Pixels, value => Assert.Equal(255, value));
     }
 }

@@ -25,7 +25,7 @@ internal static class TestImages
     public static int Difference(Image expected, Image actual)
     {
         Assert.Equal((expected.Width, expected.Height), (actual.Width, actual.Height));
-        return expected.Rgb.Zip(actual.Rgb, (a, b) => Math.Abs(a - b)).Max();
+        return expected.Rgb.ToArray().Zip(actual.Rgb.ToArray(), (a, b) => Math.Abs(a - b)).Max();
     }
 
     private static Dictionary<string, Image> ReadExpected()
@@ -39,7 +39,7 @@ internal static class TestImages
             stream.CopyTo(bytes);
             byte[] all = bytes.ToArray();
             int width = BinaryPrimitives.ReadInt32LittleEndian(all), height = BinaryPrimitives.ReadInt32LittleEndian(all.AsSpan(4));
-            values.Add(Path.GetFileNameWithoutExtension(entry.Name), new Image(width, height, all[8..]));
+            values.Add(Path.GetFileNameWithoutExtension(entry.Name), new Image(width, height, all.AsSpan(8)));
         }
         return values;
     }
