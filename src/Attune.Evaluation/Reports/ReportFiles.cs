@@ -15,9 +15,7 @@ public static class ReportFiles
                 ("report.json", ReportJson.Write), ("report.md", ReportMarkdown.Write), ("report.html", ReportPage.Write) })
         {
             string file = Path.Combine(report.Folder, name);
-            using (var stream = File.Create(file + ".part"))
-                write(report, stream);
-            File.Move(file + ".part", file, overwrite: true);
+            OutputFile.Write(file, stream => write(report, stream));
             files.Add(file);
         }
         return files;

@@ -54,19 +54,38 @@ public sealed class Image
     }
 
     /// <summary>
-    /// Decodes a PNG (see <see cref="Png.Read"/>) or JPEG file (see <see cref="Jpeg.Read"/>); the content tells which. The image is turned
-    /// upright where Exif metadata says how the camera was held, as diffusers' <c>load_image</c> does; colour profiles are not applied.
+    /// Decodes a PNG (see <see cref="Png.Read"/>) or JPEG file (see <see cref="Jpeg.Read"/>), or one of a format that was added to
+    /// <see cref="ImageFormats"/>; the content tells which. The image is turned upright where Exif metadata says how the camera was held,
+    /// as diffusers' <c>load_image</c> does; colour profiles are not applied.
     /// </summary>
     /// <param name="bytes">The whole file.</param>
     /// <param name="name">What errors call it: its path.</param>
     /// <exception cref="ImageException">The file is no image, damaged, too large, or uses a feature that is not read.</exception>
     public static Image Read(ReadOnlySpan<byte> bytes, string name)
     {
-        if (Png.Matches(bytes))
-            return Png.Read(bytes, name);
-        if (Jpeg.Matches(bytes))
-            return Jpeg.Read(bytes, name);
-        throw new ImageException($"'{name}' is {Describe(bytes)}; PNG and JPEG images are read.");
+        foreach (var reader in ImageFormats.Readers)
+        {
+            if (reader.Matches(bytes))
+                return reader.Read(bytes, name);
+        }
+        throw new ImageException(
+            $"'{name}' is {Describe(bytes)}; {ImageFormats.InWords(ImageFormats.Readers.Select(reader => reader.Name), "and")} images are "
+                + "read.");
+    }
+
+    /// <summary>
+    /// Writes the image to a file in the format that its extension names (<see cref="ImageFormats.Writers"/>). The file is replaced only
+    /// when it is complete, as <see cref="OutputFile"/> does.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="texts">Keywords and texts that go with the picture, where the format can hold them.</param>
+    /// <exception cref="ArgumentException">No format is written that has the extension.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public void Save(string path, params ReadOnlySpan<KeyValuePair<string, string>> texts)
+    {
+        var writer = ImageFormats.WriterOf(path);
+        KeyValuePair<string, string>[] all = [.. texts];
+        OutputFile.Write(path, stream => writer.Write(this, stream, all));
     }
 
     /// <summary>

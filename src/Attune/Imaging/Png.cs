@@ -52,21 +52,15 @@ public static class Png
     /// pixels.</exception>
     public static Image Read(ReadOnlySpan<byte> bytes, string name) => new PngReader(bytes, name).Read();
 
-    /// <summary>Writes an image to a file, which is replaced only when it is complete.</summary>
+    /// <summary>Writes an image to a file, which is replaced only when it is complete, as <see cref="OutputFile"/> does.</summary>
+    /// <param name="image">The pixels.</param>
+    /// <param name="path">The file. What it holds is PNG whatever its extension; see <see cref="Image.Save"/>.</param>
+    /// <param name="texts">Keywords and texts, as for <see cref="Write"/>.</param>
+    /// <exception cref="IOException">The file cannot be written.</exception>
     public static void Save(Image image, string path, params ReadOnlySpan<KeyValuePair<string, string>> texts)
     {
-        string temporary = path + ".part";
-        try
-        {
-            using (var stream = File.Create(temporary))
-                Write(image, stream, texts);
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
+        KeyValuePair<string, string>[] all = [.. texts];
+        OutputFile.Write(path, stream => Write(image, stream, all));
     }
 
     internal static bool Matches(ReadOnlySpan<byte> bytes) => bytes.StartsWith(Signature);
