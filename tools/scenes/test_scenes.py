@@ -5,18 +5,19 @@ import json
 import pathlib
 import re
 import tempfile
+import threading
 import unittest
 
 import numpy as np
 import torch
 
-from scenes import (captions, data, experiments, fast, flux, judge, pipeline, render, safetensors, student, text_encoders, tokenizers,
-                    training, tune, vae, verifier, world)
+from scenes import (captions, continued, data, experiments, fast, flux, judge, latents, nearest, pipeline, render, safetensors, student, text_encoders, tokenizers,
+                    teacher, training, tune, vae, verifier, world)
 
 
 class World(unittest.TestCase):
     def test_probabilities_sum_to_one_and_habits_hold(self):
-        for p in (world.P_OUTFIT, world.P_BACKGROUND, world.P_OBJECT):
+        for p in (world.P_OUTFIT, world.P_BACKGROUND, *(s.p_object for s in world.SETTINGS.values())):
             self.assertAlmostEqual(float(p.sum()), 1)
         for face, (attribute, value) in world.HABITS.items():
             self.assertGreater(world.Conditional({"face": face}, mentions=False).probability(attribute, value), 0.9)
@@ -24,7 +25,7 @@ class World(unittest.TestCase):
     def test_held_out_outfits_are_never_drawn_and_their_parts_are(self):
         drawn = collections.Counter()
         for i in range(20000):
-            s = world.sample(np.random.default_rng(i))
+            s = world.sample(np.random.default_rng(i), world.CALM)
             drawn.update([(s.face, s.eyewear, s.headwear), (s.face, s.eyewear), (s.face, s.headwear)])
         for face, eyewear, headwear in world.HELD_OUT:
             self.assertEqual(drawn[face, eyewear, headwear], 0)
@@ -51,7 +52,8 @@ class World(unittest.TestCase):
         self.assertEqual({conditional.sample(rng).face for _ in range(100)}, {"panda"})
 
     def test_the_empty_prompt_is_the_whole_distribution(self):
-        self.assertAlmostEqual(world.Conditional({}).probability("object", "none"), 1 - world.OBJECT)
+        for setting in world.SETTINGS.values():
+            self.assertAlmostEqual(world.Conditional({}, setting=setting).probability("object", "none"), 1 - setting.object)
         self.assertAlmostEqual(world.Conditional({}, {"crown"}).probability("face", "lion"),
                                (1 / 30) * (1 - world.HABIT) / (1 - float(sum(p for p, o in zip(world.P_OUTFIT, world.OUTFITS) if o[2] == "crown"))), places=3)
 
@@ -79,7 +81,7 @@ class Captions(unittest.TestCase):
     def test_absent_things_are_never_mentioned(self):
         for i in range(2000):
             rng = np.random.default_rng(i)
-            scene = world.sample(rng)
+            scene = world.sample(rng, world.WIDE)
             said = captions.mentions(scene, rng)
             self.assertTrue(said and all(getattr(scene, a) == v != world.NONE for a, v in said.items()))
 
@@ -100,10 +102,59 @@ class Pictures(unittest.TestCase):
     def test_everything_fits_into_the_frame(self):
         for i in range(200):
             scene = world.sample_uniform(np.random.default_rng(i))
-            picture = np.asarray(render.render(scene, np.random.default_rng(i)), dtype=int)
-            self.assertEqual(picture.shape, (128, 128, 3))
-            for edge in (picture[:2], picture[-2:], picture[:, :2].swapaxes(0, 1), picture[:, -2:].swapaxes(0, 1)):
-                self.assertLess(np.ptp(edge, axis=1).max(), 24, scene)            # nothing but the background's own slope reaches the edge
+            for setting in world.SETTINGS.values():
+                picture = np.asarray(render.render(scene, np.random.default_rng(i), setting), dtype=int)
+                self.assertEqual(picture.shape, (128, 128, 3))
+                for edge in (picture[:2], picture[-2:], picture[:, :2].swapaxes(0, 1), picture[:, -2:].swapaxes(0, 1)):
+                    self.assertLess(np.ptp(edge, axis=1).max(), 24, (scene, setting.name))       # nothing but the background's own slope reaches the edge
+
+    def test_calm_pictures_differ_little_and_the_wide_ones_much(self):
+        # One scene drawn often: where its own pixels are (those that are not of the background), over all draws.
+        def boxes(scene, setting):
+            found = []
+            for i in range(40):
+                picture = np.asarray(render.render(scene, np.random.default_rng(i), setting), dtype=int)
+                there = np.abs(picture - np.median(picture[:, :3], 1, keepdims=True)).max(2) > 40
+                ys, xs = np.nonzero(there)
+                found.append((xs.min(), xs.max(), ys.min(), ys.max()))
+            return np.ptp(np.array(found), axis=0)
+
+        for thing in ("none", "apple"):
+            scene = world.Scene("panda", "none", "crown", "green", thing)
+            self.assertLessEqual(boxes(scene, world.CALM).max(), 14, thing)       # 5 % of the place, 6 or 8 % of the size: some 13 pixels
+            self.assertGreater(boxes(scene, world.WIDE).max(), 25, thing)
+
+    def test_calm_pictures_are_some_of_the_wide_ones(self):
+        within = lambda inner, outer: outer[0] <= inner[0] <= inner[1] <= outer[1]
+        calm, wide = world.CALM, world.WIDE
+        for name in ("alone", "beside", "object_side"):
+            self.assertTrue(within(getattr(calm, name), getattr(wide, name)), name)
+        self.assertTrue(wide.jitter is None and wide.mirrored and wide.tinted)
+
+    def test_objects_are_as_frequent_as_the_setting_says(self):
+        for setting in world.SETTINGS.values():
+            count = sum(world.sample(np.random.default_rng(i), setting).object != world.NONE for i in range(4000))
+            self.assertAlmostEqual(count / 4000, setting.object, delta=4 * (setting.object * (1 - setting.object) / 4000) ** 0.5)
+
+    def test_the_nearest_true_picture_of_a_true_picture_is_itself(self):
+        scenes = [scene for scene, _ in nearest.prompts(6)]
+        self.assertEqual({s.object for s in scenes}, {world.NONE})
+        for i, s in enumerate(scenes):
+            for setting in (world.WIDE, world.CALM):
+                picture = data.tensor(render.render(s, np.random.default_rng(i), setting)).numpy().astype(np.float32) / 255
+                near = nearest.distance(picture, s.face, s.eyewear, s.headwear)
+                self.assertGreater(near, 22, s)                        # sizes are tried in steps of .02
+                other = next(f for f in ("lion", "ghost") if f != s.face)
+                self.assertLess(nearest.distance(picture, other, s.eyewear, s.headwear), near - 5, s)
+            noisy = (picture + 0.1 * np.random.default_rng(0).standard_normal(picture.shape)).astype(np.float32)
+            self.assertAlmostEqual(nearest.distance(noisy, s.face, s.eyewear, s.headwear), -10 * np.log10(10 ** (-near / 10) + self.noise(s)), delta=1.5)
+
+    @staticmethod
+    def noise(scene):
+        """What noise of deviation .1 adds to the error: it is summed over the frame and counted over the sprite's area."""
+        picture = np.asarray(render.render(scene, np.random.default_rng(0), world.CALM), dtype=int)
+        area = (np.abs(picture - np.median(picture[:, :3], 1, keepdims=True)).max(2) > 20).mean()
+        return 0.01 / area
 
 
 class Files(unittest.TestCase):
@@ -264,6 +315,63 @@ class Training(unittest.TestCase):
             self.assertNotIn(p["negative"], p["prompt"])
             self.assertGreater(world.Conditional(p["present"]).probability(attribute, value), 0.75)
 
+    def test_runs_sleep_while_the_file_is_there(self):
+        with tempfile.TemporaryDirectory() as name:
+            held, training.PAUSE = training.PAUSE, pathlib.Path(name) / "PAUSE"
+            try:
+                run = training.Run(pathlib.Path(name) / "run", {})
+                run.due()
+                self.assertLess(run.paused, 0.5)
+                training.PAUSE.touch()
+                timer = threading.Timer(1.5, training.PAUSE.unlink)
+                timer.start()
+                run.due()
+                timer.join()
+                self.assertGreater(run.paused, 1.4)
+                training.PAUSE.touch()
+                run.stopping = True                                    # a signal ends the sleep
+                self.assertTrue(run.due())
+            finally:
+                training.PAUSE = held
+
+    def test_a_teacher_goes_on_and_branches_into_a_falling_rate(self):
+        root = Exports.ROOT / "models"
+        start, decider = root / "scenes-flux", root / "scenes-judge"
+        held = continued.PICTURES, continued.STEPS, continued.EVERY
+        continued.PICTURES, continued.STEPS, continued.EVERY = 2, 1, 1e9
+        o = continued.Options(steps=6, batch=2, warmup=2)
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            for part, stream in (("scenes", data.TRAIN), ("held", data.HELD_OUT)):
+                self.assertTrue(latents.build(folder / part, start / "vae", 32, stream=stream))
+            rest = (start, folder / "scenes", folder / "held", decider)
+            try:
+                self.assertTrue(continued.train(folder / "whole", o, *rest))
+                self.assertTrue(continued.train(folder / "pieces", dataclasses.replace(o, steps=3), *rest))
+                self.assertTrue(continued.train(folder / "pieces", o, *rest))
+                with self.assertRaises(SystemExit):
+                    continued.train(folder / "pieces", dataclasses.replace(o, rate=1.0), *rest)
+                whole, pieces = (torch.load(folder / run / "state.pt") for run in ("whole", "pieces"))
+                for key, value in whole["model"].items():
+                    self.assertTrue(torch.equal(value, pieces["model"][key]), key)
+                self.assertEqual({key.split(".")[0] for key in whole["model"]}, {"transformer"})
+                self.assertTrue(continued.decay(folder / "branch", dataclasses.replace(o, steps=0), folder / "pieces" / "state-3.pt", 2, *rest))
+                branch = torch.load(folder / "branch" / "state.pt")
+                self.assertEqual((branch["first"], branch["last"], branch["step"]), (3, 5, 5))
+                self.assertTrue(all(group["lr"] < group["peak"] for values in branch["optimizers"] for group in values["param_groups"]))
+                continued.export(folder / "branch", start, folder / "export")
+            finally:
+                continued.PICTURES, continued.STEPS, continued.EVERY = held
+            before, after = (safetensors.load_folder(f / "text_encoder_2") for f in (start, folder / "export"))
+            self.assertTrue(all(torch.equal(before[key], after[key]) for key in before))
+            rows = training.Run(folder / "branch", json.loads((folder / "branch" / "run.json").read_text())).rows()
+            self.assertTrue(rows[-1]["nearest_median"] and rows[-1]["held_out"])
+            moved = safetensors.load_folder(folder / "export" / "transformer")
+            for key, value in branch["average"]["values"].items():
+                self.assertTrue(torch.equal(moved[key.removeprefix("transformer.")], value.half()), key)
+        for step, factor in ((10, 1.0), (15, 0.51), (20, 0.02)):
+            self.assertAlmostEqual(training.falling(step, 10, 20), factor)
+
     def test_a_stopped_run_goes_on_to_the_same_weights(self):
         options = vae.Options(crop_steps=4, frame_steps=2, crop_batch=2, frame_batch=2, warmup=2)
         final = []
@@ -357,7 +465,7 @@ class Models(unittest.TestCase):
         text, pooled = pipe.encode(names, 32)
         for steps in (2, 4):
             drawn = tune.draw(pipe.transformer, flux.pack(noise), text, pooled, torch.zeros(2, 1, 1, 32), steps)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with fast.autocast():
                 sampled = pipe.sample(names, noise, steps, length=32)[f"latents.{steps - 1}"]
             self.assertLess(float((drawn - sampled).norm() / sampled.norm()), 0.02)          # bfloat16 inside; a wrong sigma gives ten times that
 

@@ -5,12 +5,16 @@ import argparse
 import dataclasses
 import pathlib
 
-from . import sprites
+from . import sprites, world
 
 
 def _with_options(parser: argparse.ArgumentParser, options):
     for field in dataclasses.fields(options):
         parser.add_argument("--" + field.name.replace("_", "-"), type=type(field.default), default=field.default, help=f"default {field.default}")
+
+
+def _with_setting(parser: argparse.ArgumentParser):
+    parser.add_argument("--scenes", choices=sorted(world.SETTINGS), default="calm", help="setting of the world; default calm")
 
 
 def _options(arguments: argparse.Namespace, options):
@@ -24,6 +28,7 @@ def main():
     stages.add_parser("sprites", help="install the sprites and say where they are")
     sheet = stages.add_parser("sheet", help="draw contact sheets into a folder")
     sheet.add_argument("folder", type=pathlib.Path, nargs="?", default=sprites.WORK / "sheets")
+    _with_setting(sheet)
 
     parity = stages.add_parser("parity", help="compare the modules with golden values of diffusers and transformers")
     parity.add_argument("golden", type=pathlib.Path)
@@ -37,6 +42,7 @@ def main():
     encode.add_argument("folder", type=pathlib.Path)
     encode.add_argument("--autoencoder", type=pathlib.Path, required=True)
     encode.add_argument("--count", type=int, default=48000, help="default 48000")
+    _with_setting(encode)
     kind = encode.add_mutually_exclusive_group()
     kind.add_argument("--held-out", action="store_true", help="scenes that training never draws")
     kind.add_argument("--uniform", action="store_true", help="scenes whose attributes are uniform and independent: for the verifier")
@@ -48,8 +54,40 @@ def main():
     truth.add_argument("output", type=pathlib.Path)
     truth.add_argument("--judge", type=pathlib.Path, required=True)
     truth.add_argument("--autoencoder", type=pathlib.Path, required=True)
+    _with_setting(truth)
 
-    from . import dual_encoder, judge, student, teacher, tune, vae, verifier
+    from . import calm, continued, dual_encoder, judge, nearest, pipeline, student, teacher, tune, vae, verifier
+    near = stages.add_parser("nearest", help=nearest.__doc__)
+    near.add_argument("model", type=pathlib.Path, help="exported scenes-flux or scenes-flux-schnell")
+    near.add_argument("--judge", type=pathlib.Path, required=True)
+    near.add_argument("--count", type=int, default=64, help="pictures; default 64")
+    near.add_argument("--steps", type=int, default=4, help="default 4")
+    near.add_argument("--scale", type=float, default=1.0, help="of CFG; default 1: none")
+    near.add_argument("--sheet", type=pathlib.Path, help="also draw the pictures into this file")
+    near.add_argument("--truth", action="store_true", help="measure true pictures instead, as drawn and after the model's autoencoder")
+    _with_setting(near)
+
+    queue = stages.add_parser("calm", help=calm.__doc__)
+    queue.add_argument("--seeds", type=int, nargs="+", default=[0, 1], choices=sorted(calm.STARTS), help="in this order; default 0 1")
+    queue.add_argument("--steps", type=int, default=continued.Options.steps, help=f"of the constant rate; default {continued.Options.steps}")
+
+    further = stages.add_parser("continue", help=continued.__doc__)
+    actions = further.add_subparsers(dest="action", required=True)
+    for action in ("train", "decay", "export"):
+        part = actions.add_parser(action, help=getattr(continued, action).__doc__)
+        part.add_argument("--run", type=pathlib.Path, required=True, help="folder of state and log")
+        part.add_argument("--start", type=pathlib.Path, required=True, help="exported scenes-flux that the run starts from")
+        if action == "export":
+            part.add_argument("folder", type=pathlib.Path)
+            continue
+        for name in ("latents", "held-out", "judge"):
+            part.add_argument("--" + name, type=pathlib.Path, required=True)
+        if action == "decay":
+            part.add_argument("--source", type=pathlib.Path, required=True, help="state file of the run to branch off")
+        _with_options(part, continued.Options)
+        if action == "decay":
+            part.set_defaults(steps=0)                                 # 30 % of the whole
+
     paths = stages.add_parser("trajectories", help="sample the teacher with CFG and keep its states")
     paths.add_argument("folder", type=pathlib.Path)
     paths.add_argument("--teacher", type=pathlib.Path, required=True, help="exported scenes-flux")
@@ -113,12 +151,12 @@ def main():
     if a.stage == "sprites":
         print(sprites.install())
     elif a.stage == "sheet":
-        from . import sheet, world
+        from . import sheet
         a.folder.mkdir(parents=True, exist_ok=True)
         faces = world.ATTRIBUTES["face"]
         for i in range(0, len(faces), 10):
-            sheet.outfits(a.folder / f"outfits-{i // 10}.png", faces[i:i + 10])
-        sheet.samples(a.folder / "samples.png")
+            sheet.outfits(a.folder / f"outfits-{i // 10}.png", faces[i:i + 10], world.SETTINGS[a.scenes])
+        sheet.samples(a.folder / "samples.png", world.SETTINGS[a.scenes])
         print(a.folder)
     elif a.stage == "parity":
         from . import parity
@@ -131,13 +169,31 @@ def main():
         tokenizers.build(a.folder)
     elif a.stage == "latents":
         from . import data, latents
-        latents.build(a.folder, a.autoencoder, a.count, stream=data.HELD_OUT if a.held_out else data.UNIFORM if a.uniform else data.TRAIN)
+        latents.build(a.folder, a.autoencoder, a.count, stream=data.HELD_OUT if a.held_out else data.UNIFORM if a.uniform else data.TRAIN, setting=world.SETTINGS[a.scenes])
     elif a.stage == "prompts":
         from . import experiments
         experiments.write(a.folder)
     elif a.stage == "references":
         from . import experiments
-        experiments.references(a.prompts, a.output, a.judge, a.autoencoder)
+        experiments.references(a.prompts, a.output, a.judge, a.autoencoder, setting=world.SETTINGS[a.scenes])
+    elif a.stage == "nearest":
+        decider = judge.load(a.judge)
+        if a.truth:
+            found = dict(zip(("as drawn", "after the autoencoder"), nearest.truth(a.model / "vae", a.count, world.SETTINGS[a.scenes])))
+        else:
+            found = {str(a.model): nearest.draw(pipeline.Pipeline.load(a.model), a.count, a.steps, a.scale, path=a.sheet)}
+        for name, pictures in found.items():
+            print(f"{name}, {a.count} pictures, dB: " + ", ".join(f"{k} {v:.2f}" for k, v in nearest.figures(nearest.distances(pictures, decider)).items()))
+    elif a.stage == "calm":
+        calm.run(a.seeds, a.steps)
+    elif a.stage == "continue":
+        if a.action == "export":
+            continued.export(a.run, a.start, a.folder)
+        elif a.action == "train":
+            continued.train(a.run, _options(a, continued.Options), a.start, a.latents, a.held_out, a.judge)
+        else:
+            o = _options(a, continued.Options)
+            continued.decay(a.run, o, a.source, o.steps, a.start, a.latents, a.held_out, a.judge)
     elif a.stage == "trajectories":
         student.trajectories(a.folder, a.teacher, _options(a, student.TrajectoryOptions))
     elif a.stage == "student":

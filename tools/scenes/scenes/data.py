@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from . import captions, world
+from . import world
 from .render import render
 
 TRAIN, HELD_OUT, UNIFORM = 0, 1, 8                                     # streams; the last one is of scenes whose attributes are uniform and independent
@@ -28,7 +28,7 @@ def to_float(pictures: torch.Tensor) -> torch.Tensor:
 
 
 class Pictures(Dataset):
-    """Scenes alone; with `crop`, a random square of that side (the frame is drawn whole)."""
+    """Scenes alone, of the wide setting; with `crop`, a random square of that side (the frame is drawn whole)."""
 
     def __init__(self, seed: int, stream: int, crop: int | None = None):
         self.seed, self.stream, self.crop = seed, stream, crop
@@ -38,27 +38,11 @@ class Pictures(Dataset):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         rng = generator(self.seed, self.stream, index)
-        image = tensor(render(world.sample(rng), rng))
+        image = tensor(render(world.sample(rng, world.WIDE), rng, world.WIDE))
         if self.crop:
             y, x = (int(rng.random() * (SIZE - self.crop + 1)) for _ in range(2))
             image = image[:, y:y + self.crop, x:x + self.crop]
         return image
-
-
-class Captioned(Dataset):
-    """(picture, caption) pairs."""
-
-    def __init__(self, seed: int, stream: int):
-        self.seed, self.stream = seed, stream
-
-    def __len__(self):
-        return 1 << 40
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, str]:
-        rng = generator(self.seed, self.stream, index)
-        scene = world.sample(rng)
-        image = tensor(render(scene, rng))
-        return image, captions.caption(scene, rng)
 
 
 class _Consecutive:

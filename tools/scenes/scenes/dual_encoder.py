@@ -74,7 +74,7 @@ class Pairs(Dataset):
     def __getitem__(self, index: int):
         rng = data.generator(self.seed, self.stream, index)
         scene = world.sample_uniform(rng)
-        picture = render(scene, rng)
+        picture = render(scene, rng, world.WIDE)
         said = captions.mentions(scene, rng)
         picture = judge.degrade(picture, rng) if self.degraded else picture
         return data.tensor(picture), captions.write(said, rng), tuple(vars(scene).values()), tuple(said.get(a, "") for a in world.ATTRIBUTES)

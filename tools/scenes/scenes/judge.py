@@ -97,10 +97,10 @@ def degrade(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 class Labelled(Dataset):
-    """(picture, indices of the values of `HEADS`), all values equally frequent and independent unless `natural`."""
+    """(picture, indices of the values of `HEADS`), in the wide setting; all values equally frequent and independent unless `natural`."""
 
     def __init__(self, seed: int, stream: int, degraded: bool, natural: bool = False):
-        self.seed, self.stream, self.degraded, self.draw = seed, stream, degraded, world.sample if natural else world.sample_uniform
+        self.seed, self.stream, self.degraded, self.draw = seed, stream, degraded, (lambda rng: world.sample(rng, world.WIDE)) if natural else world.sample_uniform
 
     def __len__(self):
         return 1 << 40
@@ -108,7 +108,7 @@ class Labelled(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = data.generator(self.seed, self.stream, index)
         scene = self.draw(rng)
-        picture = render(scene, rng)
+        picture = render(scene, rng, world.WIDE)
         picture = degrade(picture, rng) if self.degraded else picture
         return data.tensor(picture), torch.tensor([world.ATTRIBUTES[h].index(getattr(scene, h)) for h in HEADS])
 

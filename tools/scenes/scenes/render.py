@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from . import sprites
-from .world import NONE, Scene
+from .world import NONE, Scene, Setting
 
 # Per face, in fractions of the trimmed sprite: height of the eyes, width of the eyewear, height of the hat's base, width of a hat.
 # Every face is symmetric enough for x = 1/2. Read off a grid and checked on the sheets of `python3 -m scenes sheet`.
@@ -28,6 +28,7 @@ COLOURS = {
     "purple": (142, 88, 200), "pink": (248, 166, 200), "white": (243, 243, 241), "gray": (130, 132, 138),
 }
 MARGIN = 0.03       # of the frame's side
+OBJECT_HEIGHT = 0.62    # where the middle of an object is that has a place of its own
 
 
 @functools.lru_cache(maxsize=None)
@@ -75,35 +76,42 @@ def _paste(canvas: Image.Image, name: str, mirrored: bool, left: float, top: flo
     canvas.paste(small, (x0, y0), small)
 
 
-def render(scene: Scene, rng: np.random.Generator, size: int = 128) -> Image.Image:
-    """A picture of `scene`, RGB, `size` pixels square. Size, place, mirroring and shade come from `rng`."""
+def render(scene: Scene, rng: np.random.Generator, setting: Setting, size: int = 128) -> Image.Image:
+    """A picture of `scene`, RGB, `size` pixels square. Size, place, mirroring and shade come from `rng`, within what `setting` leaves open."""
     u = lambda low, high: low + (high - low) * rng.random()
-    mirrored = rng.random() < 0.5
+    mirrored = setting.mirrored and rng.random() < 0.5
     parts, (left, top, right, bottom) = _layout(scene.face, scene.eyewear, scene.headwear)
     width, height = right - left, bottom - top
     room = 1 - 2 * MARGIN
 
     # Background: a shade of the colour, a little lighter or darker towards the bottom.
-    shade = np.array(COLOURS[scene.background], dtype=np.float64) + np.array([u(-9, 9) for _ in range(3)]) + u(-7, 7)
+    tint = np.array([u(-9, 9) for _ in range(3)]) if setting.tinted else 0.0
+    shade = np.array(COLOURS[scene.background], dtype=np.float64) + tint + u(-7, 7)
     slope = u(-10, 10)
     rows = np.linspace(-1, 1, size)[:, None] * slope
     canvas = Image.fromarray(np.broadcast_to(np.clip(shade + rows, 0, 255).round().astype(np.uint8)[:, None, :], (size, size, 3)).copy())
 
+    def place(extent: float, middle: float = 0.5) -> float:
+        """The low edge of something inside the margins: anywhere, or with its middle near its own place."""
+        low, high = MARGIN, 1 - MARGIN - extent
+        return u(low, high) if setting.jitter is None else float(np.clip(middle - extent / 2 + u(-setting.jitter, setting.jitter), low, max(low, high)))
+
     # The face's longer side as a part of the frame, such that all of it fits.
     if scene.object == NONE:
-        scale = min(u(0.52, 0.74), room / width, room / height)
-        x = u(MARGIN, 1 - MARGIN - scale * width)
-        y = u(MARGIN, 1 - MARGIN - scale * height)
+        scale = min(u(*setting.alone), room / width, room / height)
+        x = place(scale * width)
+        y = place(scale * height)
     else:
-        side = u(0.24, 0.32)
+        side = u(*setting.object_side)
         sprite = sprites.load(scene.object)
         ow, oh = side * sprite.width / max(sprite.size), side * sprite.height / max(sprite.size)
-        scale = min(u(0.48, 0.60), (room - ow - 0.01) / width, room / height)
+        scale = min(u(*setting.beside), (room - ow - 0.01) / width, room / height)
         slack = room - ow - scale * width
-        x = MARGIN + ow + u(0.2, 1) * slack                     # the object stands on the left, or after mirroring on the right
-        y = u(MARGIN, 1 - MARGIN - scale * height)
-        ox = MARGIN + u(0, 1) * max(x - MARGIN - ow, 0)
-        oy = u(MARGIN, 1 - MARGIN - oh)
+        free = setting.jitter is None
+        x = MARGIN + ow + (u(0.2, 1) if free else 0.8) * slack  # the object stands on the left, or after mirroring on the right
+        y = place(scale * height)
+        ox = MARGIN + (u(0, 1) if free else 0.3) * max(x - MARGIN - ow, 0)
+        oy = place(oh, OBJECT_HEIGHT)
         _paste(canvas, scene.object, False, (1 - ox - ow if mirrored else ox) * size, oy * size, ow * size, oh * size)
     for name, px, py, pw, ph in parts:
         at = x + scale * (px - left)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import captions, data, judge, training, world
+from . import captions, data, fast, judge, training, world
 from .latents import CHANNELS, TOKENS
 from .pipeline import T5_LENGTH, Pipeline, clip_ids, t5_ids
 from .teacher import obedience
@@ -33,6 +33,7 @@ class TrajectoryOptions:
     scale: float = 3.0
     empty: float = 0.05                 # part of the prompts that is empty, and sampled without CFG
     batch: int = 32
+    scenes: str = "calm"                # setting of the scenes that the prompts describe; "wide" for the models of 0.1
 
 
 class Texts:
@@ -57,7 +58,7 @@ def noise(seed: int, batch: int, count: int) -> Tensor:
 def prompts(o: TrajectoryOptions, batch: int) -> tuple[list[str], np.random.Generator]:
     """The captions of batch number `batch`, and the generator that goes on to choose their lengths."""
     rng = data.generator(o.seed, CAPTIONS, batch)
-    return ["" if rng.random() < o.empty else captions.caption(world.sample(rng), rng) for _ in range(o.batch)], rng
+    return ["" if rng.random() < o.empty else captions.caption(world.sample(rng, world.SETTINGS[o.scenes]), rng) for _ in range(o.batch)], rng
 
 
 @torch.no_grad()
@@ -80,7 +81,7 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
     def sample(x: Tensor, text: Tensor, pooled: Tensor, mask: Tensor, empty: Tensor, empty_pooled: Tensor, scale: Tensor) -> Tensor:
         rotary, other = pipe.transformer.rotary(8, 8, text.shape[1], mask), pipe.transformer.rotary(8, 8, empty.shape[1])
         kept = []
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with fast.autocast():
             for i in range(o.steps):
                 t = sigmas[i].expand(len(x))
                 without = pipe.transformer(x, empty, empty_pooled, t, other).float()
@@ -159,7 +160,7 @@ class Batches:
 
 
 def loss(transformer: nn.Module, x: Tensor, sigma: Tensor, velocity: Tensor, text: Tensor, pooled: Tensor, mask: Tensor) -> tuple[Tensor]:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with fast.autocast():
         prediction = transformer(x, text, pooled, sigma, transformer.rotary(8, 8, text.shape[1], mask))
     return ((prediction.float() - velocity).square().mean(),)
 

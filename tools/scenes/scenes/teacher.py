@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from . import captions, data, flux, judge, sheet, training, world
+from . import captions, data, fast, flux, judge, sheet, training, world
 from .latents import Latents
 from .pipeline import T5_LENGTH, Pipeline, clip_ids, t5_ids
 from .tokenizers import ClipTokenizer, T5Tokenizer
@@ -60,18 +60,24 @@ class Batches:
 
 
 class Trained(nn.Module):
-    """The three modules that are trained together, as one."""
+    """The three modules that are trained together, as one; with `frozen` text encoders the denoiser alone."""
 
-    def __init__(self, pipe: Pipeline):
+    def __init__(self, pipe: Pipeline, frozen: bool = False):
         super().__init__()
-        self.text_encoder, self.text_encoder_2, self.transformer = pipe.text_encoder, pipe.text_encoder_2, pipe.transformer
+        self.transformer, self.frozen = pipe.transformer, frozen
+        if frozen:
+            self.encoders = (pipe.text_encoder, pipe.text_encoder_2)   # a tuple: no modules of this one, so neither saved nor averaged
+        else:
+            self.text_encoder, self.text_encoder_2 = pipe.text_encoder, pipe.text_encoder_2
 
     def loss(self, x: Tensor, noise: Tensor, t: Tensor, clip_ids: Tensor, t5_ids: Tensor, mask: Tensor) -> tuple[Tensor]:
         """Mean square of the velocity's error."""
         at = t[:, None, None]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            _, pooled = self.text_encoder(clip_ids)
-            text = self.text_encoder_2(t5_ids, mask)
+        with fast.autocast():
+            clip, t5 = self.encoders if self.frozen else (self.text_encoder, self.text_encoder_2)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+                _, pooled = clip(clip_ids)
+                text = t5(t5_ids, mask)
             velocity = self.transformer((1 - at) * x + at * noise, text, pooled, t, self.transformer.rotary(8, 8, t5_ids.shape[1], mask))
         return ((velocity.float() - (noise - x)).square().mean(),)
 
@@ -95,7 +101,7 @@ def obedience(pipe: Pipeline, decider: judge.Judge | None, steps: int, scale: fl
     parts = []
     for i in range(0, len(wanted), 16):
         noise = torch.randn(16, 16, 16, 16, generator=torch.Generator().manual_seed(1000 + i))[: len(wanted) - i]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with fast.autocast():
             parts.append(pipe.sample([text for _, text in wanted[i:i + 16]], noise, steps, scale=scale)["image"])
     pictures = (torch.cat(parts) * 255).round().to(torch.uint8)
     if picture:

@@ -28,7 +28,7 @@ def corpus(count: int = 40000, seed: int = 0) -> list[str]:
     texts = []
     for i in range(count):
         rng = data.generator(seed, data.TRAIN, i)
-        texts.append(captions.caption(world.sample(rng), rng))
+        texts.append(captions.caption(world.sample(rng, world.WIDE), rng))
     return texts
 
 

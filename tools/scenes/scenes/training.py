@@ -13,6 +13,10 @@ import time
 
 import torch
 
+from . import fast, sprites
+
+PAUSE = sprites.WORK / "PAUSE"       # while this file is there, runs sleep between two steps
+
 
 def cosine(step: int, total: int, warmup: int, floor: float = 0.02) -> float:
     """Factor of the learning rate: linear warm-up, then a cosine down to `floor`."""
@@ -27,7 +31,12 @@ def trapezoid(step: int, total: int, warmup: int, decay: float, floor: float = 0
     begin = total - int(decay * total)
     if step < warmup:
         return (step + 1) / warmup
-    return 1.0 if step < begin else floor + (1 - floor) * (total - step) / max(1, total - begin)
+    return 1.0 if step < begin else falling(step, begin, total, floor)
+
+
+def falling(step: int, first: int, last: int, floor: float = 0.02) -> float:
+    """Factor of the learning rate: linear from 1 at step `first` down to `floor` at `last`."""
+    return floor + (1 - floor) * (last - step) / max(1, last - first)
 
 
 class Average:
@@ -71,13 +80,13 @@ class Halves:
     """Computes the gradients of a batch as two halves on two Python threads, each with single-threaded kernels.
 
     For small layers that is twice as fast as one batch on two kernel threads, and on a busy machine nobody spins at a barrier. The halves and
-    the order of their sum are fixed, so that the result does not depend on timing.
+    the order of their sum are fixed, so that the result does not depend on timing. With one thread the batch stays whole.
     """
 
-    def __init__(self, parameters: list[torch.nn.Parameter]):
+    def __init__(self, parameters: list[torch.nn.Parameter], threads: int = 2):
         torch.set_num_threads(1)
-        self.parameters = parameters
-        self.pool = concurrent.futures.ThreadPoolExecutor(2)
+        self.parameters, self.threads = parameters, threads
+        self.pool = concurrent.futures.ThreadPoolExecutor(threads)
 
     def backward(self, loss, *tensors: torch.Tensor):
         """`loss(*half)` returns a tuple: the loss to differentiate, then figures to report. Fills `.grad`; returns the means of the tuple."""
@@ -85,6 +94,11 @@ class Halves:
             values = loss(*inputs)
             return torch.autograd.grad(values[0], self.parameters), [v.detach() for v in values]
 
+        if self.threads == 1:
+            gradients, values = part(tensors)
+            for parameter, gradient in zip(self.parameters, gradients):
+                parameter.grad = gradient
+            return values
         n = tensors[0].shape[0] // 2
         first, second = self.pool.map(part, ([t[:n] for t in tensors], [t[n:] for t in tensors]))
         with torch.no_grad():
@@ -99,17 +113,17 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose update of a weight matrix is made orthogonal by five Newton-Schulz steps (Jordan et al. 2024), with the size of an AdamW
     update, 0.2 sqrt(longer side) (Liu et al. 2025, arXiv 2502.16982, section 2.2). For the matrices inside of blocks; the rest stays with AdamW.
 
-    Matrices of one shape are worked on together, in bfloat16, half of them on each of two threads.
+    Matrices of one shape are worked on together, in bfloat16 where that is quick, half of them on each of two threads.
     """
 
-    def __init__(self, matrices: list[torch.nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+    def __init__(self, matrices: list[torch.nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0, threads: int = 2):
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self.pool = concurrent.futures.ThreadPoolExecutor(2)
+        self.pool = concurrent.futures.ThreadPoolExecutor(threads)
 
     @staticmethod
     def orthogonal(stack: torch.Tensor) -> torch.Tensor:
         """[matrices, rows <= columns, columns] -> about U V^T of each, singular values within .7 to 1.2."""
-        x = (stack / (stack.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
+        x = (stack / (stack.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(fast.low())
         for _ in range(5):
             a = torch.bmm(x, x.transpose(1, 2))
             x = 3.4445 * x + torch.bmm(-4.7750 * a + 2.0315 * torch.bmm(a, a), x)
@@ -138,14 +152,14 @@ class Muon(torch.optim.Optimizer):
             p.add_(update if p.shape[0] <= p.shape[1] else update.t(), alpha=-group["lr"] * 0.2 * max(p.shape) ** 0.5)
 
 
-def optimizers(module: torch.nn.Module, kind: str, rate: float, matrix_rate: float) -> list[torch.optim.Optimizer]:
+def optimizers(module: torch.nn.Module, kind: str, rate: float, matrix_rate: float, threads: int = 2) -> list[torch.optim.Optimizer]:
     """AdamW for everything ("adamw"), or Muon at `matrix_rate` for the linear layers inside of lists of blocks and AdamW for the rest ("muon")."""
     if kind not in ("adamw", "muon"):
         raise SystemExit(f"optimizer '{kind}': adamw and muon are known")
     matrices = [m.weight for name, m in module.named_modules() if isinstance(m, torch.nn.Linear) and re.search(r"(blocks?|layers)\.\d+(\.|$)", name)] if kind == "muon" else []
     chosen = {id(p) for p in matrices}
     rest = adamw([p for p in module.parameters() if id(p) not in chosen], rate)
-    return [rest, *([_with_peak(Muon(matrices, matrix_rate, weight_decay=1e-3), matrix_rate)] if matrices else [])]
+    return [rest, *([_with_peak(Muon(matrices, matrix_rate, weight_decay=1e-3, threads=threads), matrix_rate)] if matrices else [])]
 
 
 def adamw(parameters, rate: float, decay: float = 1e-3, second: float = 0.99) -> torch.optim.Optimizer:
@@ -184,7 +198,7 @@ class Run:
         facts.write_text(json.dumps(options) + "\n")
         self.state_file, self.log_file = folder / "state.pt", folder / "log.csv"
         self.saved, self.seconds_before, self.started = time.monotonic(), 0.0, time.monotonic()
-        self.processor_before = 0.0
+        self.processor_before, self.paused = 0.0, 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
 
@@ -209,7 +223,16 @@ class Run:
             self._write([r for r in rows if int(r["step"]) <= state["step"]])
         return state
 
+    def pause(self):
+        """Sleeps while the file `PAUSE` is there, unless the run is to stop."""
+        begun = time.monotonic()
+        while PAUSE.exists() and not self.stopping:
+            time.sleep(1)
+        self.paused += time.monotonic() - begun
+
     def due(self) -> bool:
+        """Called after every step: sleeps while runs are paused; then says whether it is time to save."""
+        self.pause()
         return self.stopping or time.monotonic() - self.saved > self.save_every
 
     def save(self, **state):
@@ -250,12 +273,16 @@ class Fit:
         self.average, self.step, self.best = Average(module, decay), 0, -1.0
         self.restored = state = run.load()
         if state:
-            module.load_state_dict(state["model"])
-            for optimizer, values in zip(optimizers, state["optimizers"]):
-                optimizer.load_state_dict(values)
-            self.average.restore(state["average"])
-            self.step, self.best = state["step"], state["best"]
+            self.restore(state)
             print(f"resumed at step {self.step}, after {run.seconds():.0f} s", flush=True)
+
+    def restore(self, state: dict):
+        """Goes on from the state of this or of another run."""
+        self.module.load_state_dict(state["model"])
+        for optimizer, values in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(values)
+        self.average.restore(state["average"])
+        self.step, self.best = state["step"], state["best"]
 
     def apply(self):
         """One step with the gradients that are there, clipped to norm 1."""
@@ -277,10 +304,11 @@ class Fit:
         """Saves; what else there is to save is found again in `restored`."""
         self.run.save(**more, step=self.step, best=self.best, model=self.module.state_dict(), optimizers=[optimizer.state_dict() for optimizer in self.optimizers], average=self.average.state())
 
-    def finish(self, steps: int):
+    def finish(self, steps: int, **more) -> bool:
         """Saves, and says whether all `steps` are done."""
-        self.save()
+        self.save(**more)
         print("finished" if self.step == steps else f"stopped at step {self.step}; the same command goes on", flush=True)
+        return self.step == steps
 
 
 def best(folder: pathlib.Path) -> dict[str, torch.Tensor]:

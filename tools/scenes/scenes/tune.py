@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import captions, data, judge, student, training, verifier, world
+from . import captions, data, fast, judge, student, training, verifier, world
 from .latents import CHANNELS, TOKENS
 from .pipeline import Pipeline
 
@@ -34,19 +34,20 @@ class Options:
     matrix_rate: float = 4e-4
     warmup: int = 50
     average: float = 0.99
+    scenes: str = "calm"                # setting of the scenes that the prompts describe; "wide" for the models of 0.1
 
 
 # Numbers of steps that pictures are drawn in, by turns of the batches.
 ROLLOUTS = (4, 2, 4)
 
 
-def prompts(seed: int, step: int, count: int) -> tuple[list[str], Tensor, np.random.Generator]:
+def prompts(seed: int, step: int, count: int, setting: world.Setting = world.CALM) -> tuple[list[str], Tensor, np.random.Generator]:
     """Captions, labels [count, heads] with ABSENT for what a caption leaves out, and the generator that goes on to choose lengths. One half of the scenes
     is drawn as in training; the other has uniform outfits, so that what is rare there is asked for as often. Held-out outfits stay unseen."""
     rng = data.generator(seed, CAPTIONS, step)
     texts, labels = [], []
     for i in range(count):
-        scene = world.sample(rng)
+        scene = world.sample(rng, setting)
         if i % 2:
             while ((scene := world.sample_uniform(rng)).face, scene.eyewear, scene.headwear) in world.HELD_OUT:
                 pass
@@ -60,7 +61,7 @@ def draw(transformer: nn.Module, x: Tensor, text: Tensor, pooled: Tensor, mask: 
     """Packed latents after `steps` Euler steps from the noise `x`, as the pipeline takes them; gradients go through all of them."""
     rotary = transformer.rotary(8, 8, text.shape[1], mask)
     for i in range(steps):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with fast.autocast():
             velocity = transformer(x, text, pooled, torch.full((len(x),), 1 - i / steps), rotary)
         x = x - velocity.float() / steps
     return x
@@ -93,7 +94,7 @@ def train(folder: pathlib.Path, o: Options, start: pathlib.Path, trajectory_fold
 
     sums, count, begun = torch.zeros(4), 0, time.monotonic()
     while fit.step < o.steps and not run.stopping:
-        names, labels, rng = prompts(o.seed, fit.step, o.batch)
+        names, labels, rng = prompts(o.seed, fit.step, o.batch, world.SETTINGS[o.scenes])
         generator = torch.Generator().manual_seed(o.seed * 1_000_003 + fit.step)
         x, noise = (torch.randn(o.batch, TOKENS, CHANNELS, generator=generator) for _ in range(2))
         t = o.noise * torch.rand(o.batch, 1, 1, generator=generator)

@@ -3,6 +3,10 @@
 A scene has five attributes: background, face, eyewear, headwear and a second object. Backgrounds and objects are independent of the rest;
 eyewear and headwear depend on the face, some strongly (`HABITS`), so that a negative prompt has something to remove. The table of
 (face, eyewear, headwear) is explicit, and every distribution over scenes that an experiment may ask for is drawn from it exactly.
+
+How much a picture leaves to chance beyond that (size, place, mirroring, shade, how often there is an object) is a `Setting`: `CALM` is the world of the
+models to come, `WIDE` the one of those published with 0.1 and of everything that must know more than one place (autoencoder, judge, verifier, dual encoder,
+tokenizers). Every calm picture is one that the wide setting could draw.
 """
 from __future__ import annotations
 
@@ -32,7 +36,6 @@ HABITS = {
     "dog": ("headwear", "cap"), "rabbit": ("headwear", "bow"), "monkey": ("headwear", "graduation cap"),
 }
 USUAL = {"eyewear": {NONE: 0.5, "sunglasses": 0.25, "glasses": 0.25}, "headwear": {NONE: 0.5, **{h: 0.1 for h in sprites.HEADWEAR}}}
-OBJECT = 0.3                                                       # probability of any second object
 # How often a caption mentions what the scene shows; that something is absent is never said.
 MENTIONED = {"face": 0.88, "eyewear": 0.6, "headwear": 0.6, "background": 0.7, "object": 0.8}
 
@@ -45,6 +48,28 @@ class Scene:
     headwear: str
     background: str
     object: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is left to chance besides the attributes. Lengths are parts of the frame's side; a pair is the range of a uniform draw."""
+    name: str
+    object: float                       # probability of any second object
+    alone: tuple[float, float]          # the face's longer side
+    beside: tuple[float, float]         # the same beside an object
+    object_side: tuple[float, float]    # the object's longer side
+    jitter: float | None                # how far a thing is from its own place at most; None: anywhere in the frame
+    mirrored: bool                      # half of the pictures
+    tinted: bool                        # each channel of the background is off by its own amount, besides all of them together
+
+    @property
+    def p_object(self) -> np.ndarray:
+        return np.array([1 - self.object, *[self.object / len(sprites.OBJECTS)] * len(sprites.OBJECTS)])
+
+
+WIDE = Setting("wide", 0.3, (0.52, 0.74), (0.48, 0.60), (0.24, 0.32), None, True, True)
+CALM = Setting("calm", 0.15, (0.67, 0.73), (0.50, 0.58), (0.28, 0.28), 0.025, False, False)
+SETTINGS = {s.name: s for s in (CALM, WIDE)}
 
 
 def _wearing(face: str, attribute: str) -> dict[str, float]:
@@ -78,7 +103,6 @@ def _outfit_table() -> np.ndarray:
 
 P_OUTFIT = _outfit_table()
 P_BACKGROUND = np.full(len(ATTRIBUTES["background"]), 1 / len(ATTRIBUTES["background"]))
-P_OBJECT = np.array([1 - OBJECT, *[OBJECT / len(sprites.OBJECTS)] * len(sprites.OBJECTS)])
 
 
 def draw(rng: np.random.Generator, p: np.ndarray) -> int:
@@ -87,16 +111,17 @@ def draw(rng: np.random.Generator, p: np.ndarray) -> int:
     return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
 
 
-def sample(rng: np.random.Generator) -> Scene:
+def sample(rng: np.random.Generator, setting: Setting) -> Scene:
     """A scene from the distribution that training sees."""
     face, eyewear, headwear = OUTFITS[draw(rng, P_OUTFIT)]
-    return Scene(face, eyewear, headwear, ATTRIBUTES["background"][draw(rng, P_BACKGROUND)], ATTRIBUTES["object"][draw(rng, P_OBJECT)])
+    return Scene(face, eyewear, headwear, ATTRIBUTES["background"][draw(rng, P_BACKGROUND)], ATTRIBUTES["object"][draw(rng, setting.p_object)])
 
 
 def sample_uniform(rng: np.random.Generator) -> Scene:
-    """A scene whose face, eyewear, headwear and background are uniform and independent, held-out outfits included: what the judge learns from."""
+    """A scene whose face, eyewear, headwear and background are uniform and independent, held-out outfits included: what the judge learns from. Objects are as
+    frequent as in the wide setting."""
     chosen = {name: values[int(rng.random() * len(values))] for name, values in ATTRIBUTES.items() if name != "object"}
-    return Scene(**chosen, object=ATTRIBUTES["object"][draw(rng, P_OBJECT)])
+    return Scene(**chosen, object=ATTRIBUTES["object"][draw(rng, WIDE.p_object)])
 
 
 class Conditional:
@@ -109,7 +134,7 @@ class Conditional:
     the probability of the prompt {face} by a constant, and changes no other.)
     """
 
-    def __init__(self, prompt: dict[str, str], without: frozenset[str] | set[str] = frozenset(), mentions: bool = True):
+    def __init__(self, prompt: dict[str, str], without: frozenset[str] | set[str] = frozenset(), mentions: bool = True, setting: Setting = CALM):
         for attribute, value in prompt.items():
             if value not in ATTRIBUTES[attribute] or (value == NONE and mentions):
                 raise ValueError(f"{attribute}: a caption cannot mention '{value}'")
@@ -128,7 +153,7 @@ class Conditional:
 
         self.outfits = np.array([p * weight("face", f) * weight("eyewear", e) * weight("headwear", h) for p, (f, e, h) in zip(P_OUTFIT, OUTFITS)])
         self.backgrounds = np.array([p * weight("background", b) for p, b in zip(P_BACKGROUND, ATTRIBUTES["background"])])
-        self.objects = np.array([p * weight("object", o) for p, o in zip(P_OBJECT, ATTRIBUTES["object"])])
+        self.objects = np.array([p * weight("object", o) for p, o in zip(setting.p_object, ATTRIBUTES["object"])])
         if not (self.outfits.any() and self.backgrounds.any() and self.objects.any()):
             raise ValueError(f"no scene has {prompt} without {sorted(without)}")
 
