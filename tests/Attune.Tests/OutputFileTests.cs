@@ -112,7 +112,8 @@ public class OutputFileTests
             OutputFile.Check(name);         // does not wait for a reader
             var read = Task.Run(() => File.ReadAllBytes(pipe), TestContext.Current.CancellationToken);
             image.Save(name);
-            Assert.Equal(image.Rgb, Image.Read(await read.WaitAsync(TimeSpan.FromSeconds(20)), "pipe").Rgb);
+            byte[] bytes = await read.WaitAsync(TimeSpan.FromSeconds(20));
+            Assert.True(image.Rgb.SequenceEqual(Image.Read(bytes, "pipe").Rgb));
         }
         Assert.Equal(["link.png", "pipe.png"], Names(folder));
         Assert.Equal("pipe.png", new FileInfo(folder.At("link.png")).LinkTarget);
@@ -194,7 +195,7 @@ public class OutputFileTests
         using var folder = new TemporaryFolder();
         var image = new Image(2, 1, [1, 2, 3, 4, 5, 6]);
         image.Save(folder.At("a.PNG"));
-        Assert.Equal(image.Rgb, Image.Load(folder.At("a.PNG")).Rgb);
+        Assert.True(image.Rgb.SequenceEqual(Image.Load(folder.At("a.PNG")).Rgb));
         foreach (var (name, ending) in new[] { ("a.tga", ".tga"), ("a", "no extension"), ("a.png.", "no extension") })
         {
             var error = Assert.Throws<ArgumentException>(() => image.Save(name));
