@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Attune.Tensors;
 using Attune.Weights;
 using Spectre.Console;
 
@@ -27,7 +28,7 @@ internal static class Application
         }
         catch (Exception exception)
             when (exception is CheckpointException or ArgumentException or FormatException or IOException or UnauthorizedAccessException
-                or NotSupportedException or OutOfMemoryException or InvalidOperationException)
+                or NotSupportedException or OutOfMemoryException or InvalidOperationException or NotFiniteException)
         {
             string message = exception is ArgumentException { ParamName: { } name }
                 ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)

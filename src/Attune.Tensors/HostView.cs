@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Attune.Tensors;
 
 /// <summary>What the host does with the elements of a tensor while it sees them.</summary>
@@ -51,6 +53,35 @@ public readonly ref struct HostView : IDisposable
         var rows = Rows.Of(_memory);
         for (long i = 0; i < rows.Count; i++)
             new Span<float>(rows.At(i), rows.Columns).CopyTo(destination[(int)(i * rows.Columns)..]);
+    }
+
+    /// <summary>How many elements, of any tensor or view, are NaN or infinite.</summary>
+    public unsafe long CountNotFinite()
+    {
+        var rows = Rows.Of(_memory);
+        long count = 0;
+        for (long i = 0; i < rows.Count; i++)
+        {
+            var row = new ReadOnlySpan<float>(rows.At(i), rows.Columns);
+
+            // x - x is 0 for whatever is finite and NaN for the rest, and a sum keeps a NaN: a row is counted only where there is one.
+            var sum = Vector<float>.Zero;
+            int at = 0;
+            for (; at <= row.Length - Vector<float>.Count; at += Vector<float>.Count)
+            {
+                var values = new Vector<float>(row[at..]);
+                sum += values - values;
+            }
+            float rest = Vector.Sum(sum);
+            for (; at < row.Length; at++)
+                rest += row[at] - row[at];
+            if (float.IsNaN(rest))
+            {
+                foreach (float value in row)
+                    count += float.IsFinite(value) ? 0 : 1;
+            }
+        }
+        return count;
     }
 
     /// <summary>Sets every element, of any tensor or view.</summary>

@@ -47,6 +47,34 @@ public class CommandTests
         }
     }
 
+    /// <summary>No black picture: an exit code, a sentence, and no file.</summary>
+    [Fact]
+    public async Task Values_that_are_no_numbers_end_the_run_without_a_file()
+    {
+        string folder = Directory.CreateTempSubdirectory("attune").FullName;
+        try
+        {
+            string model = Path.Combine(Repository.Root, "tests", "golden", "checkpoints", "sd15");
+            string[] request =
+            [
+                "generate", "a cat", "--model", model, "--size", "64x64", "--steps", "2", "-o", Path.Combine(folder, "cat.png"),
+                "--preview", Path.Combine(folder, "step-{step}.png"),
+            ];
+            var (code, _, error) = await Run([.. request, "--guidance", "cfg:scale=1e38"]);
+            Assert.Equal(1, code);
+            Assert.Contains("not finite", error, StringComparison.Ordinal);
+            Assert.Empty(Directory.GetFiles(folder));
+            (code, _, error) = await Run([.. request, "--scheduler", "ddim", "--eta", "2"]);
+            Assert.Equal(1, code);
+            Assert.Contains("--eta is '2', expected a number, 0 to 1", error, StringComparison.Ordinal);
+            Assert.Empty(Directory.GetFiles(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [Fact]
     public async Task An_image_is_made_anew_in_few_steps_with_a_preview_of_each()
     {

@@ -5,7 +5,10 @@ using Attune.Tensors;
 
 namespace Attune.Generation;
 
-/// <summary>One turn of the denoising loop. Its tensors belong to the run: they are valid until the next step is asked for.</summary>
+/// <summary>
+/// One turn of the denoising loop. It lives until the next step is asked for or the run ends: what reads it later gets an
+/// <see cref="ObjectDisposedException"/>, since its tensors belong to the run.
+/// </summary>
 public sealed class DenoisingStep
 {
     private readonly Run _run;
@@ -34,9 +37,19 @@ public sealed class DenoisingStep
     public TimeSpan Denoising => _run.Denoising;
 
     /// <summary>The latents after the step, in the form the denoiser takes.</summary>
-    public Tensor Latents => _run.Latents;
+    /// <exception cref="ObjectDisposedException">The next step was asked for, or the run has ended.</exception>
+    public Tensor Latents
+    {
+        get
+        {
+            _run.RequireTurn(Index);
+            return _run.Latents;
+        }
+    }
 
     /// <summary>Decodes the latents to images. At any step; before the last one they are still noisy.</summary>
+    /// <exception cref="NotFiniteException">The autoencoder gives values that are NaN or infinite.</exception>
+    /// <inheritdoc cref="Latents" path="/exception"/>
     public Task<IReadOnlyList<Image>> DecodeAsync(CancellationToken cancellation = default) => Task.Run(
         () =>
         {
@@ -46,12 +59,18 @@ public sealed class DenoisingStep
         cancellation);
 
     /// <summary>Decodes the latents to [count, height, width, 3], values from 0 to 1; the caller disposes it.</summary>
-    public Tensor DecodeTensor(CancellationToken cancellation = default) => _run.Decode(cancellation);
+    /// <inheritdoc cref="DecodeAsync" path="/exception"/>
+    public Tensor DecodeTensor(CancellationToken cancellation = default)
+    {
+        _run.RequireTurn(Index);
+        return _run.Decode(cancellation);
+    }
 
     /// <summary>
     /// A picture of the step: what the prediction says the image will be, decoded by the small autoencoder of
     /// <see cref="LoadOptions.PreviewVae"/>, or, without one, by the full autoencoder, which takes as long as decoding the result.
     /// </summary>
+    /// <inheritdoc cref="DecodeAsync" path="/exception"/>
     public Task<IReadOnlyList<Image>> DecodePreviewAsync(CancellationToken cancellation = default) => Task.Run(
         () =>
         {
@@ -63,5 +82,10 @@ public sealed class DenoisingStep
     /// <summary>
     /// As <see cref="DecodePreviewAsync"/>: [count, height, width, 3], values from 0 to 1; the caller disposes it.
     /// </summary>
-    public Tensor DecodePreview(CancellationToken cancellation = default) => _run.DecodePreview(_previewVae, cancellation);
+    /// <inheritdoc cref="DecodeAsync" path="/exception"/>
+    public Tensor DecodePreview(CancellationToken cancellation = default)
+    {
+        _run.RequireTurn(Index);
+        return _run.DecodePreview(_previewVae, cancellation);
+    }
 }

@@ -124,6 +124,8 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     /// <param name="cancellation">Stops the work within a block.</param>
     /// <exception cref="ArgumentException">A value of the request is out of range; the message names it.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, or the pipeline is being disposed.</exception>
+    /// <exception cref="NotFiniteException">Something between weights and latents is NaN or infinite; the message says what, and after
+    /// which step.</exception>
     public IAsyncEnumerable<DenoisingStep> DenoiseAsync(
         GenerationRequest request, RunObserver? observer = null, CancellationToken cancellation = default) =>
         DenoiseAsync(Resolve(request), observer, cancellation);

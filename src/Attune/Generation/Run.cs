@@ -28,6 +28,7 @@ internal sealed class Run : IDisposable
     private Tensor? _before;
     private Tensor? _prediction;
     private int _step;
+    private bool _disposed;
 
     private Run(Model model, ResolvedRequest resolved, RunObserver observer)
     {
@@ -55,6 +56,19 @@ internal sealed class Run : IDisposable
 
     /// <summary>The latents now, in the denoiser's form.</summary>
     public Tensor Latents => _latents!;
+
+    /// <summary>Fails unless a step is the last one that was done, and the run goes on.</summary>
+    /// <exception cref="ObjectDisposedException">The next step was asked for, or the run has ended.</exception>
+    public void RequireTurn(int step)
+    {
+        if (_disposed || step != _step)
+        {
+            throw new ObjectDisposedException(
+                nameof(DenoisingStep),
+                $"Step {step + 1} of {Steps} is over: a step lives until the next one is asked for, or until its run has ended. Read or "
+                    + "decode it before that, and clone the latents that are to be kept.");
+        }
+    }
 
     /// <summary>How long the steps took that are done, without the encoding of prompts.</summary>
     public TimeSpan Denoising { get; private set; }
@@ -87,6 +101,7 @@ internal sealed class Run : IDisposable
         using var scope = new TensorScope();
         long begun = Stopwatch.GetTimestamp();
         var point = PointOf(step);
+        _step = step;
         _observer.BeginStep(point);
         var guidance = Resolved.Guidance.At(point, _observer.Probe);
         var latents = _schedule.ScaleInput(Latents, step);
@@ -122,11 +137,11 @@ internal sealed class Run : IDisposable
         Tensor? noise = null;
         var next = _schedule.Step(
             prediction, step, Latents, () => noise = draws.Own(_model.Latents.DrawStep(_random, Resolved.Grid, Resolved.Request.Count)));
+        Finite.CheckStep(facts, guidance, prediction, next, Resolved.Scheduler.ClassName);
         _observer.EndStep(new StepObservation(facts, guidance, prediction, noise, next) { Caches = _caches.DoneIn(step) });
         Replace(ref _prediction, prediction.View());        // it may be one of the passes
         Replace(ref _before, _latents);
         _latents = TensorScope.Detach(next);
-        _step = step;
         Denoising += Stopwatch.GetElapsedTime(begun);
     }
 
@@ -134,7 +149,8 @@ internal sealed class Run : IDisposable
     public Tensor Decode(CancellationToken cancellation)
     {
         using var scope = new TensorScope();
-        return ToUnitRange(_model.Latents.Decode(_model.Latents.Unpack(Latents, Resolved.Grid), cancellation));
+        var latents = _model.Latents.Unpack(Latents, Resolved.Grid);
+        return Finished(_model.Latents.Decode(latents, cancellation), latents);
     }
 
     /// <summary>
@@ -144,11 +160,13 @@ internal sealed class Run : IDisposable
     {
         using var scope = new TensorScope();
         var clean = _model.Latents.Unpack(_schedule.ToCleanSample(_prediction!, _step, _before!), Resolved.Grid);
-        return ToUnitRange(vae == null ? _model.Latents.Decode(clean, cancellation) : vae.Decode(vae.Denormalize(clean), cancellation));
+        return Finished(
+            vae == null ? _model.Latents.Decode(clean, cancellation) : vae.Decode(vae.Denormalize(clean), cancellation), clean);
     }
 
     public void Dispose()
     {
+        _disposed = true;
         _schedule.Dispose();
         _positive?.Dispose();
         _negative?.Dispose();
@@ -169,13 +187,18 @@ internal sealed class Run : IDisposable
                 Images = request.Images.References, Warn = _observer.Warn },
             cancellation);
         _positive = Of(request.Prompt, PromptRole.Prompt);
+        Finite.Check(_positive, "prompt");
         if (Resolved.Guidance.NeedsNegativePrompt)
         {
             _negative = Of(
                 request.NegativePrompt, Resolved.Guidance.ReadsNegativeText ? PromptRole.NegativeInAttention : PromptRole.NegativePass);
+            Finite.Check(_negative, "negative prompt");
         }
         if (Resolved.Guidance.NeedsEmptyPrompt)
+        {
             _empty = Of("", PromptRole.Empty);
+            Finite.Check(_empty, "empty prompt");
+        }
     }
 
     /// <summary>
@@ -190,6 +213,9 @@ internal sealed class Run : IDisposable
         var start = image != null ? _schedule.AddNoise(image, noise)
             : _schedule.InitialNoiseSigma == 1 ? noise.View() : noise.Affine(_schedule.InitialNoiseSigma);
         _latents = TensorScope.Detach(_model.Latents.Pack(start));
+        if (image != null)
+            Finite.CheckEncoded(image);
+        Finite.CheckStart(_latents);
         _observer.Begin(
             new RunStart(
                 [.. Enumerable.Range(0, Steps).Select(_schedule.TimestepOf)], _schedule.Sigmas, _positive!, _negative, noise, image,
@@ -218,7 +244,12 @@ internal sealed class Run : IDisposable
         return scope.Keep(latents.Shape[0] == count ? latents : latents.Expand(0, count).Clone());
     }
 
-    private static Tensor ToUnitRange(Tensor pixels) => TensorScope.Detach(pixels.Affine(0.5f, 0.5f).Clamp(0, 1));
+    /// <summary>Decoded values around [-1, 1] as values from 0 to 1.</summary>
+    private static Tensor Finished(Tensor pixels, Tensor latents)
+    {
+        Finite.CheckDecoded(pixels, latents);
+        return TensorScope.Detach(pixels.Affine(0.5f, 0.5f).Clamp(0, 1));
+    }
 
     private static void Replace(ref Tensor? field, Tensor? value)
     {

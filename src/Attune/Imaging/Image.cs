@@ -153,6 +153,7 @@ public sealed class Image
     }
 
     /// <summary>Images from a tensor [batch, height, width, 3] of values from 0 to 1, which are clamped and rounded to nearest.</summary>
+    /// <exception cref="NotFiniteException">A value is NaN or infinite: no colour stands for it.</exception>
     public static IReadOnlyList<Image> FromTensor(Tensor tensor)
     {
         ArgumentNullException.ThrowIfNull(tensor);
@@ -160,6 +161,8 @@ public sealed class Image
         if (shape.Rank != 4 || shape[3] != 3)
             throw new ArgumentException($"An image tensor is [batch, height, width, 3], not {shape}.", nameof(tensor));
         using var view = tensor.Read();
+        if (view.CountNotFinite() is > 0 and var wrong)
+            throw new NotFiniteException($"The pixels are not finite: {wrong} of {shape.Count} values are NaN or infinite.");
         var images = new Image[shape[0]];
         for (int item = 0; item < images.Length; item++)
         {
@@ -170,7 +173,7 @@ public sealed class Image
                 for (int x = 0; x < shape[2]; x++)
                 {
                     foreach (float value in view.Row(item, y, x))
-                        pixels[at++] = (byte)MathF.Round(Math.Clamp(float.IsNaN(value) ? 0 : value, 0, 1) * 255);
+                        pixels[at++] = (byte)MathF.Round(Math.Clamp(value, 0, 1) * 255);
                 }
             }
             images[item] = Wrap(shape[2], shape[1], pixels);

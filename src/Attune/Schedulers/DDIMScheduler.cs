@@ -32,8 +32,6 @@ public sealed class DDIMScheduler : Scheduler
     private protected override ISchedulerRun Start(SchedulerRequest request)
     {
         float eta = request.Eta ?? 0;
-        if (!(eta >= 0))
-            throw new ArgumentException($"Eta is {eta}, expected 0 or more.", nameof(request));
         int steps = request.Steps!.Value;
         return new Run(this, _spacing.Space(steps, whole: true), _bars.Count / steps, eta, request);
     }

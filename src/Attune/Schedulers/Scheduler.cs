@@ -150,6 +150,8 @@ public abstract class Scheduler
             throw new ArgumentException($"{ClassName} takes no Timesteps.", nameof(request));
         if (request.Eta != null && !AcceptsEta)
             throw new ArgumentException($"{ClassName} takes no Eta.", nameof(request));
+        if (request.Eta is { } eta && !(eta >= 0 && eta <= 1))
+            throw new ArgumentException(FormattableString.Invariant($"Eta is {eta}, expected 0 to 1."), nameof(request));
         int steps = StepsOf(request);
         if (steps < 1 || steps > MaxSteps)
             throw new ArgumentException(

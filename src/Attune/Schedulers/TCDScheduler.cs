@@ -33,8 +33,6 @@ public sealed class TCDScheduler : Scheduler
     private protected override ISchedulerRun Start(SchedulerRequest request)
     {
         float eta = request.Eta ?? 0.3f;
-        if (!(eta >= 0 && eta <= 1))
-            throw new ArgumentException($"Eta is {eta}, expected 0 to 1.", nameof(request));
         return new Run(this, _spacing.Space(request, overrideSpansAll: true), eta, request.BeginIndex);
     }
 

@@ -315,7 +315,11 @@ public class SchedulerTests
         Refused(karras, new SchedulerRequest { Timesteps = [5, 4] }, "spaces sigmas");
         Refused(ddim, new SchedulerRequest { Timesteps = [5, 4] }, "DDIMScheduler takes no Timesteps");
         Refused(ddim, new SchedulerRequest { Sigmas = [1, 0] }, "DDIMScheduler takes no Sigmas");
-        Refused(ddim, new SchedulerRequest { Steps = 5, Eta = -1 }, "Eta is -1");
+        foreach (float eta in new[] { -1, 1.01f, 2, float.NaN })
+        {
+            foreach (var takesEta in new[] { ddim, Scheduler.From(ddim.Config, "TCDScheduler") })
+                Refused(takesEta, new SchedulerRequest { Steps = 5, Eta = eta }, "expected 0 to 1");
+        }
         Refused(Parse("""{"_class_name": "DDIMScheduler", "steps_offset": 1}"""), new SchedulerRequest { Steps = 1000 }, "steps_offset");
         Refused(lcm, new SchedulerRequest { Steps = 51 }, "at most 50");
         Refused(lcm, new SchedulerRequest { Steps = 5, ScheduleStrength = 0 }, "ScheduleStrength is 0");
