@@ -7,7 +7,7 @@ namespace Attune.Cli.Tests;
 /// <summary>The executable as users run it.</summary>
 public class CommandTests
 {
-    private static async Task<(int Code, string Output, string Error)> Run(params string[] arguments)
+    internal static async Task<(int Code, string Output, string Error)> Run(params string[] arguments)
     {
         string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) {

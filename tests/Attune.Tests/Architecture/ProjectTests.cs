@@ -10,9 +10,10 @@ public class ProjectTests
     {
         ["Attune.Tensors"] = [],
         ["Attune"] = ["Attune.Tensors"],
+        ["Attune.Media.Skia"] = ["Attune"],
         ["Attune.Evaluation"] = ["Attune"],
         ["Attune.Verification"] = ["Attune"],
-        ["Attune.Cli"] = ["Attune", "Attune.Evaluation", "Attune.Verification", "Attune.Bench"],
+        ["Attune.Cli"] = ["Attune", "Attune.Media.Skia", "Attune.Evaluation", "Attune.Verification", "Attune.Bench"],
         ["Attune.Bench"] = ["Attune"],
         ["Attune.Benchmarks"] = ["Attune.Bench"],
     };

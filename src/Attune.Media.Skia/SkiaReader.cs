@@ -1,0 +1,76 @@
+using System.Runtime.InteropServices;
+using Attune.Imaging;
+using SkiaSharp;
+
+namespace Attune.Media.Skia;
+
+/// <summary>
+/// Reads the first frame of files of one format as it is stored: alpha is not multiplied in but dropped, as the library's own readers do,
+/// and colour profiles are not applied. A file that is not whole is an error, never half a picture.
+/// </summary>
+internal sealed class SkiaReader(string name, SKEncodedImageFormat format, byte[][] starts, byte[] then, int at) : IImageReader
+{
+    public string Name => name;
+
+    /// <summary>Whether the file has one of the signatures, and behind it, at a place, what else the format has there.</summary>
+    public bool Matches(ReadOnlySpan<byte> bytes)
+    {
+        foreach (byte[] start in starts)
+        {
+            if (bytes.StartsWith(start) && bytes.Length >= at + then.Length && bytes[at..].StartsWith(then))
+                return true;
+        }
+        return false;
+    }
+
+    public Image Read(ReadOnlySpan<byte> bytes, string name)
+    {
+        byte[] copy = bytes.ToArray();
+        return SkiaFormats.Native(name, () => Decode(copy, name));
+    }
+
+    private Image Decode(byte[] bytes, string name)
+    {
+        using var data = SKData.CreateCopy(bytes);
+        using var codec = SKCodec.Create(data)
+            ?? throw new ImageException($"'{name}' is no {Name} image, damaged, or of a kind of {Name} that is not read.");
+        if (codec.EncodedFormat != format)
+            throw new ImageException($"'{name}' begins as a {Name} image and is none.");
+        var (width, height) = (codec.Info.Width, codec.Info.Height);
+        if ((long)width * height is < 1 or > Image.MaxPixels)
+            throw new ImageException($"'{name}' has {width} x {height} pixels, expected 1 to {Image.MaxPixels}.");
+
+        // Without a colour space in what is asked for, Skia leaves colours as they are stored.
+        var info = new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
+        var rgba = new byte[4L * width * height];
+        var handle = GCHandle.Alloc(rgba, GCHandleType.Pinned);
+        try
+        {
+            var result = codec.GetPixels(info, handle.AddrOfPinnedObject(), info.RowBytes, SKCodecOptions.Default);
+            if (result != SKCodecResult.Success)
+                throw new ImageException($"'{name}' {Problem(result)}.");
+        }
+        finally
+        {
+            handle.Free();
+        }
+
+        var rgb = new byte[3L * width * height];
+        long transparent = 0;
+        for (int from = 0, to = 0; from < rgba.Length; from += 4, to += 3)
+        {
+            rgba.AsSpan(from, 3).CopyTo(rgb.AsSpan(to));
+            if (rgba[from + 3] != 255)
+                transparent++;
+        }
+        return new Image(width, height, rgb) { TransparentShare = (double)transparent / ((long)width * height) }
+            .Upright((int)codec.EncodedOrigin);
+    }
+
+    private string Problem(SKCodecResult result) => result switch
+    {
+        SKCodecResult.IncompleteInput => "is cut off: its pixels end early",
+        SKCodecResult.ErrorInInput => "is damaged: its pixels cannot be decoded",
+        _ => $"is a {Name} image that cannot be decoded ({result})",
+    };
+}
