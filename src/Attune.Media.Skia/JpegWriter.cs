@@ -33,11 +33,15 @@ internal sealed class JpegWriter(int quality) : IImageWriter
 
     private byte[] Encode(Image image)
     {
+        // The encoder would say so itself, on standard error.
+        if (Math.Max(image.Width, image.Height) > MaxSide)
+        {
+            throw new ImageException(
+                $"{image.Width} x {image.Height} pixels are not written as JPEG, which takes sides of {MaxSide} at most.");
+        }
         using var pixels = new SkiaPixels(image);
         var options = new SKJpegEncoderOptions(quality, SKJpegEncoderDownsample.Downsample444, SKJpegEncoderAlphaOption.Ignore);
-        using var data = pixels.Map.Encode(options)
-            ?? throw new ImageException(
-                $"{image.Width} x {image.Height} pixels are not written as JPEG, which takes sides of {MaxSide} at most.");
+        using var data = pixels.Map.Encode(options) ?? throw new ImageException("The picture could not be encoded as JPEG.");
         return data.ToArray();
     }
 }
