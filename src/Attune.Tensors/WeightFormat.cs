@@ -22,7 +22,8 @@ public abstract class WeightFormat
     public static WeightFormat BFloat16 { get; } = new BFloat16();
 
     /// <summary>All formats that can be read.</summary>
-    public static IReadOnlyList<WeightFormat> All { get; } = [Float32, Float16, BFloat16, new Float8E4M3(), new Q8_0()];
+    public static IReadOnlyList<WeightFormat> All { get; } =
+        [Float32, Float16, BFloat16, new Float64(), new Float8E4M3(), new Float8E5M2(), new Q8_0()];
 
     /// <summary>The name in files: <c>BF16</c> and <c>F8_E4M3</c> as safetensors has them, <c>Q8_0</c> as GGUF does.</summary>
     public abstract string Name { get; }

@@ -8,7 +8,7 @@ public class WeightFormatTests
     [Fact]
     public void Formats_are_found_by_the_names_of_files()
     {
-        Assert.Equal(["F32", "F16", "BF16", "F8_E4M3", "Q8_0"], WeightFormat.All.Select(format => format.Name));
+        Assert.Equal(["F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2", "Q8_0"], WeightFormat.All.Select(format => format.Name));
         Assert.All(WeightFormat.All, format => Assert.Same(format, WeightFormat.Find(format.Name)));
         Assert.Null(WeightFormat.Find("Q9"));
         Assert.Equal((1, 4), (WeightFormat.Float32.BlockLength, WeightFormat.Float32.BlockBytes));
@@ -23,6 +23,13 @@ public class WeightFormatTests
     [InlineData(
         "F8_E4M3", new byte[] { 0x38, 0xB8, 0, 0x80, 0x7E, 0xFE, 1, 7, 8, 0x7F, 0xFF },
         new[] { 1f, -1, 0, -0f, 448, -448, 0.001953125f, 0.013671875f, 0.015625f, float.NaN, float.NaN })]
+    [InlineData(
+        "F64", new byte[] { 0, 0, 0, 0, 0, 0, 0xF0, 0x3F, 0, 0, 0, 0, 0, 0, 4, 0xC0, 0, 0, 0, 0, 0, 0, 0xF0, 0x7F },
+        new[] { 1f, -2.5f, float.PositiveInfinity })]
+    [InlineData(
+        "F8_E5M2", new byte[] { 0x3C, 0xC1, 0, 0x80, 1, 4, 0x7B, 0x7C, 0xFC, 0x7D, 0xFF },
+        new[] { 1f, -2.5f, 0, -0f, 1.52587890625e-5f, 6.103515625e-5f, 57344, float.PositiveInfinity, float.NegativeInfinity, float.NaN,
+            float.NaN })]
     public void Plain_formats_widen_exactly(string name, byte[] bytes, float[] expected)
     {
         var format = WeightFormat.Find(name)!;
@@ -33,6 +40,16 @@ public class WeightFormatTests
         Assert.Equal(expected.Select(Bits), values.Select(Bits));
         format.Widen(bytes, values, 0.25f);
         Assert.Equal(expected.Select(value => 0.25f * value), values);
+    }
+
+    /// <summary>The one format that is wider than float32: ties go to even, what is beyond the range is infinite.</summary>
+    [Fact]
+    public void Float64_is_rounded_to_the_nearest()
+    {
+        double[] values = [0.1, 1 + Math.ScaleB(1, -24), 1 + 3 * Math.ScaleB(1, -24), 1e39, -1e-50, Math.PI];
+        var widened = new float[values.Length];
+        WeightFormat.Find("F64")!.Widen(System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan()), widened);
+        Assert.Equal([0.1f, 1, 1 + MathF.ScaleB(1, -22), float.PositiveInfinity, -0f, MathF.PI], widened);
     }
 
     /// <summary>All codes of E4M3 are what sign, exponent and mantissa say.</summary>

@@ -41,13 +41,16 @@ public sealed class Tokenizer
 
     /// <summary>
     /// Loads the tokenizer of a folder: tokenizer.json, else vocab.json with merges.txt, else spiece.model, and beside them
-    /// tokenizer_config.json, special_tokens_map.json and added_tokens.json.
+    /// tokenizer_config.json, special_tokens_map.json and added_tokens.json, each of which may be missing: then the defaults of the class
+    /// hold.
     /// </summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="className">The class that the model's model_index.json names, for folders that name none themselves.</param>
     /// <exception cref="CheckpointException">A file is missing, malformed, or states something that is not supported.</exception>
-    public static Tokenizer Load(string folder)
+    public static Tokenizer Load(string folder, string? className = null)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        return TokenizerFolder.Load(folder);
+        return TokenizerFolder.Load(folder, className);
     }
 
     /// <summary>The ids of a text. Surrogates without a partner count as U+FFFD.</summary>

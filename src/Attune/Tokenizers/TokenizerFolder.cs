@@ -26,24 +26,24 @@ internal sealed class TokenizerFolder : IDisposable
     private readonly JsonPart? _specialTokensMap;
     private readonly JsonPart? _addedTokens;
 
-    /// <summary>tokenizer_class without the "Fast" at its end.</summary>
+    /// <summary>tokenizer_class, or what the model says where that is missing, without the "Fast" at its end.</summary>
     private readonly string _class;
 
-    private TokenizerFolder(string folder)
+    private TokenizerFolder(string folder, string? className)
     {
         _folder = folder;
         _config = ReadJson("tokenizer_config.json");
         _specialTokensMap = ReadJson("special_tokens_map.json");
         _addedTokens = ReadJson("added_tokens.json");
-        string name = _config?.Find("tokenizer_class")?.String() ?? "";
+        string name = _config?.Find("tokenizer_class")?.String() ?? className ?? "";
         _class = name.EndsWith("Fast", StringComparison.Ordinal) ? name[..^4] : name;
     }
 
-    public static Tokenizer Load(string folder)
+    public static Tokenizer Load(string folder, string? className)
     {
         if (!Directory.Exists(folder))
             throw new CheckpointException($"'{folder}' is no folder; expected the folder of a tokenizer.");
-        using var files = new TokenizerFolder(folder);
+        using var files = new TokenizerFolder(folder, className);
         return new Tokenizer(files.Read());
     }
 
@@ -451,8 +451,12 @@ internal sealed class TokenizerFolder : IDisposable
     }
 
     private CheckpointException UnsupportedClass(string files, string expected) =>
-        new($"'{Path.Combine(_folder, "tokenizer_config.json")}': " +
-        $"a tokenizer_class '{_class}' with {files} and no tokenizer.json is not supported; expected {expected}.");
+        new(
+            _class.Length == 0
+                ? $"'{_folder}' holds {files} and no tokenizer.json, and neither tokenizer_config.json nor the model's index names the "
+                    + $"class; expected {expected}."
+                : $"'{Path.Combine(_folder, _config?.Has("tokenizer_class") == true ? "tokenizer_config.json" : "")}': a tokenizer of the class '{_class}' with {files} and no tokenizer.json is not supported; expected "
+                    + $"{expected}.");
 
     private JsonPart? ReadJson(string name)
     {

@@ -19,11 +19,13 @@ public sealed class Checkpoint : IDisposable
     /// <summary>Weights of any source.</summary>
     /// <param name="source">Where they come from; the checkpoint disposes it.</param>
     /// <param name="device">What computes with them.</param>
+    /// <exception cref="CheckpointException">They were saved with a LoRA inside.</exception>
     public Checkpoint(WeightSource source, Device device)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(device);
         (_source, Device) = (source, device);
+        AdapterInside.Refuse(source);
 
         // Every beginning of a name that ends before a dot is a place.
         foreach (string name in source.Names)

@@ -45,7 +45,7 @@ public sealed partial class ModelConfig
     {
         try
         {
-            using var document = ParseLenient(utf8);
+            using var document = ParseLenient(utf8.Span.StartsWith(Encoding.UTF8.Preamble) ? utf8[3..] : utf8);
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new CheckpointException($"'{path}' holds {document.RootElement.ValueKind}, expected a JSON object.");
             CheckStrings(document.RootElement);
@@ -128,6 +128,10 @@ public sealed partial class ModelConfig
     public string[] Strings(string key, params string[] missing) => Find(key) is not { } value ? missing
         : value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(v => v.ValueKind == JsonValueKind.String)
             ? [.. value.EnumerateArray().Select(v => v.GetString()!)] : throw Wrong(key, value, "a list of strings");
+
+    /// <summary>An object, or null when it is missing or null. Errors about its keys name them alone.</summary>
+    public ModelConfig? Object(string key) => Find(key) is not { } value ? null
+        : value.ValueKind == JsonValueKind.Object ? new ModelConfig(Path, value) : throw Wrong(key, value, "an object");
 
     /// <summary>
     /// Python writes infinities and NaN as bare words, which JSON does not have: they become numbers beyond the range, and null.

@@ -1,4 +1,6 @@
+using System.Text.Json;
 using Attune.Tensors;
+using Attune.Tokenizers;
 
 namespace Attune.Weights;
 
@@ -57,6 +59,15 @@ public abstract class ModelSource(Device device)
     /// <summary>The folder of a tokenizer.</summary>
     public abstract string Tokenizer(string name);
 
+    /// <summary>The class that the index names for a component or tokenizer, or null.</summary>
+    public string? ClassOf(string component) =>
+        Index.Find(component) is { ValueKind: JsonValueKind.Array } entry
+            && entry.GetArrayLength() == 2 && entry[1].ValueKind == JsonValueKind.String ? entry[1].GetString() : null;
+
+    /// <summary>Loads a tokenizer. Where its folder does not name its class, the index does.</summary>
+    /// <exception cref="CheckpointException">A file is missing, malformed, or states something that is not supported.</exception>
+    public Tokenizer LoadTokenizer(string name) => Tokenizers.Tokenizer.Load(Tokenizer(name), ClassOf(name));
+
     /// <summary>The configuration of the scheduler.</summary>
     public abstract ModelConfig Scheduler { get; }
 }
@@ -74,9 +85,7 @@ internal sealed class ModelFolder(string folder, Device device) : ModelSource(de
     public override ModelConfig Scheduler => ModelConfig.Read(System.IO.Path.Combine(folder, "scheduler", "scheduler_config.json"));
 
     /// <inheritdoc/>
-    public override bool Has(string component) =>
-        Index.Find(component) is { ValueKind: System.Text.Json.JsonValueKind.Array } entry
-            && entry.GetArrayLength() == 2 && entry[1].ValueKind == System.Text.Json.JsonValueKind.String;
+    public override bool Has(string component) => ClassOf(component) != null;
 
     /// <inheritdoc/>
     public override ComponentSource Component(string name) => ComponentSource.Folder(System.IO.Path.Combine(folder, name), Device);

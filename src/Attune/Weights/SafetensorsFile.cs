@@ -14,10 +14,11 @@ public sealed unsafe class SafetensorsFile : IDisposable
     private const long MaxHeader = 100_000_000;
     private static readonly Dictionary<string, int> BitsOfType = new(StringComparer.Ordinal)
     {
-        ["BOOL"] = 8, ["U8"] = 8, ["I8"] = 8, ["F8_E5M2"] = 8, ["F8_E4M3"] = 8, ["F8_E8M0"] = 8, ["I16"] = 16, ["U16"] = 16, ["F16"] = 16,
-        ["BF16"] = 16,
-        ["I32"] = 32, ["U32"] = 32, ["F32"] = 32, ["C64"] = 64, ["F64"] = 64, ["I64"] = 64, ["U64"] = 64, ["F4"] = 4, ["F6_E2M3"] = 6,
-        ["F6_E3M2"] = 6,
+        ["F4"] = 4, ["F6_E2M3"] = 6, ["F6_E3M2"] = 6,
+        ["BOOL"] = 8, ["U8"] = 8, ["I8"] = 8, ["F8_E5M2"] = 8, ["F8_E4M3"] = 8, ["F8_E8M0"] = 8, ["F8_E4M3FNUZ"] = 8, ["F8_E5M2FNUZ"] = 8,
+        ["I16"] = 16, ["U16"] = 16, ["F16"] = 16, ["BF16"] = 16,
+        ["I32"] = 32, ["U32"] = 32, ["F32"] = 32,
+        ["C64"] = 64, ["F64"] = 64, ["I64"] = 64, ["U64"] = 64,
     };
 
     private readonly MappedFile _file;
@@ -68,12 +69,50 @@ public sealed unsafe class SafetensorsFile : IDisposable
     /// <exception cref="CheckpointException">Its type is no format of weights, or it has too many axes.</exception>
     internal StoredWeight ToWeight(TensorEntry tensor)
     {
-        var format = WeightFormat.Find(tensor.Type)
-            ?? throw Wrong(
-                $"the tensor {tensor.Name} is of type {tensor.Type}, expected "
-                    + $"{string.Join(" or ", WeightFormat.All.Select(format => format.Name).Where(BitsOfType.ContainsKey))}");
+        var format = WeightFormat.Find(tensor.Type) ?? throw Unsupported(tensor);
         return new StoredWeight(tensor.Name, tensor.ToShape(), format, WeightBytes.Of(_file, tensor.Offset, tensor.Length));
     }
+
+    /// <summary>
+    /// The one number that a tensor holds: an alpha, a counter. Trainers write such numbers in whatever type they have at hand.
+    /// </summary>
+    /// <exception cref="CheckpointException">It holds another count of elements, or its type is no type of numbers.</exception>
+    internal double ReadNumber(TensorEntry tensor)
+    {
+        if (tensor.Count != 1)
+            throw new CheckpointException($"'{Path}': {tensor.Name} is {tensor.Extents}, expected one number.");
+        var bytes = new ReadOnlySpan<byte>(_file.Pointer + tensor.Offset, (int)tensor.Length);
+        switch (tensor.Type)
+        {
+            case "U8":
+                return bytes[0];
+            case "I8":
+                return (sbyte)bytes[0];
+            case "U16":
+                return BinaryPrimitives.ReadUInt16LittleEndian(bytes);
+            case "I16":
+                return BinaryPrimitives.ReadInt16LittleEndian(bytes);
+            case "U32":
+                return BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+            case "I32":
+                return BinaryPrimitives.ReadInt32LittleEndian(bytes);
+            case "U64":
+                return BinaryPrimitives.ReadUInt64LittleEndian(bytes);
+            case "I64":
+                return BinaryPrimitives.ReadInt64LittleEndian(bytes);
+            case "F64":
+                return BinaryPrimitives.ReadDoubleLittleEndian(bytes);
+            default:
+                float value = 0;
+                (WeightFormat.Find(tensor.Type) ?? throw Unsupported(tensor)).Widen(bytes, new Span<float>(ref value));
+                return value;
+        }
+    }
+
+    /// <summary>The error that a model cannot use a tensor's type, which is no fault of the file.</summary>
+    internal static CheckpointException Unsupported(TensorEntry tensor) => new(
+        $"'{tensor.File}': the tensor {tensor.Name} holds a type that is not supported, {tensor.Type}; a weight may be of "
+            + $"{string.Join(", ", WeightFormat.All.Select(format => format.Name).Where(BitsOfType.ContainsKey))}.");
 
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
@@ -84,6 +123,8 @@ public sealed unsafe class SafetensorsFile : IDisposable
         if (_file.Length < 8)
             throw Wrong($"it has {_file.Length} bytes, expected at least the 8 of the header's length");
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(new ReadOnlySpan<byte>(_file.Pointer, 8));
+        if (length > MaxHeader || (long)length > _file.Length - 8)
+            RefuseOtherFormats();
         if (length > MaxHeader)
             throw Wrong($"its header claims {length} bytes, expected at most {MaxHeader}");
         if ((long)length > _file.Length - 8)
@@ -114,6 +155,16 @@ public sealed unsafe class SafetensorsFile : IDisposable
             throw new CheckpointException($"'{Path}' is no safetensors file: its header is not valid JSON: {exception.Message}", exception);
         }
         return 8 + (long)length;
+    }
+
+    /// <summary>Files of other formats: what they are says more than what is wrong with their header.</summary>
+    private void RefuseOtherFormats()
+    {
+        var start = new ReadOnlySpan<byte>(_file.Pointer, 4);
+        if (start.SequenceEqual("GGUF"u8))
+            throw new CheckpointException($"'{Path}' is a GGUF file, a format that is not supported; expected .safetensors.");
+        if (start.SequenceEqual("PK\u0003\u0004"u8))
+            throw new CheckpointException($"'{Path}': pickled weights (.bin, .pt, .pth, .ckpt) are not read, expected .safetensors.");
     }
 
     private void ReadMetadata(ref Utf8JsonReader reader)

@@ -3,10 +3,9 @@ using Attune.Tensors;
 
 namespace Attune.Weights;
 
-/// <summary>A .safetensors file, or a folder with one or with shards and their index (*.safetensors.index.json).</summary>
+/// <summary>A .safetensors file, or a folder with one or with shards and their index (<see cref="WeightFiles"/>).</summary>
 internal sealed class SafetensorsSource : WeightSource
 {
-    private static readonly string[] PreferredFiles = ["diffusion_pytorch_model.safetensors", "model.safetensors"];
     private readonly List<SafetensorsFile> _files = [];
     private readonly SortedDictionary<string, SafetensorsFile> _tensors = new(StringComparer.Ordinal);
 
@@ -53,22 +52,21 @@ internal sealed class SafetensorsSource : WeightSource
 
     private void AddFolder()
     {
-        string[] indices = [.. Directory.GetFiles(Path, "*.safetensors.index.json").Order(StringComparer.Ordinal)];
-        string[] files = [.. Directory.GetFiles(Path, "*.safetensors").Order(StringComparer.Ordinal)];
-        string? preferred = PreferredFiles.Select(name => System.IO.Path.Combine(Path, name)).FirstOrDefault(File.Exists);
-        if (preferred != null || (files.Length == 1 && indices.Length == 0))
-            Add(preferred ?? files[0]);
-        else if (indices.Length == 1)
-            AddShards(indices[0]);
-        else if (files.Length == 0)
-            throw new CheckpointException(
-                $"'{Path}' holds no .safetensors file"
-                    + (Directory.EnumerateFiles(Path).Any(IsPickled) ? "; pickled weights (.bin, .pt, .pth, .ckpt) are not read." : "."));
+        var files = WeightFiles.Of(Path, HasShard);
+        if (files.Whole is { } whole)
+            Add(whole);
         else
-            throw new CheckpointException(
-                $"'{Path}' holds several .safetensors files and {(indices.Length == 0 ? "no index" : "several indices")}: "
-                    + $"{string.Join(", ", files.Concat(indices).Select(System.IO.Path.GetFileName))}.");
+            AddShards(files.Index!);
     }
+
+    /// <summary>Whether any file that an index lists is there. A malformed index counts: reading it says what is wrong.</summary>
+    private bool HasShard(string index) =>
+        ModelConfig.Read(index).Find("weight_map") is not { ValueKind: JsonValueKind.Object } map
+            || !map.EnumerateObject().Any()
+            || map.EnumerateObject()
+                .Any(
+                    entry => entry.Value.ValueKind != JsonValueKind.String
+                        || entry.Value.GetString() is var name && (!IsFileName(name!) || File.Exists(System.IO.Path.Combine(Path, name!))));
 
     private void AddShards(string index)
     {
@@ -81,9 +79,7 @@ internal sealed class SafetensorsSource : WeightSource
             string shard = entry.Value.ValueKind == JsonValueKind.String ? entry.Value.GetString()!
                 : throw new CheckpointException(
                     $"'{index}': the file of the tensor {entry.Name} is {entry.Value.GetRawText()}, expected a name.");
-            if (shard.Length == 0
-                || shard != System.IO.Path.GetFileName(shard) || shard is "." or ".." || shard.Contains('\\', StringComparison.Ordinal)
-                || shard.Contains('\0', StringComparison.Ordinal))
+            if (!IsFileName(shard))
                 throw new CheckpointException($"'{index}': '{shard}' of the tensor {entry.Name} is no name of a file beside the index.");
             if (!listed.Add(entry.Name))
                 throw new CheckpointException($"'{index}': the tensor {entry.Name} is listed twice.");
@@ -101,12 +97,23 @@ internal sealed class SafetensorsSource : WeightSource
                     $"'{index}': the tensor {entry.Name} is not in the shard '{shard}'{(other == null ? "" : $" but in '{other}'")}.");
             }
         }
+        string?[] variants = [.. shards.Keys.Select(WeightFiles.VariantOfShard).Distinct()];
+        if (variants.Length > 1)
+        {
+            throw new CheckpointException(
+                $"'{index}' mixes shards of different variants: {string.Join(", ", shards.Keys.Order(StringComparer.Ordinal))}.");
+        }
         foreach (var (name, file) in _tensors)
         {
             if (!listed.Contains(name))
                 throw new CheckpointException($"'{index}': the tensor {name} of '{file.Path}' is not listed.");
         }
     }
+
+    private static bool IsFileName(string name) =>
+        name.Length > 0
+            && name == System.IO.Path.GetFileName(name) && name is not ("." or "..") && !name.Contains('\\', StringComparison.Ordinal)
+            && !name.Contains('\0', StringComparison.Ordinal);
 
     private SafetensorsFile Add(string path)
     {
@@ -119,6 +126,4 @@ internal sealed class SafetensorsSource : WeightSource
         }
         return file;
     }
-
-    private static bool IsPickled(string file) => System.IO.Path.GetExtension(file) is ".bin" or ".pt" or ".pth" or ".ckpt";
 }

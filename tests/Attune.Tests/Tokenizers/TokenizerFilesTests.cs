@@ -225,4 +225,55 @@ public class TokenizerFilesTests
         Assert.Contains(
             "no such folder", Assert.Throws<CheckpointException>(() => Tokenizer.Load("no such folder")).Message, StringComparison.Ordinal);
     }
+
+    /// <summary>
+    /// A vocabulary alone, where the model's index names the class: special tokens, frame and padding are those of the class.
+    /// </summary>
+    [Theory]
+    [InlineData("CLIPTokenizer", null)]
+    [InlineData("CLIPTokenizerFast", null)]
+    [InlineData("CLIPTokenizer", "{}")]
+    [InlineData(null, """{"tokenizer_class": "CLIPTokenizer"}""")]
+    [InlineData("T5Tokenizer", """{"tokenizer_class": "CLIPTokenizer", "model_max_length": 77}""")]
+    public void Clip_needs_no_more_than_a_vocabulary(string? className, string? config)
+    {
+        var whole = Folders.Load("clip");
+        using var folder = new TemporaryFolder();
+        foreach (string file in new[] { "vocab.json", "merges.txt" })
+            File.Copy(Path.Combine(Folders.Golden("clip"), file), folder.At(file));
+        if (config != null)
+            File.WriteAllText(folder.At("tokenizer_config.json"), config);
+        var bare = Tokenizer.Load(folder.Path, className);
+        var options = new TokenizerOptions { MaxLength = 24, Truncation = true, Padding = TokenPadding.MaxLength };
+        foreach (var (text, _) in Folders.Strings("clip"))
+            Assert.Equal(whole.Encode(text, options).Ids, bare.Encode(text, options).Ids);
+        Assert.Equal(whole.PadId, bare.PadId);
+        Assert.Equal(config?.Contains("77", StringComparison.Ordinal) == true ? 77 : int.MaxValue, bare.ModelMaxLength);
+    }
+
+    [Fact]
+    public void T5_needs_no_more_than_its_pieces()
+    {
+        var whole = Folders.Load("t5");
+        using var folder = new TemporaryFolder();
+        File.Copy(Path.Combine(Folders.Golden("t5"), "spiece.model"), folder.At("spiece.model"));
+        var bare = Tokenizer.Load(folder.Path, "T5TokenizerFast");
+        var options = new TokenizerOptions { MaxLength = 24, Truncation = true, Padding = TokenPadding.MaxLength };
+        foreach (var (text, _) in Folders.Strings("t5"))
+            Assert.Equal(whole.Encode(text, options).Ids, bare.Encode(text, options).Ids);
+    }
+
+    [Fact]
+    public void A_vocabulary_without_a_class_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (string file in new[] { "vocab.json", "merges.txt" })
+            File.Copy(Path.Combine(Folders.Golden("clip"), file), folder.At(file));
+        Assert.Contains(
+            "names the class; expected CLIPTokenizer or Qwen2Tokenizer",
+            Assert.Throws<CheckpointException>(() => Tokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "a tokenizer of the class 'BertTokenizer' with vocab.json and merges.txt",
+            Assert.Throws<CheckpointException>(() => Tokenizer.Load(folder.Path, "BertTokenizerFast")).Message, StringComparison.Ordinal);
+    }
 }

@@ -152,9 +152,15 @@ public class LoraTests
     }
 
     [Theory]
-    [InlineData("F32", new float[] { 3 }, 1.5)]
+    [InlineData("F32", new byte[] { 0, 0, 64, 64 }, 1.5)]
+    [InlineData("F64", new byte[] { 0, 0, 0, 0, 0, 0, 8, 64 }, 1.5)]
+    [InlineData("F16", new byte[] { 0, 0x42 }, 1.5)]
+    [InlineData("BF16", new byte[] { 64, 64 }, 1.5)]
+    [InlineData("I64", new byte[] { 3, 0, 0, 0, 0, 0, 0, 0 }, 1.5)]
+    [InlineData("I32", new byte[] { 3, 0, 0, 0 }, 1.5)]
+    [InlineData("U8", new byte[] { 3 }, 1.5)]
     [InlineData(null, null, 1.0)]
-    public void A_layers_own_alpha_counts(string? type, float[]? alpha, double scale)
+    public void A_layers_own_alpha_counts(string? type, byte[]? alpha, double scale)
     {
         using var test = new Model();
         var (a, b) = (Values(1, Rank * In), Values(2, Out * Rank));
@@ -162,7 +168,7 @@ public class LoraTests
             .Add("lora_unet_block_to_q.lora_down.weight", a, Rank, In)
             .Add("lora_unet_block_to_q.lora_up.weight", b, Out, Rank);
         if (type != null)
-            writer.Add("lora_unet_block_to_q.alpha", alpha!);
+            writer.Add("lora_unet_block_to_q.alpha", type, alpha!);
         string file = writer.Write(test.Folder.At("lora.safetensors"));
         AssertNear(Sum(test.Matrix, Product(b, a, Rank), scale * -0.5), test.Read([(file, -0.5f)], "block.to_q.weight"), 1e-6);
     }
@@ -542,11 +548,12 @@ public class LoraTests
         Assert.Contains("block.lone.lora_A.weight", message, StringComparison.Ordinal);
         Assert.Contains("lora_unet_other_00.{lora_down.weight, lora_up.weight}", message, StringComparison.Ordinal);
         Assert.Contains("and 13 more", message, StringComparison.Ordinal);
-        Assert.EndsWith("LoHa and LoKr are not supported.", message, StringComparison.Ordinal);
+        const string Hint = " LenientLora (--lora-lenient) leaves them out with a warning.";
+        Assert.EndsWith("LoHa and LoKr are not supported." + Hint, message, StringComparison.Ordinal);
 
         var warnings = new List<string>();
         using var checkpoint = test.Open([(file, 1)], merge: true, warn: warnings.Add);
-        Assert.Equal([message], warnings);
+        Assert.Equal([message[..^Hint.Length]], warnings);
         Assert.NotEqual(test.Matrix, checkpoint.Read("block.to_q.weight"));
     }
 
@@ -574,6 +581,148 @@ public class LoraTests
             "/no/such.safetensors", Assert.Throws<CheckpointException>(() => test.Open([("/no/such.safetensors", 1)], merge: true)).Message,
             StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => test.Open([("/no/such.safetensors", float.NaN)], merge: true));
+    }
+
+    /// <summary>The component that a text encoder's layer belongs to, by its name and by what the families' encoders are.</summary>
+    [Theory]
+    [InlineData("flux", "lora_te1_", "clip", "text_encoder")]
+    [InlineData("flux", "lora_te2_", "t5", "text_encoder_2")]
+    [InlineData("flux", "lora_te3_", "t5", "text_encoder_2")]
+    [InlineData("flux", "text_encoder_2.", "t5", "text_encoder_2")]
+    [InlineData("flux", "text_encoders.t5xxl.transformer.", "t5", "text_encoder_2")]
+    [InlineData("flux", "text_encoders.t5xxl.", "t5", "text_encoder_2")]
+    [InlineData("flux", "t5xxl.transformer.", "t5", "text_encoder_2")]
+    [InlineData("flux", "text_encoders.clip_l.transformer.", "clip", "text_encoder")]
+    [InlineData("flux", "clip_l.", "clip", "text_encoder")]
+    [InlineData("flux", "lora_te2_", "clip", null)]
+    [InlineData("flux", "lora_te3_", "clip", null)]
+    [InlineData("flux", "text_encoders.clip_g.transformer.", "clip", null)]
+    [InlineData("sd3", "lora_te1_", "clip", "text_encoder")]
+    [InlineData("sd3", "lora_te2_", "clip", "text_encoder_2")]
+    [InlineData("sd3", "lora_te2_", "t5", "text_encoder_3")]
+    [InlineData("sd3", "lora_te3_", "t5", "text_encoder_3")]
+    [InlineData("sd3", "lora_te3_", "clip", null)]
+    [InlineData("sd3", "text_encoder_3.", "t5", "text_encoder_3")]
+    [InlineData("sd3", "text_encoders.t5xxl.transformer.", "t5", "text_encoder_3")]
+    [InlineData("sd3", "text_encoders.clip_g.transformer.", "clip", "text_encoder_2")]
+    [InlineData("sdxl", "lora_te1_", "clip", "text_encoder")]
+    [InlineData("sdxl", "lora_te2_", "clip", "text_encoder_2")]
+    [InlineData("sdxl", "text_encoders.clip_l.transformer.", "clip", "text_encoder")]
+    [InlineData("sdxl", "clip_g.transformer.", "clip", "text_encoder_2")]
+    [InlineData("sdxl", "lora_te3_", "t5", null)]
+    [InlineData("sd", "lora_te_", "clip", "text_encoder")]
+    [InlineData("sd", "text_encoders.clip_h.transformer.", "clip", "text_encoder")]
+    [InlineData("pixart", "lora_te1_", "t5", "text_encoder")]
+    [InlineData("pixart", "lora_te3_", "t5", "text_encoder")]
+    [InlineData("pixart", "t5xxl.", "t5", "text_encoder")]
+    public void A_text_layer_belongs_to_the_encoder_that_it_is_of(string family, string prefix, string kind, string? component)
+    {
+        using var folder = new TemporaryFolder();
+        var encoders = (family switch { "sd" => "c", "sdxl" => "cc", "sd3" => "cct", "flux" => "ct", _ => "t" })
+            .Select((letter, i) => (Name: i == 0 ? "text_encoder" : $"text_encoder_{i + 1}", Clip: letter == 'c'));
+        var opened = new Dictionary<string, Func<WeightSource>>();
+        foreach (var (name, clip) in encoders)
+        {
+            string layer = clip ? "text_model.encoder.layers.0.self_attn.q_proj" : "encoder.block.0.layer.0.SelfAttention.q";
+            string weights = new SafetensorsWriter()
+                .Add(layer + ".weight", Values(1, Out * In), Out, In)
+                .Add(clip ? "text_model.final_layer_norm.weight" : "encoder.final_layer_norm.weight", [1], 1)
+                .Write(folder.At(name));
+            opened[name] = () => WeightSource.Open(weights);
+        }
+        string module = kind == "clip" ? "text_model.encoder.layers.0.self_attn.q_proj" : "encoder.block.0.layer.0.SelfAttention.q";
+        string full = prefix + (prefix.EndsWith('_') ? module.Replace('.', '_') : module);
+        string file = new SafetensorsWriter()
+            .Add(full + ".lora_down.weight", Values(2, Rank * In), Rank, In)
+            .Add(full + ".lora_up.weight", Values(3, Out * Rank), Out, Rank)
+            .Write(folder.At("lora.safetensors"));
+        LoraSource Open() => new(new TestSource(opened), [(file, 1)], new LoraSettings(Merge: true, Lenient: false, Warn: null));
+        if (component == null)
+        {
+            Assert.Contains(full, Assert.Throws<CheckpointException>(Open).Message, StringComparison.Ordinal);
+            return;
+        }
+        var model = Open();
+        foreach (string name in opened.Keys)
+        {
+            using var source = model.Component(name).OpenWeights();
+            string weight = source.Names.Single(tensor => tensor.Contains("elf", StringComparison.Ordinal));
+            Assert.Equal(name == component, !Values(1, Out * In).SequenceEqual(source.Read(weight)));
+        }
+    }
+
+    [Fact]
+    public void A_layer_under_two_names_is_refused()
+    {
+        using var test = new Model();
+        var writer = new SafetensorsWriter();
+        foreach (string name in new[] { "lora_unet_block_to_q", "unet.block.to_q" })
+            writer.Add(name + ".lora_down.weight", Values(1, Rank * In), Rank, In)
+                .Add(name + ".lora_up.weight", Values(2, Out * Rank), Out, Rank);
+        string file = writer.Write(test.Folder.At("lora.safetensors"));
+        Assert.Equal(
+            $"'{file}': the layers lora_unet_block_to_q and unet.block.to_q both change unet.block.to_q.weight.",
+            Assert.Throws<CheckpointException>(() => test.Open([(file, 1)], merge: true)).Message);
+    }
+
+    /// <summary>Strengths are read from the file each time: what was loaded before leaves nothing behind.</summary>
+    [Fact]
+    public void A_strength_belongs_to_one_use_of_the_file()
+    {
+        using var test = new Model();
+        string file = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", Values(1, Rank * In), Rank, In)
+            .Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank)
+            .Write(test.Folder.At("lora.safetensors"));
+        float[][] read = [.. new[] { 0.5f, 0, 0.5f }.Select(scale => test.Read([(file, scale)], "block.to_q.weight"))];
+        Assert.Equal(read[0], read[2]);
+        Assert.Equal(test.Matrix, read[1]);
+        Assert.NotEqual(read[0], read[1]);
+    }
+
+    [Theory]
+    [InlineData("block.to_q.base_layer.weight")]
+    [InlineData("block.to_q.lora_A.default.weight")]
+    [InlineData("block.to_q.lora_B.style.weight")]
+    [InlineData("block.attn.processor.to_q_lora.down.weight")]
+    public void A_folder_with_a_lora_inside_is_refused(string name)
+    {
+        using var folder = new TemporaryFolder();
+        string weights = new SafetensorsWriter().Add(name, [1, 2], 1, 2).Write(folder.At("model.safetensors"));
+        string message = Assert.Throws<CheckpointException>(() => Checkpoint.Open(weights, Host)).Message;
+        Assert.StartsWith($"'{weights}' was saved with a LoRA inside ({name})", message, StringComparison.Ordinal);
+        Assert.Equal(
+            message, Assert.Throws<CheckpointException>(() => Patched(weights, "unet", [], merge: true)).Message);
+    }
+
+    /// <summary>What comes in LoRA files and is none is named.</summary>
+    [Theory]
+    [InlineData("lora_unet_block_norm.w_norm", "Norms of LyCORIS (w_norm, b_norm) are not supported.")]
+    [InlineData("lora_unet_block_to_q.lokr_w1", "LoHa and LoKr are not supported.")]
+    [InlineData("lora_unet_block_to_q.oft_blocks", "OFT and BOFT are not supported.")]
+    [InlineData("bundle_emb.style.string_to_param.*", "Embeddings (textual inversion) are not supported.")]
+    [InlineData("emb_params", "Embeddings (textual inversion) are not supported.")]
+    public void Other_kinds_of_adapters_are_named(string key, string reason)
+    {
+        using var test = new Model();
+        string file = new SafetensorsWriter().Add(key, [1], 1).Write(test.Folder.At("lora.safetensors"));
+        string message = Assert.Throws<CheckpointException>(() => test.Open([(file, 1)], merge: true)).Message;
+        Assert.Contains(key, message, StringComparison.Ordinal);
+        Assert.EndsWith(reason, message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A type that cannot be merged is refused before anything is, and not as a fault of the file's form.</summary>
+    [Fact]
+    public void Factors_of_a_type_that_is_not_read_are_refused()
+    {
+        using var test = new Model();
+        string file = new SafetensorsWriter()
+            .Add("block.to_q.lora_A.weight", "I8", new byte[Rank * In], Rank, In)
+            .Add("block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank)
+            .Write(test.Folder.At("lora.safetensors"));
+        Assert.Contains(
+            "block.to_q.lora_A.weight holds a type that is not supported, I8",
+            Assert.Throws<CheckpointException>(() => test.Open([(file, 1)], merge: true)).Message, StringComparison.Ordinal);
     }
 
     private static WeightSource Patched(

@@ -103,6 +103,111 @@ public class SafetensorsTests
         Assert.Null(at.Find("v", [4], WeightRole.Vector));
     }
 
+    /// <summary>
+    /// Every type that the format names has a place in a header, its size checked; one that no model reads stops nothing until it is read.
+    /// </summary>
+    [Theory]
+    [InlineData("F4", 6, 3)]
+    [InlineData("F6_E2M3", 4, 3)]
+    [InlineData("F6_E3M2", 8, 6)]
+    [InlineData("BOOL", 3, 3)]
+    [InlineData("U8", 3, 3)]
+    [InlineData("I8", 3, 3)]
+    [InlineData("F8_E5M2", 3, 3)]
+    [InlineData("F8_E4M3", 3, 3)]
+    [InlineData("F8_E8M0", 3, 3)]
+    [InlineData("F8_E4M3FNUZ", 3, 3)]
+    [InlineData("F8_E5M2FNUZ", 3, 3)]
+    [InlineData("I16", 3, 6)]
+    [InlineData("U16", 3, 6)]
+    [InlineData("F16", 3, 6)]
+    [InlineData("BF16", 3, 6)]
+    [InlineData("I32", 3, 12)]
+    [InlineData("U32", 3, 12)]
+    [InlineData("F32", 3, 12)]
+    [InlineData("C64", 3, 24)]
+    [InlineData("F64", 3, 24)]
+    [InlineData("I64", 3, 24)]
+    [InlineData("U64", 3, 24)]
+    public void Every_type_of_the_format_has_its_size(string type, int count, int bytes)
+    {
+        using var folder = new TemporaryFolder();
+        string path = new SafetensorsWriter()
+            .Add("other", type, new byte[bytes], count)
+            .Add("w", [1, 2], 2)
+            .Write(folder.At("model.safetensors"));
+        using (var checkpoint = Checkpoint.Open(path, Host))
+        {
+            using (var w = checkpoint.Root.Read("w", [2]))
+                Assert.Equal(WeightFormat.Float32, w.Format);
+            checkpoint.RequireAllUsed("other");
+            if (WeightFormat.Find(type) == null)
+            {
+                string message = Assert.Throws<CheckpointException>(() => checkpoint.Root.Read("other", [count])).Message;
+                Assert.StartsWith(
+                    $"'{path}': the tensor other holds a type that is not supported, {type};", message,
+                    StringComparison.Ordinal);
+                Assert.DoesNotContain("no safetensors file", message, StringComparison.Ordinal);
+            }
+            else
+            {
+                using var other = checkpoint.Root.Read("other", [count]);
+                Assert.Equal(type, other.Format.Name);
+            }
+        }
+        new SafetensorsWriter().Add("other", type, new byte[bytes + 1], count).Write(path);
+        Assert.Contains(
+            $"expected {bytes} for {type}", Assert.Throws<CheckpointException>(() => Checkpoint.Open(path, Host)).Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Weights_in_double_precision_are_read()
+    {
+        using var folder = new TemporaryFolder();
+        byte[] bytes = [.. new[] { 0.1, -2, 3.5 }.SelectMany(BitConverter.GetBytes)];
+        using var source = WeightSource.Open(new SafetensorsWriter().Add("w", "F64", bytes, 3).Write(folder.At("model.safetensors")));
+        Assert.Equal([0.1f, -2, 3.5f], source.Read("w"));
+    }
+
+    public static TheoryData<string, byte[], double> Numbers() => new()
+    {
+        { "U8", [200], 200 }, { "I8", [0xF0], -16 }, { "U16", [0x60, 0xEA], 60000 }, { "I16", [0xF0, 0xFF], -16 },
+        { "U32", BitConverter.GetBytes(3_000_000_000u), 3_000_000_000 }, { "I32", BitConverter.GetBytes(-16), -16 },
+        { "U64", BitConverter.GetBytes(1ul << 63), 9223372036854775808 }, { "I64", BitConverter.GetBytes(-16L), -16 },
+        { "F64", BitConverter.GetBytes(0.1), 0.1 }, { "F32", BitConverter.GetBytes(0.5f), 0.5 }, { "F16", [0, 0x4C], 16 },
+        { "BF16", [0x80, 0x41], 16 }, { "F8_E4M3", [0x58], 16 }, { "F8_E5M2", [0x4C], 16 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Numbers))]
+    public void A_number_may_be_of_any_type(string type, byte[] bytes, double value)
+    {
+        using var folder = new TemporaryFolder();
+        string path = new SafetensorsWriter()
+            .Add("scalar", type, bytes)
+            .Add("one", type, bytes, 1)
+            .Add("two", type, [.. bytes, .. bytes], 2)
+            .Add("truth", "BOOL", [1])
+            .Write(folder.At("model.safetensors"));
+        using var file = SafetensorsFile.Open(path);
+        Assert.Equal(value, file.ReadNumber(file.Tensors["scalar"]));
+        Assert.Equal(value, file.ReadNumber(file.Tensors["one"]));
+        Assert.Throws<CheckpointException>(() => file.ReadNumber(file.Tensors["two"]));
+        Assert.Throws<CheckpointException>(() => file.ReadNumber(file.Tensors["truth"]));
+    }
+
+    [Theory]
+    [InlineData("GGUF", "is a GGUF file")]
+    [InlineData("PK\u0003\u0004", "pickled weights")]
+    public void Files_of_other_formats_are_called_by_their_names(string start, string reason)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder.At("model.safetensors"), start + "0123456789");
+        Assert.Contains(
+            reason, Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.Path, Host)).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_weight_of_a_closed_checkpoint_throws()
     {

@@ -138,10 +138,15 @@ public class SingleFileTests
         }
         foreach (int block in new[] { 3, 6 })
             Tensor($"{Unet}input_blocks.{block}.0.op.weight", 1);
+        Tensor($"{Unet}middle_block.1.proj_in.weight", 1, 1);
         for (int i = 0; i < 10; i++)
             Tensor($"{Unet}middle_block.1.transformer_blocks.{i}.attn2.to_k.weight", 1, 2048);
-        foreach (int block in new[] { 0, 3 })
+        for (int block = 0; block < 6; block++)
+        {
             Tensor($"{Unet}output_blocks.{block}.1.proj_in.weight", 1, 1);
+            for (int i = 0; i < (block < 3 ? 10 : 2); i++)
+                Tensor($"{Unet}output_blocks.{block}.1.transformer_blocks.{i}.attn2.to_k.weight", 1, 2048);
+        }
         Tensor("first_stage_model.encoder.conv_in.weight", 1, 3);
         Tensor("first_stage_model.decoder.conv_in.weight", 1, 4);
         Tensor("first_stage_model.decoder.conv_out.weight", 3, 1);
@@ -185,6 +190,90 @@ public class SingleFileTests
         Assert.Equal("v_prediction", source.Scheduler.String("prediction_type", ""));
         Assert.True(source.Scheduler.Bool("rescale_betas_zero_snr", false));
         Assert.Equal("trailing", source.Scheduler.String("timestep_spacing", ""));
+    }
+
+    /// <summary>
+    /// Pruned models: depths that differ within a level, between encoder and decoder, and in the middle; no middle; levels without
+    /// attention. Down, up and middle as names have them, -1 for no attention; then what a configuration says.
+    /// </summary>
+    [Theory]
+    [InlineData("-1 -1,2 2,4 4", "4 4 10,2 1 1,-1 -1 -1", "none", "[1,[2,2],[4,4]]", "[[4,4,10],[2,1,1],1]", "UNetMidBlock2D", 0)]
+    [InlineData("-1 -1,2 2,10 10", "10 10 10,2 2 2,-1 -1 -1", "10", "[1,2,10]", null, null, 10)]
+    [InlineData("-1 -1,1 1,1 1", "2 2 2,1 1 1,-1 -1 -1", "absent", "[1,[1,1],[1,1]]", "[[2,2,2],[1,1,1],1]", "absent", 0)]
+    [InlineData("1 0,3 2,-1 -1", "-1 -1 -1,2 2 2,0 1 2", "5", "[[1,0],[3,2],5]", "[5,[2,2,2],[0,1,2]]", null, 5)]
+    [InlineData("-1 -1,2 2,4 4", "4 4 4,2 2 2,-1 -1 -1", "1", "[1,2,4]", null, null, 1)]
+    [InlineData("-1 -1,-1 -1,-1 -1", "-1 -1 -1,-1 -1 -1,-1 -1 -1", "3", "[1,1,3]", null, null, 3)]
+    public void Depths_of_pruned_models_are_read_from_names(
+        string down, string up, string middle, string layers, string? reverse, string? middleType, int middleDepth)
+    {
+        using var folder = new TemporaryFolder();
+        var writer = new SafetensorsWriter();
+        void Tensor(string name, params long[] shape) =>
+            writer.Add(name, "F8_E4M3", new byte[shape.Aggregate(1L, (product, extent) => product * extent)], shape);
+        void Attention(string block, int depth)
+        {
+            if (depth >= 0)
+                Tensor(block + ".1.proj_in.weight", 1, 1);
+            for (int i = 0; i < depth; i++)
+                Tensor($"{block}.1.transformer_blocks.{i}.attn2.to_k.weight", 1, 2048);
+        }
+
+        int[][] Parse(string text) => [.. text.Split(',').Select(level => level.Split(' ').Select(int.Parse).ToArray())];
+        Tensor("input_blocks.0.0.weight", 320, 4, 1, 1);
+        Tensor("out.2.weight", 4, 320, 1, 1);
+        int block = 1;
+        foreach (int[] level in Parse(down))
+        {
+            foreach (int depth in level)
+            {
+                Tensor($"input_blocks.{block}.0.in_layers.2.weight", 1);
+                Tensor($"input_blocks.{block}.0.out_layers.3.weight", 320, 1);
+                Attention($"input_blocks.{block++}", depth);
+            }
+            if (block < 9)
+                Tensor($"input_blocks.{block++}.0.op.weight", 1);
+        }
+        foreach (var (depth, i) in Parse(up).SelectMany(level => level).Select((depth, i) => (depth, i)))
+            Attention($"output_blocks.{i}", depth);
+        if (middle != "absent")
+            Tensor("middle_block.0.in_layers.2.weight", 1);
+        if (int.TryParse(middle, out int blocks))
+        {
+            Tensor("middle_block.1.proj_in.weight", 1, 1);
+            for (int i = 0; i < blocks; i++)
+                Tensor($"middle_block.1.transformer_blocks.{i}.attn2.to_k.weight", 1, 2048);
+        }
+        using var file = WeightSource.Open(writer.Write(folder.At("model.safetensors")));
+        var described = new LdmUnetLayout(channels => channels / 64).Describe(new LdmPart(file, ""));
+        Assert.Equal(layers, described["transformer_layers_per_block"]!.ToJsonString());
+        Assert.Equal(reverse, described["reverse_transformer_layers_per_block"]?.ToJsonString());
+        Assert.Equal(middleType != null, described.ContainsKey("mid_block_type"));
+        Assert.Equal(middleType == "absent" ? null : middleType, (string?)described["mid_block_type"]);
+
+        // What the UNet makes of it.
+        var config = UnetConfig.Read(ModelConfig.Parse("test", System.Text.Encoding.UTF8.GetBytes(described.ToJsonString())));
+        int[] Expected(int[] level) => level[0] < 0 ? [] : level;
+        Assert.Equal(Parse(down).Select(Expected), config.Down.Select(level => level.TransformerLayers));
+        Assert.Equal(Parse(up).Select(Expected), config.Up.Select(level => level.TransformerLayers));
+        if (middleDepth > 0)
+            Assert.Equal((UnetMiddle.CrossAttention, middleDepth), (config.Middle, config.MiddleLayers));
+        else
+            Assert.Equal(middle == "absent" ? UnetMiddle.None : UnetMiddle.Resnet, config.Middle);
+    }
+
+    [Fact]
+    public void Attention_in_some_layers_of_a_level_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        var writer = new SafetensorsWriter().Add("input_blocks.1.1.proj_in.weight", [1], 1, 1);
+        foreach (int block in new[] { 1, 2 })
+            writer.Add($"input_blocks.{block}.0.in_layers.2.weight", [1], 1)
+                .Add($"input_blocks.{block}.0.out_layers.3.weight", [1], 1, 1);
+        using var file = WeightSource.Open(writer.Write(folder.At("model.safetensors")));
+        Assert.Contains(
+            "attention in input_blocks.1.1 alone, expected it in all of input_blocks.1.1, input_blocks.2.1",
+            Assert.Throws<CheckpointException>(() => new LdmUnetLayout(_ => 8).Describe(new LdmPart(file, ""))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

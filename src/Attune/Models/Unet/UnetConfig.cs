@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Attune.Weights;
+using Attune.Weights.SingleFile;
 
 namespace Attune.Models.Unet;
 
@@ -168,7 +169,7 @@ public sealed record UnetConfig
                 .. Enumerable.Range(0, levels)
                     .Select(i => new UnetLevel(channels[i], resnets[i], downAttends[i] ? layers[i] : [], heads[i], text[i]))],
             Middle = middle,
-            MiddleLayers = layers[^1].DefaultIfEmpty(1).First(),
+            MiddleLayers = json.Int(LdmUnetLayout.MiddleDepthKey, layers[^1].DefaultIfEmpty(1).First()),
             Up = [.. Enumerable.Range(0, levels).Select(i => (Up: i, Down: levels - 1 - i)).Select(at =>
                 new UnetLevel(
                     channels[at.Down], resnets[at.Down] + 1, upAttends[at.Up] ? upLayers[at.Up] : [], heads[at.Down], text[at.Down]))],

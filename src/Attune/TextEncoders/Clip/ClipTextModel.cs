@@ -15,6 +15,9 @@ public sealed class ClipTextModel : IDisposable
     /// </summary>
     private const int LegacyEndOfText = 2;
 
+    /// <summary>What files of a whole CLIP hold besides; a projection that nobody asks for too.</summary>
+    private static readonly string[] OtherParts = ["vision_model.*", "visual_projection.*", "logit_scale", "text_projection.*"];
+
     private readonly Checkpoint _checkpoint;
     private readonly int _endOfText;
     private readonly ClipTextEmbeddings _embeddings;
@@ -34,12 +37,11 @@ public sealed class ClipTextModel : IDisposable
             .. Enumerable.Range(0, settings.NumHiddenLayers)
                 .Select(i => new ClipEncoderLayer(textModel.At("encoder.layers", i), settings))];
         _finalLayerNorm = new LayerNorm(textModel.At("final_layer_norm"), Channels, settings.LayerNormEps);
-        if (config.ClassName == "CLIPTextModelWithProjection" || root.Contains("text_projection"))
-        {
-            ProjectionChannels = settings.ProjectionDim;
-            _textProjection = new Linear(root.At("text_projection"), Channels, settings.ProjectionDim, bias: false);
-        }
-        checkpoint.RequireAllUsed();
+        ProjectionChannels = config.ClassName == "CLIPTextModelWithProjection" ? settings.ProjectionDim
+            : root.ShapeOf("text_projection.weight") is { Rank: 2 } shape && shape[1] == Channels ? shape[0] : null;
+        if (ProjectionChannels is { } projection)
+            _textProjection = new Linear(root.At("text_projection"), Channels, projection, bias: false);
+        checkpoint.RequireAllUsed(OtherParts);
     }
 
     /// <summary>The number of layers; hidden states are numbered from 0 (the embedding) to this.</summary>
@@ -212,8 +214,10 @@ internal sealed record ClipTextConfig(
     int MaxPositionEmbeddings,
     Activation HiddenAct, float LayerNormEps, int EosTokenId)
 {
+    /// <summary>Of a text encoder's configuration, or of a whole CLIP's, which holds the text encoder's as <c>text_config</c>.</summary>
     public static ClipTextConfig Read(ModelConfig config)
     {
+        config = config.Object("text_config") ?? config;
         var result = new ClipTextConfig(
             config.Int("vocab_size", 49408), config.Int("hidden_size", 512), config.Int("intermediate_size", 2048),
             config.Int("projection_dim", 512),

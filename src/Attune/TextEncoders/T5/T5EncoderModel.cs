@@ -11,6 +11,9 @@ namespace Attune.TextEncoders.T5;
 /// </summary>
 public sealed class T5EncoderModel : IDisposable
 {
+    /// <summary>What files of a whole T5 hold besides.</summary>
+    private static readonly string[] OtherParts = ["decoder.*", "lm_head.*"];
+
     private readonly Checkpoint _checkpoint;
     private readonly Embedding _shared;
     private readonly T5Block[] _blocks;
@@ -28,7 +31,7 @@ public sealed class T5EncoderModel : IDisposable
             .. Enumerable.Range(0, settings.NumLayers)
                 .Select(i => new T5Block(encoder.At("block", i), settings, hasBias: i == 0 || settings.BiasPerLayer))];
         _finalLayerNorm = new RmsNorm(encoder.At("final_layer_norm"), settings.DModel, settings.LayerNormEpsilon);
-        checkpoint.RequireAllUsed();
+        checkpoint.RequireAllUsed(OtherParts);
     }
 
     /// <summary>The number of layers; hidden states are numbered from 0 (the embedding) to this.</summary>

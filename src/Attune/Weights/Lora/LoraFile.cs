@@ -69,6 +69,7 @@ internal sealed partial class LoraFile
         }
         foreach (var layer in _layers.Values.ToArray())
         {
+            CheckTypes(layer);
             bool product = layer is { Down: not null, Up: not null };
             bool halves = !product
                 && (layer.Down != null || layer.Up != null || layer.Mid != null || layer.Magnitude != null || layer.UpBias != null);
@@ -156,6 +157,18 @@ internal sealed partial class LoraFile
         return true;
     }
 
+    /// <summary>Types are checked before a weight is changed; an alpha may be of any type of numbers.</summary>
+    private static void CheckTypes(LoraLayer layer)
+    {
+        foreach (
+            var tensor in new[] {
+                layer.Down, layer.Mid, layer.Up, layer.Magnitude, layer.UpBias, layer.Difference, layer.BiasDifference, layer.Replacement })
+        {
+            if (tensor is { IsWeight: false })
+                throw SafetensorsFile.Unsupported(tensor);
+        }
+    }
+
     private void CheckFactors(LoraLayer layer)
     {
         var (down, up, mid) = (layer.Down!, layer.Up!, layer.Mid);
@@ -182,22 +195,13 @@ internal sealed partial class LoraFile
         foreach (var layer in _layers.Values.Where(layer => layer.Down != null))
         {
             if (layer.AlphaTensor is { } alpha)
-                layer.Scale = ReadScalar(file, alpha) / layer.Rank;
+                layer.Scale = file.ReadNumber(alpha) / layer.Rank;
             else if (metadata?.ScaleOf(layer.Name, layer.Rank, Warnings) is { } scale)
                 layer.Scale = scale;
             if (!double.IsFinite(layer.Scale))
                 throw Wrong(
                     layer, string.Create(CultureInfo.InvariantCulture, $"its alpha / rank is {layer.Scale}, expected a finite number"));
         }
-    }
-
-    private double ReadScalar(SafetensorsFile file, TensorEntry tensor)
-    {
-        if (tensor.Count != 1)
-            throw new CheckpointException($"'{Path}': {tensor.Name} is {tensor.Extents}, expected one number.");
-        float value = 0;
-        file.ToWeight(tensor).Widen(0, new Span<float>(ref value));
-        return value;
     }
 
     private CheckpointException Wrong(LoraLayer layer, string what) => new($"'{Path}': the layer {layer.Name} is malformed: {what}.");

@@ -21,19 +21,46 @@ internal sealed class LoraSource : ModelSource
     private static readonly string[] Denoisers = ["unet", "transformer"];
     private static readonly string[] TextEncoders = ["text_encoder", "text_encoder_2", "text_encoder_3"];
 
-    /// <summary>What stands before the names of modules, longest first, and the component that it means: null is the denoiser.</summary>
-    private static readonly (string Prefix, string? Component)[] Prefixes =
+    /// <summary>Stands for the denoiser.</summary>
+    private const string Denoiser = "";
+
+    /// <summary>Stands for the text encoder that is no CLIP, whatever its number: T5, where these names are in use.</summary>
+    private const string OtherEncoder = "*";
+
+    /// <summary>
+    /// What stands before the names of modules, longest first, and the components that it may mean, the first that has the module. A number
+    /// means the encoder of that number; but trainers count T5 as the second encoder of FLUX (OneTrainer) or as the third (sd-scripts), so
+    /// that a layer that no encoder of this number has may be one of T5. ComfyUI names the encoders.
+    /// </summary>
+    private static readonly (string Prefix, string[] Components)[] Prefixes =
     [
-        ("text_encoders.clip_l.transformer.", "text_encoder"), ("text_encoders.clip_g.transformer.", "text_encoder_2"),
-        ("base_model.model.", null), ("model.diffusion_model.", null),
-        ("diffusion_model.", null), ("text_encoder_3.", "text_encoder_3"), ("text_encoder_2.", "text_encoder_2"),
-        ("text_encoder.", "text_encoder"), ("transformer.", null), ("unet.", null),
-        ("lora_transformer_", null), ("lora_unet_", null), ("lora_te1_", "text_encoder"), ("lora_te2_", "text_encoder_2"),
-        ("lora_te3_", "text_encoder_3"), ("lora_te_", "text_encoder"),
+        .. new (string, string[])[]
+        {
+            ("base_model.model.", [Denoiser]), ("model.diffusion_model.", [Denoiser]), ("diffusion_model.", [Denoiser]),
+            ("transformer.", [Denoiser]), ("unet.", [Denoiser]), ("lora_transformer_", [Denoiser]), ("lora_unet_", [Denoiser]),
+            ("text_encoder.", ["text_encoder"]), ("text_encoder_2.", ["text_encoder_2"]), ("text_encoder_3.", ["text_encoder_3"]),
+            ("lora_te_", ["text_encoder"]), ("lora_te1_", ["text_encoder"]), ("lora_te2_", ["text_encoder_2", OtherEncoder]),
+            ("lora_te3_", ["text_encoder_3", OtherEncoder]),
+        },
+        .. Encoder("clip_l", "text_encoder"), .. Encoder("clip_h", "text_encoder"), .. Encoder("clip_g", "text_encoder_2"),
+        .. Encoder("t5xxl", OtherEncoder),
     ];
+
+    /// <summary>Keys of what is no LoRA although it comes in the same files, and what to say of it.</summary>
+    private static readonly (string Mark, string What)[] OtherKinds =
+    [
+        (".hada_", LohaAndLokr), (".lokr_", LohaAndLokr), (".w_norm", Norms), (".b_norm", Norms),
+        (".oft_", " OFT and BOFT are not supported."), ("bundle_emb.", Embeddings), ("string_to_param", Embeddings),
+        ("emb_params", Embeddings),
+    ];
+
+    private const string LohaAndLokr = " LoHa and LoKr are not supported.";
+    private const string Norms = " Norms of LyCORIS (w_norm, b_norm) are not supported.";
+    private const string Embeddings = " Embeddings (textual inversion) are not supported.";
 
     private readonly ModelSource _model;
     private readonly LoraSettings _settings;
+    private readonly Dictionary<string, LoraTargets> _components = new(StringComparer.Ordinal);
     private readonly Dictionary<string, List<LoraDelta>> _deltas = new(StringComparer.Ordinal);
 
     /// <summary>The input channels of components that get more of them.</summary>
@@ -44,21 +71,20 @@ internal sealed class LoraSource : ModelSource
         : base(model.Device)
     {
         (_model, _settings) = (model, settings);
-        var components = new Dictionary<string, LoraTargets>(StringComparer.Ordinal);
         foreach (string name in Denoisers.Concat(TextEncoders).Where(model.Has))
         {
             using var source = model.Component(name).OpenWeights();
-            components[name] = new LoraTargets(name, source);
+            AdapterInside.Refuse(source);
+            _components[name] = new LoraTargets(name, source);
             _deltas[name] = [];
         }
-        string? denoiser = Denoisers.FirstOrDefault(components.ContainsKey);
         foreach (var (path, scale) in files)
         {
             if (!float.IsFinite(scale))
                 throw new ArgumentException(
                     string.Create(
                         CultureInfo.InvariantCulture, $"The scale of the LoRA file '{path}' is {scale}, expected a finite number."));
-            Add(LoraFile.Read(path), scale, components, denoiser);
+            Add(LoraFile.Read(path), scale);
         }
     }
 
@@ -92,15 +118,21 @@ internal sealed class LoraSource : ModelSource
         return new ComponentSource(config, Device, () => new AdaptedSource(component.OpenWeights(), deltas, _settings.Merge));
     }
 
-    private void Add(LoraFile file, float scale, Dictionary<string, LoraTargets> components, string? denoiser)
+    private void Add(LoraFile file, float scale)
     {
         file.Warnings.ForEach(warning => _settings.Warn?.Invoke(warning));
         var unmatched = file.Unknown.Select(key => (Layer: key, Keys: new List<string> { key })).ToList();
+        var added = new Dictionary<(string Component, string Parameter), List<LoraDelta>>();
         foreach (var layer in file.Layers)
         {
-            var (component, targets) = Resolve(layer.Name, components, denoiser);
-            if (component == null || !Add(file, layer, scale, component, targets))
+            var (component, targets) = Resolve(layer.Name);
+            if (component == null || DeltasOf(file, layer, scale, component, targets) is not { } deltas)
+            {
                 unmatched.Add((layer.Name, layer.Keys));
+                continue;
+            }
+            foreach (var delta in deltas)
+                AddOnce(added, component, delta);
         }
         if (unmatched.Count == 0)
             return;
@@ -108,7 +140,7 @@ internal sealed class LoraSource : ModelSource
         var message = new StringBuilder()
             .Append(
                 CultureInfo.InvariantCulture,
-                $"'{file.Path}': {count} of {file.Count} keys match nothing in '{_model.Path}' ({string.Join(", ", components.Keys)}): ");
+                $"'{file.Path}': {count} of {file.Count} keys match nothing in '{_model.Path}' ({string.Join(", ", _components.Keys)}): ");
         message.AppendJoin(
             ", ",
             unmatched.Take(Shown)
@@ -118,31 +150,59 @@ internal sealed class LoraSource : ModelSource
         if (unmatched.Count > Shown)
             message.Append(CultureInfo.InvariantCulture, $", and {unmatched.Count - Shown} more");
         message.Append('.');
-        if (file.Unknown.Any(key => key.Contains(".hada_", StringComparison.Ordinal) || key.Contains(".lokr_", StringComparison.Ordinal)))
-            message.Append(" LoHa and LoKr are not supported.");
-        if (!_settings.Lenient)
-            throw new CheckpointException(message.ToString());
-        _settings.Warn?.Invoke(message.ToString());
+        var said = new List<string>();
+        foreach (var (mark, what) in OtherKinds)
+        {
+            if (file.Unknown.Any(key => key.Contains(mark, StringComparison.Ordinal)) && !said.Contains(what))
+                said.Add(what);
+        }
+        message.AppendJoin("", said);
+        if (_settings.Lenient)
+            _settings.Warn?.Invoke(message.ToString());
+        else
+            throw new CheckpointException(
+                message.Append(count == file.Count ? "" : " LenientLora (--lora-lenient) leaves them out with a warning.").ToString());
     }
 
+    /// <summary>ComfyUI's names of a text encoder, outer ones first.</summary>
+    private static IEnumerable<(string Prefix, string[] Components)> Encoder(string name, string component) =>
+        [
+            ($"text_encoders.{name}.transformer.", [component]), ($"text_encoders.{name}.", [component]),
+            ($"{name}.transformer.", [component]), ($"{name}.", [component]),
+        ];
+
     /// <summary>The modules that a layer's name means: the name is looked up as it is, then without one prefix after the other.</summary>
-    private static (LoraTargets? Component, IReadOnlyList<LoraTarget> Targets) Resolve(
-        string name, Dictionary<string, LoraTargets> components, string? denoiser)
+    private (LoraTargets? Component, IReadOnlyList<LoraTarget> Targets) Resolve(string name)
     {
-        string? component = denoiser;
+        string[] meant = [Denoiser];
         while (true)
         {
-            if (component != null && components.TryGetValue(component, out var targets) && targets.Find(name) is { Count: > 0 } found)
-                return (targets, found);
-            var (prefix, meant) = Prefixes.FirstOrDefault(prefix => name.StartsWith(prefix.Prefix, StringComparison.Ordinal));
+            foreach (var component in meant.SelectMany(Meaning))
+            {
+                if (component.Find(name) is { Count: > 0 } found)
+                    return (component, found);
+            }
+            var (prefix, components) = Prefixes.Where(prefix => name.StartsWith(prefix.Prefix, StringComparison.Ordinal))
+                .OrderByDescending(prefix => prefix.Prefix.Length)
+                .FirstOrDefault();
             if (prefix == null)
                 return (null, []);
-            (name, component) = (name[prefix.Length..], meant ?? denoiser);
+            (name, meant) = (name[prefix.Length..], components);
         }
     }
 
-    /// <summary>Adds what a layer changes; false when a parameter that it changes does not exist.</summary>
-    private bool Add(LoraFile file, LoraLayer layer, float scale, LoraTargets component, IReadOnlyList<LoraTarget> targets)
+    /// <summary>The components of the model that an entry of <see cref="Prefixes"/> means.</summary>
+    private IEnumerable<LoraTargets> Meaning(string component) => component switch
+    {
+        Denoiser => Denoisers.Where(_components.ContainsKey).Take(1).Select(name => _components[name]),
+        OtherEncoder => TextEncoders.Where(name => _components.TryGetValue(name, out var targets) && !targets.IsClip)
+            .Select(name => _components[name]),
+        _ => _components.TryGetValue(component, out var targets) ? [targets] : [],
+    };
+
+    /// <summary>What a layer changes; null when a parameter that it changes does not exist.</summary>
+    private static List<LoraDelta>? DeltasOf(
+        LoraFile file, LoraLayer layer, float scale, LoraTargets component, IReadOnlyList<LoraTarget> targets)
     {
         var deltas = new List<LoraDelta>();
         int rows = targets.Sum(target => target.Rows);
@@ -153,24 +213,40 @@ internal sealed class LoraSource : ModelSource
                 if (bias ? layer is { UpBias: null, BiasDifference: null } : layer is { Down: null, Difference: null, Replacement: null })
                     continue;
                 if (component.Parameter(target.Module, bias) is not { } parameter)
-                    return false;
+                    return null;
                 var delta = new LoraDelta(file.Path, layer, parameter, bias, target, scale);
                 delta.Check(component.ShapeOf(parameter), rows);
                 deltas.Add(delta);
             }
         }
+        return deltas;
+    }
+
+    /// <summary>Adds a change. A file that has one layer under two names would act twice as strongly as it was made to.</summary>
+    /// <param name="added">What the file changed so far.</param>
+    /// <param name="component">Where it belongs.</param>
+    /// <param name="delta">The change.</param>
+    /// <exception cref="CheckpointException">Another layer of the file changes the same rows.</exception>
+    private void AddOnce(
+        Dictionary<(string Component, string Parameter), List<LoraDelta>> added, LoraTargets component, LoraDelta delta)
+    {
+        string name = component.Component;
+        if (!added.TryGetValue((name, delta.Parameter), out var others))
+            added[(name, delta.Parameter)] = others = [];
+        var (start, rows) = (delta.Rows.TargetStart, delta.Rows.Rows);
+        if (others.Find(other => other.Rows.TargetStart < start + rows && start < other.Rows.TargetStart + other.Rows.Rows) is { } other)
+        {
+            throw new CheckpointException(
+                $"'{delta.File}': the layers {other.Layer.Name} and {delta.Layer.Name} both change {name}.{delta.Parameter}.");
+        }
+        others.Add(delta);
 
         // A file with scale 0 is switched off; merging nothing would still fix the lengths of DoRA's rows.
-        if (scale == 0)
-            return true;
-        _deltas[component.Component].AddRange(deltas);
-        foreach (var delta in deltas)
-        {
-            var shape = component.ShapeOf(delta.Parameter);
-            if (delta.Widens(shape))
-                _widths[component.Component] = (
-                    shape[1], Math.Max((int)delta.Columns, _widths.GetValueOrDefault(component.Component).After));
-        }
-        return true;
+        if (delta.UserScale == 0)
+            return;
+        _deltas[name].Add(delta);
+        var shape = component.ShapeOf(delta.Parameter);
+        if (delta.Widens(shape))
+            _widths[name] = (shape[1], Math.Max((int)delta.Columns, _widths.GetValueOrDefault(name).After));
     }
 }

@@ -47,6 +47,9 @@ internal sealed partial class LoraTargets
     /// <summary>The component's name in the pipeline: <c>unet</c>.</summary>
     public string Component { get; }
 
+    /// <summary>Whether the component is a CLIP text encoder.</summary>
+    public bool IsClip => _modules.Contains("text_model.final_layer_norm") || _modules.Contains("encoder.layers.0.self_attn.q_proj");
+
     /// <summary>The modules that a name means, or none.</summary>
     public IReadOnlyList<LoraTarget> Find(string name)
     {

@@ -6,6 +6,12 @@ namespace Attune.Weights.SingleFile;
 /// <param name="heads">The number of heads for the channels of a level: no shape tells it.</param>
 internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
 {
+    /// <summary>
+    /// A key of our own: the transformer blocks of the middle, where they are not as many as those behind the first residual block of the
+    /// last level. diffusers' configurations have no such key.
+    /// </summary>
+    internal const string MiddleDepthKey = "mid_block_transformer_layers";
+
     private const string AttentionProjection = "attn2.to_k.weight";
 
     /// <inheritdoc/>
@@ -13,41 +19,81 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
     {
         var (levels, layers) = Size(part);
         int First(int level) => 1 + level * (layers + 1);
-        int Depth(string block) => part.Count(i => FormattableString.Invariant($"{block}.transformer_blocks.{i}.{AttentionProjection}"));
-        string Down(int level) => FormattableString.Invariant($"input_blocks.{First(level)}.1");
-        string Up(int level) => FormattableString.Invariant($"output_blocks.{level * (layers + 1)}.1");
-        bool HasAttention(string block) => part.Has(block + ".proj_in.weight");
-
         int[] indices = [.. Enumerable.Range(0, levels)];
         int[] channels = [
             .. indices.Select(level => part.Extent(FormattableString.Invariant($"input_blocks.{First(level)}.0.out_layers.3.weight"), 0))];
-        int middle = Depth("middle_block.1");
-
-        // A level without attention gets what diffusers' configurations write there: the middle takes the depth of the last one.
-        int[] depths = [
-            .. indices.Select(level => HasAttention(Down(level)) ? Depth(Down(level)) : level == levels - 1 ? Math.Max(middle, 1) : 1)];
-        string? attention = indices.Select(Down).Append("middle_block.1").FirstOrDefault(HasAttention);
+        int[]?[] down = [.. indices.Select(level => Depths(part, "input_blocks", First(level), layers))];
+        int[]?[] up = [.. indices.Select(level => Depths(part, "output_blocks", level * (layers + 1), layers + 1))];
+        int? middle = Depths(part, "middle_block", 1, 1, module: "")?[0];
         var config = new JsonObject
         {
             ["in_channels"] = part.Extent("input_blocks.0.0.weight", 1),
             ["out_channels"] = part.Extent("out.2.weight", 0),
             ["layers_per_block"] = layers,
-            ["block_out_channels"] = List(channels.Select(value => (JsonNode)value)),
-            ["down_block_types"] = List(
-                indices.Select(level => (JsonNode)(HasAttention(Down(level)) ? "CrossAttnDownBlock2D" : "DownBlock2D"))),
-            ["up_block_types"] = List(indices.Select(level => (JsonNode)(HasAttention(Up(level)) ? "CrossAttnUpBlock2D" : "UpBlock2D"))),
-            ["transformer_layers_per_block"] = List(depths.Select(value => (JsonNode)value)),
-            ["attention_head_dim"] = List(channels.Select(value => (JsonNode)heads(value))),
+            ["block_out_channels"] = List(channels),
+            ["down_block_types"] = new JsonArray(
+                [.. down.Select(depths => (JsonNode)(depths != null ? "CrossAttnDownBlock2D" : "DownBlock2D"))]),
+            ["up_block_types"] = new JsonArray(
+                [.. up.Select(depths => (JsonNode)(depths != null ? "CrossAttnUpBlock2D" : "UpBlock2D"))]),
+            ["attention_head_dim"] = List(channels.Select(heads)),
         };
+        AddDepths(config, down, up, middle);
+        if (middle == null)
+            config["mid_block_type"] = part.HasAny("middle_block.0.") ? "UNetMidBlock2D" : null;
+        string? attention = part.Tensors.Select(tensor => tensor.Key)
+            .FirstOrDefault(name => name.EndsWith(".transformer_blocks.0." + AttentionProjection, StringComparison.Ordinal));
         if (attention != null)
         {
-            config["cross_attention_dim"] = part.Extent($"{attention}.transformer_blocks.0.{AttentionProjection}", 1);
-            config["use_linear_projection"] = part.Rank(attention + ".proj_in.weight") == 2;
+            config["cross_attention_dim"] = part.Extent(attention, 1);
+            config["use_linear_projection"] =
+                part.Rank(attention[..attention.IndexOf(".transformer_blocks.", StringComparison.Ordinal)] + ".proj_in.weight") == 2;
         }
         if (part.Has("label_emb.0.0.weight"))
             config["projection_class_embeddings_input_dim"] = part.Extent("label_emb.0.0.weight", 1);
         return config;
     }
+
+    /// <summary>
+    /// The numbers of transformer blocks behind the residual blocks of a level; null for a level without attention. Pruned models (SSD-1B,
+    /// Segmind Vega) have different ones within a level.
+    /// </summary>
+    private static int[]? Depths(LdmPart part, string blocks, int first, int count, string module = ".1")
+    {
+        string[] places = [.. Enumerable.Range(first, count).Select(i => FormattableString.Invariant($"{blocks}.{i}{module}"))];
+        string[] attending = [.. places.Where(place => part.Has(place + ".proj_in.weight"))];
+        if (attending.Length == 0)
+            return null;
+        if (attending.Length < count)
+            throw new CheckpointException(
+                $"'{part.Path}': the UNet has attention in {string.Join(", ", attending)} alone, expected it in all of "
+                    + $"{string.Join(", ", places)} or in none.");
+        return [
+            .. places.Select(
+                place => part.Count(i => FormattableString.Invariant($"{place}.transformer_blocks.{i}.{AttentionProjection}")))];
+    }
+
+    /// <summary>
+    /// The depths as diffusers' configurations have them: a number for each level, where the encoder, the decoder and the middle agree;
+    /// else lists. A level without attention gets what these configurations write there: the middle takes the depth of the last one.
+    /// </summary>
+    private static void AddDepths(JsonObject config, int[]?[] down, int[]?[] up, int? middle)
+    {
+        int levels = down.Length;
+        int[] plain = [
+            .. Enumerable.Range(0, levels)
+                .Select(
+                    level => down[level]?[0] ?? up[levels - 1 - level]?[0] ?? (level == levels - 1 ? Math.Max(middle ?? 1, 1) : 1))];
+        bool uniform = Enumerable.Range(0, levels)
+            .All(level => (down[level] ?? []).Concat(up[levels - 1 - level] ?? []).All(depth => depth == plain[level]));
+        config["transformer_layers_per_block"] = uniform ? List(plain) : Nested(down, plain);
+        if (!uniform)
+            config["reverse_transformer_layers_per_block"] = Nested(up, [.. plain.Reverse()]);
+        if (middle is { } depth && depth != (down[^1]?[0] ?? plain[^1]))
+            config[MiddleDepthKey] = depth;
+    }
+
+    private static JsonArray Nested(int[]?[] depths, int[] missing) =>
+        [.. depths.Select((level, i) => level != null ? List(level) : (JsonNode)missing[i])];
 
     /// <inheritdoc/>
     public IEnumerable<RenamedTensor> Map(LdmPart part)
@@ -71,5 +117,5 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
         return (blocks / (layers + 1), layers);
     }
 
-    private static JsonArray List(IEnumerable<JsonNode> values) => [.. values];
+    private static JsonArray List(IEnumerable<int> values) => [.. values.Select(value => (JsonNode)value)];
 }
