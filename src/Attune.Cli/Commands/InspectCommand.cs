@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.Runtime.ExceptionServices;
 using System.Runtime.Intrinsics;
+using System.Text.Json;
 using Attune.Generation;
 using Attune.Tensors;
 using Attune.Tensors.OneDnn;
@@ -8,38 +10,121 @@ using Spectre.Console;
 
 namespace Attune.Cli.Commands;
 
-/// <summary><c>attune inspect DIR</c>: says what a checkpoint is, without reading its weights.</summary>
+/// <summary>
+/// <c>attune inspect DIR</c>: says what a checkpoint is, without reading its weights. Whether a model is supported is found out by opening
+/// it as every other command does: what they refuse, this calls not usable, for the same reason, and its exit code is theirs.
+/// </summary>
 internal static class InspectCommand
 {
+    private const string Absent = "absent";
+
     public static Command Create()
     {
         var directory = new Argument<string?>("dir") {
             Description = "A pipeline folder, a component folder or a .safetensors file. Default: the checkpoint that comes with Attune.",
             Arity = ArgumentArity.ZeroOrOne };
-        var command = new Command("inspect", "Say what a checkpoint is: components, parameters, types, sizes.") { directory };
-        command.SetAction(result => Run(DefaultModel.Find(result.GetValue(directory)), DeviceOptions.Open(result), AnsiConsole.Console));
+        var configs = new Option<string?>("--config-folder") {
+            Description = "For a model in a single file: the diffusers folder that goes with it, as for generate." };
+        var command = new Command("inspect", "Say what a checkpoint is: components, parameters, types, sizes.") { directory, configs };
+        command.SetAction(
+            result => Run(
+                DefaultModel.Find(result.GetValue(directory)), result.GetValue(configs), DeviceOptions.Open(result), AnsiConsole.Console));
         return command;
     }
 
-    internal static int Run(string path, Device device, IAnsiConsole console)
+    internal static int Run(string path, string? configFolder, Device device, IAnsiConsole console)
     {
-        string indexPath = Path.Combine(path, "model_index.json");
-        if (!File.Exists(indexPath))
+        if (IsModel(path))
         {
-            console.Write(Table([Describe(Path.GetFileName(Path.TrimEndingDirectorySeparator(path)), path, null)]));
+            var problem = InspectModel(path, configFolder, console);
+            console.WriteLine(
+                $"{Workers.MaxThreads} threads, "
+                    + $"{(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors, device: "
+                        + $"{device.Description}");
+            console.WriteLine(OneDnn());
+            problem?.Throw();
             return 0;
         }
-        var index = ModelConfig.Read(indexPath);
-        string name = index.ClassName ?? throw new CheckpointException($"'{indexPath}' has no _class_name.");
-        bool supported = DiffusionPipeline.SupportedClasses.Contains(name);
-        console.WriteLine($"{name} in {path}: {(supported ? "supported" : "not supported by this version")}");
-        console.Write(Table(index.Keys().Where(key => !key.StartsWith('_')).Select(key => Component(index, path, key)).OfType<Row>()));
-        console.WriteLine(
-            $"{Workers.MaxThreads} threads, "
-                + $"{(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors, device: "
-                    + $"{device.Description}");
-        console.WriteLine(OneDnn());
+
+        // A component alone, or a folder of such without a pipeline.
+        if (File.Exists(path) || HoldsWeights(path))
+        {
+            console.Write(Table([DescribeWeights(Path.GetFileName(Path.TrimEndingDirectorySeparator(path)), path, ClassIn(path))]));
+            return 0;
+        }
+        if (!Directory.Exists(path))
+            throw new CheckpointException($"'{path}' does not exist.");
+        string[] below = [.. Directory.GetDirectories(path).Order(StringComparer.Ordinal)];
+        string[] components = [.. below.Where(HoldsWeights)];
+        if (components.Length == 0)
+        {
+            string[] models = [.. below.Where(IsModel)];
+            throw new CheckpointException(
+                $"'{path}' holds no checkpoint: expected model_index.json, or a component's weights (.safetensors)."
+                    + (models.Length == 0 ? "" : $" Models below it: {string.Join(", ", models.Select(Path.GetFileName))}."));
+        }
+        console.WriteLine($"{path} is no pipeline (it has no model_index.json); it holds:");
+        console.Write(Table(components.Select(folder => DescribeWeights(Path.GetFileName(folder), folder, ClassIn(folder)))));
         return 0;
+    }
+
+    /// <summary>Shows a model; returns why it cannot be used, or null.</summary>
+    private static ExceptionDispatchInfo? InspectModel(string path, string? configFolder, IAnsiConsole console)
+    {
+        var options = new LoadOptions { ConfigFolder = configFolder };
+        var source = options.Open(path);
+        string name = source.Index.ClassName ?? throw new CheckpointException($"'{source.Index.Path}' has no _class_name.");
+        ExceptionDispatchInfo? problem = null;
+        try
+        {
+            using var pipeline = DiffusionPipeline.Load(path, options);
+            pipeline.Resolve(new GenerationRequest { Prompt = "" });
+        }
+        catch (Exception exception) when (exception is CheckpointException or IOException or ArgumentException or FormatException
+            or NotSupportedException or InvalidOperationException or UnauthorizedAccessException)
+        {
+            problem = ExceptionDispatchInfo.Capture(exception);
+        }
+        bool known = DiffusionPipeline.SupportedClasses.Contains(name);
+        console.WriteLine(
+            $"{name} in {path}: {(problem == null ? "supported" : known ? "cannot be used" : "not supported by this version")}");
+        console.Write(
+            Table(
+                source.Index.Keys()
+                    .Where(key => !key.StartsWith('_') && source.Index.Find(key) is { ValueKind: JsonValueKind.Array })
+                    .Select(key => Component(source, path, key, needed: problem != null))));
+        return problem;
+    }
+
+    /// <summary>A component or tokenizer of a model. What is not there although everything loads is not needed.</summary>
+    private static Row Component(ModelSource source, string path, string key, bool needed)
+    {
+        if (source.ClassOf(key) is not { } className)
+            return new Row(key, "", "", Absent, "");
+        if (!Directory.Exists(path))
+        {
+            // A single file holds components; of the rest, scheduler and tokenizers, the configurations that come with Attune tell.
+            try
+            {
+                using var weights = source.Component(key).OpenWeights();
+                return Describe(key, className, weights);
+            }
+            catch (CheckpointException)
+            {
+                return new Row(key, className, "", "", "");
+            }
+        }
+        string folder = Path.Combine(path, key);
+        if (!Directory.Exists(folder))
+            return new Row(key, className, "", needed ? Absent : Absent + ", not needed", "");
+        try
+        {
+            return DescribeWeights(key, folder, className);
+        }
+        catch (CheckpointException)
+        {
+            return new Row(key, className, "", "unreadable", "");
+        }
     }
 
     /// <summary>Whether the optional library is there, and how to turn it off.</summary>
@@ -48,40 +133,53 @@ internal static class InspectCommand
             + $"--device onednn use it, {OneDnnLibrary.Variable}=off keeps it out"
         : problem;
 
-    private static Row? Component(ModelConfig index, string path, string key) => index.Find(key) switch
+    /// <summary>A pipeline's folder, or a file with the original names of a whole model.</summary>
+    private static bool IsModel(string path)
     {
-        { ValueKind: System.Text.Json.JsonValueKind.Array } entry when entry.GetArrayLength() == 2 =>
-            entry[1].ValueKind == System.Text.Json.JsonValueKind.String ? Describe(key, Path.Combine(path, key), entry[1].GetString())
-                : new Row(key, "absent", "", "", ""),
-        _ => null,
-    };
+        if (!File.Exists(path))
+            return File.Exists(Path.Combine(path, "model_index.json"));
+        using var file = WeightSource.Open(path);
+        return file.Names.Any(
+            name => name.StartsWith("model.diffusion_model.", StringComparison.Ordinal)
+                || name.StartsWith("first_stage_model.", StringComparison.Ordinal));
+    }
 
-    private static Row Describe(string name, string path, string? className)
+    private static bool HoldsWeights(string folder) =>
+        Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.safetensors*").Any();
+
+    private static string ClassIn(string folder)
     {
-        string config = Path.Combine(path, "config.json");
-        className ??= File.Exists(config) ? ModelConfig.Read(config).ClassName : null;
-        bool weights = File.Exists(path)
-            || (
-                Directory.Exists(path)
-                    && (
-                        Directory.EnumerateFiles(path, "*.safetensors").Any()
-                            || Directory.EnumerateFiles(path, "*.safetensors.index.json").Any()));
-        if (!weights)
+        string config = Path.Combine(folder, "config.json");
+        return File.Exists(config) ? ModelConfig.Read(config).ClassName ?? "" : "";
+    }
+
+    /// <summary>A file or folder: its weights, or the size of its files where it has none.</summary>
+    private static Row DescribeWeights(string name, string path, string className)
+    {
+        if (File.Exists(path) || HoldsWeights(path))
         {
-            if (!Directory.Exists(path))
-                throw new CheckpointException($"'{path}' does not exist.");
-            long bytes = Directory.EnumerateFiles(path).Sum(file => new FileInfo(file).Length);
-            return new Row(name, className ?? "", "", "", Size(bytes));
+            using var source = WeightSource.Open(path);
+            return Describe(name, className, source);
         }
-        using var source = WeightSource.Open(path);
+        return new Row(name, className, "", "", Size(Directory.EnumerateFiles(path).Sum(Length)));
+    }
+
+    private static Row Describe(string name, string className, WeightSource source)
+    {
         var tensors = source.Entries.ToArray();
         string types = string.Join(
             ", ",
             tensors.GroupBy(tensor => tensor.Type)
                 .OrderByDescending(group => group.Sum(tensor => tensor.Count))
                 .Select(group => $"{group.Key} x {group.Count()}"));
-        return new Row(
-            name, className ?? "", Count(tensors.Sum(tensor => tensor.Count)), types, Size(tensors.Sum(tensor => tensor.Length)));
+        return new Row(name, className, Count(tensors.Sum(tensor => tensor.Count)), types, Size(tensors.Sum(tensor => tensor.Length)));
+    }
+
+    /// <summary>The bytes of a file, or of the file that a link leads to.</summary>
+    private static long Length(string file)
+    {
+        var target = new FileInfo(File.ResolveLinkTarget(file, returnFinalTarget: true)?.FullName ?? file);
+        return target.Exists ? target.Length : 0;
     }
 
     private static Table Table(IEnumerable<Row> rows)

@@ -53,6 +53,14 @@ public sealed class Tokenizer
         return TokenizerFolder.Load(folder, className);
     }
 
+    /// <summary>Loads a tokenizer of a model, of the class that its folder names, else of that which the model's index names.</summary>
+    /// <exception cref="CheckpointException">A file is missing, malformed, or states something that is not supported.</exception>
+    public static Tokenizer Load(ModelSource source, string name)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        return Load(source.Tokenizer(name), source.ClassOf(name));
+    }
+
     /// <summary>The ids of a text. Surrogates without a partner count as U+FFFD.</summary>
     /// <exception cref="ArgumentException">The length has no room for the special tokens, or padding is asked for and there is no pad
     /// token.</exception>

@@ -450,13 +450,14 @@ internal sealed class TokenizerFolder : IDisposable
         return vocabulary;
     }
 
-    private CheckpointException UnsupportedClass(string files, string expected) =>
-        new(
-            _class.Length == 0
-                ? $"'{_folder}' holds {files} and no tokenizer.json, and neither tokenizer_config.json nor the model's index names the "
-                    + $"class; expected {expected}."
-                : $"'{Path.Combine(_folder, _config?.Has("tokenizer_class") == true ? "tokenizer_config.json" : "")}': a tokenizer of the class '{_class}' with {files} and no tokenizer.json is not supported; expected "
-                    + $"{expected}.");
+    private CheckpointException UnsupportedClass(string files, string expected)
+    {
+        string found = _class.Length == 0
+            ? $"{files} and no tokenizer.json, and neither tokenizer_config.json nor the model's index names the class"
+            : $"a tokenizer of the class '{_class}' with {files} and no tokenizer.json, which is not supported";
+        string place = _config?.Has("tokenizer_class") == true ? Path.Combine(_folder, "tokenizer_config.json") : _folder;
+        return new CheckpointException($"'{place}': {found}; expected {expected}.");
+    }
 
     private JsonPart? ReadJson(string name)
     {

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Attune.Tensors;
-using Attune.Tokenizers;
 
 namespace Attune.Weights;
 
@@ -63,10 +62,6 @@ public abstract class ModelSource(Device device)
     public string? ClassOf(string component) =>
         Index.Find(component) is { ValueKind: JsonValueKind.Array } entry
             && entry.GetArrayLength() == 2 && entry[1].ValueKind == JsonValueKind.String ? entry[1].GetString() : null;
-
-    /// <summary>Loads a tokenizer. Where its folder does not name its class, the index does.</summary>
-    /// <exception cref="CheckpointException">A file is missing, malformed, or states something that is not supported.</exception>
-    public Tokenizer LoadTokenizer(string name) => Tokenizers.Tokenizer.Load(Tokenizer(name), ClassOf(name));
 
     /// <summary>The configuration of the scheduler.</summary>
     public abstract ModelConfig Scheduler { get; }

@@ -12,8 +12,8 @@ internal sealed class FluxPrompts(Components owned, ModelSource source) : Prompt
 {
     /// <summary>The length of T5's prompts in diffusers, where the tokenizer states no shorter one.</summary>
     private const int LongestDefaultSequence = 512;
-    private readonly Tokenizer _tokenizer = source.LoadTokenizer("tokenizer");
-    private readonly Tokenizer _tokenizer2 = source.LoadTokenizer("tokenizer_2");
+    private readonly Tokenizer _tokenizer = Tokenizer.Load(source, "tokenizer");
+    private readonly Tokenizer _tokenizer2 = Tokenizer.Load(source, "tokenizer_2");
     private readonly ClipTextModel _textEncoder = owned.Add(ClipTextModel.Load(source.Component("text_encoder")));
     private readonly T5EncoderModel _textEncoder2 = owned.Add(T5EncoderModel.Load(source.Component("text_encoder_2")));
 

@@ -25,11 +25,11 @@ internal sealed class StableDiffusion3Prompts : PromptEncoder
     public StableDiffusion3Prompts(Components owned, ModelSource source, StableDiffusion3Config config)
     {
         ClipStage Clip(string encoder, string tokenizer) => owned.Add(
-            new ClipStage(source.LoadTokenizer(tokenizer), ClipTextModel.Load(source.Component(encoder))));
+            new ClipStage(Tokenizer.Load(source, tokenizer), ClipTextModel.Load(source.Component(encoder))));
         (_encoder, _encoder2) = (Clip("text_encoder", "tokenizer"), Clip("text_encoder_2", "tokenizer_2"));
         if (source.Has("text_encoder_3"))
         {
-            _tokenizer3 = source.LoadTokenizer("tokenizer_3");
+            _tokenizer3 = Tokenizer.Load(source, "tokenizer_3");
             _encoder3 = owned.Add(T5EncoderModel.Load(source.Component("text_encoder_3")));
         }
         (_device, _channels) = (source.Device, config.JointAttentionDim);

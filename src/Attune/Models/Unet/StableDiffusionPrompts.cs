@@ -10,7 +10,7 @@ namespace Attune.Models.Unet;
 internal sealed class StableDiffusionPrompts(Components owned, ModelSource source) : PromptEncoder
 {
     private readonly ClipStage _encoder = owned.Add(
-        new ClipStage(source.LoadTokenizer("tokenizer"), ClipTextModel.Load(source.Component("text_encoder"))));
+        new ClipStage(Tokenizer.Load(source, "tokenizer"), ClipTextModel.Load(source.Component("text_encoder"))));
 
     public int Channels => _encoder.Model.Channels;
 

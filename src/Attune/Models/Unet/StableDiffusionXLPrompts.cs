@@ -21,7 +21,7 @@ internal sealed class StableDiffusionXLPrompts : PromptEncoder
     public StableDiffusionXLPrompts(Components owned, ModelSource source)
     {
         ClipStage Load(string encoder, string tokenizer) => owned.Add(
-            new ClipStage(source.LoadTokenizer(tokenizer), ClipTextModel.Load(source.Component(encoder))));
+            new ClipStage(Tokenizer.Load(source, tokenizer), ClipTextModel.Load(source.Component(encoder))));
         _device = source.Device;
         _encoder = source.Has("text_encoder") ? Load("text_encoder", "tokenizer") : null;
         _encoder2 = Load("text_encoder_2", "tokenizer_2");

@@ -1,0 +1,253 @@
+using System.Text.Json.Nodes;
+using Attune.Cli.Commands;
+using Attune.Generation;
+using Attune.Tensors;
+using Attune.Tests;
+using Attune.Tests.Weights;
+using Attune.Weights;
+using Spectre.Console;
+
+namespace Attune.Cli.Tests;
+
+/// <summary>What <c>inspect</c> says of folders as people have them, and that it says what the loader does.</summary>
+public class InspectTests
+{
+    private static readonly string[] Names =
+        [
+            .. Directory.GetDirectories(Repository.Golden("checkpoints"))
+                .Where(folder => File.Exists(Path.Combine(folder, "model_index.json")))
+                .Select(folder => Path.GetFileName(folder)!)
+                .Order(StringComparer.Ordinal)];
+
+    public static TheoryData<string> Models() => [.. Names];
+
+    /// <summary>
+    /// Every golden checkpoint, whole and with one thing wrong: inspect shows it with exit code 0 where the loader takes it, and fails with
+    /// the loader's words where it does not.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Inspect_says_what_the_loader_does(string name)
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", name);
+        AssertAgree(golden, loads: true);
+        foreach (string component in Directory.GetDirectories(golden).Select(Path.GetFileName).OfType<string>())
+        {
+            AssertAgree(Damaged(folder, golden, copy => Directory.Delete(Path.Combine(copy, component), recursive: true)), loads: false);
+            AssertAgree(Damaged(folder, golden, copy => Edit(
+                copy, "model_index.json", index => index[component] = new JsonArray(null, null))), loads: null);
+            string? config = new[] { "config.json", "tokenizer_config.json", "scheduler_config.json" }
+                .FirstOrDefault(file => File.Exists(Path.Combine(golden, component, file)));
+            if (config != null)
+            {
+                AssertAgree(Damaged(folder, golden, copy => File.Delete(Path.Combine(copy, component, config))), loads: null);
+                AssertAgree(
+                    Damaged(folder, golden, copy => File.WriteAllText(Path.Combine(copy, component, config), "{")), loads: false);
+            }
+            foreach (string weights in Directory.GetFiles(Path.Combine(golden, component), "*.safetensors").Take(1))
+            {
+                string file = Path.Combine(component, Path.GetFileName(weights));
+                AssertAgree(Damaged(folder, golden, copy => Cut(Path.Combine(copy, file))), loads: false);
+                AssertAgree(Damaged(folder, golden, copy => File.Delete(Path.Combine(copy, file))), loads: false);
+            }
+            if (component is "unet" or "transformer")
+            {
+                AssertAgree(Damaged(folder, golden, copy => Edit(
+                    Path.Combine(copy, component), "config.json", config => config["in_channels"] = 9)), loads: false);
+            }
+        }
+        AssertAgree(Damaged(folder, golden, copy => Edit(
+            copy, "model_index.json", index => index["_class_name"] = "WanPipeline")), loads: false);
+        AssertAgree(Damaged(folder, golden, copy => Edit(copy, "model_index.json", index =>
+        {
+            index["safety_checker"] = new JsonArray("stable_diffusion", "StableDiffusionSafetyChecker");
+            index["feature_extractor"] = new JsonArray("transformers", "CLIPImageProcessor");
+            index["image_encoder"] = new JsonArray(null, null);
+            index["requires_safety_checker"] = true;
+        })), loads: true);
+    }
+
+    [Fact]
+    public void Parts_that_are_not_there_are_named()
+    {
+        using var folder = new TemporaryFolder();
+        string copy = Damaged(folder, Repository.Golden("checkpoints", "sd15"), copy => Edit(copy, "model_index.json", index =>
+        {
+            index["safety_checker"] = new JsonArray("stable_diffusion", "StableDiffusionSafetyChecker");
+            index["feature_extractor"] = new JsonArray(null, null);
+        }));
+        var (code, output) = Inspect(copy);
+        Assert.Equal(0, code);
+        Assert.Contains($"StableDiffusionPipeline in {copy}: supported", output, StringComparison.Ordinal);
+        string Line(string part) => output.Split('\n').Single(line => line.TrimStart().StartsWith(part, StringComparison.Ordinal));
+        Assert.Contains("StableDiffusionSafetyChecker", Line("safety_checker"), StringComparison.Ordinal);
+        Assert.Contains("absent, not needed", Line("safety_checker"), StringComparison.Ordinal);
+        Assert.EndsWith("absent", Line("feature_extractor").TrimEnd(), StringComparison.Ordinal);
+        Assert.Contains("UNet2DConditionModel", Line("unet"), StringComparison.Ordinal);
+    }
+
+    /// <summary>Models for other tasks under the class of a plain pipeline.</summary>
+    [Theory]
+    [InlineData("flux-schnell", "transformer", "x_embedder.weight", 384, "the denoiser has 384 input channels, expected 64")]
+    [InlineData("flux-schnell", "transformer", "x_embedder.weight", 128, "the denoiser has 128 input channels, expected 64")]
+    [InlineData("sd15", "unet", "conv_in.weight", 9, "in_channels 9 and out_channels 4, expected 4")]
+    [InlineData("sdxl", "unet", "conv_in.weight", 8, "in_channels 8 and out_channels 4, expected 4")]
+    public void Models_for_other_tasks_are_refused(string name, string component, string tensor, int channels, string reason)
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", name);
+        string copy = Damaged(folder, golden, copy =>
+        {
+            Edit(Path.Combine(copy, component), "config.json", config => (config["in_channels"], config["out_channels"]) =
+                (channels, config["out_channels"]?.DeepClone() ?? config["in_channels"]!.DeepClone()));
+            var writer = new SafetensorsWriter();
+            using (var source = WeightSource.Open(Path.Combine(golden, component)))
+            {
+                foreach (var entry in source.Entries)
+                {
+                    if (entry.Name != tensor)
+                    {
+                        writer.Copy(entry, entry.Name);
+                        continue;
+                    }
+                    long[] shape = [entry.Dimensions[0], channels, .. entry.Dimensions.Skip(2)];
+                    writer.Add(tensor, new float[shape.Aggregate(1L, (product, extent) => product * extent)], shape);
+                }
+            }
+            foreach (string file in Directory.GetFiles(Path.Combine(copy, component), "*.safetensors*"))
+                File.Delete(file);
+            writer.Write(Path.Combine(copy, component, "diffusion_pytorch_model.safetensors"));
+        });
+        Assert.Contains(reason, Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
+        AssertAgree(copy, loads: false);
+    }
+
+    /// <summary>The cache of the Hub holds links into a folder of blobs: sizes are those of the files.</summary>
+    [Fact]
+    public void Links_have_the_sizes_of_their_files()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Links need rights there.");
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", "sdxl");
+        string snapshot = folder.At("snapshots");
+        Directory.CreateDirectory(folder.At("blobs"));
+        int number = 0;
+        foreach (string file in Directory.GetFiles(golden, "*", SearchOption.AllDirectories))
+        {
+            string link = Path.Combine(snapshot, Path.GetRelativePath(golden, file));
+            string blob = Path.Combine(folder.At("blobs"), FormattableString.Invariant($"{number++}"));
+            File.Copy(file, blob);
+            Directory.CreateDirectory(Path.GetDirectoryName(link)!);
+            File.CreateSymbolicLink(link, Path.GetRelativePath(Path.GetDirectoryName(link)!, blob));
+        }
+        static string[] Sizes(string output) => [.. output.Split('\n').Where(line => line.Contains("iB", StringComparison.Ordinal))];
+        var (code, output) = Inspect(snapshot);
+        Assert.Equal(0, code);
+        Assert.Equal(Sizes(Inspect(golden).Output), Sizes(output));
+        Assert.Contains(Sizes(output), line => line.Contains("CLIPTokenizer", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Folders_without_a_pipeline_say_what_they_hold()
+    {
+        using var folder = new TemporaryFolder();
+        Assert.Contains(
+            "holds no checkpoint", Assert.Throws<CheckpointException>(() => Inspect(folder.Path)).Message, StringComparison.Ordinal);
+        string golden = Repository.Golden("checkpoints", "sd15");
+        CopyTo(golden, folder.At("model"));
+        string message = Assert.Throws<CheckpointException>(() => Inspect(folder.Path)).Message;
+        Assert.EndsWith("Models below it: model.", message, StringComparison.Ordinal);
+        Assert.Contains("does not exist", Assert.Throws<CheckpointException>(() => Inspect("/no/such")).Message, StringComparison.Ordinal);
+
+        // Components without an index, one of them, and a file of one.
+        File.Delete(folder.At("model/model_index.json"));
+        var (code, output) = Inspect(folder.At("model"));
+        Assert.Equal(0, code);
+        Assert.Contains("no pipeline", output, StringComparison.Ordinal);
+        Assert.Contains("UNet2DConditionModel", output, StringComparison.Ordinal);
+        Assert.Contains("CLIPTextModel", output, StringComparison.Ordinal);
+        Assert.DoesNotContain("tokenizer", output, StringComparison.Ordinal);
+        Assert.Contains("UNet2DConditionModel", Inspect(folder.At("model/unet")).Output, StringComparison.Ordinal);
+        string file = Directory.GetFiles(folder.At("model/unet"), "*.safetensors")[0];
+        Assert.Contains(Path.GetFileName(file), Inspect(file).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_model_in_a_single_file_is_shown()
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", "sdxl");
+        string file = LdmFile.Write(golden, folder.At("model.safetensors"));
+        Assert.Contains(file, Assert.Throws<CheckpointException>(() => Inspect(file)).Message, StringComparison.Ordinal);
+        var (code, output) = Inspect(file, golden);
+        Assert.Equal(0, code);
+        Assert.Contains($"StableDiffusionXLPipeline in {file}: supported", output, StringComparison.Ordinal);
+        foreach (string component in new[] { "unet", "vae", "text_encoder", "text_encoder_2" })
+            Assert.Contains(
+                output.Split('\n'),
+                line => line.TrimStart().StartsWith(component + " ", StringComparison.Ordinal)
+                    && line.Contains("iB", StringComparison.Ordinal));
+    }
+
+    private static (int Code, string Output) Inspect(string path, string? configFolder = null)
+    {
+        using var writer = new StringWriter();
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer), Ansi = AnsiSupport.No });
+        console.Profile.Width = 4096;
+        return (InspectCommand.Run(path, configFolder, Devices.Managed, console), writer.ToString());
+    }
+
+    private static void AssertAgree(string folder, bool? loads)
+    {
+        string? refused = null;
+        try
+        {
+            DiffusionPipeline.Load(folder).Dispose();
+        }
+        catch (CheckpointException exception)
+        {
+            refused = exception.Message;
+        }
+        if (loads != null)
+            Assert.True(loads == (refused == null), $"{folder}: {refused ?? "loads"}");
+        if (refused == null)
+            Assert.Equal(0, Inspect(folder).Code);
+        else
+            Assert.Equal(refused, Assert.Throws<CheckpointException>(() => Inspect(folder)).Message);
+    }
+
+    private static string Damaged(TemporaryFolder folder, string golden, Action<string> damage)
+    {
+        string copy = folder.At("copy");
+        if (Directory.Exists(copy))
+            Directory.Delete(copy, recursive: true);
+        CopyTo(golden, copy);
+        damage(copy);
+        return copy;
+    }
+
+    private static void CopyTo(string folder, string copy)
+    {
+        foreach (string file in Directory.GetFiles(folder, "*", SearchOption.AllDirectories))
+        {
+            string target = Path.Combine(copy, Path.GetRelativePath(folder, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+        }
+    }
+
+    private static void Edit(string folder, string file, Action<JsonObject> edit)
+    {
+        string path = Path.Combine(folder, file);
+        var json = JsonNode.Parse(File.ReadAllBytes(path))!.AsObject();
+        edit(json);
+        File.WriteAllText(path, json.ToJsonString());
+    }
+
+    private static void Cut(string file)
+    {
+        using var stream = File.OpenWrite(file);
+        stream.SetLength(stream.Length / 2);
+    }
+}
