@@ -50,6 +50,19 @@ public class TorchRandomTests
         Assert.NotEqual(whole[24..32], cut[24..32]);
     }
 
+    /// <summary>The last, partial group of 16 is drawn again, from 16 numbers of its own: 100 values share 84 with 200.</summary>
+    [Theory]
+    [InlineData(100, 84)]
+    [InlineData(300, 284)]
+    [InlineData(33, 17)]
+    [InlineData(17, 1)]
+    public void A_partial_group_is_drawn_again(int count, int kept)
+    {
+        float[] many = Draw(new TorchRandom(8), 4 * 64 * 64), some = Draw(new TorchRandom(8), count);
+        Assert.Equal(many[..kept], some[..kept]);
+        Assert.All(Enumerable.Range(kept, 16), i => Assert.NotEqual(many[i], some[i]));
+    }
+
     [Fact]
     public void No_draw_changes_nothing()
     {

@@ -368,7 +368,10 @@ internal unsafe partial struct FlashAttention
         }
     }
 
-    /// <summary>Adds rows of a bias to columns of logits.</summary>
+    /// <summary>
+    /// Adds rows of a bias to columns of logits. A bias that is finite stays so when it is multiplied: the lowest number, with which some
+    /// models mask, on all keys of a row means their average, where minus infinity means no keys.
+    /// </summary>
     private static void AddBias(
         Tensor bias, float* logits, int width, float unit, int item, int head, int first, int rows, int start, int count)
     {
@@ -382,18 +385,28 @@ internal unsafe partial struct FlashAttention
         {
             for (int j = 0; j < wholeKeys; j += TileRows)
             {
-                Transposition.Tile(source + i * stride + j, stride, factor, tile, TileRows);
+                Transposition.Tile(source + i * stride + j, stride, Vector256<float>.One, tile, TileRows);
                 for (int k = 0; k < TileRows; k++)
                 {
                     float* at = logits + (j + k) * width + i;
-                    (Vector256.Load(at) + Vector256.Load(tile + k * TileRows)).Store(at);
+                    (Vector256.Load(at) + FiniteProduct(Vector256.Load(tile + k * TileRows), factor)).Store(at);
                 }
             }
         }
         for (int i = 0; i < rows; i++)
         {
             for (int j = i < wholeRows ? wholeKeys : 0; j < count; j++)
-                logits[j * width + i] += source[i * stride + j] * unit;
+                logits[j * width + i] += FiniteProduct(Vector256.CreateScalar(source[i * stride + j]), factor)[0];
         }
+    }
+
+    /// <summary>Products, the largest number in place of those that are infinite though the values are finite.</summary>
+    private static Vector256<float> FiniteProduct(Vector256<float> values, Vector256<float> factor)
+    {
+        var infinite = Vector256.Create(float.PositiveInfinity);
+        var product = values * factor;
+        var overflow = Vector256.AndNot(
+            Vector256.Equals(Vector256.Abs(product), infinite), Vector256.Equals(Vector256.Abs(values), infinite));
+        return Vector256.ConditionalSelect(overflow, Vector256.CopySign(Vector256.Create(float.MaxValue), product), product);
     }
 }
