@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Attune.Generation;
 using Attune.Guidance;
+using Attune.Weights;
 
 namespace Attune.Evaluation.Experiments;
 
@@ -112,9 +113,9 @@ public sealed record Experiment
     public static Experiment Load(string file)
     {
         ArgumentException.ThrowIfNullOrEmpty(file);
-        var json = StrictJson.Object(file, "", StrictJson.Parse(file, System.IO.File.ReadAllText(file)));
+        var json = JsonPart.ParseStrict(file, System.IO.File.ReadAllText(file)).Object();
         string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
-        string? Resolve(string key) => json.OptionalString(key) is { } path ? Path.GetFullPath(Path.Combine(folder, path)) : null;
+        string? Resolve(string key) => json.Find(key)?.String() is { } path ? Path.GetFullPath(Path.Combine(folder, path)) : null;
         string name = Named(json, "name");
         string model = Resolve("model") ?? throw json.Wrong("model", "the path of a model");
         string judge = Resolve("judge") ?? throw json.Wrong("judge", "the path of a judge");
@@ -123,16 +124,16 @@ public sealed record Experiment
         int? height = Read(json, "height")?.Height;
         var options = ReadOptions(json);
         var steps = ReadSteps(json);
-        var methods = json.List("methods").Select(entry => ReadMethod(StrictJson.Object(file, entry.Path, entry.Value), steps)).ToArray();
+        var methods = (json.Find("methods")?.Items() ?? []).Select(entry => ReadMethod(entry.Object(), steps)).ToArray();
         string baseline = Named(json, "baseline");
-        var seeds = StrictJson.Object(file, "seeds", json.Find("seeds") ?? throw json.Wrong("seeds", "an object with first and count"));
-        long first = seeds.OptionalInteger("first", 0, long.MaxValue / 2) ?? 0;
-        int count = (int)(seeds.OptionalInteger("count", 1, 1_000_000) ?? throw seeds.Wrong("count", "an integer of 1 or more"));
-        seeds.Done();
+        var seeds = json.Needed("seeds", "an object with first and count").Object();
+        long first = seeds.Find("first")?.Integer(0, long.MaxValue / 2) ?? 0;
+        int count = (int)seeds.Needed("count", "an integer of 1 or more").Integer(1, 1_000_000);
+        seeds.RequireAllAsked();
         var prompts = ReadPrompts(json, folder);
         string? references = Resolve("references");
-        int pictures = (int)(json.OptionalInteger("pictures", 0, int.MaxValue) ?? 8);
-        json.Done();
+        int pictures = (int)(json.Find("pictures")?.Integer(0, int.MaxValue) ?? 8);
+        json.RequireAllAsked();
 
         if (methods.Length == 0)
             throw json.Wrong("methods", "a list of one or more");
@@ -152,16 +153,16 @@ public sealed record Experiment
     /// <summary>A number as names and rules have it.</summary>
     internal static string Text(double scale) => scale.ToString("R", CultureInfo.InvariantCulture);
 
-    private static ExperimentMethod ReadMethod(StrictJson json, IReadOnlyList<int> allSteps)
+    private static ExperimentMethod ReadMethod(JsonPart json, IReadOnlyList<int> allSteps)
     {
         string name = Named(json, "name");
-        string rules = json.String("rules");
-        string? preset = json.OptionalString("preset");
-        bool negative = json.Bool("negative", true);
-        var scales = json.Numbers("scales");
+        string rules = json.Needed("rules", "a text").String();
+        string? preset = json.Find("preset")?.String();
+        bool negative = json.Find("negative")?.Bool() ?? true;
+        var scales = ReadNumbers(json, "scales");
         var steps = ReadSteps(json);
         var options = ReadOptions(json);
-        json.Done();
+        json.RequireAllAsked();
         if (preset != null && !GuidancePresets.Families.Contains(preset))
             throw json.Wrong("preset", $"one of {string.Join(", ", GuidancePresets.Families)}");
         bool marked = rules.Contains(ScaleMark, StringComparison.Ordinal);
@@ -191,49 +192,71 @@ public sealed record Experiment
     }
 
     /// <summary>A request with the one option that a key of the catalogue gives, or null where the key is absent.</summary>
-    private static GenerationRequest? Read(StrictJson json, string key) =>
-        json.Find(key) is { } value ? Set(json.File, json.At(key), key, value) : null;
+    private static GenerationRequest? Read(JsonPart json, string key) =>
+        json.Find(key) is { } value ? Set(value, key) : null;
 
     /// <summary>A request with one option.</summary>
-    private static GenerationRequest Set(string file, string path, string key, JsonElement value)
+    private static GenerationRequest Set(JsonPart value, string key)
     {
         try
         {
-            return OptionCatalog.Find(key)!.Set(new GenerationRequest { Prompt = "" }, value, path);
+            return OptionCatalog.Find(key)!.Set(new GenerationRequest { Prompt = "" }, value.Element, value.Place);
         }
         catch (Exception exception) when (exception is FormatException or IOException)
         {
-            throw new FormatException($"'{file}': {exception.Message}", exception);
+            throw new FormatException($"'{value.File}': {exception.Message}", exception);
         }
     }
 
     /// <summary>Numbers of steps, each once; none where the key is absent.</summary>
-    private static List<int> ReadSteps(StrictJson json)
+    private static List<int> ReadSteps(JsonPart json)
     {
         var steps = new List<int>();
-        foreach (var (path, value) in json.List("steps"))
+        foreach (var value in json.Find("steps")?.Items() ?? [])
         {
-            int number = Set(json.File, path, "steps", value).Steps!.Value;
+            int number = Set(value, "steps").Steps!.Value;
             if (steps.Contains(number))
-                throw StrictJson.Wrong(json.File, path, value, "each number once");
+                throw value.Wrong("each number once");
             steps.Add(number);
         }
         return steps;
     }
 
+    /// <summary>Finite numbers, each once; none where the key is absent.</summary>
+    private static List<double> ReadNumbers(JsonPart json, string key)
+    {
+        var numbers = new List<double>();
+        foreach (var value in json.Find(key)?.Items() ?? [])
+        {
+            double number = value.Number();
+            if (numbers.Contains(number))
+                throw value.Wrong("each number once");
+            numbers.Add(number);
+        }
+        return numbers;
+    }
+
+    /// <summary>An object of texts; empty where the key is absent.</summary>
+    private static SortedDictionary<string, string> ReadTexts(JsonPart json, string key)
+    {
+        var texts = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (name, value) in json.Find(key)?.Members() ?? [])
+            texts.Add(name, value.String());
+        return texts;
+    }
+
     /// <summary>The options of the catalogue that an experiment does not state in its own way. Pictures begin with noise.</summary>
-    private static SortedDictionary<string, string> ReadOptions(StrictJson json)
+    private static SortedDictionary<string, string> ReadOptions(JsonPart json)
     {
         var read = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        if (json.Find("options") is not { } value)
+        if (json.Find("options")?.Object() is not { } options)
             return read;
-        var options = StrictJson.Object(json.File, json.At("options"), value);
         foreach (var option in OptionCatalog.All.Where(option => option.Kind != OptionKind.File && !Stated.Contains(option.Name)))
         {
             if (Read(options, option.Key) is { } request && option.Get(request) is { } text)
                 read.Add(option.Key, text);
         }
-        options.Done();
+        options.RequireAllAsked();
         return read;
     }
 
@@ -258,7 +281,7 @@ public sealed record Experiment
                 method, scale, NameAt(Text(scale)), method.Rules.Replace(ScaleMark, Text(scale), StringComparison.Ordinal)));
     }
 
-    private void CheckMethods(StrictJson json)
+    private void CheckMethods(JsonPart json)
     {
         for (int i = 0; i < Methods.Count; i++)
         {
@@ -282,39 +305,40 @@ public sealed record Experiment
         }
     }
 
-    private static ExperimentPrompt[] ReadPrompts(StrictJson json, string folder)
+    private static ExperimentPrompt[] ReadPrompts(JsonPart json, string folder)
     {
-        var value = json.Find("prompts") ?? throw json.Wrong("prompts", "a list of prompts, or the path of a JSON file with one");
-        var (file, path) = (json.File, "prompts");
-        if (value.ValueKind == JsonValueKind.String)
+        var value = json.Needed("prompts", "a list of prompts, or the path of a JSON file with one");
+        if (value.IsString)
         {
-            (file, path) = (Path.GetFullPath(Path.Combine(folder, value.GetString()!)), "");
-            value = StrictJson.Parse(file, System.IO.File.ReadAllText(file));
+            string file = Path.GetFullPath(Path.Combine(folder, value.String()));
+            value = JsonPart.ParseStrict(file, System.IO.File.ReadAllText(file));
         }
-        if (value.ValueKind != JsonValueKind.Array)
-            throw StrictJson.Wrong(file, path, value, "a list of prompts");
+        if (value.Element.ValueKind != JsonValueKind.Array)
+            throw value.Wrong("a list of prompts");
         var prompts = new List<ExperimentPrompt>();
         var known = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var (at, entry) in StrictJson.Entries(path, value))
+        foreach (var one in value.Items())
         {
-            var one = StrictJson.Object(file, at, entry);
+            string at = one.Object().Place;
             var prompt = new ExperimentPrompt(
-                one.String("prompt"), one.OptionalString("negative"), one.Texts("present"), one.Texts("absent"));
-            one.Done();
+                one.Needed("prompt", "a text").String(), one.Find("negative")?.String(), ReadTexts(one, "present"),
+                ReadTexts(one, "absent"));
+            one.RequireAllAsked();
             foreach (var (head, attribute) in prompt.Absent)
             {
                 if (prompt.Present.TryGetValue(head, out string? same) && same == attribute)
-                    throw new FormatException($"'{file}': {at}.absent.{head} is \"{attribute}\", which {at}.present asks for.");
+                    throw new FormatException($"'{value.File}': {at}.absent.{head} is \"{attribute}\", which {at}.present asks for.");
             }
             if (!known.TryAdd($"{prompt.Prompt}\n{prompt.Negative}", at))
                 throw new FormatException(
-                    $"'{file}': {at} has the same prompt and negative as {known[$"{prompt.Prompt}\n{prompt.Negative}"]}: "
+                    $"'{value.File}': {at} has the same prompt and negative as {known[$"{prompt.Prompt}\n{prompt.Negative}"]}: "
                         + $"\"{prompt.Prompt}\".");
             prompts.Add(prompt);
         }
-        return prompts.Count > 0 ? [.. prompts] : throw StrictJson.Wrong(file, path, value, "one prompt or more");
+        return prompts.Count > 0 ? [.. prompts] : throw value.Wrong("one prompt or more");
     }
 
-    private static string Named(StrictJson json, string key) =>
-        json.String(key) is var name && !string.IsNullOrWhiteSpace(name) ? name : throw json.Wrong(key, "a text that is not empty");
+    private static string Named(JsonPart json, string key) =>
+        json.Needed(key, "a text").String() is var name && !string.IsNullOrWhiteSpace(name) ? name
+            : throw json.Wrong(key, "a text that is not empty");
 }

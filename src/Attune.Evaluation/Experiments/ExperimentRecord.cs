@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Attune.Weights;
 
 namespace Attune.Evaluation.Experiments;
 
@@ -70,35 +71,32 @@ public sealed record ExperimentRecord(
     /// <exception cref="FormatException">It is no record.</exception>
     internal static ExperimentRecord Parse(string file, string line)
     {
-        var json = StrictJson.Object(file, "", StrictJson.Parse(file, line));
-        long Integer(string key, long low, long high) => json.OptionalInteger(key, low, high) ?? throw json.Wrong(key, "an integer");
-        double Number(string key) => json.OptionalNumber(key) ?? throw json.Wrong(key, "a number");
+        var json = JsonPart.ParseStrict(file, line).Object();
+        long Integer(string key, long low, long high) => json.Needed(key, "an integer").Integer(low, high);
+        double Number(string key) => json.Needed(key, "a number").Number();
         var heads = new Dictionary<string, HeadReading>(StringComparer.Ordinal);
-        foreach (
-            var property in (json.Find("heads") is { ValueKind: JsonValueKind.Object } all ? all : throw json.Wrong("heads", "an object"))
-                .EnumerateObject())
+        foreach (var (name, head) in json.Needed("heads", "an object").Members())
         {
-            var head = StrictJson.Object(file, $"heads.{property.Name}", property.Value);
             heads.Add(
-                property.Name,
+                name,
                 new HeadReading(
-                    head.String("value"),
+                    head.Needed("value", "a text").String(),
                     [
-                        .. head.List("probabilities")
-                            .Select(entry => entry.Value.TryGetSingle(out float p) ? p : throw head.Wrong("probabilities", "numbers"))]));
-            head.Done();
+                        .. (head.Find("probabilities")?.Items() ?? [])
+                            .Select(entry => entry.Element.TryGetSingle(out float p) ? p : throw entry.Wrong("a number"))]));
+            head.RequireAllAsked();
         }
-        byte[]? bytes = json.Find("features") is { ValueKind: JsonValueKind.String } text
-            && text.TryGetBytesFromBase64(out byte[]? decoded) && decoded.Length % 4 == 0 ? decoded
+        byte[]? bytes = json.Find("features") is { IsString: true } text
+            && text.Element.TryGetBytesFromBase64(out byte[]? decoded) && decoded.Length % 4 == 0 ? decoded
             : null;
         var reading = new PictureReading(
-            heads, ToFloats(bytes ?? throw json.Wrong("features", "float32 numbers in base64")), (float?)json.OptionalNumber("promptScore"),
-            (float?)json.OptionalNumber("negativeScore"));
+            heads, ToFloats(bytes ?? throw json.Wrong("features", "float32 numbers in base64")), (float?)json.Find("promptScore")?.Number(),
+            (float?)json.Find("negativeScore")?.Number());
         var record = new ExperimentRecord(
-            json.String("method"), json.OptionalNumber("scale"), (int)Integer("steps", 1, 1000), (int)Integer("prompt", 0, int.MaxValue),
-            Integer("seed", 0, long.MaxValue),
+            json.Needed("method", "a text").String(), json.Find("scale")?.Number(), (int)Integer("steps", 1, 1000),
+            (int)Integer("prompt", 0, int.MaxValue), Integer("seed", 0, long.MaxValue),
             Number("seconds"), Number("total"), (int)Integer("session", 1, int.MaxValue), reading);
-        json.Done();
+        json.RequireAllAsked();
         return record;
     }
 

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Attune.Weights;
 
 namespace Attune.Evaluation.Experiments;
 
@@ -33,10 +34,11 @@ public sealed record RecordHeader(string Fingerprint, string Experiment, string 
     /// <exception cref="FormatException">It is no header.</exception>
     internal static RecordHeader Parse(string file, string line)
     {
-        var json = StrictJson.Object(file, "", StrictJson.Parse(file, line));
+        var json = JsonPart.ParseStrict(file, line).Object();
+        string Text(string key) => json.Needed(key, "a text").String();
         var header = new RecordHeader(
-            json.String("fingerprint"), json.String("experiment"), json.String("name"), json.String("model"), json.String("device"));
-        json.Done();
+            Text("fingerprint"), Text("experiment"), Text("name"), Text("model"), Text("device"));
+        json.RequireAllAsked();
         return header;
     }
 }

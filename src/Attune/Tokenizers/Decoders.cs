@@ -42,7 +42,7 @@ internal static class Decoders
                 bool prepended = part.Find("add_prefix_space")?.Bool() != false && part.Find("prepend_scheme")?.String() != "never";
                 return tokens => Unmark(tokens, mark, prepended);
             case "Replace":
-                var pattern = part["pattern"].Pattern();
+                var pattern = TextPattern.Read(part["pattern"]);
                 string content = part["content"].String();
                 return tokens => [.. tokens.Select(token => pattern.Replace(token, content))];
             case "Fuse":

@@ -58,7 +58,7 @@ internal static class Normalizers
             case "Lowercase":
                 return Lowercase;
             case "Replace":
-                return Replace(part["pattern"].Pattern(), part["content"].String());
+                return Replace(TextPattern.Read(part["pattern"]), part["content"].String());
             case "Strip":
                 return Strip(part["strip_left"].Bool(), part["strip_right"].Bool());
             case "Prepend":

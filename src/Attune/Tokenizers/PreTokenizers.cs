@@ -113,7 +113,7 @@ internal static class PreTokenizers
             case "Sequence":
                 return Sequence([.. part["pretokenizers"].Items().Select(inner => Read(inner))]);
             case "Split":
-                return Split(part["pattern"].Pattern(), Behavior(part["behavior"]), part.Find("invert")?.Bool() ?? false);
+                return Split(TextPattern.Read(part["pattern"]), Behavior(part["behavior"]), part.Find("invert")?.Bool() ?? false);
             case "ByteLevel":
                 return ByteLevel(part.Find("add_prefix_space")?.Bool() ?? true, part.Find("use_regex")?.Bool() ?? true);
             case "Metaspace":

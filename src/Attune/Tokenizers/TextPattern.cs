@@ -24,6 +24,10 @@ internal sealed class TextPattern
 
     private TextPattern(string file, string? literal, Regex? regex) => (_file, _literal, _regex) = (file, literal, regex);
 
+    /// <summary>A pattern in a tokenizer.json: {"String": text} or {"Regex": expression}.</summary>
+    public static TextPattern Read(JsonPart part) =>
+        part.Find("String") is { } text ? Literal(text.String()) : Regex(part.File, part["Regex"].String());
+
     public static TextPattern Literal(string text) => new("", text, null);
 
     /// <summary>Compiles an expression; the file is named in messages.</summary>

@@ -8,7 +8,7 @@ namespace Attune.Tokenizers;
 /// Reads a tokenizer's folder. tokenizer.json states all parts; of the older layouts, which hold a vocabulary only, the class in
 /// tokenizer_config.json says how transformers converts them to the same parts.
 /// </summary>
-internal sealed class TokenizerFolder : IDisposable
+internal sealed class TokenizerFolder
 {
     private const string ClipWords = @"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
     private const string QwenWords =
@@ -20,7 +20,6 @@ internal sealed class TokenizerFolder : IDisposable
     private const int MostIds = 1 << 28;
 
     private static readonly string[] Roles = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-    private readonly List<JsonDocument> _documents = [];
     private readonly string _folder;
     private readonly JsonPart? _config;
     private readonly JsonPart? _specialTokensMap;
@@ -43,11 +42,8 @@ internal sealed class TokenizerFolder : IDisposable
     {
         if (!Directory.Exists(folder))
             throw new CheckpointException($"'{folder}' is no folder; expected the folder of a tokenizer.");
-        using var files = new TokenizerFolder(folder, className);
-        return new Tokenizer(files.Read());
+        return new Tokenizer(new TokenizerFolder(folder, className).Read());
     }
-
-    public void Dispose() => _documents.ForEach(document => document.Dispose());
 
     private TokenizerParts Read()
     {
@@ -241,7 +237,7 @@ internal sealed class TokenizerFolder : IDisposable
 
     private BytePairModel ReadBytePair(string vocabulary, string merges, BytePairOptions options)
     {
-        var ids = CheckIds(vocabulary, ReadJson("vocab.json")!.Value.Ids());
+        var ids = CheckIds(vocabulary, ReadJson("vocab.json")!.Ids());
         if (options.UnknownToken is { } unknown && !ids.ContainsKey(unknown))
             throw new CheckpointException($"'{vocabulary}': the unknown token '{unknown}' is not in the vocabulary.");
         return new BytePairModel(merges, ids, ReadMerges(merges), options);
@@ -256,7 +252,7 @@ internal sealed class TokenizerFolder : IDisposable
                 $"'{file}' is no unigram model; a SentencePiece model of another type is not supported without tokenizer.json.");
         int extraIds = _config?.Find("extra_ids")?.Id() ?? 100;
         if (extraIds > MostExtraIds)
-            throw _config!.Value["extra_ids"].Wrong($"at most {MostExtraIds}");
+            throw _config!["extra_ids"].Wrong($"at most {MostExtraIds}");
         var pieces = source.Pieces.Select(piece => (piece.Piece, piece.Score)).ToList();
         for (int extra = extraIds - 1; extra >= 0; extra--)
             pieces.Add((ExtraId(extra), 0));
@@ -459,14 +455,7 @@ internal sealed class TokenizerFolder : IDisposable
         return new CheckpointException($"'{place}': {found}; expected {expected}.");
     }
 
-    private JsonPart? ReadJson(string name)
-    {
-        if (PathOf(name) is not { } file)
-            return null;
-        var part = JsonPart.Parse(file, out var document);
-        _documents.Add(document);
-        return part;
-    }
+    private JsonPart? ReadJson(string name) => PathOf(name) is { } file ? JsonPart.Read(file).Object() : null;
 
     private string? PathOf(string name)
     {

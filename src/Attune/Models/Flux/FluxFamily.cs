@@ -19,12 +19,13 @@ public sealed class FluxFamily : Family
         var component = source.Component("transformer");
         var transformer = owned.Add(FluxTransformer.Load(component));
         var autoencoder = owned.Add(AutoencoderKl.Load(vae));
-        if (transformer.Config.InChannels != 4 * autoencoder.LatentChannels)
+        int channels = 4 * autoencoder.LatentChannels;
+        if (transformer.Config.InChannels != channels || transformer.Config.OutChannels != channels)
         {
             throw new CheckpointException(
-                $"'{component.Config.Path}': the denoiser has {transformer.Config.InChannels} input channels, expected "
-                    + $"{4 * autoencoder.LatentChannels}, those of the packed latents; models and LoRA files that read a control picture "
-                    + "or a mask beside them are not supported.");
+                $"'{component.Config.Path}': the denoiser has {transformer.Config.InChannels} input channels and "
+                    + $"{transformer.Config.OutChannels} output channels, expected {channels}, those of the packed latents; "
+                    + "models and LoRA files that read a control picture or a mask beside them are not supported.");
         }
         bool guided = transformer.EmbedsGuidanceScale;
         string[] options = [ModelOption.Sigmas, ModelOption.Cache, .. guided ? [ModelOption.GuidanceScale] : Array.Empty<string>()];
