@@ -8,7 +8,8 @@ string model = args.Length > 0 ? args[0] : "models/scenes-flux-schnell";
 RuleCatalog.Register(new OrthogonalNegativeGuidance());
 using var pipeline = DiffusionPipeline.Load(model);
 var plain = new GenerationRequest {
-    Prompt = "a panda on a blue background", NegativePrompt = "sunglasses", Width = 64, Height = 64, Steps = 2, MaxSequenceLength = 32 };
+    Prompt = "a panda on a blue background", NegativePrompt = "sunglasses", Width = 64, Height = 64, Steps = 2, MaxSequenceLength = 32,
+    Guidance = GuidanceChoice.None };       // a negative prompt alone would turn on what is published for the model
 var before = (await pipeline.GenerateAsync(plain))[0];
 foreach (string text in new[] { "orthogonal:scale=0", "orthogonal", "orthogonal:scale=1,steps=0-1 + pladis" })
 {

@@ -117,8 +117,8 @@ public class CommandTests
             var (code, output, error) = await Run(
                 ["generate", "a panda", "--negative", "sunglasses", "--guidance", "gag:steps=5-", .. size]);
             Assert.True(code == 0, error);
-            Assert.Contains("no guidance rule reads the negative prompt", output, StringComparison.Ordinal);
-            Assert.Contains("steps=5- acted in none of the 2 steps", output, StringComparison.Ordinal);
+            Assert.Contains("No guidance rule reads the negative prompt", output, StringComparison.Ordinal);
+            Assert.Contains("steps=5- acts in none of the 2 steps", output, StringComparison.Ordinal);
             Assert.DoesNotContain('\u001b', output);       // no colours where no one sees them
             (code, output, error) = await Run(["generate", "a panda", "--negative", "sunglasses", "--guidance", "nag", .. size]);
             Assert.True(code == 0, error);

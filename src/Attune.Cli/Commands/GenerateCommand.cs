@@ -52,7 +52,6 @@ internal static class GenerateCommand
         TensorMemory.ResetPeak();
         TimeSpan denoised = default;
         int evaluations = 0;
-        var acting = new HashSet<GuidanceRule>();
         IReadOnlyList<Image> images = [];
         async Task Generate(Action<DenoisingStep> progress)
         {
@@ -60,7 +59,6 @@ internal static class GenerateCommand
             await foreach (var step in pipeline.DenoiseAsync(resolved, observer, cancellation).ConfigureAwait(false))
             {
                 (denoised, evaluations) = (watch.Elapsed, step.Count);
-                acting.UnionWith(rules.Where(rule => rule.ActsIn(step.Point)));
                 progress(step);
                 if (previews != null)
                     Save(
@@ -92,10 +90,6 @@ internal static class GenerateCommand
                 CultureInfo.InvariantCulture,
                 $"{pipeline.Facts.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed "
                     + $"{request.Seed}; guidance {(rules.Count == 0 ? "none" : string.Join(" + ", rules.Select(RuleCatalog.Format)))}"));
-        foreach (var idle in rules.Where(rule => !acting.Contains(rule)))
-            console.MarkupLineInterpolated($"[yellow]Warning:[/] {RuleCatalog.Format(idle)} acted in none of the {evaluations} steps.");
-        if (!string.IsNullOrEmpty(request.NegativePrompt) && !resolved.Guidance.NeedsNegativePrompt)
-            console.MarkupLine("[yellow]Warning:[/] no guidance rule reads the negative prompt, as nag and cfg do.");
         console.WriteLine(
             string.Create(
                 CultureInfo.InvariantCulture,

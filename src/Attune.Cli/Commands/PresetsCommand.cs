@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Attune.Guidance;
+using Attune.Models;
 using Spectre.Console;
 
 namespace Attune.Cli.Commands;
@@ -23,16 +24,21 @@ internal static class PresetsCommand
     {
         if (family == null)
         {
-            var all = Table("family", "model", "rules", "sampling");
+            var all = Table("family", "model", "runs", "guidance", "with a negative prompt", "rules", "sampling");
             foreach (var preset in GuidancePresets.Families.Select(GuidancePresets.For))
                 all.AddRow(
-                    new Text(preset.Family), new Text(preset.Title), new Text(string.Join(", ", preset.Rules.Select(rule => rule.Name))),
+                    new Text(preset.Family), new Text(preset.Title), new Text(Runs(preset) ? "yes" : "no"), new Text(preset.Guidance),
+                    new Text(preset.NegativeGuidance), new Text(string.Join(", ", preset.Rules.Select(rule => rule.Name))),
                     new Text(Describe(preset)));
             console.Write(all);
+            console.WriteLine("runs: whether this version runs models of the family; the others are published numbers alone.");
             return 0;
         }
         var chosen = GuidancePresets.For(family);
         console.WriteLine($"{chosen.Title}{(chosen.FewStep ? "; distilled to few steps: CFG is off" : "")}");
+        console.WriteLine(
+            $"guidance by default: {chosen.Guidance}, with a negative prompt {chosen.NegativeGuidance}"
+                + (Runs(chosen) ? "" : "; this version does not run the model"));
         var table = Table("what", "value", "origin", "source");
         if (chosen.Sampling is { } sampling)
             table.AddRow(new Text("sampling"), new Text(Describe(chosen)), new Text(Name(sampling.Origin)), new Text(sampling.Source));
@@ -60,6 +66,9 @@ internal static class PresetsCommand
             parts.Add(string.Create(CultureInfo.InvariantCulture, $"embedded guidance {scale}"));
         return string.Join("; ", parts);
     }
+
+    /// <summary>Whether this version runs models of a family.</summary>
+    internal static bool Runs(ModelPreset preset) => Family.All.Any(family => family.PresetForms.Contains(preset.Form));
 
     private static string Name(PresetOrigin origin) => origin.ToString().ToLowerInvariant();
 

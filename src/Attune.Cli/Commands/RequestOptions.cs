@@ -66,17 +66,13 @@ internal sealed class RequestOptions
     public ModelRequest Read(ParseResult result, IAnsiConsole console)
     {
         var request = new GenerationRequest { Prompt = result.GetRequiredValue(_prompt) };
-        bool guided = false;
         foreach (var (option, line) in _request)
         {
             string? text = line is Option<bool> flag ? (result.GetValue(flag) ? "true" : null) : result.GetValue((Option<string?>)line);
             if (text == null)
                 continue;
             request = option.Set(request, text, Label(option));
-            guided |= option.Name == "guidance";
         }
-        if (!guided && !string.IsNullOrEmpty(request.NegativePrompt))
-            request = request with { Guidance = GuidanceChoice.Parse("nag") };
         var options = new LoadOptions
         {
             Device = DeviceOptions.Open(result),

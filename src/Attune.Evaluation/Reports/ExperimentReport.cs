@@ -103,7 +103,7 @@ public sealed class ExperimentReport
     /// <summary>Files of records that others of the same division say there should be.</summary>
     public IReadOnlyList<string> MissingFiles { get; }
 
-    /// <summary>The number of references, or null without.</summary>
+    /// <summary>The number of references; null without, and where only some prompts count, whose pictures they do not match.</summary>
     public int? References { get; }
 
     /// <summary>What was measured: by number of steps, then by method in the experiment's order, the baseline first.</summary>
@@ -153,7 +153,9 @@ public sealed class ExperimentReport
             throw new ArgumentException($"'{folder}' holds no records of '{experiment.File}'.");
         var builder = new CellBuilder(
             experiment, count, records,
-            experiment.References is { } file ? ReferenceFeatures.Load(file, records[0].Reading.Features.Count) : null);
+            // References show what all prompts ask for: pictures of some alone are far from them, however good they are.
+            count == experiment.Prompts.Count && experiment.References is { } file
+                ? ReferenceFeatures.Load(file, records[0].Reading.Features.Count) : null);
         ReportCell[] cells =
         [
             .. experiment.Steps.SelectMany(
@@ -172,7 +174,10 @@ public sealed class ExperimentReport
     public IEnumerable<string> Gaps()
     {
         if (Prompts < Experiment.Prompts.Count)
-            yield return FormattableString.Invariant($"Only the first {Prompts} of {Experiment.Prompts.Count} prompts count.");
+        {
+            yield return FormattableString.Invariant($"Only the first {Prompts} of {Experiment.Prompts.Count} prompts count")
+                + (Experiment.References == null ? "." : "; there are no distances, since the references are for all of them.");
+        }
         if (Missing > 0)
             yield return FormattableString.Invariant($"{Missing} of {Pictures + Missing} pictures are missing.");
         foreach (string file in Missing > 0 ? MissingFiles : [])

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Attune.Guidance;
 using Attune.Generation;
 using Attune.Imaging;
+using Attune.Models;
 using Attune.Prompts;
 using Attune.Schedulers;
 using Attune.Tensors;
@@ -55,6 +56,7 @@ internal sealed class PipelineCase : CaseKind
                 Strength = (float?)golden.OptionalDouble("strength"),
             },
             SizeConditioning = SizesOf(golden),
+            NegativeAsDiffusers = pipeline.Facts.Takes(ModelOption.ClipSkip),
             Cache = CacheOf(golden),
         };
         if (golden.Arguments.TryGetProperty("previous_call", out var previous))

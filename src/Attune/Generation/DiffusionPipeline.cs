@@ -94,6 +94,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(request);
         RequestChecks.Check(request, Facts);
+        var asked = request;
         var named = request.Preset == null ? null : GuidancePresets.For(request.Preset);
         bool takesGuidanceScale = Facts.Takes(ModelOption.GuidanceScale);
         request = request.With(named?.Sampling, takesGuidanceScale).With(_stated?.Sampling, takesGuidanceScale);
@@ -107,12 +108,34 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
             Images = images.HasInitial ? images with { Strength = images.Strength ?? Facts.DefaultStrength } : images,
         };
         RequestChecks.CheckSize(request, SizeMultiple);
-        var guidance = request.Guidance.For(named ?? Preset);
+        var scheduler = SchedulerOf(request);
+        var guidance = request.Guidance.For(named ?? Preset, !string.IsNullOrEmpty(request.NegativePrompt), scheduler.IsForFewSteps);
         guidance.CheckLayers(Denoiser.Sites, Denoiser.Blocks, Denoiser.HasSkipConnections);
         var size = new PixelSize(request.Height!.Value, request.Width!.Value);
         return new ResolvedRequest(
-            request with { Guidance = guidance }, guidance, request.Scheduler?.For(Scheduler.Config)
-                ?? Scheduler, size, _model.Latents.GridOf(size, request.Frames ?? 1));
+            request with { Guidance = guidance, Scheduler = request.Scheduler?.For(Noise) }, guidance, scheduler, size,
+            _model.Latents.GridOf(size, request.Frames ?? 1))
+        {
+            Warnings = [.. RequestWarnings.Of(asked, guidance, scheduler, Noise, Preset, named)],
+        };
+    }
+
+    /// <summary>The kind of noise that the model was trained with: that of its own scheduler.</summary>
+    private NoiseKind Noise => Scheduler.Noise!.Value;
+
+    /// <summary>The scheduler of a request, which must fit the model.</summary>
+    private Scheduler SchedulerOf(GenerationRequest request)
+    {
+        if (request.Scheduler is not { } choice)
+            return Scheduler;
+        choice = choice.For(Noise);
+
+        // A whole configuration says by itself what the model was trained with; a change of the checkpoint's does not.
+        IReadOnlyList<NoiseKind> kinds = choice.IsWhole ? Family.Of(Facts.ClassName)!.NoiseKinds : [Noise];
+        string? refusal = SchedulerFit.RefusalOf(choice.ClassName, kinds, Facts.ClassName);
+        var scheduler = refusal == null ? choice.For(Scheduler.Config) : Scheduler;
+        refusal ??= SchedulerFit.Refusal(scheduler, kinds, Facts.ClassName);
+        return refusal == null ? scheduler : throw new ArgumentException($"Scheduler: {refusal}", nameof(request));
     }
 
     /// <summary>

@@ -38,8 +38,8 @@ public sealed record GenerationRequest
     /// <summary>The number of images, 1 or more; their noise is one draw.</summary>
     public int Count { get; init; } = 1;
 
-    /// <summary>The guidance rules.</summary>
-    public GuidanceChoice Guidance { get; init; } = GuidanceChoice.None;
+    /// <summary>The guidance: by default what is published for the model.</summary>
+    public GuidanceChoice Guidance { get; init; } = GuidanceChoice.Default;
 
     /// <summary>
     /// The family of models whose published parameters count (<see cref="GuidancePresets"/>), for guidance and for sampling; null is the
@@ -90,9 +90,16 @@ public sealed record GenerationRequest
 
     /// <summary>
     /// How many of the CLIP text encoder's last layers are left out of the prompt's embedding ("clip skip"), 0 or more, as
-    /// <c>clip_skip</c> of diffusers: SDXL leaves out one layer more than this by itself, and the negative prompt is encoded without it.
+    /// <c>clip_skip</c> of diffusers: SDXL leaves out one layer more than this by itself. It counts for both prompts; see
+    /// <see cref="NegativeAsDiffusers"/>.
     /// </summary>
     public int? ClipSkip { get; init; }
+
+    /// <summary>
+    /// Encodes negative prompts as diffusers does where it differs from the prompt: without <see cref="ClipSkip"/>, and for SDXL's refiner
+    /// with an aesthetic score of 2.5 where none is given. By default both prompts are encoded alike, so that equal prompts never guide.
+    /// </summary>
+    public bool NegativeAsDiffusers { get; init; }
 
     /// <summary>What SDXL is told about the picture's size; null is that of the picture that is made.</summary>
     public SizeConditioning? SizeConditioning { get; init; }
@@ -111,6 +118,7 @@ public sealed record GenerationRequest
         MaxSequenceLength = MaxSequenceLength,
         NegativeMaxSequenceLength = NegativeMaxSequenceLength,
         ClipSkip = ClipSkip ?? 0,
+        NegativeAsDiffusers = NegativeAsDiffusers,
         LongPrompts = LongPrompts,
         SizeConditioning = SizeConditioning ?? new SizeConditioning(),
     };

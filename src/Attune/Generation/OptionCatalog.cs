@@ -21,7 +21,7 @@ public static partial class OptionCatalog
             "prompt", nameof(GenerationRequest.Prompt), r => r.Prompt, (r, v) => r with { Prompt = v }, "What the image shows."),
         RequestOption.Text(
             "negative", nameof(GenerationRequest.NegativePrompt), r => r.NegativePrompt, (r, v) => r with { NegativePrompt = v },
-            "What it must not show. Alone, it turns on NAG.") with { Aliases = ["n"], Key = "negative_prompt" },
+            "What it must not show. Which rule reads it by default, --guidance says.") with { Aliases = ["n"], Key = "negative_prompt" },
         RequestOption.Integer<int>(
             "steps", nameof(GenerationRequest.Steps), r => r.Steps, (r, v) => r with { Steps = v }, "[1, 1000]",
             "Denoising steps. Default: the model's."),
@@ -48,7 +48,9 @@ public static partial class OptionCatalog
             "guidance", nameof(GenerationRequest.Guidance), r => r.Guidance.ToString(),
             (r, v) => r with { Guidance = GuidanceChoice.Parse(v) },
             "Rules, as nag:scale=4,tau=2.5,alpha=0.25 or nag+cfg:scale=3; none for the plain model. What is not given is as published "
-                + $"for the model (attune presets). Rules: {string.Join(", ", RuleCatalog.LibraryNames)}.") with { Aliases = ["g"] },
+                + "for the model (attune presets). Default: models of many steps take cfg at their published scale, with nag beside it for "
+                + "a negative prompt where that is published; few-step models and FLUX.1-dev take none, and nag for a negative prompt. "
+                + $"Rules: {string.Join(", ", RuleCatalog.LibraryNames)}.") with { Aliases = ["g"] },
         RequestOption.Text(
             "preset", nameof(GenerationRequest.Preset), r => r.Preset,
             (r, v) => r with { Preset = GuidancePresets.For(v).Family },
@@ -102,7 +104,12 @@ public static partial class OptionCatalog
                 + "Default: none.") with { ModelOption = ModelOption.Cache },
         RequestOption.Integer<int>(
             "clip-skip", nameof(GenerationRequest.ClipSkip), r => r.ClipSkip, (r, v) => r with { ClipSkip = v }, "[0, inf)",
-            "How many of CLIP's last layers are left out of the prompt's embedding.") with { ModelOption = ModelOption.ClipSkip },
+            "How many of CLIP's last layers are left out of the embeddings of both prompts.") with { ModelOption = ModelOption.ClipSkip },
+        RequestOption.Flag(
+            "negative-as-diffusers", nameof(GenerationRequest.NegativeAsDiffusers), r => r.NegativeAsDiffusers,
+            (r, v) => r with { NegativeAsDiffusers = v },
+            "Encode the negative prompt as diffusers does: without --clip-skip, and with an aesthetic score of 2.5 for SDXL's refiner. "
+                + "Default: both prompts alike.") with { ModelOption = ModelOption.ClipSkip },
         RequestOption.Flag(
             "long-prompts", nameof(GenerationRequest.LongPrompts), r => r.LongPrompts, (r, v) => r with { LongPrompts = v },
             "Read prompts beyond CLIP's 77 tokens, in pieces, instead of cutting them off.") with { ModelOption = ModelOption.LongPrompts },
@@ -128,7 +135,7 @@ public static partial class OptionCatalog
         RequestOption.Number(
             "negative-aesthetic-score", nameof(GenerationRequest.SizeConditioning), r => r.SizeConditioning?.NegativeAestheticScore,
             (r, v) => Sizes(r, sizes => sizes with { NegativeAestheticScore = v }), null,
-            "The same for the negative prompt. Default: 2.5.") with { ModelOption = ModelOption.OriginalSize },
+            "The same for the negative prompt. Default: as for the prompt.") with { ModelOption = ModelOption.OriginalSize },
     ];
 
     /// <summary>The option that has a name, an alias or a JSON key; null when there is none.</summary>

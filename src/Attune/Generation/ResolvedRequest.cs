@@ -15,4 +15,10 @@ namespace Attune.Generation;
 /// <param name="Size">Of the pictures.</param>
 /// <param name="Grid">How the denoiser's tokens lie.</param>
 public sealed record ResolvedRequest(
-    GenerationRequest Request, GuidanceSchedule Guidance, Scheduler Scheduler, PixelSize Size, LatentGrid Grid);
+    GenerationRequest Request, GuidanceSchedule Guidance, Scheduler Scheduler, PixelSize Size, LatentGrid Grid)
+{
+    /// <summary>
+    /// What is probably not meant, in sentences; a run passes them on to <see cref="RunObserver.Warn"/> when it begins. Empty for nothing.
+    /// </summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+}

@@ -81,6 +81,10 @@ internal sealed class Run : IDisposable
         {
             foreach (string warning in resolved.Request.Images.TransparencyWarnings())
                 observer.Warn(warning);
+            foreach (string warning in resolved.Warnings)
+                observer.Warn(warning);
+            foreach (string warning in RequestWarnings.Idle(resolved.Guidance, [.. Enumerable.Range(0, run.Steps).Select(run.PointOf)]))
+                observer.Warn(warning);
             run.Encode(cancellation);
             run.Start(cancellation);
             return run;

@@ -48,6 +48,17 @@ public sealed record SamplingPreset(
 /// <param name="Sampling">How it is sampled, or null for its folder's and pipeline's own way.</param>
 public sealed record ModelPreset(string Family, string Title, bool FewStep, IReadOnlyList<RulePreset> Rules, SamplingPreset? Sampling)
 {
+    /// <summary>
+    /// The form of the model, as <c>sdxl</c>: families of one form have the same layers, and cannot always be told apart by their folders.
+    /// </summary>
+    public required string Form { get; init; }
+
+    /// <summary>The guidance of requests that say nothing and have no negative prompt, as text: <c>cfg</c>, or <c>none</c>.</summary>
+    public string Guidance { get; init; } = "none";
+
+    /// <summary>The guidance of requests that have a negative prompt and say nothing else, as text: <c>nag</c>, <c>nag+cfg</c>.</summary>
+    public string NegativeGuidance { get; init; } = "nag";
+
     /// <summary>The entry of a rule by its preferred name, or null.</summary>
     public RulePreset? Find(string rule) => Rules.FirstOrDefault(preset => preset.Name == rule);
 }
@@ -76,7 +87,9 @@ public static partial class GuidancePresets
         ArgumentNullException.ThrowIfNull(family);
         return All.Value.TryGetValue(family, out var preset) ? preset
             : throw new ArgumentException(
-                $"'{family}' is no family of models that has presets; there are: {string.Join(", ", Families)}.", nameof(family));
+                $"'{family}' is no family of models that has presets{Spelling.DidYouMean(family, Families)}; there are: "
+                    + $"{string.Join(", ", Families)}.",
+                nameof(family));
     }
 
     /// <summary>The parameters of a rule for a family, or null when nothing is known.</summary>
@@ -94,7 +107,7 @@ public static partial class GuidancePresets
         {
             var entries = JsonSerializer.Deserialize(json, Form.Default.DictionaryStringEntry)
                 ?? throw new FormatException("The presets are null.");
-            return entries.ToDictionary(entry => entry.Key, entry => Build(entry.Key, entry.Value), StringComparer.Ordinal);
+            return entries.ToDictionary(entry => entry.Key, entry => Build(entry.Key, entry.Value), StringComparer.OrdinalIgnoreCase);
         }
         catch (JsonException exception)
         {
@@ -139,12 +152,30 @@ public static partial class GuidancePresets
             if (sampling.Eta is < 0 or > 1 || sampling.GuidanceScale is < 0)
                 throw new FormatException(At("eta is 0 to 1, guidance_scale at least 0."));
         }
-        return new ModelPreset(family, entry.Title, entry.FewStep, rules, entry.Sampling is not { } found ? null
+        foreach (string? guidance in new[] { entry.Guidance, entry.NegativeGuidance })
+        {
+            if (guidance != null && entry.FewStep)
+                throw new FormatException(At("a few-step model has no guidance without a negative prompt, and nag with one."));
+            foreach (var rule in guidance == null ? [] : RuleCatalog.Parse(guidance))
+            {
+                if (rules.All(known => known.Name != rule.Form.Name))
+                    throw new FormatException(At($"{rule.Form.Name} is its guidance, and no parameters of it are given."));
+            }
+        }
+        var sampled = entry.Sampling is not { } found ? null
             : new SamplingPreset(
-                found.Scheduler, found.Steps, found.Timesteps, found.Eta, found.GuidanceScale, found.Origin, found.Source));
+                found.Scheduler, found.Steps, found.Timesteps, found.Eta, found.GuidanceScale, found.Origin, found.Source);
+        return new ModelPreset(family, entry.Title, entry.FewStep, rules, sampled)
+        {
+            Form = entry.Form ?? family,
+            Guidance = entry.Guidance ?? "none",
+            NegativeGuidance = entry.NegativeGuidance ?? entry.Guidance ?? "nag",
+        };
     }
 
-    private sealed record Entry(string Title, IReadOnlyList<RuleEntry> Rules, bool FewStep = false, SamplingEntry? Sampling = null);
+    private sealed record Entry(
+        string Title, IReadOnlyList<RuleEntry> Rules, string? Form = null, bool FewStep = false, string? Guidance = null,
+        string? NegativeGuidance = null, SamplingEntry? Sampling = null);
 
     private sealed record RuleEntry(string Rule, PresetOrigin Origin, string Source);
 

@@ -142,10 +142,16 @@ public sealed class GuidanceSchedule
             string[] known = [.. names.Take(4)];
             throw new ArgumentException(known.Length == 0
                 ? $"{rule.Form.Name} does not act on this model, which has no layer of the kind it needs."
-                : $"{rule.Form.Name}: layers={rule.Layers} selects nothing of this model, whose layers are named "
-                    + $"{string.Join(", ", known)}, ...");
+                : $"{rule.Form.Name}: {(IsDefault(rule) ? "the default layers " : "layers=")}{rule.Layers} "
+                    + $"{(IsDefault(rule) ? "select" : "selects")} nothing of this model, whose layers are named "
+                    + $"{string.Join(", ", known)}, ..."
+                    + (IsDefault(rule) ? $"; give layers=, as {rule.Form.Name}:layers={known[^1]}" : "."));
         }
     }
+
+    /// <summary>Whether a rule's layers are those of its kind, which nobody wrote.</summary>
+    private static bool IsDefault(GuidanceRule rule) =>
+        RuleCatalog.Rules.FirstOrDefault(plain => plain.GetType() == rule.GetType()) is { } plain && plain.Layers.Equals(rule.Layers);
 
     private static bool IsPerturbing(GuidanceRule rule) => rule.Needs.HasFlag(PassKinds.Perturbed);
 

@@ -54,14 +54,16 @@ public static class RuleCatalog
             throw new ArgumentException($"The name '{name}' belongs to {registered.GetType()}.");
     }
 
-    /// <summary>The rule that a text names, by any of its names, with its default parameters.</summary>
+    /// <summary>The rule that a text names, by any of its names, in any case, with its default parameters.</summary>
     /// <exception cref="FormatException">There is no such rule.</exception>
     public static GuidanceRule Find(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
         return _rules.GetValueOrDefault(name)
-            ?? _rules.Values.FirstOrDefault(rule => rule.Form.Names.Contains(name))
-            ?? throw new FormatException($"'{name}' is no guidance rule; there are: {string.Join(", ", Names)}.");
+            ?? _rules.Values.FirstOrDefault(rule => rule.Form.Names.Contains(name, StringComparer.OrdinalIgnoreCase))
+            ?? throw new FormatException(
+                $"'{name}' is no guidance rule{Spelling.DidYouMean(name, _rules.Values.SelectMany(rule => rule.Form.Names))}; there are: "
+                    + $"{string.Join(", ", Names)}.");
     }
 
     /// <summary>Reads the text form of any number of rules; <c>none</c> is no rule.</summary>
@@ -74,8 +76,10 @@ public static class RuleCatalog
     public static IReadOnlyList<GuidanceRule> Parse(string text, ModelPreset? preset = null)
     {
         ArgumentNullException.ThrowIfNull(text);
-        if (text.Trim() is "" or "none")
+        if (text.Trim().Equals("none", StringComparison.OrdinalIgnoreCase))
             return [];
+        if (string.IsNullOrWhiteSpace(text))
+            throw new FormatException("Guidance is empty; expected rules, as nag or nag+cfg:scale=3, or none.");
         var rules = new List<GuidanceRule>();
         foreach (string part in text.Split('+', StringSplitOptions.TrimEntries))
         {
@@ -108,7 +112,9 @@ public static class RuleCatalog
         {
             var (parameter, value) = rule.Form.Find(key, text)
                 ?? throw new FormatException(
-                    $"'{name}' has no parameter '{key}'; it has: {string.Join(", ", rule.Form.Parameters.Select(known => known.Name))}.");
+                    $"'{name}' has no parameter '{key}'"
+                        + $"{Spelling.DidYouMean(key, rule.Form.Parameters.SelectMany(known => known.Names))}; it has: "
+                        + $"{string.Join(", ", rule.Form.Parameters.Select(known => known.Name))}.");
             rule = parameter.Set(rule, value);
             if (!given.Add(parameter))
                 throw new FormatException($"'{name}': '{key}' gives {parameter.Name} a second time.");

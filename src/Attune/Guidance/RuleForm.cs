@@ -46,8 +46,9 @@ public abstract class RuleForm
     /// <exception cref="FormatException">The name is an alias, and the value is no number.</exception>
     internal (RuleParameter Parameter, string Value)? Find(string name, string value)
     {
-        var alias = Aliases.FirstOrDefault(alias => alias.Name == name);
-        return Parameters.FirstOrDefault(parameter => parameter.Names.Contains(alias?.Parameter ?? name)) is { } parameter
+        var alias = Aliases.FirstOrDefault(alias => alias.Name.Equals(name, StringComparison.OrdinalIgnoreCase));
+        return Parameters.FirstOrDefault(
+            parameter => parameter.Names.Contains(alias?.Parameter ?? name, StringComparer.OrdinalIgnoreCase)) is { } parameter
             ? (parameter, alias?.Convert(value) ?? value)
             : null;
     }

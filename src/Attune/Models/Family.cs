@@ -25,9 +25,24 @@ public abstract class Family
     /// <summary>The family of a class name, or null.</summary>
     public static Family? Of(string className) => All.FirstOrDefault(family => family.ClassNames.Contains(className));
 
+    /// <summary>The forms of models, as published presets name them, that the family opens.</summary>
+    public abstract IReadOnlyList<string> PresetForms { get; }
+
+    /// <summary>The kinds of noise with which its models are trained.</summary>
+    internal abstract IReadOnlyList<NoiseKind> NoiseKinds { get; }
+
     /// <summary>Opens a model. What fails half way closes what it opened.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     internal abstract Model Open(ModelSource source);
+
+    /// <summary>The checkpoint's scheduler, which must fit the family's kind of noise.</summary>
+    /// <exception cref="CheckpointException">It does not fit, or its configuration is malformed or not supported.</exception>
+    internal Scheduler OpenScheduler(ModelSource source)
+    {
+        var scheduler = Scheduler.From(source.Scheduler);
+        return SchedulerFit.Refusal(scheduler, NoiseKinds, source.Index.ClassName!) is { } refusal
+            ? throw new CheckpointException($"'{scheduler.Config.Path}': {refusal}") : scheduler;
+    }
 }
 
 /// <summary>What a model is and what requests may ask of it.</summary>

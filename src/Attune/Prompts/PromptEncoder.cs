@@ -30,11 +30,18 @@ public sealed record PromptSettings
     /// <summary>How many of the CLIP text encoder's last layers are left out of the prompt's embedding, 0 or more.</summary>
     public int ClipSkip { get; init; }
 
+    /// <summary>Whether negative prompts are encoded as diffusers does: without <see cref="ClipSkip"/>, with an aesthetic score of their
+    /// own.</summary>
+    public bool NegativeAsDiffusers { get; init; }
+
     /// <summary>Whether prompts that are longer than CLIP's 77 tokens are encoded in pieces.</summary>
     public bool LongPrompts { get; init; }
 
     /// <summary>What SDXL is told about the picture's size.</summary>
     public SizeConditioning SizeConditioning { get; init; } = new();
+
+    /// <summary>How many of CLIP's last layers are left out for a role, beside those that the model always leaves out.</summary>
+    internal int ClipSkipFor(PromptRole role) => NegativeAsDiffusers && role != PromptRole.Prompt ? 0 : ClipSkip;
 
     /// <summary>The length for a role, or null for the model's.</summary>
     internal int? LengthFor(PromptRole role) => role is PromptRole.NegativePass or PromptRole.NegativeInAttention

@@ -27,8 +27,10 @@ public sealed record SizeConditioning
     /// </summary>
     public float AestheticScore { get; init; } = 6;
 
-    /// <summary>The same for the negative prompt. Default 2.5.</summary>
-    public float NegativeAestheticScore { get; init; } = 2.5f;
+    /// <summary>
+    /// The same for the negative prompt; null is the prompt's score. diffusers takes 2.5, which guides even where both prompts are equal.
+    /// </summary>
+    public float? NegativeAestheticScore { get; init; }
 
     /// <summary>The numbers in the order in which SDXL reads them (<c>time_ids</c>).</summary>
     internal float[] TimeIds(PixelSize made)
@@ -38,9 +40,10 @@ public sealed record SizeConditioning
     }
 
     /// <summary>The numbers in the order in which SDXL's refiner reads them.</summary>
-    internal float[] AestheticIds(PixelSize made, bool negative)
+    internal float[] AestheticIds(PixelSize made, bool negative, bool asDiffusers)
     {
         var original = OriginalSize ?? made;
-        return [original.Height, original.Width, CropTop, CropLeft, negative ? NegativeAestheticScore : AestheticScore];
+        float score = !negative ? AestheticScore : NegativeAestheticScore ?? (asDiffusers ? 2.5f : AestheticScore);
+        return [original.Height, original.Width, CropTop, CropLeft, score];
     }
 }

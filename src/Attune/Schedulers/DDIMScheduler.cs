@@ -14,6 +14,7 @@ public sealed class DDIMScheduler : Scheduler
     private readonly Prediction _prediction;
     private readonly CleanLimits _limits;
     private readonly double _finalBar;
+    private readonly bool _meetsTimesteps;
 
     internal DDIMScheduler(ModelConfig config)
         : base(config)
@@ -23,6 +24,7 @@ public sealed class DDIMScheduler : Scheduler
         _prediction = Predictions.Read(config);
         _limits = CleanLimits.Read(config, clips: true);
         _finalBar = config.Bool("set_alpha_to_one", true) ? 1 : _bars[0];
+        _meetsTimesteps = config.Bool("meets_timesteps", false);
     }
 
     private protected override bool AcceptsEta => true;
@@ -42,7 +44,7 @@ public sealed class DDIMScheduler : Scheduler
         protected override Tensor Advance(int index, Tensor prediction, Tensor latents, Noise noise, StepDetails? details)
         {
             double bar = Bar(At(index));
-            double next = Bar(At(index) - stride);
+            double next = Bar(!owner._meetsTimesteps ? At(index) - stride : index + 1 < Timesteps.Count ? At(index + 1) : -1);
             double variance = (1 - next) / (1 - bar) * (1 - (bar / next));
             double deviation = eta * Math.Sqrt(variance);
             double signal = Math.Sqrt(next);

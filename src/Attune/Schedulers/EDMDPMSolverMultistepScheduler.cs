@@ -23,6 +23,9 @@ public sealed class EDMDPMSolverMultistepScheduler : Scheduler
         _limits = CleanLimits.Read(config, clips: null);
     }
 
+    /// <inheritdoc/>
+    public override NoiseKind? Noise => NoiseKind.Edm;
+
     private protected override ISchedulerRun Start(SchedulerRequest request)
     {
         float[] sigmas = _scale.Sigmas(request.Steps!.Value);

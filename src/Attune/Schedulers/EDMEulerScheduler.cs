@@ -14,6 +14,9 @@ public sealed class EDMEulerScheduler : Scheduler
     internal EDMEulerScheduler(ModelConfig config)
         : base(config) => _scale = new EdmScale(config);
 
+    /// <inheritdoc/>
+    public override NoiseKind? Noise => NoiseKind.Edm;
+
     private protected override ISchedulerRun Start(SchedulerRequest request)
     {
         float[] sigmas = _scale.Sigmas(request.Steps!.Value);

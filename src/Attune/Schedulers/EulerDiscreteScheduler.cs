@@ -35,6 +35,8 @@ public sealed class EulerDiscreteScheduler : SigmaScheduler
         float[] sigmas;
         if (request.Sigmas is { } given)
         {
+            if (!Spacing.FollowsTimesteps)
+                throw new ArgumentException($"{ClassName} takes no Sigmas when its configuration spaces them.", nameof(request));
             sigmas = Single([.. given]);
             timesteps = [.. sigmas[..^1].Select(sigma => Bars.TimestepOf(sigma))];
         }

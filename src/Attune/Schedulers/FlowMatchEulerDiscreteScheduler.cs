@@ -17,9 +17,6 @@ public sealed class FlowMatchEulerDiscreteScheduler : FlowMatchScheduler
     /// <inheritdoc/>
     public override bool AcceptsSigmas => true;
 
-    /// <summary>Linear in the number of tokens, through base_shift and max_shift; not clamped beyond them.</summary>
-    public override double? ShiftFor(int tokens) => LinearShift(tokens);
-
     private protected override ISchedulerRun Start(SchedulerRequest request)
     {
         var (timesteps, sigmas) = Schedule(request);

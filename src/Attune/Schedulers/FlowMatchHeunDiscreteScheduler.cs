@@ -4,7 +4,8 @@ using Attune.Weights;
 namespace Attune.Schedulers;
 
 /// <summary>
-/// Heun steps along the path of flow matching, as FlowMatchHeunDiscreteScheduler of diffusers: 2 n - 1 evaluations, a static shift.
+/// Heun steps along the path of flow matching, as FlowMatchHeunDiscreteScheduler of diffusers: 2 n - 1 evaluations. The reference knows a
+/// static shift alone; here use_dynamic_shifting of a checkpoint (FLUX.1-dev) is obeyed too.
 /// </summary>
 public sealed class FlowMatchHeunDiscreteScheduler : FlowMatchScheduler
 {

@@ -20,8 +20,7 @@ public sealed class FlowMatchLCMScheduler : FlowMatchScheduler
     /// <inheritdoc/>
     public override bool AcceptsSigmas => true;
 
-    /// <summary>Linear in the number of tokens, through base_shift and max_shift; not clamped beyond them.</summary>
-    public override double? ShiftFor(int tokens) => LinearShift(tokens);
+    internal override bool IsForFewSteps => true;
 
     private protected override ISchedulerRun Start(SchedulerRequest request)
     {

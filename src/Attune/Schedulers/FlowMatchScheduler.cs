@@ -17,10 +17,7 @@ public abstract class FlowMatchScheduler : Scheduler
     private readonly bool _linear;
     private readonly bool _inverts;
     private readonly double? _terminal;
-    private readonly double _baseShift;
-    private readonly double _maxShift;
-    private readonly int _baseLength;
-    private readonly int _maxLength;
+    private readonly ImageShift _imageShift;
 
     private protected FlowMatchScheduler(ModelConfig config, bool isPlain = false)
         : base(config)
@@ -29,21 +26,24 @@ public abstract class FlowMatchScheduler : Scheduler
         if (_trainTimesteps < 1)
             throw new CheckpointException($"'{config.Path}': num_train_timesteps is {_trainTimesteps}, expected 1 or more.");
         _shift = config.Double("shift", 1);
+        _dynamic = config.Bool("use_dynamic_shifting", false);
+        _linear = Choice(config, "time_shift_type", "exponential", "linear");
+        _imageShift = new ImageShift(config);
         _spacing = SigmaSpacing.None;
         if (isPlain)
             return;
         _spacing = SigmaSpacing.Read(config);
-        _dynamic = config.Bool("use_dynamic_shifting", false);
         _terminal = config.OptionalDouble("shift_terminal") is { } terminal && terminal != 0 ? terminal : null;
         _inverts = config.Bool("invert_sigmas", false);
-        _linear = Choice(config, "time_shift_type", "exponential", "linear");
-        _baseShift = config.Double("base_shift", 0.5);
-        _maxShift = config.Double("max_shift", 1.15);
-        _baseLength = config.Int("base_image_seq_len", 256);
-        _maxLength = config.Int("max_image_seq_len", 4096);
     }
 
+    /// <inheritdoc/>
+    public override NoiseKind? Noise => NoiseKind.FlowMatching;
+
     private protected override bool RoundsStrengthUp => true;
+
+    /// <summary>Linear in the number of tokens, through base_shift and max_shift; not clamped beyond them.</summary>
+    public override double? ShiftFor(int tokens) => _imageShift.At(tokens);
 
     /// <summary>The sigmas of a request, the last of which is where the last step ends, and the timesteps of all but that one.</summary>
     private protected (float[] Timesteps, float[] Sigmas) Schedule(SchedulerRequest request)
@@ -72,13 +72,6 @@ public abstract class FlowMatchScheduler : Scheduler
         }
         sigmas[^1] = _inverts ? 1 : 0;
         return (timesteps, sigmas);
-    }
-
-    /// <summary>Linear in the number of tokens, through base_shift and max_shift; not clamped beyond them.</summary>
-    private protected double LinearShift(int tokens)
-    {
-        double slope = (_maxShift - _baseShift) / (_maxLength - _baseLength);
-        return (tokens * slope) + (_baseShift - (slope * _baseLength));
     }
 
     /// <summary>

@@ -30,6 +30,8 @@ public sealed class LCMScheduler : Scheduler
     /// <inheritdoc/>
     public override bool AcceptsTimesteps => true;
 
+    internal override bool IsForFewSteps => true;
+
     private protected override int MaxSteps => _bars.Count;
 
     private protected override ISchedulerRun Start(SchedulerRequest request) =>

@@ -23,6 +23,11 @@ public sealed class SCMScheduler : Scheduler
             throw new CheckpointException($"'{config.Path}': prediction_type is '{prediction}', expected trigflow.");
     }
 
+    /// <inheritdoc/>
+    public override NoiseKind? Noise => NoiseKind.Consistency;
+
+    internal override bool IsForFewSteps => true;
+
     private protected override int MaxSteps => _trainTimesteps;
 
     private protected override ISchedulerRun Start(SchedulerRequest request)

@@ -47,6 +47,15 @@ public abstract class Scheduler
     /// <summary>How many evaluations of the model a step of the schedule takes: 2 for Heun and KDPM2, else 1.</summary>
     public virtual int Order => 1;
 
+    /// <summary>
+    /// The kind of noise that the scheduler undoes under its configuration; null where the configuration mixes two kinds, so that it fits
+    /// no model.
+    /// </summary>
+    public virtual NoiseKind? Noise => NoiseKind.Diffusion;
+
+    /// <summary>Whether the scheduler samples models that were distilled to few steps, by consistency.</summary>
+    internal virtual bool IsForFewSteps => false;
+
     /// <summary>Whether <see cref="SchedulerRequest.Sigmas"/> may be given.</summary>
     public virtual bool AcceptsSigmas => false;
 

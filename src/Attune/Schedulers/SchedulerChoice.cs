@@ -14,10 +14,12 @@ public sealed record SchedulerChoice
     private readonly ModelConfig? _whole;
     private readonly SortedDictionary<string, string> _changes = new(StringComparer.Ordinal);
     private readonly string? _class;
+    private readonly bool _short;
 
-    private SchedulerChoice(ModelConfig? whole, string? className, IEnumerable<KeyValuePair<string, string>> changes)
+    private SchedulerChoice(
+        ModelConfig? whole, string? className, IEnumerable<KeyValuePair<string, string>> changes, bool isShort = false)
     {
-        (_whole, _class) = (whole, className);
+        (_whole, _class, _short) = (whole, className, isShort);
         foreach (var (key, value) in changes)
             _changes[key] = value;
     }
@@ -54,7 +56,8 @@ public sealed record SchedulerChoice
     /// <summary>
     /// Reads <c>euler</c>, <c>EulerDiscreteScheduler:timestep_spacing=trailing</c>, <c>:timestep_spacing=trailing</c> (the checkpoint's
     /// class), the path of a scheduler_config.json, or its text itself, which begins with a brace. A short name is a
-    /// class without Scheduler and Discrete, in any case, hyphens left out.
+    /// class without Scheduler and Discrete, in any case, hyphens left out. On a model of flow matching <c>euler</c>, <c>heun</c> and
+    /// <c>lcm</c> mean the classes for flow matching; a class's own name always means itself.
     /// </summary>
     /// <exception cref="FormatException">The text is none of these.</exception>
     /// <exception cref="CheckpointException">The file is malformed, or its class is not supported.</exception>
@@ -82,14 +85,24 @@ public sealed record SchedulerChoice
         }
         if (name == null && changes.Count == 0)
             throw new FormatException($"'{text}' names no scheduler.");
-        return new SchedulerChoice(null, name, changes);
+        return new SchedulerChoice(null, name, changes, isShort: name != null && halves[0] != name);
     }
+
+    /// <summary>The class that it changes to; null keeps the checkpoint's, or comes with a whole configuration.</summary>
+    internal string? ClassName => _class;
+
+    /// <summary>Whether it is a whole configuration, which says by itself what kind of noise a model was trained with.</summary>
+    internal bool IsWhole => _whole != null;
 
     /// <summary>The scheduler, for a checkpoint whose own configuration is given.</summary>
     /// <exception cref="CheckpointException">A value is malformed, or the class is not supported.</exception>
     public Scheduler For(ModelConfig own) =>
         _whole != null ? Scheduler.From(_whole)
             : Scheduler.From(own, _class, _changes.ToDictionary(change => change.Key, change => Json(change.Value)));
+
+    /// <summary>The choice for a kind of noise: a short name becomes the class that it means there.</summary>
+    internal SchedulerChoice For(NoiseKind kind) =>
+        _short ? new SchedulerChoice(null, SchedulerFit.ForNoise(_class!, kind), _changes) : this;
 
     /// <inheritdoc/>
     public bool Equals(SchedulerChoice? other) => other != null && ToString() == other.ToString();

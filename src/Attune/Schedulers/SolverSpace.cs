@@ -123,6 +123,8 @@ public abstract class SolverScheduler : Scheduler
     private readonly TimestepSpacing _timesteps;
     private readonly double _shift;
     private readonly bool _dynamic;
+    private readonly ImageShift _imageShift;
+    private readonly Prediction _prediction;
 
     private protected SolverScheduler(ModelConfig config, ZeroSnr zeroSnr)
         : base(config)
@@ -137,9 +139,24 @@ public abstract class SolverScheduler : Scheduler
         if (SolverOrder < 1 || SolverOrder > 3)
             throw new CheckpointException($"'{config.Path}': solver_order is {SolverOrder}, expected 1 to 3.");
         Limits = CleanLimits.Read(config, clips: null);
-        Space = new DiffusionSpace(
-            Predictions.Read(config, Prediction.Epsilon, Prediction.Sample, Prediction.Velocity, Prediction.Flow), IsFlow);
+        _imageShift = new ImageShift(config);
+        _prediction = Predictions.Read(config, Prediction.Epsilon, Prediction.Sample, Prediction.Velocity, Prediction.Flow);
+        Space = new DiffusionSpace(_prediction, IsFlow);
     }
+
+    /// <inheritdoc/>
+    public override NoiseKind? Noise => (IsFlow, _prediction == Prediction.Flow) switch
+    {
+        (true, true) when Spacing.FollowsTimesteps || SpacesFlow => NoiseKind.FlowMatching,
+        (false, false) => NoiseKind.Diffusion,
+        _ => null,
+    };
+
+    /// <inheritdoc/>
+    public override double? ShiftFor(int tokens) => _dynamic ? _imageShift.At(tokens) : null;
+
+    /// <summary>Whether the spacing that the configuration chooses gives noise levels of flow matching, rather than of diffusion.</summary>
+    private protected virtual bool SpacesFlow => false;
 
     /// <summary>The order of the solver.</summary>
     private protected int SolverOrder { get; }

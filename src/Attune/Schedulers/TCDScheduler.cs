@@ -28,6 +28,8 @@ public sealed class TCDScheduler : Scheduler
 
     private protected override bool AcceptsEta => true;
 
+    internal override bool IsForFewSteps => true;
+
     private protected override int MaxSteps => _bars.Count;
 
     private protected override ISchedulerRun Start(SchedulerRequest request)

@@ -39,6 +39,8 @@ public sealed class UniPCMultistepScheduler : SolverScheduler
     /// <inheritdoc/>
     public override bool AcceptsSigmas => IsFlow && Spacing.FollowsTimesteps;
 
+    private protected override bool SpacesFlow => Spacing.Kind == SigmaSpacingKind.Karras;
+
     private protected override ISchedulerRun Start(SchedulerRequest request)
     {
         double[] timesteps;

@@ -24,7 +24,7 @@ public class OptionCatalogTests
         ["scheduler"] = "DDIMScheduler:timestep_spacing=trailing", ["timesteps"] = "999,499", ["sigmas"] = "1,0.123456789012345",
         ["eta"] = "1E-05", ["clip-skip"] = "0", ["long-prompts"] = "true", ["original-size"] = "512x640", ["crop"] = "8,24",
         ["target-size"] = "1024x768", ["aesthetic-score"] = "5.5", ["negative-aesthetic-score"] = "-1",
-        ["cache"] = "first-block:threshold=0.08",
+        ["negative-as-diffusers"] = "true", ["cache"] = "first-block:threshold=0.08",
     };
 
     public static TheoryData<string> Names => [.. OptionCatalog.All.Select(option => option.Name)];
@@ -185,7 +185,7 @@ public class OptionCatalogTests
     [InlineData("long-prompts", "yes", "--long-prompts is 'yes', expected true or false.")]
     [InlineData("preset", "nix", "--preset is 'nix': 'nix' is no family of models that has presets; there are: ")]
     [InlineData("scheduler", "nix", "--scheduler is 'nix': 'nix' is neither a file nor a scheduler; there are: ")]
-    [InlineData("guidance", "nagg", "--guidance is 'nagg': 'nagg' is no guidance rule; there are: ")]
+    [InlineData("guidance", "nagg", "--guidance is 'nagg': 'nagg' is no guidance rule (did you mean 'nag'?); there are: ")]
     [InlineData("guidance", "nag:tau=0", "--guidance is 'nag:tau=0': nag: tau is 0, expected at least 1")]
     [InlineData("guidance", "cfg+apg", "--guidance is 'cfg+apg': apg and cfg cannot be used together")]
     public void An_error_names_the_option_and_what_was_expected(string name, string text, string expected)

@@ -133,7 +133,7 @@ public class FluxPipelineTests
         Task Generate(GenerationRequest request) => pipeline.GenerateAsync(request);
         var request = Request(new NormalizedAttentionGuidance());
         Assert.Contains(
-            "takes no Sigmas",
+            "DDIMScheduler does not fit FluxPipeline: it is made for diffusion",
             (
                 await Assert.ThrowsAsync<ArgumentException>(
                     () => Generate(request with { Scheduler = SchedulerChoice.Change("DDIMScheduler") }))).Message,

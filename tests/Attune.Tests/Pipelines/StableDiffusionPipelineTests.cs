@@ -207,7 +207,7 @@ public class StableDiffusionPipelineTests
     }
 
     [Fact]
-    public async Task Clip_skip_leaves_out_layers_of_the_prompt_alone()
+    public async Task Clip_skip_leaves_out_layers_of_both_prompts_unless_diffusers_reading_is_asked_for()
     {
         using var pipeline = DiffusionPipeline.Load(Small);
         var request = Request(new ClassifierFreeGuidance()) with { Steps = 1 };
@@ -223,9 +223,12 @@ public class StableDiffusionPipelineTests
                 new Attune.Tokenizers.TokenizerOptions { MaxLength = 77, Padding = Attune.Tokenizers.TokenPadding.MaxLength }).Ids;
             Assert.Equal(model.FinalLayerNorm(model.Encode([ids], [-2]).HiddenStates[0]).ToArray(), skipped);
         }
-        Assert.Equal(
-            await Watching.Start(pipeline, request, start => start.Negative!.Text.ToArray()),
-            await Watching.Start(pipeline, request with { ClipSkip = 1 }, start => start.Negative!.Text.ToArray()));
+        Task<float[]> Negative(GenerationRequest request) =>
+            Watching.Start(pipeline, request, start => start.Negative!.Text.ToArray());
+        float[] kept = await Negative(request);
+        Assert.Equal(kept, await Negative(request with { ClipSkip = 1, NegativeAsDiffusers = true }));
+        Assert.NotEqual(kept, await Negative(request with { ClipSkip = 1 }));
+        Assert.Equal(skipped, await Negative(request with { ClipSkip = 1, NegativePrompt = request.Prompt }));
         Assert.Contains(
             "ClipSkip", (await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(request with { ClipSkip = 12 }))).Message,
             StringComparison.Ordinal);
@@ -269,7 +272,10 @@ public class StableDiffusionPipelineTests
         Assert.Equal(
             [1, 2, 3, 4, 5, 6],
             new SizeConditioning { OriginalSize = new(1, 2), CropTop = 3, CropLeft = 4, TargetSize = new(5, 6) }.TimeIds(new(9, 9)));
-        Assert.Equal([9, 8, 0, 0, 2.5f], new SizeConditioning().AestheticIds(new(9, 8), negative: true));
+        float[] Scores(SizeConditioning sizes, bool asDiffusers) => sizes.AestheticIds(new(9, 8), negative: true, asDiffusers);
+        Assert.Equal([9, 8, 0, 0, 6], Scores(new SizeConditioning(), asDiffusers: false));
+        Assert.Equal([9, 8, 0, 0, 2.5f], Scores(new SizeConditioning(), asDiffusers: true));
+        Assert.Equal([9, 8, 0, 0, 3], Scores(new SizeConditioning { NegativeAestheticScore = 3 }, asDiffusers: true));
     }
 
     [Fact]
@@ -402,7 +408,11 @@ public class StableDiffusionPipelineTests
         Assert.Equal(
             plain,
             await Pixels(
-                pipeline, request with { SizeConditioning = new SizeConditioning { AestheticScore = 6, NegativeAestheticScore = 2.5f } }));
+                pipeline, request with { SizeConditioning = new SizeConditioning { AestheticScore = 6, NegativeAestheticScore = 6 } }));
+        Assert.Equal(
+            await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { NegativeAestheticScore = 2.5f } }),
+            await Pixels(pipeline, request with { NegativeAsDiffusers = true }));
+        Assert.NotEqual(plain, await Pixels(pipeline, request with { NegativeAsDiffusers = true }));
         Assert.NotEqual(plain, await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { AestheticScore = 9 } }));
         Assert.NotEqual(
             plain, await Pixels(pipeline, request with { SizeConditioning = new SizeConditioning { NegativeAestheticScore = 9 } }));

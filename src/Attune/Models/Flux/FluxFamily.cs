@@ -11,10 +11,15 @@ public sealed class FluxFamily : Family
     /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } = ["FluxPipeline"];
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> PresetForms { get; } = ["flux"];
+
+    internal override IReadOnlyList<NoiseKind> NoiseKinds { get; } = [NoiseKind.FlowMatching];
+
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
         var vae = source.Component("vae");
-        var scheduler = Scheduler.From(source.Scheduler);
+        var scheduler = OpenScheduler(source);
         var prompts = new FluxPrompts(owned, source);
         var component = source.Component("transformer");
         var transformer = owned.Add(FluxTransformer.Load(component));
@@ -38,9 +43,14 @@ public sealed class FluxFamily : Family
         return new Model(facts, prompts, transformer, latents, scheduler) { Plan = Plan };
     });
 
-    /// <summary>The noise levels are n equal steps from 1 to 1 / n, shifted by the size of the picture.</summary>
+    /// <summary>
+    /// The noise levels are n equal steps from 1 to 1 / n, shifted by the size of the picture; a scheduler that takes no sigmas spaces n
+    /// steps by itself.
+    /// </summary>
     private static SchedulerRequest Plan(SchedulerRequest asked, Scheduler scheduler, LatentGrid grid)
     {
+        if (asked.Sigmas == null && !scheduler.AcceptsSigmas)
+            return asked with { Mu = scheduler.ShiftFor(grid.Height * grid.Width) };
         int steps = asked.Steps ?? asked.Sigmas!.Count;
         return asked with
         {

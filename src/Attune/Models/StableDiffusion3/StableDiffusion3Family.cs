@@ -11,10 +11,15 @@ public sealed class StableDiffusion3Family : Family
     /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } = ["StableDiffusion3Pipeline"];
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> PresetForms { get; } = ["sd3"];
+
+    internal override IReadOnlyList<NoiseKind> NoiseKinds { get; } = [NoiseKind.FlowMatching];
+
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
         var component = source.Component("transformer");
-        var scheduler = Scheduler.From(source.Scheduler);
+        var scheduler = OpenScheduler(source);
         var transformer = owned.Add(StableDiffusion3Transformer.Load(component));
         var vae = owned.Add(AutoencoderKl.Load(source.Component("vae")));
         var config = transformer.Config;
@@ -34,7 +39,10 @@ public sealed class StableDiffusion3Family : Family
         };
     });
 
-    /// <summary>Medium has a second attention, large has 38 layers; a form that was distilled to few steps cannot be told.</summary>
-    private static string? PresetOf(StableDiffusion3Config config) =>
-        config.DualAttentionLayers.Count > 0 ? "sd3.5-medium" : config.QkNorm ? "sd3.5-large" : null;
+    /// <summary>
+    /// Of 3.5, medium has a second attention and large has none; 3 has no norms of queries and keys. A form that was distilled to few steps
+    /// cannot be told.
+    /// </summary>
+    private static string PresetOf(StableDiffusion3Config config) =>
+        config.DualAttentionLayers.Count > 0 ? "sd3.5-medium" : config.QkNorm ? "sd3.5-large" : "sd3-medium";
 }

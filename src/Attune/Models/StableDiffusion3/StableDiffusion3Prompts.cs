@@ -58,7 +58,7 @@ internal sealed class StableDiffusion3Prompts : PromptEncoder
         int length = input.Settings.LengthFor(input.Role) ?? DefaultSequence;
 
         // The last layer is left out always; what a request skips comes on top. CLIP's cut matters where T5 does not read the rest.
-        int skip = 1 + (input.Role == PromptRole.Prompt ? input.Settings.ClipSkip : 0);
+        int skip = 1 + input.Settings.ClipSkipFor(input.Role);
         var rows = _encoder.Tokenize(prompt, null, pieces: false, _encoder3 == null ? input.Warn : null);
         var rows2 = _encoder2.Tokenize(prompt, null, pieces: false);
         using var scope = new TensorScope();

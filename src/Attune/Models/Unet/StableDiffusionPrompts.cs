@@ -18,7 +18,7 @@ internal sealed class StableDiffusionPrompts(Components owned, ModelSource sourc
     {
         var settings = input.Settings;
         var rows = _encoder.Tokenize(input.Text ?? "", settings.LengthFor(input.Role), settings.LongPrompts, input.Warn);
-        int skip = input.Role == PromptRole.Prompt ? settings.ClipSkip : 0;
+        int skip = settings.ClipSkipFor(input.Role);
         using var scope = new TensorScope();
         return new UnetConditioning(_encoder.Encode(rows, skip, normalised: true, pooled: false, cancellation).Text);
     }

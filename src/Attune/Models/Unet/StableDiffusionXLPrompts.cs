@@ -44,7 +44,8 @@ internal sealed class StableDiffusionXLPrompts : PromptEncoder
         int? length = settings.LengthFor(input.Role);
         using var scope = new TensorScope();
         float[] numbers = _aesthetic
-            ? settings.SizeConditioning.AestheticIds(input.Size, negative: input.Role != PromptRole.Prompt)
+            ? settings.SizeConditioning.AestheticIds(
+                input.Size, negative: input.Role != PromptRole.Prompt, asDiffusers: settings.NegativeAsDiffusers)
             : settings.SizeConditioning.TimeIds(input.Size);
         var ids = Tensor.From(_device, numbers, [1, numbers.Length]);
         if (input.Text == null && _zerosForEmpty && input.Role == PromptRole.NegativePass)
@@ -54,7 +55,7 @@ internal sealed class StableDiffusionXLPrompts : PromptEncoder
         }
 
         // The last layer is left out always; what a request skips comes on top.
-        int skip = 1 + (input.Role == PromptRole.Prompt ? settings.ClipSkip : 0);
+        int skip = 1 + settings.ClipSkipFor(input.Role);
         var rows2 = _encoder2.Tokenize(input.Text ?? "", length, settings.LongPrompts, input.Warn);
         if (_encoder == null)
         {

@@ -20,12 +20,15 @@ public abstract class UnetFamily : Family
     {
     }
 
+    /// <summary>Models with EDM's scaling (Playground v2.5) have the same form; the scheduler of their folder tells.</summary>
+    internal override IReadOnlyList<NoiseKind> NoiseKinds { get; } = [NoiseKind.Diffusion, NoiseKind.Edm];
+
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
         string className = source.Index.ClassName!;
         bool consistency = className.StartsWith("LatentConsistencyModel", StringComparison.Ordinal);
         var component = source.Component("unet");
-        var scheduler = Scheduler.From(source.Scheduler);
+        var scheduler = OpenScheduler(source);
         var unet = owned.Add(Unet2DConditionModel.Load(component));
         var vae = owned.Add(AutoencoderKl.Load(source.Component("vae")));
         var config = unet.Config;
@@ -40,7 +43,8 @@ public abstract class UnetFamily : Family
         if (unet.EmbedsGuidanceScale)
             options = options.Append(ModelOption.GuidanceScale);
         var facts = new FamilyFacts(
-            className, PresetOf(config), (config.SampleSize ?? 64) * vae.PixelsPerLatent, consistency ? 4 : 50, options.ToHashSet())
+            className, PresetOf(config, scheduler),
+            (config.SampleSize ?? 64) * vae.PixelsPerLatent, consistency ? 4 : 50, options.ToHashSet())
         {
             DefaultStrength = DefaultStrength,
             DefaultGuidanceScale = unet.EmbedsGuidanceScale ? GuidanceScaleOf(consistency) : null,
@@ -61,7 +65,16 @@ public abstract class UnetFamily : Family
     private protected abstract float GuidanceScaleOf(bool consistency);
 
     /// <summary>The family of published parameters.</summary>
-    private protected abstract string PresetOf(UnetConfig config);
+    private protected abstract string PresetOf(UnetConfig config, Scheduler scheduler);
+
+    /// <summary>
+    /// Whether the checkpoint's scheduler is that of Turbo: trailing timesteps, without the betas with which models of many steps were
+    /// trained anew for them.
+    /// </summary>
+    private protected static bool IsTurbo(Scheduler scheduler, string className) =>
+        scheduler.ClassName == className && scheduler.Config.String("timestep_spacing", "") == "trailing"
+            && scheduler.Config.String("prediction_type", "epsilon") == "epsilon"
+            && !scheduler.Config.Bool("rescale_betas_zero_snr", false);
 
     /// <summary>The prompt encoder, checked against the UNet.</summary>
     private protected abstract PromptEncoder Prompts(Components owned, ModelSource source, UnetConfig unet);
@@ -75,6 +88,9 @@ public abstract class UnetFamily : Family
 public sealed class StableDiffusionFamily : UnetFamily
 {
     /// <inheritdoc/>
+    public override IReadOnlyList<string> PresetForms { get; } = ["sd15", "sd21"];
+
+    /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } =
     [
         "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelPipeline",
@@ -85,9 +101,13 @@ public sealed class StableDiffusionFamily : UnetFamily
 
     private protected override float GuidanceScaleOf(bool consistency) => consistency ? 8.5f : 7.5f;
 
-    /// <summary>sd15-lcm embeds a guidance scale, sd21 reads text of 1024 channels, anything else is sd15.</summary>
-    private protected override string PresetOf(UnetConfig config) =>
-        config.TimeCondProjDim != null ? "sd15-lcm" : config.CrossAttentionDim == 1024 ? "sd21" : "sd15";
+    /// <summary>
+    /// sd15-lcm embeds a guidance scale, sd21 reads text of 1024 channels, SD-Turbo has its scheduler; anything else is sd15.
+    /// </summary>
+    private protected override string PresetOf(UnetConfig config, Scheduler scheduler) =>
+        config.TimeCondProjDim != null ? "sd15-lcm"
+            : config.CrossAttentionDim != 1024 ? "sd15"
+            : IsTurbo(scheduler, nameof(EulerDiscreteScheduler)) ? "sd21-turbo" : "sd21";
 
     private protected override PromptEncoder Prompts(Components owned, ModelSource source, UnetConfig unet)
     {
@@ -112,6 +132,9 @@ public sealed class StableDiffusionFamily : UnetFamily
 public sealed class StableDiffusionXLFamily : UnetFamily
 {
     /// <inheritdoc/>
+    public override IReadOnlyList<string> PresetForms { get; } = ["sdxl"];
+
+    /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } = ["StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"];
 
     private protected override IReadOnlyList<string> OwnOptions => [ModelOption.OriginalSize];
@@ -120,8 +143,14 @@ public sealed class StableDiffusionXLFamily : UnetFamily
 
     private protected override float GuidanceScaleOf(bool consistency) => 5;
 
-    /// <summary>sdxl-lcm embeds a guidance scale; the other few-step forms cannot be told from sdxl.</summary>
-    private protected override string PresetOf(UnetConfig config) => config.TimeCondProjDim != null ? "sdxl-lcm" : "sdxl";
+    /// <summary>
+    /// sdxl-lcm embeds a guidance scale, SDXL-Turbo has its scheduler, and Playground v2.5 that of EDM; the other few-step forms cannot be
+    /// told from sdxl.
+    /// </summary>
+    private protected override string PresetOf(UnetConfig config, Scheduler scheduler) =>
+        config.TimeCondProjDim != null ? "sdxl-lcm"
+            : scheduler.Noise == NoiseKind.Edm ? "playground-v2.5"
+            : IsTurbo(scheduler, nameof(EulerAncestralDiscreteScheduler)) ? "sdxl-turbo" : "sdxl";
 
     private protected override PromptEncoder Prompts(Components owned, ModelSource source, UnetConfig unet)
     {
