@@ -53,6 +53,19 @@ public sealed class Image
         return Read(File.ReadAllBytes(path), path);
     }
 
+    /// <summary>Reads an image from where a stream stands to its end; see <see cref="Read"/>.</summary>
+    /// <param name="stream">It need not be seekable, and stays open.</param>
+    /// <param name="name">What errors call it.</param>
+    /// <exception cref="ImageException">The data are no image, damaged, too large, or use a feature that is not read.</exception>
+    /// <exception cref="IOException">The stream cannot be read.</exception>
+    public static Image Load(Stream stream, string name = "stream")
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        var bytes = new MemoryStream();
+        stream.CopyTo(bytes);
+        return Read(bytes.GetBuffer().AsSpan(0, (int)bytes.Length), name);
+    }
+
     /// <summary>
     /// Decodes a PNG (see <see cref="Png.Read"/>) or JPEG file (see <see cref="Jpeg.Read"/>), or one of a format that was added to
     /// <see cref="ImageFormats"/>; the content tells which. The image is turned upright where Exif metadata says how the camera was held,
