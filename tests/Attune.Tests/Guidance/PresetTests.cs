@@ -124,6 +124,29 @@ public class PresetTests
     }
 
     [Fact]
+    public void The_changelog_counts_the_families() => Assert.Contains(
+        FormattableString.Invariant($"for {GuidancePresets.Families.Count} families of models"),
+        File.ReadAllText(Path.Combine(Repository.Root, "CHANGELOG.md")), StringComparison.Ordinal);
+
+    /// <summary>Which families this version runs is told by the forms that families of models open; no form is misspelt there.</summary>
+    [Fact]
+    public void Families_that_run_are_told_by_their_form()
+    {
+        string[] runs =
+        [
+            .. GuidancePresets.Families.Where(
+                name => Attune.Models.Family.All.Any(family => family.PresetForms.Contains(GuidancePresets.For(name).Form))),
+        ];
+        Assert.Contains("sdxl-dmd2", runs);
+        Assert.Contains("sd3-medium", runs);
+        Assert.DoesNotContain("flux-kontext", runs);
+        Assert.DoesNotContain("wan2.1", runs);
+        Assert.All(
+            Attune.Models.Family.All.SelectMany(family => family.PresetForms),
+            form => Assert.Contains(GuidancePresets.Families, name => GuidancePresets.For(name).Form == form));
+    }
+
+    [Fact]
     public void A_loaded_model_knows_its_family()
     {
         using var schnell = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux-schnell"));
