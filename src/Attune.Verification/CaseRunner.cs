@@ -14,7 +14,8 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
     private static readonly CaseKind[] Kinds =
     [
         new RandomNumbersCase(), new TokenizerCase(), new EntmaxCase(), new PlainAttentionCase(), new GuidedAttentionCase(),
-        new GuiderCase(), new SchedulerCase(), new ClipCase(), new T5Case(), new AutoencoderCase(), new FluxTransformerCase(),
+        new GuiderCase(), new SchedulerCase(), new ClipCase(), new T5Case(), new DecoderTextCase(), new AutoencoderCase(),
+        new FluxTransformerCase(), new Flux2TransformerCase(),
         new StableDiffusion3TransformerCase(), new UnetCase(), new LoraCase(), new LoraRefuseCase(), new PipelineCase(),
     ];
 

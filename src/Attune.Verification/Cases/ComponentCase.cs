@@ -44,6 +44,9 @@ internal sealed class ComponentRun(GoldenCase golden, Comparison results, string
 
     public void Check(string output, Tensor value) => results.Check(OutputName(output), value);
 
+    /// <summary>Compares the first rows of an output [batch, rows, channels], as many as there are.</summary>
+    public void CheckRows(string output, Tensor value) => results.CheckRows(OutputName(output), value);
+
     /// <summary>Token ids have no component's name: all text encoders read the same.</summary>
     private string InputName(string name) => component != null && golden.HasInput($"{component}.{name}") ? $"{component}.{name}" : name;
 

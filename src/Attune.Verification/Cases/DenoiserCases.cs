@@ -1,6 +1,8 @@
 using Attune.Attention;
+using Attune.Latents;
 using Attune.Models;
 using Attune.Models.Flux;
+using Attune.Models.Flux2;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
 using Attune.Tensors;
@@ -46,6 +48,64 @@ internal sealed class FluxTransformerCase : ComponentCase
                 throw new UnsupportedCaseException("img_ids that are no grid");
         }
         return new LatentGrid(1, count / columns, columns);
+    }
+}
+
+/// <summary>
+/// A forward pass of FLUX.2's transformer, without guidance rules. Positions are stated token by token: the latents' grid, then those of
+/// references, each with a time of its own.
+/// </summary>
+internal sealed class Flux2TransformerCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["hidden_states", "encoder_hidden_states", "timestep", "guidance", "img_ids", "txt_ids"];
+
+    public override bool Takes(string? className) => className == "Flux2Transformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = Flux2Transformer.Load(source);
+        using var conditioning = new Flux2Conditioning(run.Input("encoder_hidden_states").View());
+        var rows = run.Input("hidden_states");
+        var grids = GridsOf(model, run.Input("img_ids"), rows.Shape[1]);
+        var parts = new List<ReferenceLatents>();
+        int at = 0;
+        foreach (var grid in grids)
+        {
+            parts.Add(new ReferenceLatents(rows.Slice(1, at, grid.Count), grid));
+            at += grid.Count;
+        }
+        float[] timesteps = [.. run.Input("timestep").ToArray().Select(t => t * 1000)];
+        var input = new DenoiserInput(parts[0].Latents, grids[0], timesteps, conditioning)
+        {
+            GuidanceScale = run.Optional("guidance")?.ToArray()[0],
+            References = parts[1..],
+        };
+        using var scope = new TensorScope();
+        var sample = model.Predict(input, Steering.Plain);
+
+        // The reference also computes what it would predict for references, which nobody reads.
+        run.CheckRows(run.Sample, sample);
+    }
+
+    /// <summary>The grids of ids (time, row, column, 0), which must be those that the model itself gives them.</summary>
+    private static List<LatentGrid> GridsOf(Flux2Transformer model, Tensor ids, int count)
+    {
+        float[] positions = ids.ToArray();
+        var grids = new List<LatentGrid>();
+        for (int at = 0; at < count;)
+        {
+            int end = at;
+            while (end < count && positions[4 * end] == positions[4 * at])
+                end++;
+            int columns = (int)positions[4 * (end - 1) + 2] + 1;
+            grids.Add(new LatentGrid(1, (end - at) / columns, columns));
+            at = end;
+        }
+        var own = model.PositionsOf(grids[0], grids[1..]).SelectMany(ids => ids).Select(id => (float)id).ToArray();
+        if (!own.SequenceEqual(positions.Take(own.Length)))
+            throw new UnsupportedCaseException("img_ids that are no grids");
+        return grids;
     }
 }
 

@@ -23,7 +23,8 @@ internal sealed class PipelineCase : CaseKind
     ];
 
     /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
-    protected override IReadOnlyCollection<string> Inputs { get; } = ["noise", "step_noise.i", "image", "posterior_noise", "init_latents"];
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["noise", "step_noise.i", "image", "posterior_noise", "init_latents", "image.i"];
 
     public override bool Takes(string? className) => DiffusionPipeline.SupportedClasses.Contains(className ?? "");
 
@@ -54,6 +55,7 @@ internal sealed class PipelineCase : CaseKind
             {
                 InitialTensor = golden.OptionalInput("image")?.Permute(0, 2, 3, 1),
                 Strength = (float?)golden.OptionalDouble("strength"),
+                References = ReferencesOf(golden),
             },
             SizeConditioning = SizesOf(golden),
             NegativeAsDiffusers = pipeline.Facts.Takes(ModelOption.ClipSkip),
@@ -62,6 +64,19 @@ internal sealed class PipelineCase : CaseKind
         if (golden.Arguments.TryGetProperty("previous_call", out var previous))
             CallBefore(pipeline, request, previous);
         RunAsync(golden, results, pipeline, request).GetAwaiter().GetResult();
+    }
+
+    /// <summary>Pictures that the model looks at: bytes, [rows, columns, 3].</summary>
+    private static List<Image> ReferencesOf(GoldenCase golden)
+    {
+        var images = new List<Image>();
+        for (int i = 0; golden.HasInput(FormattableString.Invariant($"image.{i}")); i++)
+        {
+            string name = FormattableString.Invariant($"image.{i}");
+            var shape = golden.InputShape(name);
+            images.Add(new Image(shape[1], shape[0], [.. golden.InputIntegers(name).Select(value => (byte)value)]));
+        }
+        return images;
     }
 
     private static SchedulerChoice? SchedulerOf(GoldenCase golden)
@@ -113,12 +128,17 @@ internal sealed class PipelineCase : CaseKind
 
     private static async Task RunAsync(GoldenCase golden, Comparison results, DiffusionPipeline pipeline, GenerationRequest request)
     {
-        var checks = new Checks(golden, results);
+        var checks = new Checks(golden, results, pipeline.Denoiser);
         await foreach (var step in pipeline.DenoiseAsync(request, checks).ConfigureAwait(false))
         {
             if (!step.IsLast)
                 continue;
             using var scope = new TensorScope();
+            if (results.Wants("vae_latents"))
+            {
+                using var given = step.DecoderInput();
+                results.Check("vae_latents", AsReference(given));
+            }
             using var image = step.DecodeTensor();
             results.Check("image", image.Permute(0, 3, 1, 2));
         }
@@ -126,7 +146,7 @@ internal sealed class PipelineCase : CaseKind
     }
 
     /// <summary>Compares what a run computes on its way.</summary>
-    private sealed class Checks(GoldenCase golden, Comparison results) : RunObserver
+    private sealed class Checks(GoldenCase golden, Comparison results, Denoiser denoiser) : RunObserver
     {
         private readonly List<long> _computed = [];
         private readonly List<float> _measures = [];
@@ -148,6 +168,7 @@ internal sealed class PipelineCase : CaseKind
             if (start.ImageLatents is { } image)
                 results.Check("init_latents", AsReference(image));
             results.Check("latents.start", AsReference(start.Latents));
+            References(start);
             Embeddings("", start.Positive);
             if (start.Negative is { } negative)
                 Embeddings("negative_", negative);
@@ -180,6 +201,19 @@ internal sealed class PipelineCase : CaseKind
                     _measures.Add((float)measure);
             }
             CheckNoise(golden, results, FormattableString.Invariant($"step_noise.{index}"), step.Noise);
+        }
+
+        /// <summary>Pictures that the model looks at, as it sees them, and the positions that it gives their tokens.</summary>
+        private void References(RunStart start)
+        {
+            if (start.References.Count == 0)
+                return;
+            results.Check("image_latents", TensorOperations.Concatenate(1, [.. start.References.Select(one => one.Latents)]));
+            if (results.Wants("image_ids"))
+            {
+                var own = denoiser.PositionsOf(start.Grid, [.. start.References.Select(reference => reference.Grid)]);
+                results.CheckIntegers("image_ids", [.. own.SelectMany(ids => ids).Select(id => (long)id)]);
+            }
         }
 
         /// <summary>Conditionings are computed once for all images of a request.</summary>

@@ -1,5 +1,6 @@
 using Attune.Tensors;
 using Attune.TextEncoders.Clip;
+using Attune.TextEncoders.Decoder;
 using Attune.TextEncoders.T5;
 using Attune.Weights;
 
@@ -52,4 +53,40 @@ internal sealed class T5Case : ComponentCase
                 run.Check("last_hidden_state", state);
         }
     }
+}
+
+/// <summary>
+/// The text tower of a language model. The cases compare the last hidden state after the final norm, except those of Qwen3-VL, which also
+/// name it last_hidden_state there.
+/// </summary>
+internal sealed class DecoderTextCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["input_ids", "attention_mask"];
+
+    public override bool Takes(string? className) => className is "Qwen2_5_VLForConditionalGeneration" or "Qwen3ForCausalLM"
+        or "Qwen3Model" or "Qwen3VLModel" or "Qwen3VLForConditionalGeneration" or "Mistral3ForConditionalGeneration" or "Mistral3Model"
+        or "Gemma2Model";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = DecoderTextModel.Load(source);
+        var ids = run.Rows("input_ids");
+        var mask = run.Has("attention_mask") ? run.Rows("attention_mask") : null;
+        int[] hidden = [.. Enumerable.Range(0, model.Layers + 1)];
+        bool apart = run.Wants("last_hidden_state") && !IsGemma(source);
+        var states = model.EncodeHiddenStates(ids, hidden, mask, finalNorm: !apart);
+        for (int i = 0; i < states.Count; i++)
+            run.Check(FormattableString.Invariant($"hidden_states.{i}"), Compared(run, states[i], mask));
+        if (run.Wants("last_hidden_state"))
+            run.Check("last_hidden_state", Compared(run, model.EncodeHiddenStates(ids, [-1], mask)[0], mask));
+    }
+
+    private static bool IsGemma(ComponentSource source) => source.Config.ClassName == "Gemma2Model";
+
+    /// <summary>
+    /// The rows of pads are compared where a pipeline uses them (FLUX.2); elsewhere the reference has zeros in their place.
+    /// </summary>
+    private static Tensor Compared(ComponentRun run, Tensor state, IReadOnlyList<int[]>? mask) =>
+        mask == null || run.Golden.Class is "Qwen3ForCausalLM" or "Mistral3ForConditionalGeneration" ? state
+            : state.Multiply(run.Input("attention_mask").Reshape(mask.Count, mask[0].Length, 1));
 }

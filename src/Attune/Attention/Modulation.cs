@@ -27,9 +27,10 @@ internal readonly record struct BranchVectors(int Shift, int Scale, int Gate);
 /// <param name="at">The linear layer.</param>
 /// <param name="width">The channels of the embedding and of each vector.</param>
 /// <param name="form">Which vector is which.</param>
-internal sealed class ModulationLayer(WeightCursor at, int width, ModulationForm form)
+/// <param name="bias">Whether the layer has a bias.</param>
+internal sealed class ModulationLayer(WeightCursor at, int width, ModulationForm form, bool bias = true)
 {
-    private readonly Linear _linear = new(at, width, form.Vectors * width);
+    private readonly Linear _linear = new(at, width, form.Vectors * width, bias);
 
     /// <summary>All vectors, [batch, vectors * width], of an embedding [batch, width].</summary>
     public Tensor Apply(Tensor embedding) => _linear.Apply(embedding);
@@ -71,14 +72,25 @@ internal sealed class Modulation(TimeEmbeddings time, Func<TokenKind, Modulation
     /// <summary>Those around the feed-forward network.</summary>
     public Branch FeedForward => new(this, 1);
 
+    /// <summary>Makes the vectors for rows of some kinds now, in the current scope: of a modulation that several blocks share.</summary>
+    public Modulation Make(params ReadOnlySpan<TokenKind> kinds)
+    {
+        foreach (var kind in kinds)
+            VectorsOf(kind);
+        return this;
+    }
+
     /// <summary>One vector, [batch, width].</summary>
-    public Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which)
+    public Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which) =>
+        layers(kind).Pick(VectorsOf(kind), branch, which);
+
+    private Tensor VectorsOf(TokenKind kind)
     {
         var (layer, embedding) = (layers(kind), time.For(kind));
         var vectors = _known.Find(known => known.Layer == layer && known.Embedding == embedding).Vectors;
         if (vectors == null)
             _known.Add((layer, embedding, vectors = layer.Apply(embedding)));
-        return layer.Pick(vectors, branch, which);
+        return vectors;
     }
 }
 

@@ -25,6 +25,9 @@ internal sealed class TokenIds
     /// <summary>The position of a token on an axis.</summary>
     public int this[int token, int axis] => _positions[token * Axes + axis];
 
+    /// <summary>The positions of all tokens.</summary>
+    public IEnumerable<int[]> All() => _positions.Chunk(Axes);
+
     /// <summary>Tokens that all stand at one position.</summary>
     public static TokenIds Same(int count, params ReadOnlySpan<int> position)
     {
@@ -34,12 +37,24 @@ internal sealed class TokenIds
         return new TokenIds(positions, position.Length);
     }
 
-    /// <summary>The patches of pictures, row by row: (time, row, column).</summary>
-    public static TokenIds Of(LatentGrid grid, int time = 0)
+    /// <summary>The patches of pictures, row by row: (time, row, column), and 0 on further axes.</summary>
+    public static TokenIds Of(LatentGrid grid, int time = 0, int axes = 3)
     {
-        int[] positions = new int[3 * grid.Count];
+        int[] positions = new int[axes * grid.Count];
         for (int i = 0; i < grid.Count; i++)
-            (positions[3 * i], positions[3 * i + 1], positions[3 * i + 2]) = (time, i / grid.Width % grid.Height, i % grid.Width);
-        return new TokenIds(positions, 3);
+        {
+            var token = positions.AsSpan(axes * i, axes);
+            (token[0], token[1], token[2]) = (time, i / grid.Width % grid.Height, i % grid.Width);
+        }
+        return new TokenIds(positions, axes);
+    }
+
+    /// <summary>Tokens at 0, 1, 2, ... on one axis and 0 on the others.</summary>
+    public static TokenIds Along(int count, int axes, int axis)
+    {
+        int[] positions = new int[axes * count];
+        for (int i = 0; i < count; i++)
+            positions[axes * i + axis] = i;
+        return new TokenIds(positions, axes);
     }
 }

@@ -47,6 +47,12 @@ public sealed class DenoisingStep
         }
     }
 
+    /// <summary>
+    /// What the autoencoder's decoder would be given, for a decoder of one's own: [count, height, width, channels], without the scaling
+    /// that the denoiser works with; the caller disposes it.
+    /// </summary>
+    public Tensor DecoderInput() => _run.DecoderInput();
+
     /// <summary>Decodes the latents to images. At any step; before the last one they are still noisy.</summary>
     /// <exception cref="NotFiniteException">The autoencoder gives values that are NaN or infinite.</exception>
     /// <inheritdoc cref="Latents" path="/exception"/>

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Attune.Attention;
 using Attune.Autoencoders;
 using Attune.Guidance;
+using Attune.Latents;
 using Attune.Models;
 using Attune.Prompts;
 using Attune.Schedulers;
@@ -19,6 +20,8 @@ internal sealed class Run : IDisposable
     private readonly GuidanceState _guidanceState = new();
     private readonly Memo _memo = new();
     private readonly StepCaches _caches;
+    private readonly TensorBag _owned = new();
+    private IReadOnlyList<ReferenceLatents> _references = [];
     private Conditioning? _positive;
     private Conditioning? _negative;
     private Conditioning? _empty;
@@ -115,6 +118,7 @@ internal sealed class Run : IDisposable
             var input = new DenoiserInput(latents, Resolved.Grid, [_schedule.TimestepOf(step)], positive, negative)
             {
                 GuidanceScale = Resolved.Request.GuidanceScale,
+                References = _references,
                 Memo = _memo,
             };
             return _model.Denoiser.Predict(input, _caches.Of(step, kind, rule, inside, steering), cancellation);
@@ -149,6 +153,13 @@ internal sealed class Run : IDisposable
         Denoising += Stopwatch.GetElapsedTime(begun);
     }
 
+    /// <summary>What the autoencoder's decoder would be given; the caller disposes it.</summary>
+    public Tensor DecoderInput()
+    {
+        using var scope = new TensorScope();
+        return TensorScope.Detach(_model.Latents.Denormalize(_model.Latents.Unpack(Latents, Resolved.Grid)));
+    }
+
     /// <summary>The images of the latents, [count, height, width, 3] from 0 to 1; the caller disposes it.</summary>
     public Tensor Decode(CancellationToken cancellation)
     {
@@ -176,6 +187,7 @@ internal sealed class Run : IDisposable
         _negative?.Dispose();
         _empty?.Dispose();
         _memo.Dispose();
+        _owned.Dispose();
         _caches.Dispose();
         _guidanceState.Dispose();
         Replace(ref _latents, null);
@@ -212,6 +224,11 @@ internal sealed class Run : IDisposable
     private void Start(CancellationToken cancellation)
     {
         using var scope = new TensorScope();
+        _references =
+        [
+            .. Resolved.Request.Images.References.Select(image => _model.Latents.EncodeReference(image, cancellation))
+                .Select(reference => reference with { Latents = _owned.Own(reference.Latents) }),
+        ];
         var image = Resolved.Request.Images.HasInitial ? EncodeImage(Resolved.Request.Images, cancellation) : null;
         var noise = Noise();
         var start = image != null ? _schedule.AddNoise(image, noise)
@@ -223,7 +240,7 @@ internal sealed class Run : IDisposable
         _observer.Begin(
             new RunStart(
                 [.. Enumerable.Range(0, Steps).Select(_schedule.TimestepOf)], _schedule.Sigmas, _positive!, _negative, noise, image,
-                _latents));
+                _latents) { Grid = Resolved.Grid, References = _references });
     }
 
     private Tensor Noise()

@@ -1,6 +1,7 @@
 using Attune.Attention;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
+using Attune.Latents;
 using Attune.Prompts;
 using Attune.Tensors;
 
@@ -51,7 +52,14 @@ public abstract class RunObserver
 /// <param name="Latents">The latents with which the run begins, in the denoiser's form.</param>
 public sealed record RunStart(
     IReadOnlyList<float> Timesteps, IReadOnlyList<float> Sigmas, Conditioning Positive, Conditioning? Negative, Tensor Noise,
-    Tensor? ImageLatents, Tensor Latents);
+    Tensor? ImageLatents, Tensor Latents)
+{
+    /// <summary>How the tokens of the latents lie.</summary>
+    public LatentGrid Grid { get; init; }
+
+    /// <summary>The pictures that the model looks at, encoded; empty for none.</summary>
+    public IReadOnlyList<ReferenceLatents> References { get; init; } = [];
+}
 
 /// <summary>What a step computed.</summary>
 /// <param name="Facts">The latents before the step and the predictions of the single passes.</param>

@@ -151,6 +151,27 @@ public sealed class Image
         return Wrap(width, height, pixels, TransparentShare);
     }
 
+    /// <summary>A part of the image.</summary>
+    /// <param name="left">The columns left of it.</param>
+    /// <param name="top">The rows above it.</param>
+    /// <param name="width">In pixels.</param>
+    /// <param name="height">In pixels.</param>
+    /// <exception cref="ArgumentOutOfRangeException">It does not lie within the image.</exception>
+    public Image Crop(int left, int top, int width, int height)
+    {
+        if (left < 0 || top < 0 || width < 1 || height < 1 || left > Width - width || top > Height - height)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(width), $"{width} x {height} at ({left}, {top}) do not lie within {Width} x {Height}.");
+        }
+        if ((width, height) == (Width, Height))
+            return this;
+        byte[] part = new byte[3 * width * height];
+        for (int row = 0; row < height; row++)
+            Pixels.AsSpan(3 * ((top + row) * Width + left), 3 * width).CopyTo(part.AsSpan(3 * row * width));
+        return Wrap(width, height, part, TransparentShare);
+    }
+
     /// <summary>
     /// The pixels as a tensor [1, height, width, 3] of values from 0 to 1, owned by the current <see cref="TensorScope"/>.
     /// </summary>

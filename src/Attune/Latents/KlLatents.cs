@@ -38,6 +38,8 @@ internal class KlLatents(AutoencoderKl vae, Device device, int patch) : LatentSp
         return scope.Keep(vae.Normalize(posterior.Sample(drawn)));
     }
 
+    public override Tensor Denormalize(Tensor latents) => vae.Denormalize(latents);
+
     public override Tensor Decode(Tensor latents, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();

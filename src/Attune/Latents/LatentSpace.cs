@@ -51,6 +51,20 @@ public abstract class LatentSpace : IDisposable
     /// <exception cref="ArgumentException">The pictures have a wrong shape.</exception>
     public abstract Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default);
 
+    /// <summary>Encodes a picture that the model looks at, after it was brought to a size that the model takes.</summary>
+    /// <param name="image">The picture, of any size.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <returns>Its latents in the denoiser's form; a tensor of the current scope.</returns>
+    /// <exception cref="ArgumentException">The picture is too small, or too narrow, for the model.</exception>
+    /// <exception cref="NotSupportedException">The family takes no references; its <see cref="FamilyFacts.Options"/> say so.</exception>
+    public virtual ReferenceLatents EncodeReference(Image image, CancellationToken cancellation = default) =>
+        throw new NotSupportedException($"{GetType().Name} encodes no references.");
+
+    /// <summary>What the autoencoder's decoder is given for latents: without the scaling that the denoiser works with.</summary>
+    /// <param name="latents">[count, height, width, channels], in the autoencoder's form.</param>
+    /// <returns>[count, height, width, channels] of the decoder; a tensor of the current scope.</returns>
+    public abstract Tensor Denormalize(Tensor latents);
+
     /// <summary>Decodes latents.</summary>
     /// <param name="latents">[count, height, width, channels], in the autoencoder's form.</param>
     /// <param name="cancellation">Checked before every block.</param>

@@ -9,7 +9,7 @@ namespace Attune.Layers;
 /// <param name="linear">The layer, with heads * channels outputs.</param>
 /// <param name="channels">The channels of a head.</param>
 /// <param name="norm">The norm over them, or null.</param>
-internal sealed class HeadProjection(Linear linear, int channels, RmsNorm? norm = null) : IRowLayer
+internal sealed class HeadProjection(IRowLayer linear, int channels, RmsNorm? norm = null) : IRowLayer
 {
     /// <inheritdoc/>
     public int Outputs => linear.Outputs;

@@ -13,9 +13,14 @@ internal sealed class LayerNorm(WeightCursor at, int channels, float epsilon = 1
 }
 
 /// <summary>Root-mean-square normalisation with a weight.</summary>
-internal sealed class RmsNorm(WeightCursor at, int channels, float epsilon = 1e-6f)
+/// <param name="at">Where the weight is.</param>
+/// <param name="channels">The channels that are normalised together.</param>
+/// <param name="epsilon">Added to their mean square.</param>
+/// <param name="plusOne">Whether rows are multiplied by 1 + weight instead of the weight.</param>
+internal sealed class RmsNorm(WeightCursor at, int channels, float epsilon = 1e-6f, bool plusOne = false)
 {
-    private readonly PreparedWeight _weight = at.Get("weight", [channels], WeightRole.Vector);
+    private readonly PreparedWeight _weight =
+        plusOne ? at.GetPlus("weight", [channels], 1) : at.Get("weight", [channels], WeightRole.Vector);
 
     public Tensor Apply(Tensor x, Tensor? into = null) => x.RmsNorm(_weight, epsilon, into);
 }

@@ -29,10 +29,10 @@ internal static class Sinusoid
 }
 
 /// <summary>Two linear layers with SiLU between: <c>linear_1</c>, <c>linear_2</c>.</summary>
-internal sealed class EmbeddingMlp(WeightCursor at, int inputs, int channels)
+internal sealed class EmbeddingMlp(WeightCursor at, int inputs, int channels, bool bias = true)
 {
-    private readonly Linear _linear1 = new(at.At("linear_1"), inputs, channels);
-    private readonly Linear _linear2 = new(at.At("linear_2"), channels, channels);
+    private readonly Linear _linear1 = new(at.At("linear_1"), inputs, channels, bias);
+    private readonly Linear _linear2 = new(at.At("linear_2"), channels, channels, bias);
 
     public Tensor Apply(Tensor x) => _linear2.Apply(_linear1.Apply(x, Activation.Silu));
 }

@@ -1,4 +1,5 @@
 using Attune.Attention;
+using Attune.Latents;
 using Attune.Prompts;
 using Attune.Tensors;
 
@@ -29,11 +30,6 @@ public sealed record DenoiserInput(
     internal float TimestepOf(int item) => Timesteps.Count == 1 ? Timesteps[0] : Timesteps[item];
 }
 
-/// <summary>A picture that a model looks at, encoded.</summary>
-/// <param name="Latents">[1, tokens, channels], in the denoiser's form.</param>
-/// <param name="Grid">How they lie, in tokens.</param>
-public sealed record ReferenceLatents(Tensor Latents, LatentGrid Grid);
-
 /// <summary>A network that predicts what the noise in latents hides. It keeps no state between passes: concurrent ones share it.</summary>
 public abstract class Denoiser : IDisposable
 {
@@ -48,6 +44,14 @@ public abstract class Denoiser : IDisposable
 
     /// <summary>Whether it embeds a guidance scale (<see cref="DenoiserInput.GuidanceScale"/>).</summary>
     public virtual bool EmbedsGuidanceScale => false;
+
+    /// <summary>
+    /// The positions, on the axes of its rotary embedding, that the model gives the tokens of latents and references, in the order in which
+    /// it packs them; empty for models without such positions.
+    /// </summary>
+    /// <param name="latents">The grid of the latents.</param>
+    /// <param name="references">Those of the references.</param>
+    public virtual IReadOnlyList<int[]> PositionsOf(LatentGrid latents, IReadOnlyList<LatentGrid> references) => [];
 
     /// <summary>One forward pass.</summary>
     /// <returns>The prediction (noise, velocity or clean sample, as the model was trained), shaped as the latents; a tensor of the current

@@ -10,12 +10,24 @@ internal static class PromptTokens
     /// <param name="prompt">The text.</param>
     /// <param name="length">The number of ids.</param>
     /// <param name="warning">Receives what was cut off; null to leave that out.</param>
-    public static int[] Of(Tokenizer tokenizer, string prompt, int length, Action<string>? warning)
+    public static int[] Of(Tokenizer tokenizer, string prompt, int length, Action<string>? warning) =>
+        Encode(tokenizer, prompt, new TokenizerOptions(), length, warning).Ids;
+
+    /// <summary>The ids of a rendered chat, which holds its special tokens, padded or cut to a length, and which of them count.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="text">The chat.</param>
+    /// <param name="length">The number of ids.</param>
+    /// <param name="side">Where pads stand.</param>
+    /// <param name="warning">Receives what was cut off; null to leave that out.</param>
+    public static TokenSequence Masked(Tokenizer tokenizer, string text, int length, TokenSide side, Action<string>? warning) =>
+        Encode(tokenizer, text, new TokenizerOptions { AddSpecialTokens = false, PaddingSide = side }, length, warning);
+
+    private static TokenSequence Encode(Tokenizer tokenizer, string text, TokenizerOptions options, int length, Action<string>? warning)
     {
         var tokens = tokenizer.Encode(
-            prompt, new TokenizerOptions { MaxLength = length, Padding = TokenPadding.MaxLength, Truncation = true });
+            text, options with { MaxLength = length, Padding = TokenPadding.MaxLength, Truncation = true });
         if (tokens.Cut.Count > 0)
             warning?.Invoke($"A prompt is cut to {length} tokens; what was left out: '{tokenizer.Decode([.. tokens.Cut]).Trim()}'.");
-        return tokens.Ids;
+        return tokens;
     }
 }

@@ -107,6 +107,19 @@ public sealed class Checkpoint : IDisposable
             stored = stored.Reshape([shape[1], shape[2]]);
         if (role is WeightRole.Vector or WeightRole.Table || shape.Rank == 5)
             stored = LowRankProduct.Merge(stored);
+        return Keep(stored, role);
+    }
+
+    /// <summary>A vector that must exist, with a number added to each of its elements.</summary>
+    internal PreparedWeight GetPlus(string name, Shape shape, float number)
+    {
+        using var stored = Read(name, shape);
+        using var scope = new TensorScope();
+        return Keep(StoredWeight.Owning(name, stored.ToTensor(Device).Affine(1, number)), WeightRole.Vector);
+    }
+
+    private PreparedWeight Keep(StoredWeight stored, WeightRole role)
+    {
         try
         {
             var prepared = Device.Prepare(stored, role);

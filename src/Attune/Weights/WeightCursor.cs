@@ -41,6 +41,9 @@ public readonly struct WeightCursor
     /// <exception cref="CheckpointException">It is missing, has another shape or a type that is no float.</exception>
     public PreparedWeight Get(string name, Shape shape, WeightRole role) => _checkpoint.Get(Join(name), shape, role);
 
+    /// <summary>A vector that must exist, with a number added to each of its elements: of norms that multiply by 1 + weight.</summary>
+    internal PreparedWeight GetPlus(string name, Shape shape, float number) => _checkpoint.GetPlus(Join(name), shape, number);
+
     /// <summary>As <see cref="Get"/>, for a weight that may be absent: then null.</summary>
     /// <exception cref="CheckpointException">It has another shape or a type that is no float.</exception>
     public PreparedWeight? Find(string name, Shape shape, WeightRole role) => _checkpoint.Find(Join(name), shape, role);

@@ -1,0 +1,163 @@
+using Attune.Layers;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.TextEncoders.Decoder;
+
+/// <summary>
+/// A decoder-only language model whose hidden states condition a denoiser: Qwen2.5-VL, Qwen3, Qwen3-VL, Mistral 3, Ministral 3 and Gemma 2
+/// of transformers. They are one architecture with switches (<see cref="DecoderConfig"/>): causal attention with fewer heads for keys than
+/// for queries, rotary positions, gated feed-forward networks, root-mean-square norms. Only the text side is read: vision towers and the
+/// output layer may be in the file.
+/// </summary>
+public sealed class DecoderTextModel : IDisposable
+{
+    /// <summary>What the files of multimodal and generating models hold besides the text tower.</summary>
+    private static readonly string[] Unneeded =
+        ["lm_head.*", "*.lm_head.*", "visual.*", "model.visual.*", "*vision_tower.*", "*multi_modal_projector.*", "*.rotary_emb.inv_freq"];
+
+    private readonly Checkpoint _checkpoint;
+    private readonly DecoderConfig _config;
+    private readonly Embedding _embedTokens;
+    private readonly DecoderLayer[] _layers;
+    private readonly RmsNorm _norm;
+
+    private DecoderTextModel(Checkpoint checkpoint, DecoderConfig config)
+    {
+        (_checkpoint, _config) = (checkpoint, config);
+        var root = TextTower(checkpoint.Root);
+        _embedTokens = new Embedding(root.At("embed_tokens"), config.VocabSize, config.HiddenSize);
+        _layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(i => new DecoderLayer(root.At("layers", i), config, i))];
+        _norm = config.Norm(root.At("norm"), config.HiddenSize);
+        checkpoint.RequireAllUsed(Unneeded);
+    }
+
+    /// <summary>The number of layers; hidden states are numbered from 0 (the embedding) to this.</summary>
+    public int Layers => _layers.Length;
+
+    /// <summary>The channels of hidden states.</summary>
+    public int Channels => _config.HiddenSize;
+
+    /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="device">What computes.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static DecoderTextModel Load(string folder, Device device) => Load(ComponentSource.Folder(folder, device));
+
+    /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static DecoderTextModel Load(ComponentSource source) =>
+        source.Build((checkpoint, config) => new DecoderTextModel(checkpoint, DecoderConfig.Read(config)));
+
+    /// <summary>Encodes token ids and returns some of the hidden states; layers after the last of them do not run.</summary>
+    /// <param name="ids">Rows of token ids of one length. Token i stands at position i, pads included.</param>
+    /// <param name="hiddenStates">Which: 0 is the embedding, k the output of layer k; negative ones count from the end.</param>
+    /// <param name="mask">Which tokens count, as the tokenizer says: rows of 1 and 0. They are left out as keys only; rows of pads come out
+    /// too, and where a row sees no key at all (a pad on the left), its attention gives zeros. Null: all count.</param>
+    /// <param name="finalNorm">Whether the last hidden state is after the final norm, as transformers has it, or before.</param>
+    /// <param name="cancellation">Checked before every layer.</param>
+    /// <returns>In the order of the request, each [batch, tokens, channels]; tensors of the current scope.</returns>
+    /// <exception cref="ArgumentException">The rows are empty or of unequal length, or the mask has another shape.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An id is outside of the vocabulary, or there is no such hidden state.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public IReadOnlyList<Tensor> EncodeHiddenStates(
+        IReadOnlyList<int[]> ids, IReadOnlyList<int> hiddenStates, IReadOnlyList<int[]>? mask = null, bool finalNorm = true,
+        CancellationToken cancellation = default)
+    {
+        int[] tokens = TokenBatch.Flatten(ids);
+        int[] wanted = TokenBatch.HiddenStates(hiddenStates, Layers);
+        int depth = wanted.DefaultIfEmpty(0).Max();
+        int length = ids[0].Length;
+
+        using var scope = new TensorScope();
+        var keys = TokenBatch.Keys(_checkpoint.Device, mask, ids);
+        var positions = _config.Rotary.Table(_checkpoint.Device, length);
+        var hidden = _embedTokens.Apply(tokens).Reshape(ids.Count, length, Channels);
+        if (_config.EmbeddingScale != 1)
+            hidden = hidden.Affine(_config.EmbeddingScale);
+        var states = new Tensor[wanted.Length];
+        for (int layer = 0; ; layer++)
+        {
+            for (int i = 0; i < wanted.Length; i++)
+            {
+                if (wanted[i] == layer)
+                    states[i] = scope.Keep(layer == Layers && finalNorm ? _norm.Apply(hidden) : hidden.Clone());
+            }
+            if (layer == depth)
+                return states;
+            cancellation.ThrowIfCancellationRequested();
+            _layers[layer].AddTo(hidden, positions, keys);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _checkpoint.Dispose();
+
+    /// <summary>
+    /// Where the text tower is: file names have changed with the versions of transformers, and the class's name does not tell them.
+    /// </summary>
+    private static WeightCursor TextTower(WeightCursor root)
+    {
+        string[] places = ["model.language_model", "language_model.model", "language_model", "model"];
+        string? place = places.FirstOrDefault(place => root.At(place).Contains("embed_tokens"));
+        return place == null ? root : root.At(place);
+    }
+}
+
+/// <summary>One layer: causal self-attention and a gated feed-forward network, each added to the residual stream.</summary>
+internal sealed class DecoderLayer(WeightCursor at, DecoderConfig config, int index)
+{
+    private readonly RmsNorm _inputNorm = config.Norm(at.At("input_layernorm"), config.HiddenSize);
+    private readonly DecoderAttention _attention = new(at.At("self_attn"), config, config.WindowOf(index));
+    private readonly RmsNorm _postAttentionNorm = config.Norm(at.At("post_attention_layernorm"), config.HiddenSize);
+    private readonly RmsNorm? _preFeedForwardNorm =
+        config.NormsBehind ? config.Norm(at.At("pre_feedforward_layernorm"), config.HiddenSize) : null;
+
+    private readonly RmsNorm? _postFeedForwardNorm =
+        config.NormsBehind ? config.Norm(at.At("post_feedforward_layernorm"), config.HiddenSize) : null;
+
+    private readonly Linear _gate = new(at.At("mlp.gate_proj"), config.HiddenSize, config.IntermediateSize, bias: false);
+    private readonly Linear _up = new(at.At("mlp.up_proj"), config.HiddenSize, config.IntermediateSize, bias: false);
+    private readonly Linear _down = new(at.At("mlp.down_proj"), config.IntermediateSize, config.HiddenSize, bias: false);
+
+    /// <summary>Updates [batch, tokens, channels] in place.</summary>
+    public void AddTo(Tensor hidden, RotaryPositions positions, Tensor? keys)
+    {
+        using var scope = new TensorScope();
+        var attended = _attention.Apply(_inputNorm.Apply(hidden), positions, keys);
+
+        // Where there are norms behind the branches (Gemma 2), this one is; else it stands before the feed-forward network.
+        hidden.Add(config.NormsBehind ? _postAttentionNorm.Apply(attended) : attended, into: hidden);
+        var rows = (_preFeedForwardNorm ?? _postAttentionNorm).Apply(hidden);
+        var inner = _gate.Apply(rows, config.HiddenAct);
+        var fed = _down.Apply(inner.Multiply(_up.Apply(rows), into: inner));
+        hidden.Add(_postFeedForwardNorm?.Apply(fed) ?? fed, into: hidden);
+    }
+}
+
+/// <summary>Causal attention; several heads of queries share one of keys and values.</summary>
+internal sealed class DecoderAttention(WeightCursor at, DecoderConfig config, int window)
+{
+    private readonly Linear _q = new(at.At("q_proj"), config.HiddenSize, config.QueryChannels, config.QkvBias);
+    private readonly Linear _k = new(at.At("k_proj"), config.HiddenSize, config.KeyChannels, config.QkvBias);
+    private readonly Linear _v = new(at.At("v_proj"), config.HiddenSize, config.KeyChannels, config.QkvBias);
+    private readonly RmsNorm? _qNorm = config.QkNorm ? config.Norm(at.At("q_norm"), config.HeadDim) : null;
+    private readonly RmsNorm? _kNorm = config.QkNorm ? config.Norm(at.At("k_norm"), config.HeadDim) : null;
+    private readonly Linear _o = new(at.At("o_proj"), config.QueryChannels, config.HiddenSize, config.OutputBias);
+
+    public Tensor Apply(Tensor x, RotaryPositions positions, Tensor? keys)
+    {
+        var (q, k, v) = (Heads(_q.Apply(x)), Heads(_k.Apply(x)), Heads(_v.Apply(x)));
+        _qNorm?.Apply(q, into: q);
+        _kNorm?.Apply(k, into: k);
+        q.Rotate(positions.Rotary, into: q);
+        k.Rotate(positions.Rotary, into: k);
+        if (positions.QueryScales is { } scales)
+            q.Multiply(scales, into: q);
+        var mask = new AttentionMask { Keys = keys, Causal = true, Window = window, SoftCap = config.LogitCap };
+        return _o.Apply(q.Attention(k, v, config.LogitScale, mask).Reshape(x.Shape[0], x.Shape[1], config.QueryChannels));
+    }
+
+    private Tensor Heads(Tensor x) => x.Reshape(x.Shape[0], x.Shape[1], -1, config.HeadDim);
+}
