@@ -52,6 +52,8 @@ internal sealed class Comparison(GoldenCase golden)
             return;
         using var scope = new TensorScope();
         var reference = golden.Expected(name);
+        if (reference.Shape.Rank == 2 && value.Shape.Rank == 3)
+            reference = reference.Reshape(1, reference.Shape[0], reference.Shape[1]);
         if (value.Shape.Rank != 3 || reference.Shape.Rank != 3 || value.Shape[1] > reference.Shape[1])
         {
             Check(name, value);

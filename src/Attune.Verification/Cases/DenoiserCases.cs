@@ -5,6 +5,7 @@ using Attune.Models.Flux;
 using Attune.Models.Flux2;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
+using Attune.Models.ZImage;
 using Attune.Tensors;
 using Attune.Weights;
 
@@ -106,6 +107,40 @@ internal sealed class Flux2TransformerCase : ComponentCase
         if (!own.SequenceEqual(positions.Take(own.Length)))
             throw new UnsupportedCaseException("img_ids that are no grids");
         return grids;
+    }
+}
+
+/// <summary>
+/// A forward pass of Z-Image's transformer, without guidance rules, one caption after the other. The case's timestep is (1000 - t) / 1000,
+/// and its sample is what the network gives, the negative of the prediction.
+/// </summary>
+internal sealed class ZImageTransformerCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["latents", "timestep", "caption.i"];
+
+    public override bool Takes(string? className) => className == "ZImageTransformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = ZImageTransformer.Load(source);
+        var latents = run.Input("latents");         // [batch, channels, 1, height, width]
+        var shape = latents.Shape;
+        var all = latents.Reshape(shape[0], shape[1], shape[3], shape[4]).Permute(0, 2, 3, 1);
+        float[] times = run.Input("timestep").ToArray();
+        var grid = new LatentGrid(1, shape[3] / model.Config.PatchSize, shape[4] / model.Config.PatchSize);
+        var samples = new List<Tensor>();
+        for (int i = 0; i < shape[0]; i++)
+        {
+            var caption = run.Input(FormattableString.Invariant($"caption.{i}"));
+            using var conditioning = new ZImageConditioning(caption.Reshape(1, caption.Shape[0], caption.Shape[1]).Clone());
+            var input = new DenoiserInput(all.Slice(0, i, 1).Clone(), grid, [1000 - 1000 * times[i]], conditioning)
+            {
+                // The embedders of the reference also run over rows that pads replace.
+                Watch = shape[0] > 1 ? null : (name, value) => run.CheckRows(name, value),
+            };
+            samples.Add(model.Predict(input, Steering.Plain).Affine(-1).Permute(0, 3, 1, 2));
+        }
+        run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]).Reshape(shape));
     }
 }
 

@@ -40,6 +40,20 @@ internal static class GuidanceArguments
                 throw new UnsupportedCaseException(exception.Message);
             }
         }
+        Normalise(golden, rules);
         return rules;
+    }
+
+    /// <summary>Z-Image's pipeline states these beside its guidance.</summary>
+    private static void Normalise(GoldenCase golden, List<GuidanceRule> rules)
+    {
+        // Guidance ends when the time, from 0 at pure noise, is beyond the number.
+        if (golden.OptionalDouble("cfg_truncation") is { } truncation)
+        {
+            int cfg = rules.FindIndex(rule => rule is ClassifierFreeGuidance);
+            rules[cfg] = rules[cfg] with { Steps = StepRange.Timesteps(1000 - 1000 * truncation, 1000) };
+        }
+        if (golden.OptionalDouble("cfg_normalization") is { } factor and > 0)
+            rules.Add(new NormKeeping { Over = NormSpan.Picture, Target = NormTarget.Limit, Factor = (float)factor });
     }
 }

@@ -9,6 +9,9 @@ namespace Attune.Attention;
 /// <param name="Branches">Which of them belong to a block's branches: its attention, its feed-forward.</param>
 internal sealed record ModulationForm(int Vectors, IReadOnlyList<BranchVectors> Branches)
 {
+    /// <summary>Whether gates go through tanh.</summary>
+    public bool BoundsGates { get; init; }
+
     /// <summary>Shift, scale, gate, of one branch after the other: AdaLayerNormZero and AdaLayerNormZeroSingle of diffusers.</summary>
     public static ModulationForm ShiftScaleGate(int branches) =>
         new(3 * branches, [.. Enumerable.Range(0, branches).Select(i => new BranchVectors(3 * i, 3 * i + 1, 3 * i + 2))]);
@@ -18,22 +21,35 @@ internal sealed record ModulationForm(int Vectors, IReadOnlyList<BranchVectors> 
 }
 
 /// <summary>Where the vectors of one branch stand.</summary>
-/// <param name="Shift">What the normalised rows are shifted by.</param>
+/// <param name="Shift">What the normalised rows are shifted by; -1 for nothing.</param>
 /// <param name="Scale">What they are multiplied with, less 1.</param>
 /// <param name="Gate">What the branch's result is multiplied with before it is added; -1 for none.</param>
 internal readonly record struct BranchVectors(int Shift, int Scale, int Gate);
 
 /// <summary>A linear layer that makes the vectors of a block's adaptive norms from an embedding.</summary>
 /// <param name="at">The linear layer.</param>
-/// <param name="width">The channels of the embedding and of each vector.</param>
+/// <param name="width">The channels of each vector.</param>
 /// <param name="form">Which vector is which.</param>
 /// <param name="bias">Whether the layer has a bias.</param>
-internal sealed class ModulationLayer(WeightCursor at, int width, ModulationForm form, bool bias = true)
+/// <param name="inputs">The channels of the embedding; null for the width.</param>
+internal sealed class ModulationLayer(WeightCursor at, int width, ModulationForm form, bool bias = true, int? inputs = null)
 {
-    private readonly Linear _linear = new(at, width, form.Vectors * width, bias);
+    private readonly Linear _linear = new(at, inputs ?? width, form.Vectors * width, bias);
 
     /// <summary>All vectors, [batch, vectors * width], of an embedding [batch, width].</summary>
-    public Tensor Apply(Tensor embedding) => _linear.Apply(embedding);
+    public Tensor Apply(Tensor embedding)
+    {
+        var vectors = _linear.Apply(embedding);
+        if (form.BoundsGates)
+        {
+            foreach (var branch in form.Branches.Where(branch => branch.Gate >= 0))
+            {
+                var gate = vectors.Slice(1, branch.Gate * width, width);
+                gate.Activate(Activation.Tanh, into: gate);
+            }
+        }
+        return vectors;
+    }
 
     /// <summary>One vector of those, [batch, width].</summary>
     public Tensor Pick(Tensor vectors, int branch, Func<BranchVectors, int> which) =>

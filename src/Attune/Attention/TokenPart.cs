@@ -6,7 +6,7 @@ namespace Attune.Attention;
 /// <param name="Kind">What they are.</param>
 /// <param name="Rows">[batch or 1, rows, width]: copied into the stream.</param>
 /// <param name="Ids">Their positions, one for each row.</param>
-/// <param name="Grid">The height and width of image patches in row-major order.</param>
+/// <param name="Grid">How image patches lie, in row-major order; rows beyond them are pads.</param>
 internal readonly record struct TokenPart(TokenKind Kind, Tensor Rows, TokenIds Ids, LatentGrid? Grid = null);
 
 /// <summary>The positions of tokens on the axes of a rotary embedding, as whole numbers; they may be negative.</summary>
@@ -49,12 +49,15 @@ internal sealed class TokenIds
         return new TokenIds(positions, axes);
     }
 
-    /// <summary>Tokens at 0, 1, 2, ... on one axis and 0 on the others.</summary>
-    public static TokenIds Along(int count, int axes, int axis)
+    /// <summary>Tokens one after the other on one axis, and at 0 on the others.</summary>
+    public static TokenIds Along(int count, int axes, int axis, int first = 0)
     {
         int[] positions = new int[axes * count];
         for (int i = 0; i < count; i++)
-            positions[axes * i + axis] = i;
+            positions[axes * i + axis] = first + i;
         return new TokenIds(positions, axes);
     }
+
+    /// <summary>These tokens, then others on the same axes.</summary>
+    public TokenIds Then(TokenIds others) => new([.. _positions, .. others._positions], Axes);
 }

@@ -1,12 +1,13 @@
+using Attune.Layers;
 using Attune.Tensors;
 
 namespace Attune.Attention;
 
 /// <summary>
 /// Tokens on their way through a transformer, packed into one sequence, and the bookkeeping that goes with them: which rows are of which
-/// kind, where they stand, and who still reads them. Blocks take rows from <see cref="Norm"/>, hand queries, keys and values to <see
-/// cref="Attend"/> and add what comes out with <see cref="AddGated"/>. All rows give keys and values; those that nobody reads later (<see
-/// cref="Begin"/>) end in the block's attention, so that what a block does behind it runs over the live rows alone.
+/// kind, where they stand, and who still reads them. Blocks take rows from <see cref="Norm(Branch)"/>, hand queries, keys and values to
+/// <see cref="Attend"/> and add what comes out with <see cref="AddGated"/>. All rows give keys and values; those that nobody reads later
+/// (<see cref="Begin"/>) end in the block's attention, so that what a block does behind it runs over the live rows alone.
 /// docs/decisions/012-token-stream.md has the families.
 /// </summary>
 internal sealed class TokenStream : IDisposable
@@ -76,6 +77,23 @@ internal sealed class TokenStream : IDisposable
         return new StreamRows(normed, Layout, 0, this);
     }
 
+    /// <summary>
+    /// The rows, normalised with the weights of a layer, each kind scaled by vectors of its own; null scales nothing.
+    /// </summary>
+    public StreamRows Norm(RmsNorm norm, Branch? by)
+    {
+        var normed = norm.Apply(_rows);
+        foreach (var span in Layout.Spans)
+        {
+            if (by is { } branch)
+            {
+                var rows = normed.Slice(1, span.Start, span.Length);
+                rows.AddGated(branch.Scale(span.Kind), rows, rows);
+            }
+        }
+        return new StreamRows(normed, Layout, 0, this);
+    }
+
     /// <summary>The rows of one kind, normalised, scaled and shifted.</summary>
     public StreamRows NormOf(TokenKind kind, Branch by)
     {
@@ -127,6 +145,20 @@ internal sealed class TokenStream : IDisposable
             var residual = _rows.Slice(1, start + span.Start, span.Length);
             residual.AddGated(by.Gate(span.Kind), update.Tensor.Slice(1, span.Start, span.Length), residual);
         }
+    }
+
+    /// <summary>Adds rows to those of the stream, each kind multiplied by its own gate; null multiplies nothing.</summary>
+    /// <inheritdoc cref="AddGated"/>
+    public void Add(Branch? by, StreamRows update)
+    {
+        if (by is { } branch)
+        {
+            AddGated(branch, update);
+            return;
+        }
+        var (start, layout) = Layout.Only(update.Layout.Contains);
+        var rows = _rows.Slice(1, start, layout.Length);
+        rows.Add(update.Tensor, into: rows);
     }
 
     /// <summary>Says which kinds of rows nobody reads after the next attention; they give it keys and values, and end.</summary>

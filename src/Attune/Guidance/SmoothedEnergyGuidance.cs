@@ -55,7 +55,7 @@ public sealed record SmoothedEnergyGuidance : PerturbingRule, IAttentionBase
         int width = shape[2] * shape[3];
         foreach (var span in call.Queries.Spans.Where(span => span.Kind is TokenKind.Latent or TokenKind.Reference))
         {
-            var (rows, columns) = (1, span.Length);
+            var (rows, columns) = (1, span.Grid?.Count ?? span.Length);      // behind the grid there may be pads
             if (!float.IsPositiveInfinity(Sigma))
             {
                 var grid = span.Grid
@@ -65,7 +65,7 @@ public sealed record SmoothedEnergyGuidance : PerturbingRule, IAttentionBase
                 (rows, columns) = (grid.Height, grid.Width);
             }
             for (int item = 0; item < shape[0]; item++)
-                BlurGrid(query.AsMemory((item * shape[1] + span.Start) * width, span.Length * width), width, rows, columns);
+                BlurGrid(query.AsMemory((item * shape[1] + span.Start) * width, rows * columns * width), width, rows, columns);
         }
         return Tensor.From(call.Query.Device, query, shape);
     }

@@ -80,7 +80,8 @@ internal sealed class KlFlux2Latents(AutoencoderKlFlux2 vae, Device device, Refe
         if (Math.Min(image.Width, image.Height) < limits.SmallestSide)
         {
             throw new ArgumentException(
-                $"A reference image has {image.Width} x {image.Height} pixels; the model takes no side below {limits.SmallestSide}.", nameof(image));
+                $"A reference image has {image.Width} x {image.Height} pixels; the model takes no side below {limits.SmallestSide}.",
+                nameof(image));
         }
         var (width, height) = (image.Width, image.Height);
         if ((long)width * height > limits.LargestArea)

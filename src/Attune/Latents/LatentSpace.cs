@@ -56,7 +56,7 @@ public abstract class LatentSpace : IDisposable
     /// <param name="cancellation">Checked before every block.</param>
     /// <returns>Its latents in the denoiser's form; a tensor of the current scope.</returns>
     /// <exception cref="ArgumentException">The picture is too small, or too narrow, for the model.</exception>
-    /// <exception cref="NotSupportedException">The family takes no references; its <see cref="FamilyFacts.Options"/> say so.</exception>
+    /// <exception cref="NotSupportedException">The family takes no references.</exception>
     public virtual ReferenceLatents EncodeReference(Image image, CancellationToken cancellation = default) =>
         throw new NotSupportedException($"{GetType().Name} encodes no references.");
 

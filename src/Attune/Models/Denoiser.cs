@@ -26,6 +26,11 @@ public sealed record DenoiserInput(
     /// </summary>
     public Memo? Memo { get; init; }
 
+    /// <summary>
+    /// Receives what submodules give, by the checkpoint's names, to find a fault; tensors are valid during the call. Null watches nothing.
+    /// </summary>
+    public Action<string, Tensor>? Watch { get; init; }
+
     /// <summary>The timestep of an item of the batch.</summary>
     internal float TimestepOf(int item) => Timesteps.Count == 1 ? Timesteps[0] : Timesteps[item];
 }

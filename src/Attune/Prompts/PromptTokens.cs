@@ -22,10 +22,19 @@ internal static class PromptTokens
     public static TokenSequence Masked(Tokenizer tokenizer, string text, int length, TokenSide side, Action<string>? warning) =>
         Encode(tokenizer, text, new TokenizerOptions { AddSpecialTokens = false, PaddingSide = side }, length, warning);
 
-    private static TokenSequence Encode(Tokenizer tokenizer, string text, TokenizerOptions options, int length, Action<string>? warning)
+    /// <summary>The ids of a rendered chat, at most so many, without pads.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="text">The chat.</param>
+    /// <param name="length">The most ids.</param>
+    /// <param name="warning">Receives what was cut off; null to leave that out.</param>
+    public static int[] Upto(Tokenizer tokenizer, string text, int length, Action<string>? warning) =>
+        Encode(tokenizer, text, new TokenizerOptions { AddSpecialTokens = false }, length, warning, TokenPadding.None).Ids;
+
+    private static TokenSequence Encode(
+        Tokenizer tokenizer, string text, TokenizerOptions options, int length, Action<string>? warning,
+        TokenPadding padding = TokenPadding.MaxLength)
     {
-        var tokens = tokenizer.Encode(
-            text, options with { MaxLength = length, Padding = TokenPadding.MaxLength, Truncation = true });
+        var tokens = tokenizer.Encode(text, options with { MaxLength = length, Padding = padding, Truncation = true });
         if (tokens.Cut.Count > 0)
             warning?.Invoke($"A prompt is cut to {length} tokens; what was left out: '{tokenizer.Decode([.. tokens.Cut]).Trim()}'.");
         return tokens;

@@ -17,6 +17,25 @@ public sealed record SchedulerRequest
     /// </summary>
     public IReadOnlyList<double>? Sigmas { get; init; }
 
+    /// <summary>
+    /// The same run with the noise levels that pipelines of flow matching give: n equal steps from 1 to 1 / n, unless others are asked for. A
+    /// scheduler that takes no sigmas spaces n steps by itself.
+    /// </summary>
+    /// <param name="scheduler">The scheduler.</param>
+    /// <param name="mu">The shift.</param>
+    internal SchedulerRequest OnEqualSteps(Scheduler scheduler, double? mu)
+    {
+        if (Sigmas == null && !scheduler.AcceptsSigmas)
+            return this with { Mu = mu };
+        int steps = Steps ?? Sigmas!.Count;
+        return this with
+        {
+            Steps = null,
+            Sigmas = Sigmas ?? [.. Enumerable.Range(0, steps).Select(i => 1 - i * (1 - 1.0 / steps) / Math.Max(steps - 1, 1))],
+            Mu = mu,
+        };
+    }
+
     /// <summary>Timesteps of the training schedule, from high to low, each below its length.</summary>
     public IReadOnlyList<int>? Timesteps { get; init; }
 

@@ -43,20 +43,7 @@ public sealed class FluxFamily : Family
         return new Model(facts, prompts, transformer, latents, scheduler) { Plan = Plan };
     });
 
-    /// <summary>
-    /// The noise levels are n equal steps from 1 to 1 / n, shifted by the size of the picture; a scheduler that takes no sigmas spaces n
-    /// steps by itself.
-    /// </summary>
-    private static SchedulerRequest Plan(SchedulerRequest asked, Scheduler scheduler, LatentGrid grid)
-    {
-        if (asked.Sigmas == null && !scheduler.AcceptsSigmas)
-            return asked with { Mu = scheduler.ShiftFor(grid.Height * grid.Width) };
-        int steps = asked.Steps ?? asked.Sigmas!.Count;
-        return asked with
-        {
-            Steps = null,
-            Sigmas = asked.Sigmas ?? [.. Enumerable.Range(0, steps).Select(i => 1 - i * (1 - 1.0 / steps) / Math.Max(steps - 1, 1))],
-            Mu = scheduler.ShiftFor(grid.Height * grid.Width),
-        };
-    }
+    /// <summary>The noise levels are n equal steps from 1 to 1 / n, shifted by the size of the picture.</summary>
+    private static SchedulerRequest Plan(SchedulerRequest asked, Scheduler scheduler, LatentGrid grid) =>
+        asked.OnEqualSteps(scheduler, scheduler.ShiftFor(grid.Count));
 }

@@ -54,13 +54,8 @@ public sealed class Flux2Family : Family
     /// <summary>The noise levels are n equal steps from 1 to 1 / n, shifted by the picture's size and the number of steps.</summary>
     private static SchedulerRequest Plan(SchedulerRequest asked, Scheduler scheduler, LatentGrid grid)
     {
-        int steps = asked.Steps ?? asked.Sigmas!.Count;
-        return asked with
-        {
-            Steps = null,
-            Sigmas = asked.Sigmas ?? [.. Enumerable.Range(0, steps).Select(i => 1 - i * (1 - 1.0 / steps) / Math.Max(steps - 1, 1))],
-            Mu = ShiftFor(grid.Count, steps),
-        };
+        var planned = asked.OnEqualSteps(null);
+        return planned with { Mu = ShiftFor(grid.Count, planned.Sigmas!.Count) };
     }
 
     /// <summary>
