@@ -24,6 +24,12 @@ internal sealed class Comparison(GoldenCase golden)
     /// <summary>The output with the largest ratio, or what else is wrong.</summary>
     public string Worst { get; private set; } = "";
 
+    /// <summary>
+    /// Which of how many items of a batch is compared from here on; null for whole batches. Items that are shorter than others have zeros
+    /// behind them.
+    /// </summary>
+    public (int Index, int Count)? Item { get; set; }
+
     /// <summary>Whether the case asks for this output.</summary>
     public bool Wants(string name) => golden.Outputs.ContainsKey(name);
 
@@ -35,12 +41,35 @@ internal sealed class Comparison(GoldenCase golden)
         _seen.Add(name);
         using var scope = new TensorScope();
         var reference = golden.Expected(name);
+        if (Item is { } item && reference.Shape.Rank > 1 && reference.Shape[0] == item.Count)
+        {
+            reference = reference.Slice(0, item.Index, 1);
+            int rows = value.Shape.Rank == 3 ? Math.Min(value.Shape[1], reference.Shape[1]) : reference.Shape[1];
+            float[] rest = reference.Slice(1, rows, reference.Shape[1] - rows).ToArray();
+            reference = reference.Slice(1, 0, rows).Clone();
+            if (rest.Any(pad => pad != 0))
+                Note(double.PositiveInfinity, $"{name} of item {item.Index} ends after {rows} rows");
+        }
         if (reference.Shape != value.Shape)
         {
             Note(double.PositiveInfinity, $"{name} is {value.Shape}, expected {reference.Shape}");
             return;
         }
         Check(name, value.ToArray(), reference, tolerance);
+    }
+
+    /// <summary>Compares a mask of ones and then zeros, of one item or the same for all, with how many ones there are.</summary>
+    public void CheckLength(string name, int ones)
+    {
+        if (!golden.Outputs.ContainsKey(name))
+            return;
+        _seen.Add(name);
+        long[] expected = golden.ExpectedIntegers(name);
+        int length = golden.ExpectedShape(name)[1];
+        if (Item is { } item)
+            expected = expected[(item.Index * length)..((item.Index + 1) * length)];
+        bool same = expected.Select((one, i) => one == (i % length < ones ? 1 : 0)).All(equal => equal);
+        Note(same ? 0 : double.PositiveInfinity, $"{name} differs");
     }
 
     /// <summary>
@@ -65,6 +94,27 @@ internal sealed class Comparison(GoldenCase golden)
             Note(double.PositiveInfinity, $"{name} is {value.Shape}, expected {first.Shape}");
         else
             Check(name, value.ToArray(), first, tolerance);
+    }
+
+    /// <summary>Compares the rows of an output [batch, rows, channels] where a mask is 1; null for all.</summary>
+    public void CheckMasked(string name, Tensor value, IReadOnlyList<int[]>? mask)
+    {
+        if (mask == null || !golden.Outputs.TryGetValue(name, out double tolerance))
+        {
+            Check(name, value);
+            return;
+        }
+        _seen.Add(name);
+        using var scope = new TensorScope();
+        var reference = golden.Expected(name);
+        float[] counts = [.. mask.SelectMany(row => row.Select(one => (float)one))];
+        if (reference.Shape != value.Shape || counts.Length != value.Shape[0] * value.Shape[1])
+        {
+            Note(double.PositiveInfinity, $"{name} is {value.Shape}, expected {reference.Shape}");
+            return;
+        }
+        var factors = Tensor.From(value.Device, counts, [value.Shape[0], value.Shape[1], 1]);
+        Check(name, value.Multiply(factors).ToArray(), reference.Multiply(factors), tolerance);
     }
 
     /// <summary>Compares a list of numbers, whatever the shape.</summary>

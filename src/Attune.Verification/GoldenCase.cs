@@ -108,6 +108,10 @@ internal sealed class GoldenCase
     public int Int(string key, int missing) =>
         Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt32() : missing;
 
+    /// <summary>A list of texts, or null where it is none.</summary>
+    public string[]? Texts(string key) => Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Array
+        ? [.. value.EnumerateArray().Select(text => text.GetString()!)] : null;
+
     public double? OptionalDouble(string key) =>
         Arguments.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
 }

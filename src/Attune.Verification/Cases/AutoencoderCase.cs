@@ -4,6 +4,33 @@ using Attune.Weights;
 
 namespace Attune.Verification;
 
+/// <summary>One direction of a causal video autoencoder; the case's videos and latents are channels first.</summary>
+internal sealed class CausalAutoencoderCase : ComponentCase
+{
+    public override IReadOnlyCollection<string> Arguments { get; } = ["method"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["image", "video", "latents"];
+
+    public override bool Takes(string? className) => className is "AutoencoderKLQwenImage" or "AutoencoderKLWan";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = Supported(() => AutoencoderKlCausal.Load(source));
+        void Check(string name, Tensor value) => run.Check(name, value.Permute(0, 4, 1, 2, 3));
+        Tensor Input(string name) => run.Input(name).Permute(0, 2, 3, 4, 1).Clone();
+        if (run.Golden.Text("method") == "decode")
+        {
+            var latents = Input("latents");
+            Check(run.Wants("video") ? "video" : "image", model.Decode(latents, watch: latents.Shape[1] == 1 ? Check : null));
+            return;
+        }
+        var video = Input(run.Has("video") ? "video" : "image");
+        var (mean, logVariance) = model.Encode(video, watch: video.Shape[1] == 1 ? Check : null);
+        Check("mean", mean);
+        Check("logvar", logVariance);
+    }
+}
+
 /// <summary>One direction of an autoencoder; the case's images and latents are channels first.</summary>
 internal sealed class AutoencoderCase : ComponentCase
 {

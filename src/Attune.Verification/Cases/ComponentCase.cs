@@ -47,6 +47,10 @@ internal sealed class ComponentRun(GoldenCase golden, Comparison results, string
     /// <summary>Compares the first rows of an output [batch, rows, channels], as many as there are.</summary>
     public void CheckRows(string output, Tensor value) => results.CheckRows(OutputName(output), value);
 
+    /// <summary>Compares the rows of an output [batch, rows, channels] that count; null for all.</summary>
+    public void CheckMasked(string output, Tensor value, IReadOnlyList<int[]>? mask) =>
+        results.CheckMasked(OutputName(output), value, mask);
+
     /// <summary>Token ids have no component's name: all text encoders read the same.</summary>
     private string InputName(string name) => component != null && golden.HasInput($"{component}.{name}") ? $"{component}.{name}" : name;
 

@@ -3,6 +3,7 @@ using Attune.Latents;
 using Attune.Models;
 using Attune.Models.Flux;
 using Attune.Models.Flux2;
+using Attune.Models.QwenImage;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
 using Attune.Models.ZImage;
@@ -141,6 +142,62 @@ internal sealed class ZImageTransformerCase : ComponentCase
             samples.Add(model.Predict(input, Steering.Plain).Affine(-1).Permute(0, 3, 1, 2));
         }
         run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]).Reshape(shape));
+    }
+}
+
+/// <summary>
+/// A forward pass of Qwen-Image's transformer, without guidance rules. Masked text rows count for nobody: each item of a batch runs alone,
+/// with the rows of its own text.
+/// </summary>
+internal sealed class QwenImageTransformerCase : ComponentCase
+{
+    public override IReadOnlyCollection<string> Arguments { get; } = ["image_shapes"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["hidden_states", "encoder_hidden_states", "encoder_hidden_states_mask", "timestep"];
+
+    public override bool Takes(string? className) => className == "QwenImageTransformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        var shapes = run.Golden.Arguments.GetProperty("image_shapes");
+        if (shapes.GetArrayLength() != 1)
+            throw new UnsupportedCaseException("image_shapes of references");
+        var grid = new LatentGrid(shapes[0][0].GetInt32(), shapes[0][1].GetInt32(), shapes[0][2].GetInt32());
+        using var model = QwenImageTransformer.Load(source);
+        var (latents, text) = (run.Input("hidden_states"), run.Input("encoder_hidden_states"));
+        var mask = run.Has("encoder_hidden_states_mask") ? run.Rows("encoder_hidden_states_mask") : null;
+        float[] timesteps = run.Input("timestep").ToArray();
+        using var kept = new TensorBag();       // what is watched ends with the pass
+        var (samples, norms) = (new List<Tensor>(), new List<Tensor>());
+        for (int i = 0; i < latents.Shape[0]; i++)
+        {
+            int length = mask?[i].Sum() ?? text.Shape[1];
+            using var conditioning = new QwenImageConditioning(text.Slice(0, i, 1).Slice(1, 0, length).Clone());
+            var input = new DenoiserInput(latents.Slice(0, i, 1).Clone(), grid, [1000 * timesteps[i]], conditioning)
+            {
+                Watch = Watch,
+            };
+            samples.Add(model.Predict(input, Steering.Plain));
+        }
+        run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]));
+        run.CheckMasked("txt_norm", TensorOperations.Concatenate(0, [.. norms]), mask);
+
+        void Watch(string name, Tensor value)
+        {
+            if (name == "txt_norm")
+                norms.Add(kept.Own(WithPads(value, text.Shape[1])));
+            else if (name != "rope.text" || value.Shape[0] == text.Shape[1])
+                run.Check(name, value);
+        }
+    }
+
+    /// <summary>Rows [1, rows, channels] and zeros for pads.</summary>
+    private static Tensor WithPads(Tensor rows, int count)
+    {
+        var padded = Tensor.Zeros(rows.Device, rows.Shape.With(1, count));
+        rows.CopyTo(padded.Slice(1, 0, rows.Shape[1]));
+        return padded;
     }
 }
 

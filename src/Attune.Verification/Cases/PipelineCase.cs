@@ -30,14 +30,17 @@ internal sealed class PipelineCase : CaseKind
 
     public override void Run(GoldenCase golden, Comparison results)
     {
+        string[] prompts = golden.Texts("prompt") ?? [golden.Text("prompt")];
+        string[]? negatives = golden.Texts("negative_prompt");
+        bool batch = golden.Texts("prompt") != null;
         int count = golden.Int("count", 1);
-        if (golden.OptionalInput("noise")?.Shape[0] is { } images && images != count)
+        if (golden.OptionalInput("noise")?.Shape[0] is { } images && images != count * prompts.Length)
             throw new UnsupportedCaseException($"count {count} with the noise of {images} images");
         using var pipeline = Supported(() => DiffusionPipeline.Load(golden.Checkpoint, new LoadOptions { Device = golden.Device }));
         var request = new GenerationRequest
         {
-            Prompt = golden.Text("prompt"),
-            NegativePrompt = golden.OptionalText("negative_prompt"),
+            Prompt = prompts[0],
+            NegativePrompt = negatives == null ? golden.OptionalText("negative_prompt") : negatives[0],
             Steps = golden.Int("steps", 1),
             Height = golden.Int("height", 0),
             Width = golden.Int("width", 0),
@@ -63,7 +66,47 @@ internal sealed class PipelineCase : CaseKind
         };
         if (golden.Arguments.TryGetProperty("previous_call", out var previous))
             CallBefore(pipeline, request, previous);
-        RunAsync(golden, results, pipeline, request).GetAwaiter().GetResult();
+        if (!batch)
+        {
+            RunAsync(golden, results, pipeline, request).GetAwaiter().GetResult();
+            return;
+        }
+
+        // A batch of different prompts is a request for each: all see the noise of one draw.
+        if (count != 1)
+            throw new UnsupportedCaseException($"count {count} of each of several prompts");
+        CheckDraw(golden, results, request.Seed);
+        for (int i = 0; i < prompts.Length; i++)
+        {
+            using var scope = new TensorScope();
+            var own = request with
+            {
+                Prompt = prompts[i],
+                NegativePrompt = negatives == null ? request.NegativePrompt : negatives[i],
+                InitialNoise = Pictures(golden.Input("noise")).Slice(0, i, 1).Permute(0, 2, 3, 1).Clone(),
+            };
+            results.Item = (i, prompts.Length);
+            RunAsync(golden, results, pipeline, own).GetAwaiter().GetResult();
+        }
+        results.Item = null;
+    }
+
+    /// <summary>[count, channels, height, width], of noise that may have an axis of frames.</summary>
+    private static Tensor Pictures(Tensor noise)
+    {
+        var s = noise.Shape;
+        return s.Rank == 4 ? noise : noise.Reshape(s[0], s[1] * s[2], s[3], s[4]);
+    }
+
+    /// <summary>The noise of several prompts is one draw of the seed.</summary>
+    private static void CheckDraw(GoldenCase golden, Comparison results, long seed)
+    {
+        using var scope = new TensorScope();
+        float[] given = golden.Input("noise").ToArray();
+        var drawn = Tensor.Empty(golden.Device, golden.InputShape("noise"));
+        new TorchRandom(seed).Normal(drawn);
+        float largest = drawn.ToArray().Zip(given).Max(pair => Math.Abs(pair.First - pair.Second));
+        results.Require(largest <= 1e-6f, FormattableString.Invariant($"noise: what the seed gives differs by {largest}"));
     }
 
     /// <summary>Pictures that the model looks at: bytes, [rows, columns, 3].</summary>
@@ -172,7 +215,8 @@ internal sealed class PipelineCase : CaseKind
             Embeddings("", start.Positive);
             if (start.Negative is { } negative)
                 Embeddings("negative_", negative);
-            CheckNoise(golden, results, "noise", start.Noise);
+            if (results.Item == null)
+                CheckNoise(golden, results, "noise", start.Noise);
         }
 
         public override void EndStep(StepObservation step)
@@ -227,7 +271,11 @@ internal sealed class PipelineCase : CaseKind
                     "pooled" => prefix + "pooled_prompt_embeds",
                     _ => prefix + part,
                 };
-                if (results.Wants(name))
+                if (part == "text" && results.Wants(name + "_mask"))
+                    results.CheckLength(name + "_mask", value.Shape[1]);
+                if (results.Item != null)
+                    results.Check(name, value);
+                else if (results.Wants(name))
                 {
                     // Some families have no axis of images in their embeddings.
                     var expected = golden.ExpectedShape(name);

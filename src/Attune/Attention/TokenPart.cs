@@ -49,6 +49,29 @@ internal sealed class TokenIds
         return new TokenIds(positions, axes);
     }
 
+    /// <summary>The patches of a picture, row by row: (time, row, column), rows and columns counted from its middle.</summary>
+    public static TokenIds Centred(LatentGrid grid, int time = 0)
+    {
+        int[] positions = new int[3 * grid.Count];
+        for (int i = 0; i < grid.Count; i++)
+        {
+            var (row, column) = (i / grid.Width % grid.Height, i % grid.Width);
+            positions[3 * i] = time;
+            positions[3 * i + 1] = row - (grid.Height - grid.Height / 2);
+            positions[3 * i + 2] = column - (grid.Width - grid.Width / 2);
+        }
+        return new TokenIds(positions, 3);
+    }
+
+    /// <summary>Tokens one after the other on all axes.</summary>
+    public static TokenIds Diagonal(int count, int axes, int first)
+    {
+        int[] positions = new int[axes * count];
+        for (int i = 0; i < positions.Length; i++)
+            positions[i] = first + i / axes;
+        return new TokenIds(positions, axes);
+    }
+
     /// <summary>Tokens one after the other on one axis, and at 0 on the others.</summary>
     public static TokenIds Along(int count, int axes, int axis, int first = 0)
     {

@@ -6,8 +6,9 @@ namespace Attune.Layers;
 /// <summary>Sinusoidal features of a number, as in "Attention Is All You Need"; cosines first, as diffusion models have them.</summary>
 internal static class Sinusoid
 {
-    /// <summary>[values, channels]: cosines, then sines, of value / 10000^(i / half).</summary>
-    public static Tensor Of(Device device, ReadOnlySpan<float> values, int channels, bool cosineFirst = true, double frequencyShift = 0)
+    /// <summary>[values, channels]: cosines, then sines, of scale value / 10000^(i / half).</summary>
+    public static Tensor Of(
+        Device device, ReadOnlySpan<float> values, int channels, bool cosineFirst = true, double frequencyShift = 0, float scale = 1)
     {
         int half = channels / 2;
         var result = Tensor.Empty(device, [values.Length, channels]);
@@ -19,7 +20,7 @@ internal static class Sinusoid
             {
                 // float32, as the reference computes it: the frequency's rounding shows at timesteps near 1000.
                 float frequency = MathF.Exp((float)(-MathF.Log(10000) * i / (half - frequencyShift)));
-                float angle = values[row] * frequency;
+                float angle = values[row] * frequency * scale;
                 features[cosineFirst ? i : half + i] = MathF.Cos(angle);
                 features[cosineFirst ? half + i : i] = MathF.Sin(angle);
             }

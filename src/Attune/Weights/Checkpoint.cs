@@ -105,6 +105,8 @@ public sealed class Checkpoint : IDisposable
             stored = stored.Reshape([shape[0], shape[1]]);
         if (role == WeightRole.Table && shape.Rank == 3)
             stored = stored.Reshape([shape[1], shape[2]]);
+        if (role == WeightRole.Vector && shape.Rank > 1)
+            stored = stored.Reshape([(int)shape.Count]);
         if (role is WeightRole.Vector or WeightRole.Table || shape.Rank == 5)
             stored = LowRankProduct.Merge(stored);
         return Keep(stored, role);

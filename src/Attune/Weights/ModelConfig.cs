@@ -89,6 +89,13 @@ public sealed class ModelConfig
     /// <summary>A list of integers.</summary>
     public int[] Ints(string key, params int[] missing) => Part(key)?.Items().Select(item => item.Int()).ToArray() ?? missing;
 
+    /// <summary>A list of truth values.</summary>
+    public bool[] Bools(string key, params bool[] missing) => Part(key)?.Items().Select(item => item.Bool()).ToArray() ?? missing;
+
+    /// <summary>A list of single-precision numbers.</summary>
+    public float[] Floats(string key, params float[] missing) =>
+        Part(key)?.Items().Select(item => (float)item.Double()).ToArray() ?? missing;
+
     /// <summary>A list of texts.</summary>
     public string[] Strings(string key, params string[] missing) =>
         Part(key)?.Items().Select(item => item.String()).ToArray() ?? missing;

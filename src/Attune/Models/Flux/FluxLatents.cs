@@ -13,21 +13,7 @@ internal sealed class FluxLatents(AutoencoderKl vae, Device device) : KlLatents(
     public override Tensor DrawStep(TorchRandom random, LatentGrid grid, int count) =>
         Normal(random, [count, grid.Height * grid.Width, 4 * Channels]);
 
-    /// <summary>[count, height, width, channels] to [count, height / 2 width / 2, 4 channels].</summary>
-    public override Tensor Pack(Tensor latents)
-    {
-        var (count, height, width, channels) = (latents.Shape[0], latents.Shape[1], latents.Shape[2], latents.Shape[3]);
-        using var scope = new TensorScope();
-        var packed = latents.Reshape(count, height / 2, 2, width / 2, 2, channels).Permute(0, 1, 3, 5, 2, 4);
-        return scope.Keep(packed.Reshape(count, height / 2 * (width / 2), 4 * channels));
-    }
+    public override Tensor Pack(Tensor latents) => LatentPatches.Pack(latents);
 
-    /// <summary>The inverse of <see cref="Pack"/>.</summary>
-    public override Tensor Unpack(Tensor latents, LatentGrid grid)
-    {
-        var (count, channels) = (latents.Shape[0], latents.Shape[2] / 4);
-        using var scope = new TensorScope();
-        var unpacked = latents.Reshape(count, grid.Height, grid.Width, channels, 2, 2).Permute(0, 1, 4, 2, 5, 3);
-        return scope.Keep(unpacked.Reshape(count, 2 * grid.Height, 2 * grid.Width, channels));
-    }
+    public override Tensor Unpack(Tensor latents, LatentGrid grid) => LatentPatches.Unpack(latents, grid);
 }

@@ -1,0 +1,289 @@
+using Attune.Layers;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Autoencoders;
+
+/// <summary>
+/// The causal video autoencoder of Wan 2.1, which Qwen-Image uses for single frames (AutoencoderKLWan, AutoencoderKLQwenImage of
+/// diffusers).
+/// A video goes through it piece by piece, so that memory does not grow with its length: to decode, one frame of latents after the other,
+/// of
+/// which the first becomes one frame and every other four; to encode, one frame and then four at a time.
+/// </summary>
+public sealed class AutoencoderKlCausal : IDisposable
+{
+    /// <summary>Frames of a piece that is encoded, but for the first.</summary>
+    private const int FramesPerLatent = 4;
+
+    private readonly Checkpoint _checkpoint;
+    private readonly CausalEncoder _encoder;
+    private readonly CausalDecoder _decoder;
+    private readonly CausalConv3d _quantConv;
+    private readonly CausalConv3d _postQuantConv;
+
+    private AutoencoderKlCausal(Checkpoint checkpoint, CausalConfig config)
+    {
+        var root = checkpoint.Root;
+        _checkpoint = checkpoint;
+        (LatentChannels, PixelsPerLatent) = (config.LatentChannels, 1 << (config.Multipliers.Length - 1));
+        (LatentsMean, LatentsStd) = (config.Mean, config.Deviation);
+        _encoder = new CausalEncoder(root.At("encoder"), config);
+        _decoder = new CausalDecoder(root.At("decoder"), config);
+        _quantConv = new CausalConv3d(root.At("quant_conv"), 2 * LatentChannels, 2 * LatentChannels, 1, 1);
+        _postQuantConv = new CausalConv3d(root.At("post_quant_conv"), LatentChannels, LatentChannels, 1, 1);
+        checkpoint.RequireAllUsed();
+    }
+
+    /// <summary>The channels of latents.</summary>
+    public int LatentChannels { get; }
+
+    /// <summary>How many pixels, in each direction, a latent stands for: 8 in all known models.</summary>
+    public int PixelsPerLatent { get; }
+
+    /// <summary>The mean of each latent channel.</summary>
+    public IReadOnlyList<float> LatentsMean { get; }
+
+    /// <summary>The standard deviation of each latent channel.</summary>
+    public IReadOnlyList<float> LatentsStd { get; }
+
+    /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="device">What computes.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static AutoencoderKlCausal Load(string folder, Device device) => Load(ComponentSource.Folder(folder, device));
+
+    /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static AutoencoderKlCausal Load(ComponentSource source) =>
+        source.Build((checkpoint, config) => new AutoencoderKlCausal(checkpoint, CausalConfig.Read(config)));
+
+    /// <summary>Encodes videos.</summary>
+    /// <param name="video">[batch, frames, height, width, 3], values in [-1, 1]; 4 n + 1 frames, 1 for a picture; height and width
+    /// multiples
+    /// of <see cref="PixelsPerLatent"/>.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <param name="watch">Receives what submodules give, by the checkpoint's names, to find a fault; null watches nothing.</param>
+    /// <returns>
+    /// Means and logarithms of variances of the latents, before <see cref="Normalize"/>, [batch, n + 1, height, width, channels]; tensors
+    /// of
+    /// the current scope.
+    /// </returns>
+    /// <exception cref="ArgumentException">The video has a wrong shape.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public (Tensor Mean, Tensor LogVariance) Encode(
+        Tensor video, CancellationToken cancellation = default, Action<string, Tensor>? watch = null)
+    {
+        ArgumentNullException.ThrowIfNull(video);
+        var s = video.Shape;
+        if (s.Rank != 5 || s[4] != 3 || s[1] % FramesPerLatent != 1 || s[2] % PixelsPerLatent != 0 || s[3] % PixelsPerLatent != 0)
+        {
+            throw new ArgumentException(
+                $"The autoencoder encodes videos [batch, 4 n + 1 frames, height, width, 3] whose sides are multiples of {PixelsPerLatent}, "
+                    + $"not {s}.",
+                nameof(video));
+        }
+        using var scope = new TensorScope();
+        using var cache = new FrameCache();
+        int count = 1 + (s[1] - 1) / FramesPerLatent;
+        var pieces = new List<Tensor>();
+        for (int i = 0; i < count; i++)
+        {
+            cache.Begin(i, count);
+            var frames = i == 0 ? video.Slice(1, 0, 1) : video.Slice(1, 1 + FramesPerLatent * (i - 1), FramesPerLatent);
+            pieces.Add(_encoder.Apply(frames, cache, watch, cancellation));
+        }
+        var moments = _quantConv.Apply(TensorOperations.Concatenate(1, [.. pieces]), cache);
+        using var posterior = new DiagonalGaussian(moments.Reshape(s[0] * count, moments.Shape[2], moments.Shape[3], moments.Shape[4]));
+        Shape shape = moments.Shape.With(4, LatentChannels);
+        return (scope.Keep(posterior.Mean.Reshape(shape).Clone()), scope.Keep(posterior.LogVariance.Reshape(shape).Clone()));
+    }
+
+    /// <summary>Decodes latents.</summary>
+    /// <param name="latents">[batch, frames, height, width, channels], as <see cref="Denormalize"/> gives them.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <param name="watch">Receives what submodules give, by the checkpoint's names, to find a fault; null watches nothing.</param>
+    /// <returns>Videos [batch, 4 (frames - 1) + 1, height, width, 3], clamped to [-1, 1]; a tensor of the current scope.</returns>
+    /// <exception cref="ArgumentException">The latents have a wrong shape.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public Tensor Decode(Tensor latents, CancellationToken cancellation = default, Action<string, Tensor>? watch = null)
+    {
+        ArgumentNullException.ThrowIfNull(latents);
+        var s = latents.Shape;
+        if (s.Rank != 5 || s[4] != LatentChannels || s[1] == 0)
+        {
+            throw new ArgumentException(
+                $"The autoencoder decodes latents [batch, frames, height, width, {LatentChannels}], not {s}.", nameof(latents));
+        }
+        using var scope = new TensorScope();
+        using var cache = new FrameCache();
+        var given = _postQuantConv.Apply(latents, cache);
+        watch?.Invoke("post_quant_conv", given);
+        var pieces = new List<Tensor>();
+        for (int i = 0; i < s[1]; i++)
+        {
+            cache.Begin(i, s[1]);
+            var frames = _decoder.Apply(given.Slice(1, i, 1).Clone(), cache, watch, cancellation);
+            watch?.Invoke("decoder", frames);
+            pieces.Add(frames.Clamp(-1, 1));
+            frames.Dispose();
+        }
+        return scope.Keep(pieces.Count == 1 ? pieces[0] : TensorOperations.Concatenate(1, [.. pieces]));
+    }
+
+    /// <summary>Latents as a denoiser sees them: (x - mean) / deviation, for each channel.</summary>
+    /// <param name="latents">[..., channels].</param>
+    /// <returns>As the latents; a tensor of the current scope.</returns>
+    public Tensor Normalize(Tensor latents)
+    {
+        ArgumentNullException.ThrowIfNull(latents);
+        using var scope = new TensorScope();
+        var shifted = latents.Subtract(Vector(latents, LatentsMean));
+        return scope.Keep(shifted.Divide(Vector(latents, LatentsStd), into: shifted));
+    }
+
+    /// <summary>The inverse of <see cref="Normalize"/>.</summary>
+    /// <param name="latents">[..., channels].</param>
+    /// <returns>As the latents; a tensor of the current scope.</returns>
+    public Tensor Denormalize(Tensor latents)
+    {
+        ArgumentNullException.ThrowIfNull(latents);
+        using var scope = new TensorScope();
+        var scaled = latents.Multiply(Vector(latents, LatentsStd));
+        return scope.Keep(scaled.Add(Vector(latents, LatentsMean), into: scaled));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _checkpoint.Dispose();
+
+    private Tensor Vector(Tensor like, IReadOnlyList<float> values) => Tensor.From(like.Device, [.. values], [LatentChannels]);
+}
+
+/// <summary>Video to moments of the latents.</summary>
+internal sealed class CausalEncoder
+{
+    private readonly string _path;
+    private readonly CausalConv3d _convIn;
+    private readonly List<Func<Tensor, FrameCache, Tensor>> _downBlocks = [];
+    private readonly CausalMidBlock _midBlock;
+    private readonly CausalNorm _normOut;
+    private readonly CausalConv3d _convOut;
+
+    public CausalEncoder(WeightCursor at, CausalConfig config)
+    {
+        _path = at.Path;
+        int inputs = config.BaseChannels;
+        _convIn = new CausalConv3d(at.At("conv_in"), 3, inputs, 3, 3);
+        for (int level = 0; level < config.Multipliers.Length; level++)
+        {
+            int outputs = config.BaseChannels * config.Multipliers[level];
+            for (int i = 0; i < config.ResnetsPerLevel; i++)
+            {
+                _downBlocks.Add(new CausalResnet(at.At("down_blocks", _downBlocks.Count), inputs, outputs).Apply);
+                inputs = outputs;
+            }
+            if (level < config.Multipliers.Length - 1)
+                _downBlocks.Add(new CausalDownsample(at.At("down_blocks", _downBlocks.Count), outputs, config.HalvesFrames[level]).Apply);
+        }
+        _midBlock = new CausalMidBlock(at.At("mid_block"), inputs);
+        _normOut = new CausalNorm(at.At("norm_out"), inputs);
+        _convOut = new CausalConv3d(at.At("conv_out"), inputs, 2 * config.LatentChannels, 3, 3);
+    }
+
+    public Tensor Apply(Tensor frames, FrameCache cache, Action<string, Tensor>? watch, CancellationToken cancellation)
+    {
+        var x = _convIn.Apply(frames, cache);
+        for (int i = 0; i < _downBlocks.Count; i++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            x = x.Then(_downBlocks[i](x, cache));
+            watch?.Invoke(FormattableString.Invariant($"{_path}.down_blocks.{i}"), x);
+        }
+        x = _midBlock.Apply(x, cache);
+        watch?.Invoke(_path + ".mid_block", x);
+        return x.Then(_convOut.Apply(_normOut.Apply(x, into: x).Activate(Activation.Silu, into: x), cache));
+    }
+}
+
+/// <summary>Latents to video.</summary>
+internal sealed class CausalDecoder
+{
+    private readonly string _path;
+    private readonly CausalConv3d _convIn;
+    private readonly CausalMidBlock _midBlock;
+    private readonly List<(CausalResnet[] Resnets, CausalUpsample? Upsampler)> _upBlocks = [];
+    private readonly CausalNorm _normOut;
+    private readonly CausalConv3d _convOut;
+
+    public CausalDecoder(WeightCursor at, CausalConfig config)
+    {
+        _path = at.Path;
+        int levels = config.Multipliers.Length;
+        int inputs = config.BaseChannels * config.Multipliers[^1];
+        _convIn = new CausalConv3d(at.At("conv_in"), config.LatentChannels, inputs, 3, 3);
+        _midBlock = new CausalMidBlock(at.At("mid_block"), inputs);
+        for (int i = 0; i < levels; i++)
+        {
+            int outputs = config.BaseChannels * config.Multipliers[levels - 1 - i];
+            var block = at.At("up_blocks", i);
+            CausalResnet[] resnets = [.. Enumerable.Range(0, config.ResnetsPerLevel + 1)
+                .Select(j => new CausalResnet(block.At("resnets", j), j == 0 ? inputs : outputs, outputs))];
+            var upsampler = i == levels - 1 ? null
+                : new CausalUpsample(block.At("upsamplers.0"), outputs, config.HalvesFrames[levels - 2 - i]);
+            _upBlocks.Add((resnets, upsampler));
+            inputs = outputs / 2;
+        }
+        _normOut = new CausalNorm(at.At("norm_out"), config.BaseChannels * config.Multipliers[0]);
+        _convOut = new CausalConv3d(at.At("conv_out"), config.BaseChannels * config.Multipliers[0], 3, 3, 3);
+    }
+
+    public Tensor Apply(Tensor latents, FrameCache cache, Action<string, Tensor>? watch, CancellationToken cancellation)
+    {
+        var x = latents.Then(_convIn.Apply(latents, cache));
+        x = _midBlock.Apply(x, cache);
+        watch?.Invoke(_path + ".mid_block", x);
+        for (int i = 0; i < _upBlocks.Count; i++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            foreach (var resnet in _upBlocks[i].Resnets)
+                x = x.Then(resnet.Apply(x, cache));
+            if (_upBlocks[i].Upsampler is { } upsampler)
+                x = x.Then(upsampler.Apply(x, cache));
+            watch?.Invoke(FormattableString.Invariant($"{_path}.up_blocks.{i}"), x);
+        }
+        return x.Then(_convOut.Apply(_normOut.Apply(x, into: x).Activate(Activation.Silu, into: x), cache));
+    }
+}
+
+/// <summary>What config.json states.</summary>
+internal sealed record CausalConfig(
+    int BaseChannels, int LatentChannels, int[] Multipliers, int ResnetsPerLevel, bool[] HalvesFrames, float[] Mean, float[] Deviation)
+{
+    public static CausalConfig Read(ModelConfig json)
+    {
+        if (json.Bool("is_residual", false))
+            throw new CheckpointException($"'{json.Path}': is_residual is true; the autoencoder of Wan 2.2 5B is not supported.");
+        if (json.Find("attn_scales") is { } scales && scales.GetArrayLength() > 0)
+            throw new CheckpointException($"'{json.Path}': attn_scales is not empty; attention in other places is not supported.");
+        int channels = json.Int("z_dim", 16);
+        int[] multipliers = json.Ints("dim_mult", 1, 2, 4, 4);
+        bool[] frames = json.Bools("temperal_downsample", false, true, true);
+        float[] mean = json.Floats("latents_mean");
+        float[] deviation = json.Floats("latents_std");
+        if (multipliers.Length < 2 || frames.Length != multipliers.Length - 1)
+        {
+            throw new CheckpointException(
+                $"'{json.Path}': temperal_downsample has {frames.Length} entries, expected one less than dim_mult, which has "
+                    + $"{multipliers.Length}.");
+        }
+        if (mean.Length != channels || deviation.Length != channels)
+        {
+            throw new CheckpointException(
+                $"'{json.Path}': latents_mean and latents_std have {mean.Length} and {deviation.Length} numbers, expected "
+                    + $"z_dim, {channels}.");
+        }
+        return new CausalConfig(
+            json.Int("base_dim", 96), channels, multipliers, json.Int("num_res_blocks", 2), frames, mean, deviation);
+    }
+}
