@@ -1,6 +1,7 @@
 using Attune.Attention;
 using Attune.Latents;
 using Attune.Models;
+using Attune.Models.Chroma;
 using Attune.Models.Flux;
 using Attune.Models.Flux2;
 using Attune.Models.QwenImage;
@@ -198,6 +199,45 @@ internal sealed class QwenImageTransformerCase : ComponentCase
         var padded = Tensor.Zeros(rows.Device, rows.Shape.With(1, count));
         rows.CopyTo(padded.Slice(1, 0, rows.Shape[1]));
         return padded;
+    }
+}
+
+/// <summary>
+/// A forward pass of Chroma's transformer, without guidance rules. With a boolean mask, masked text rows count for nobody: each item of a
+/// batch runs alone.
+/// </summary>
+internal sealed class ChromaTransformerCase : ComponentCase
+{
+    public override IReadOnlyCollection<string> Arguments { get; } = ["mask"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["hidden_states", "encoder_hidden_states", "timestep", "img_ids", "txt_ids", "attention_mask"];
+
+    public override bool Takes(string? className) => className == "ChromaTransformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = ChromaTransformer.Load(source);
+        var (latents, text) = (run.Input("hidden_states"), run.Input("encoder_hidden_states"));
+        var mask = run.Has("attention_mask") ? run.Rows("attention_mask") : null;
+        bool additive = run.Golden.OptionalText("mask") == "additive";
+        float[] timesteps = run.Input("timestep").ToArray();
+        float[] last = run.Input("img_ids").ToArray()[^3..];
+        var grid = new LatentGrid(1, (int)last[1] + 1, (int)last[2] + 1);
+        using var kept = new TensorBag();
+        var (samples, tables) = (new List<Tensor>(), new List<Tensor>());
+        for (int i = 0; i < latents.Shape[0]; i++)
+        {
+            int counted = mask?[i].Take(text.Shape[1]).Sum() ?? text.Shape[1];
+            using var conditioning = new ChromaConditioning(text.Slice(0, i, 1).Clone(), counted, additive);
+            var input = new DenoiserInput(latents.Slice(0, i, 1).Clone(), grid, [1000 * timesteps[i]], conditioning)
+            {
+                Watch = (_, table) => tables.Add(kept.Own(table.Clone())),
+            };
+            samples.Add(model.Predict(input, Steering.Plain));
+        }
+        run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]));
+        run.Check("distilled_guidance_layer", TensorOperations.Concatenate(0, [.. tables]));
     }
 }
 

@@ -19,7 +19,7 @@ internal sealed class PipelineCase : CaseKind
         "prompt", "negative_prompt", "steps", "height", "width", "seed", "count", "max_sequence_length", "negative_max_sequence_length",
         "guidance_scale", "guidance",
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
-        "cache", "previous_call", "cfg_normalization", "cfg_truncation",
+        "cache", "previous_call", "cfg_normalization", "cfg_truncation", "mask",
     ];
 
     /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
@@ -63,6 +63,7 @@ internal sealed class PipelineCase : CaseKind
             SizeConditioning = SizesOf(golden),
             NegativeAsDiffusers = pipeline.Facts.Takes(ModelOption.ClipSkip),
             Cache = CacheOf(golden),
+            AdditiveTextMask = golden.OptionalText("mask") == "additive",
         };
         if (golden.Arguments.TryGetProperty("previous_call", out var previous))
             CallBefore(pipeline, request, previous);
@@ -273,6 +274,8 @@ internal sealed class PipelineCase : CaseKind
                 };
                 if (part == "text" && results.Wants(name + "_mask"))
                     results.CheckLength(name + "_mask", value.Shape[1]);
+                if (part == "text")
+                    results.CheckLength(prefix + "attention_mask", conditioning.CountedRows);
                 if (results.Item != null)
                     results.Check(name, value);
                 else if (results.Wants(name))

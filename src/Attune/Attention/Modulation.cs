@@ -65,39 +65,46 @@ internal sealed class ModulationLayer(WeightCursor at, int width, ModulationForm
 internal sealed class TimeEmbeddings(Tensor prompt, Tensor? negative = null)
 {
     /// <summary>The vectors that a layer makes, for all rows.</summary>
-    public Modulation Through(ModulationLayer layer) => new(this, _ => layer);
+    public LayerModulation Through(ModulationLayer layer) => new(this, _ => layer);
 
     /// <summary>The vectors that two layers make, for text and for images.</summary>
-    public Modulation Through(Dual<ModulationLayer> layers) => new(this, layers.For);
+    public LayerModulation Through(Dual<ModulationLayer> layers) => new(this, layers.For);
 
     /// <summary>The embedding for rows of a kind.</summary>
     public Tensor For(TokenKind kind) => kind is TokenKind.NegativeText or TokenKind.NegativeLatent ? negative ?? prompt : prompt;
 }
 
-/// <summary>
-/// The vectors with which a block modulates its rows. They are made when they are first asked for, for the kinds of rows that there are,
-/// and belong to the scope in which that happens.
-/// </summary>
-internal sealed class Modulation(TimeEmbeddings time, Func<TokenKind, ModulationLayer> layers)
+/// <summary>The vectors with which a block modulates its rows.</summary>
+internal abstract class Modulation
 {
-    private readonly List<(ModulationLayer Layer, Tensor Embedding, Tensor Vectors)> _known = [];
-
     /// <summary>Those around the attention; in a single-stream block, around all of it.</summary>
     public Branch Attention => new(this, 0);
 
     /// <summary>Those around the feed-forward network.</summary>
     public Branch FeedForward => new(this, 1);
 
+    /// <summary>One vector, [batch, width].</summary>
+    public abstract Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which);
+}
+
+/// <summary>
+/// Vectors that layers make of an embedding: when they are first asked for, for the kinds of rows that there are. They belong to the
+/// scope in which that happens.
+/// </summary>
+internal sealed class LayerModulation(TimeEmbeddings time, Func<TokenKind, ModulationLayer> layers) : Modulation
+{
+    private readonly List<(ModulationLayer Layer, Tensor Embedding, Tensor Vectors)> _known = [];
+
     /// <summary>Makes the vectors for rows of some kinds now, in the current scope: of a modulation that several blocks share.</summary>
-    public Modulation Make(params ReadOnlySpan<TokenKind> kinds)
+    public LayerModulation Make(params ReadOnlySpan<TokenKind> kinds)
     {
         foreach (var kind in kinds)
             VectorsOf(kind);
         return this;
     }
 
-    /// <summary>One vector, [batch, width].</summary>
-    public Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which) =>
+    /// <inheritdoc/>
+    public override Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which) =>
         layers(kind).Pick(VectorsOf(kind), branch, which);
 
     private Tensor VectorsOf(TokenKind kind)
@@ -107,6 +114,21 @@ internal sealed class Modulation(TimeEmbeddings time, Func<TokenKind, Modulation
         if (vectors == null)
             _known.Add((layer, embedding, vectors = layer.Apply(embedding)));
         return vectors;
+    }
+}
+
+/// <summary>Vectors that stand in a table, those of a block one after the other.</summary>
+/// <param name="table">[batch, vectors, width].</param>
+/// <param name="form">Which vector of a block is which.</param>
+/// <param name="text">The first vector for text.</param>
+/// <param name="image">The first vector for latents, their twins and references.</param>
+internal sealed class TableModulation(Tensor table, ModulationForm form, int text, int image) : Modulation
+{
+    /// <inheritdoc/>
+    public override Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which)
+    {
+        int first = kind is TokenKind.Text or TokenKind.NegativeText ? text : image;
+        return table.Slice(1, first + which(form.Branches[branch]), 1).Reshape(table.Shape[0], table.Shape[2]);
     }
 }
 

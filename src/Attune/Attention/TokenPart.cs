@@ -7,7 +7,13 @@ namespace Attune.Attention;
 /// <param name="Rows">[batch or 1, rows, width]: copied into the stream.</param>
 /// <param name="Ids">Their positions, one for each row.</param>
 /// <param name="Grid">How image patches lie, in row-major order; rows beyond them are pads.</param>
-internal readonly record struct TokenPart(TokenKind Kind, Tensor Rows, TokenIds Ids, LatentGrid? Grid = null);
+internal readonly record struct TokenPart(TokenKind Kind, Tensor Rows, TokenIds Ids, LatentGrid? Grid = null)
+{
+    /// <summary>
+    /// How many of the rows, from the first, are marked: logits between marked rows are larger by 1. Null where the family knows no marks.
+    /// </summary>
+    public int? Marked { get; init; }
+}
 
 /// <summary>The positions of tokens on the axes of a rotary embedding, as whole numbers; they may be negative.</summary>
 internal sealed class TokenIds

@@ -12,13 +12,18 @@ namespace Attune.Attention;
 /// </summary>
 internal sealed class TokenStream : IDisposable
 {
+    /// <summary>Kernels want whole groups of channels.</summary>
+    private const int MarkChannels = 8;
+
     private readonly IAttention _attention;
     private readonly int _headChannels;
     private readonly float _epsilon;
     private readonly RotaryAxes? _axes;
     private readonly List<(TokenSpan Span, TokenIds Ids)> _spans = [];
     private Tensor _rows;
+    private readonly bool _marks;
     private RotaryEmbedding? _rotary;
+    private Tensor? _marked;
     private TokenKind[] _ending = [];
 
     /// <summary>Packs the parts one after the other.</summary>
@@ -53,6 +58,18 @@ internal sealed class TokenStream : IDisposable
         _rows = TensorScope.Detach(first.Like([batch, at, first.Shape[2]]));
         for (int i = 0; i < parts.Length; i++)
             parts[i].Rows.Expand(0, batch).CopyTo(Rows(_spans[i].Span));
+        foreach (var part in parts)
+            _marks |= part.Marked != null;
+        if (_marks)
+        {
+            float[] marks = new float[at * MarkChannels];
+            for (int i = 0; i < parts.Length; i++)
+            {
+                for (int row = 0; row < (parts[i].Marked ?? 0); row++)
+                    marks[(_spans[i].Span.Start + row) * MarkChannels] = 1;
+            }
+            _marked = TensorScope.Detach(Tensor.From(first.Device, marks, [at, MarkChannels]));
+        }
         Layout = null!;
         Describe();
     }
@@ -112,12 +129,47 @@ internal sealed class TokenStream : IDisposable
     /// <returns>[batch, live rows, heads * channels].</returns>
     public StreamRows Attend(AttentionSite site, StreamRows q, StreamRows k, StreamRows v)
     {
-        var attended = _attention.Attend(new AttentionCall(
-            Heads(q), Heads(k), Heads(v), 1 / MathF.Sqrt(_headChannels), q.Layout, k.Layout, site,
-            _rotary?.Slice(q.First, q.Layout.Length), _rotary));
+        var attended = _marks ? AttendMarked(site, q, k, v)
+            : _attention.Attend(new AttentionCall(
+                Heads(q), Heads(k), Heads(v), 1 / MathF.Sqrt(_headChannels), q.Layout, k.Layout, site,
+                _rotary?.Slice(q.First, q.Layout.Length), _rotary));
         var result = q.With(attended.Reshape(q.Tensor.Shape)).Live;
         EndRows();
         return result;
+    }
+
+    /// <summary>
+    /// The same where rows are marked: each head has further channels, of which the first is 1 in the queries and sqrt(channels) in the
+    /// keys of marked rows, so that the scaled product of both is 1. They are not turned.
+    /// </summary>
+    private Tensor AttendMarked(AttentionSite site, StreamRows q, StreamRows k, StreamRows v)
+    {
+        using var scope = new TensorScope();
+        float root = MathF.Sqrt(_headChannels);
+        var rotary = _rotary == null ? null : Unturned(_rotary);
+        var attended = _attention.Attend(new AttentionCall(
+            Marked(q, 1), Marked(k, root), Marked(v, 0), 1 / root, q.Layout, k.Layout, site,
+            rotary?.Slice(q.First, q.Layout.Length), rotary));
+        return scope.Keep(attended.Slice(3, 0, _headChannels).Clone());
+    }
+
+    private Tensor Marked(StreamRows rows, float mark)
+    {
+        var heads = Heads(rows);
+        var (batch, count, number) = (heads.Shape[0], rows.Layout.Length, heads.Shape[2]);
+        var wide = heads.Like(heads.Shape.With(3, _headChannels + MarkChannels));
+        heads.CopyTo(wide.Slice(3, 0, _headChannels));
+        var marks = _marked!.Slice(0, rows.First, count).Affine(mark).Reshape(1, count, 1, MarkChannels);
+        marks.Expand(0, batch).Expand(2, number).CopyTo(wide.Slice(3, _headChannels, MarkChannels));
+        return wide;
+    }
+
+    private static RotaryEmbedding Unturned(RotaryEmbedding rotary)
+    {
+        Shape more = rotary.Cosine.Shape.With(1, MarkChannels / 2);
+        return new RotaryEmbedding(
+            TensorOperations.Concatenate(1, rotary.Cosine, Tensor.Full(rotary.Cosine.Device, more, 1)),
+            TensorOperations.Concatenate(1, rotary.Sine, Tensor.Zeros(rotary.Sine.Device, more)), rotary.Pairing);
     }
 
     /// <summary>The attention of rows to themselves alone, after which no row ends.</summary>
@@ -172,6 +224,12 @@ internal sealed class TokenStream : IDisposable
         using var scope = new TensorScope();
         var (start, layout) = Layout.Only(Lives);
         Replace(_rows.Slice(1, start, layout.Length), _rotary?.Slice(start, layout.Length));
+        if (_marked != null)
+        {
+            var marks = TensorScope.Detach(_marked.Slice(0, start, layout.Length).Clone());
+            _marked.Dispose();
+            _marked = marks;
+        }
         _spans.RemoveAll(part => _ending.Contains(part.Span.Kind));
         for (int i = 0; i < _spans.Count; i++)
             _spans[i] = (_spans[i].Span with { Start = _spans[i].Span.Start - start }, _spans[i].Ids);
@@ -200,6 +258,7 @@ internal sealed class TokenStream : IDisposable
     {
         _rows.Dispose();
         _rotary?.Dispose();
+        _marked?.Dispose();
     }
 
     /// <summary>Whether rows of a kind are read after this block's attention.</summary>

@@ -63,8 +63,8 @@ public sealed class AutoencoderKlCausal : IDisposable
     /// <param name="video">[batch, frames, height, width, 3], values in [-1, 1]; 4 n + 1 frames, 1 for a picture; height and width
     /// multiples
     /// of <see cref="PixelsPerLatent"/>.</param>
-    /// <param name="cancellation">Checked before every block.</param>
     /// <param name="watch">Receives what submodules give, by the checkpoint's names, to find a fault; null watches nothing.</param>
+    /// <param name="cancellation">Checked before every block.</param>
     /// <returns>
     /// Means and logarithms of variances of the latents, before <see cref="Normalize"/>, [batch, n + 1, height, width, channels]; tensors
     /// of
@@ -73,7 +73,7 @@ public sealed class AutoencoderKlCausal : IDisposable
     /// <exception cref="ArgumentException">The video has a wrong shape.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public (Tensor Mean, Tensor LogVariance) Encode(
-        Tensor video, CancellationToken cancellation = default, Action<string, Tensor>? watch = null)
+        Tensor video, Action<string, Tensor>? watch = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(video);
         var s = video.Shape;
@@ -102,12 +102,12 @@ public sealed class AutoencoderKlCausal : IDisposable
 
     /// <summary>Decodes latents.</summary>
     /// <param name="latents">[batch, frames, height, width, channels], as <see cref="Denormalize"/> gives them.</param>
-    /// <param name="cancellation">Checked before every block.</param>
     /// <param name="watch">Receives what submodules give, by the checkpoint's names, to find a fault; null watches nothing.</param>
+    /// <param name="cancellation">Checked before every block.</param>
     /// <returns>Videos [batch, 4 (frames - 1) + 1, height, width, 3], clamped to [-1, 1]; a tensor of the current scope.</returns>
     /// <exception cref="ArgumentException">The latents have a wrong shape.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public Tensor Decode(Tensor latents, CancellationToken cancellation = default, Action<string, Tensor>? watch = null)
+    public Tensor Decode(Tensor latents, Action<string, Tensor>? watch = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(latents);
         var s = latents.Shape;

@@ -89,6 +89,11 @@ public sealed record GenerationRequest
     public bool LongPrompts { get; init; }
 
     /// <summary>
+    /// Whether Chroma reads pads of the prompt as the pipeline of diffusers does, which adds its mask to the logits instead of masking.
+    /// </summary>
+    public bool AdditiveTextMask { get; init; }
+
+    /// <summary>
     /// How many of the CLIP text encoder's last layers are left out of the prompt's embedding ("clip skip"), 0 or more, as
     /// <c>clip_skip</c> of diffusers: SDXL leaves out one layer more than this by itself. It counts for both prompts; see
     /// <see cref="NegativeAsDiffusers"/>.
@@ -120,6 +125,7 @@ public sealed record GenerationRequest
         ClipSkip = ClipSkip ?? 0,
         NegativeAsDiffusers = NegativeAsDiffusers,
         LongPrompts = LongPrompts,
+        AdditiveTextMask = AdditiveTextMask,
         SizeConditioning = SizeConditioning ?? new SizeConditioning(),
     };
 

@@ -113,6 +113,11 @@ public static partial class OptionCatalog
         RequestOption.Flag(
             "long-prompts", nameof(GenerationRequest.LongPrompts), r => r.LongPrompts, (r, v) => r with { LongPrompts = v },
             "Read prompts beyond CLIP's 77 tokens, in pieces, instead of cutting them off.") with { ModelOption = ModelOption.LongPrompts },
+        RequestOption.Flag(
+            "additive-text-mask", nameof(GenerationRequest.AdditiveTextMask), r => r.AdditiveTextMask,
+            (r, v) => r with { AdditiveTextMask = v },
+            "Read pads of the prompt as diffusers' ChromaPipeline does, instead of leaving them out.") with {
+                ModelOption = ModelOption.AdditiveTextMask },
         RequestOption.Parsed(
             "original-size", nameof(GenerationRequest.SizeConditioning), r => Format(r.SizeConditioning?.OriginalSize),
             (r, v, label) => Sizes(r, sizes => sizes with { OriginalSize = ParseSize(v, label) }),

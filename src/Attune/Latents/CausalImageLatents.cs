@@ -36,7 +36,7 @@ internal sealed class CausalImageLatents(AutoencoderKlCausal vae, Device device)
     {
         using var scope = new TensorScope();
         var s = pixels.Shape;
-        var (mean, logVariance) = vae.Encode(pixels.Reshape(s[0], 1, s[1], s[2], s[3]), cancellation);
+        var (mean, logVariance) = vae.Encode(pixels.Reshape(s[0], 1, s[1], s[2], s[3]), cancellation: cancellation);
         var m = mean.Shape;
         var noise = Normal(random, [m[0], m[4], m[2], m[3]]).Permute(0, 2, 3, 1).Reshape(m);
         var deviation = logVariance.Affine(0.5f);
@@ -51,7 +51,7 @@ internal sealed class CausalImageLatents(AutoencoderKlCausal vae, Device device)
     {
         using var scope = new TensorScope();
         var s = latents.Shape;
-        var frames = vae.Decode(vae.Denormalize(latents).Reshape(s[0], 1, s[1], s[2], s[3]), cancellation);
+        var frames = vae.Decode(vae.Denormalize(latents).Reshape(s[0], 1, s[1], s[2], s[3]), cancellation: cancellation);
         return scope.Keep(frames.Reshape(frames.Shape[0], frames.Shape[2], frames.Shape[3], frames.Shape[4]));
     }
 

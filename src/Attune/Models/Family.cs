@@ -17,7 +17,7 @@ public abstract class Family
         [
             new Flux.FluxFamily(), new Unet.StableDiffusionFamily(), new Unet.StableDiffusionXLFamily(),
             new StableDiffusion3.StableDiffusion3Family(), new Flux2.Flux2Family(), new ZImage.ZImageFamily(),
-            new QwenImage.QwenImageFamily(),
+            new QwenImage.QwenImageFamily(), new Chroma.ChromaFamily(),
         ];
 
     /// <summary>The <c>_class_name</c>s of model_index.json that the family opens.</summary>
@@ -101,6 +101,9 @@ public static class ModelOption
 
     /// <summary>Prompts in pieces.</summary>
     public const string LongPrompts = "long-prompts";
+
+    /// <summary>Pads of the prompt as rows that are read.</summary>
+    public const string AdditiveTextMask = "additive-text-mask";
 
     /// <summary>What the model is told about the picture's size.</summary>
     public const string OriginalSize = "original-size";

@@ -29,6 +29,9 @@ public abstract class Conditioning : IDisposable
     /// <summary>Text embeddings, [1, tokens, channels].</summary>
     public Tensor Text { get; }
 
+    /// <summary>How many rows of the text count; those behind them are pads. All, for most families.</summary>
+    public virtual int CountedRows => Text.Shape[1];
+
     /// <summary>All that the prompt has become, by name: <c>text</c>, <c>pooled</c>, <c>time_ids</c>.</summary>
     public IReadOnlyDictionary<string, Tensor> Parts { get; }
 

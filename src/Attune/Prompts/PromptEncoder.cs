@@ -37,6 +37,12 @@ public sealed record PromptSettings
     /// <summary>Whether prompts that are longer than CLIP's 77 tokens are encoded in pieces.</summary>
     public bool LongPrompts { get; init; }
 
+    /// <summary>
+    /// Whether pads of a text are read that the model was trained to leave out, the logits of the other rows being larger by 1: Chroma as the
+    /// pipeline of diffusers computes it.
+    /// </summary>
+    public bool AdditiveTextMask { get; init; }
+
     /// <summary>What SDXL is told about the picture's size.</summary>
     public SizeConditioning SizeConditioning { get; init; } = new();
 

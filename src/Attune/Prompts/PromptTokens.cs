@@ -11,7 +11,7 @@ internal static class PromptTokens
     /// <param name="length">The number of ids.</param>
     /// <param name="warning">Receives what was cut off; null to leave that out.</param>
     public static int[] Of(Tokenizer tokenizer, string prompt, int length, Action<string>? warning) =>
-        Encode(tokenizer, prompt, new TokenizerOptions(), length, warning).Ids;
+        Padded(tokenizer, prompt, length, warning).Ids;
 
     /// <summary>The ids of a rendered chat, which holds its special tokens, padded or cut to a length, and which of them count.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
@@ -21,6 +21,11 @@ internal static class PromptTokens
     /// <param name="warning">Receives what was cut off; null to leave that out.</param>
     public static TokenSequence Masked(Tokenizer tokenizer, string text, int length, TokenSide side, Action<string>? warning) =>
         Encode(tokenizer, text, new TokenizerOptions { AddSpecialTokens = false, PaddingSide = side }, length, warning);
+
+    /// <summary>The ids of a prompt, padded or cut to a length, and which of them count.</summary>
+    /// <inheritdoc cref="Of"/>
+    public static TokenSequence Padded(Tokenizer tokenizer, string prompt, int length, Action<string>? warning) =>
+        Encode(tokenizer, prompt, new TokenizerOptions(), length, warning);
 
     /// <summary>The ids of a rendered chat, at most so many, without pads.</summary>
     /// <param name="tokenizer">The tokenizer.</param>

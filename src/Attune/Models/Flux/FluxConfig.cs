@@ -1,5 +1,4 @@
 using Attune.Attention;
-using Attune.Layers;
 using Attune.Weights;
 
 namespace Attune.Models.Flux;
@@ -45,10 +44,6 @@ public sealed record FluxConfig
     internal RotaryAxes Rotary => new(AxesDimsRope, theta: 10000);
 
     internal int Width => NumAttentionHeads * AttentionHeadDim;
-
-    /// <summary>Queries or keys of a layer, normalised per head.</summary>
-    internal HeadProjection Heads(WeightCursor linear, WeightCursor norm) =>
-        new(new Linear(linear, Width, Width), AttentionHeadDim, new RmsNorm(norm, AttentionHeadDim, Epsilon));
 
     /// <summary>The released models: what the configuration's defaults say.</summary>
     internal static FluxConfig Real { get; } = Read(ModelConfig.Parse("defaults", "{}"u8.ToArray()));

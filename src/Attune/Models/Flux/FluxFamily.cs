@@ -1,5 +1,6 @@
 using Attune.Attention;
 using Attune.Autoencoders;
+using Attune.Latents;
 using Attune.Schedulers;
 using Attune.Weights;
 
@@ -39,7 +40,7 @@ public sealed class FluxFamily : Family
         {
             DefaultGuidanceScale = guided ? 3.5f : null,
         };
-        var latents = new FluxLatents(autoencoder, source.Device);
+        var latents = new PackedKlLatents(autoencoder, source.Device);
         return new Model(facts, prompts, transformer, latents, scheduler) { Plan = Plan };
     });
 

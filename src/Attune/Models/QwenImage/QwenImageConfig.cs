@@ -1,5 +1,4 @@
 using Attune.Attention;
-using Attune.Layers;
 using Attune.Weights;
 
 namespace Attune.Models.QwenImage;
@@ -36,10 +35,6 @@ public sealed record QwenImageConfig
     internal RotaryAxes Rotary => new(AxesDimsRope, theta: 10000);
 
     internal int Width => NumAttentionHeads * AttentionHeadDim;
-
-    /// <summary>Queries or keys, normalised per head.</summary>
-    internal HeadProjection Heads(WeightCursor linear, WeightCursor norm) =>
-        new(new Linear(linear, Width, Width), AttentionHeadDim, new RmsNorm(norm, AttentionHeadDim, Epsilon));
 
     internal static QwenImageConfig Read(ModelConfig json)
     {

@@ -1,14 +1,15 @@
 using Attune.Attention;
 using Attune.Autoencoders;
-using Attune.Latents;
 using Attune.Tensors;
 
-namespace Attune.Models.Flux;
+namespace Attune.Latents;
 
 /// <summary>
-/// The latents of FLUX.1: packed two by two to a token, channels in the order (channel, row, column). Noise between steps is drawn packed.
+/// The latents of an <see cref="AutoencoderKl"/>, packed two by two to a token. Noise between steps is drawn packed.
 /// </summary>
-internal sealed class FluxLatents(AutoencoderKl vae, Device device) : KlLatents(vae, device, patch: 2)
+/// <param name="vae">The autoencoder; owned from here on.</param>
+/// <param name="device">Where latents live.</param>
+internal sealed class PackedKlLatents(AutoencoderKl vae, Device device) : KlLatents(vae, device, patch: 2)
 {
     public override Tensor DrawStep(TorchRandom random, LatentGrid grid, int count) =>
         Normal(random, [count, grid.Height * grid.Width, 4 * Channels]);

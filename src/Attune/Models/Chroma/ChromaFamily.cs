@@ -1,0 +1,35 @@
+using Attune.Autoencoders;
+using Attune.Latents;
+using Attune.Schedulers;
+using Attune.Weights;
+
+namespace Attune.Models.Chroma;
+
+/// <summary>Chroma (2025), FLUX.1 schnell without guidance distillation and with modulations from one network.</summary>
+public sealed class ChromaFamily : Family
+{
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> ClassNames { get; } = ["ChromaPipeline"];
+
+    internal override Model Open(ModelSource source) => Components.Build(owned =>
+    {
+        var component = source.Component("transformer");
+        var scheduler = Scheduler.From(source.Scheduler);
+        var transformer = owned.Add(ChromaTransformer.Load(component));
+        var vae = owned.Add(AutoencoderKl.Load(source.Component("vae")));
+        var config = transformer.Config;
+        if (config.InChannels != 4 * vae.LatentChannels || config.OutChannels != 4 * vae.LatentChannels)
+        {
+            throw new CheckpointException(
+                $"'{component.Config.Path}': in_channels {config.InChannels} and out_channels {config.OutChannels}, expected "
+                    + $"{4 * vae.LatentChannels}, the channels of the packed latents.");
+        }
+        string[] options = [ModelOption.Sigmas, ModelOption.Cache, ModelOption.AdditiveTextMask];
+        var facts = new FamilyFacts("ChromaPipeline", "chroma", DefaultSize: 1024, DefaultSteps: 35, options.ToHashSet());
+        var prompts = new ChromaPrompts(owned, source, config);
+        return new Model(facts, prompts, transformer, new PackedKlLatents(vae, source.Device), scheduler)
+        {
+            Plan = (asked, scheduler, grid) => asked.OnEqualSteps(scheduler.ShiftFor(grid.Count)),
+        };
+    });
+}
