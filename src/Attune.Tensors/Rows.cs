@@ -23,16 +23,18 @@ internal readonly unsafe struct Rows
         _even = true;
         _stride = Columns;
         long reach = 0;
+        bool first = true;      // an expanded axis reaches nowhere, but it is an axis
         for (int axis = shape.Rank - 2; axis >= 0; axis--)
         {
             if (shape[axis] == 1)
                 continue;
             long stride = tensor.Stride(axis);
-            if (reach == 0)
+            if (first)
                 _stride = stride;
             else if (stride != reach)
                 _even = false;
             reach = stride * shape[axis];
+            first = false;
         }
     }
 

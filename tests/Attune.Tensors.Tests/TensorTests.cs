@@ -87,4 +87,16 @@ public class TensorTests
         Assert.True(first.IsDisposed);
         Assert.Throws<ObjectDisposedException>(() => bag.Set(ref slot, null));
     }
+
+    [Fact]
+    public void Rows_of_an_expanded_inner_axis_are_found_beside_other_axes()
+    {
+        using var scope = new TensorScope();
+        var x = Tensor.From(Devices.Managed, [1, 2, 3, 4, 5, 6], [2, 1, 3]).Expand(1, 2);
+        Assert.Equal([1f, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6], x.Clone().ToArray());
+        Assert.Equal([2f, 3, 4, 2, 3, 4, 5, 6, 7, 5, 6, 7], x.Affine(1, 1).ToArray());
+        var target = Tensor.Zeros(Devices.Managed, [2, 2, 4]);
+        x.CopyTo(target.Slice(2, 1, 3));
+        Assert.Equal([0f, 1, 2, 3, 0, 1, 2, 3, 0, 4, 5, 6, 0, 4, 5, 6], target.ToArray());
+    }
 }

@@ -38,8 +38,8 @@ public sealed record PromptSettings
     public bool LongPrompts { get; init; }
 
     /// <summary>
-    /// Whether pads of a text are read that the model was trained to leave out, the logits of the other rows being larger by 1: Chroma as the
-    /// pipeline of diffusers computes it.
+    /// Whether pads of a text are read that the model was trained to leave out, the logits of the other rows being larger by 1: Chroma as
+    /// the pipeline of diffusers computes it.
     /// </summary>
     public bool AdditiveTextMask { get; init; }
 
