@@ -67,6 +67,9 @@ internal sealed class GoldenCase
         }
     }
 
+    /// <summary>Another case of the set.</summary>
+    public GoldenCase Other(string name) => Read(GoldenFolder.Open(Root), name, Device);
+
     /// <summary>A further JSON file beside the case.</summary>
     public JsonElement Beside(string key)
     {

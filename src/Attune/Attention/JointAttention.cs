@@ -1,5 +1,4 @@
 using Attune.Layers;
-using Attune.Tensors;
 using Attune.Weights;
 
 namespace Attune.Attention;
