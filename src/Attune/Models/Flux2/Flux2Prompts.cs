@@ -21,7 +21,7 @@ internal sealed class Flux2Prompts : PromptEncoder
 
     public Flux2Prompts(Components owned, ModelSource source, Flux2Config config, Flux2Chat chat)
     {
-        _tokenizer = Tokenizer.Load(source.Tokenizer("tokenizer"));
+        _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
         _chat = chat;
         if (_encoder.Layers < chat.Layers.Max() || _encoder.Channels * chat.Layers.Count != config.JointAttentionDim)

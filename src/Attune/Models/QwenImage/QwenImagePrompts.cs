@@ -28,7 +28,7 @@ internal sealed class QwenImagePrompts : PromptEncoder
 
     public QwenImagePrompts(Components owned, ModelSource source, QwenImageConfig config)
     {
-        _tokenizer = Tokenizer.Load(source.Tokenizer("tokenizer"));
+        _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
         if (_encoder.Channels != config.JointAttentionDim)
         {

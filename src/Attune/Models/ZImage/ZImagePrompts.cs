@@ -19,7 +19,7 @@ internal sealed class ZImagePrompts : PromptEncoder
 
     public ZImagePrompts(Components owned, ModelSource source, ZImageConfig config)
     {
-        _tokenizer = Tokenizer.Load(source.Tokenizer("tokenizer"));
+        _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
         if (_encoder.Channels != config.CapFeatDim)
         {
