@@ -18,8 +18,8 @@ public sealed record SchedulerRequest
     public IReadOnlyList<double>? Sigmas { get; init; }
 
     /// <summary>
-    /// The same run with the noise levels that pipelines of flow matching give: n equal steps from 1 to 1 / n, unless others are asked for. A
-    /// scheduler that takes no sigmas spaces n steps by itself.
+    /// The same run with the noise levels that pipelines of flow matching give: n equal steps from 1 to 1 / n, unless others are asked
+    /// for. A scheduler that takes no sigmas spaces n steps by itself.
     /// </summary>
     /// <param name="scheduler">The scheduler.</param>
     /// <param name="mu">The shift.</param>

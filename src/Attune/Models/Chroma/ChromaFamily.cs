@@ -11,10 +11,15 @@ public sealed class ChromaFamily : Family
     /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } = ["ChromaPipeline"];
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> PresetForms { get; } = ["chroma"];
+
+    internal override IReadOnlyList<NoiseKind> NoiseKinds { get; } = [NoiseKind.FlowMatching];
+
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
         var component = source.Component("transformer");
-        var scheduler = Scheduler.From(source.Scheduler);
+        var scheduler = OpenScheduler(source);
         var transformer = owned.Add(ChromaTransformer.Load(component));
         var vae = owned.Add(AutoencoderKl.Load(source.Component("vae")));
         var config = transformer.Config;
@@ -29,7 +34,7 @@ public sealed class ChromaFamily : Family
         var prompts = new ChromaPrompts(owned, source, config);
         return new Model(facts, prompts, transformer, new PackedKlLatents(vae, source.Device), scheduler)
         {
-            Plan = (asked, scheduler, grid) => asked.OnEqualSteps(scheduler.ShiftFor(grid.Count)),
+            Plan = (asked, scheduler, grid) => asked.OnEqualSteps(scheduler, scheduler.ShiftFor(grid.Count)),
         };
     });
 }

@@ -14,11 +14,16 @@ public sealed class Flux2Family : Family
     /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } = ["Flux2Pipeline", Klein];
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> PresetForms { get; } = ["flux2"];
+
+    internal override IReadOnlyList<NoiseKind> NoiseKinds { get; } = [NoiseKind.FlowMatching];
+
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
         bool klein = source.Index.ClassName == Klein;
         var component = source.Component("transformer");
-        var scheduler = Scheduler.From(source.Scheduler);
+        var scheduler = OpenScheduler(source);
         var transformer = owned.Add(Flux2Transformer.Load(component));
         var vae = owned.Add(AutoencoderKlFlux2.Load(source.Component("vae")));
         if (transformer.Config.InChannels != vae.PatchChannels || transformer.Config.OutChannels != vae.PatchChannels)
@@ -39,7 +44,7 @@ public sealed class Flux2Family : Family
     {
         string name = source.Index.ClassName!;
         bool distilled = name == Klein && source.Index.Bool("is_distilled", false);
-        string? preset = name != Klein ? null : distilled ? "flux2-klein" : "flux2-klein-base";
+        string preset = name != Klein ? "flux2-dev" : distilled ? "flux2-klein" : "flux2-klein-base";
         string[] options =
         [
             ModelOption.Sigmas, ModelOption.Cache, ModelOption.References,
@@ -54,8 +59,8 @@ public sealed class Flux2Family : Family
     /// <summary>The noise levels are n equal steps from 1 to 1 / n, shifted by the picture's size and the number of steps.</summary>
     private static SchedulerRequest Plan(SchedulerRequest asked, Scheduler scheduler, LatentGrid grid)
     {
-        var planned = asked.OnEqualSteps(null);
-        return planned with { Mu = ShiftFor(grid.Count, planned.Sigmas!.Count) };
+        int steps = asked.Steps ?? asked.Sigmas!.Count;
+        return asked.OnEqualSteps(scheduler, ShiftFor(grid.Count, steps));
     }
 
     /// <summary>

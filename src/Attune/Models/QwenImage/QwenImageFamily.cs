@@ -11,10 +11,15 @@ public sealed class QwenImageFamily : Family
     /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } = ["QwenImagePipeline"];
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> PresetForms { get; } = ["qwen-image"];
+
+    internal override IReadOnlyList<NoiseKind> NoiseKinds { get; } = [NoiseKind.FlowMatching];
+
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
         var component = source.Component("transformer");
-        var scheduler = Scheduler.From(source.Scheduler);
+        var scheduler = OpenScheduler(source);
         var transformer = owned.Add(QwenImageTransformer.Load(component));
         var vae = owned.Add(AutoencoderKlCausal.Load(source.Component("vae")));
         int patch = transformer.Config.PatchSize * transformer.Config.PatchSize;
@@ -30,7 +35,7 @@ public sealed class QwenImageFamily : Family
         var prompts = new QwenImagePrompts(owned, source, transformer.Config);
         return new Model(facts, prompts, transformer, new CausalImageLatents(vae, source.Device), scheduler)
         {
-            Plan = (asked, scheduler, grid) => asked.OnEqualSteps(scheduler.ShiftFor(grid.Count)),
+            Plan = (asked, scheduler, grid) => asked.OnEqualSteps(scheduler, scheduler.ShiftFor(grid.Count)),
         };
     });
 }

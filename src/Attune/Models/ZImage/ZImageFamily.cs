@@ -14,10 +14,15 @@ public sealed class ZImageFamily : Family
     /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } = ["ZImagePipeline"];
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> PresetForms { get; } = ["z-image"];
+
+    internal override IReadOnlyList<NoiseKind> NoiseKinds { get; } = [NoiseKind.FlowMatching];
+
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
         var component = source.Component("transformer");
-        var scheduler = Scheduler.From(source.Scheduler);
+        var scheduler = OpenScheduler(source);
         var transformer = owned.Add(ZImageTransformer.Load(component));
         var vae = owned.Add(AutoencoderKl.Load(source.Component("vae")));
         if (transformer.Config.InChannels != vae.LatentChannels)
@@ -33,7 +38,7 @@ public sealed class ZImageFamily : Family
         var latents = new KlLatents(vae, source.Device, transformer.Config.PatchSize);
         return new Model(facts, new ZImagePrompts(owned, source, transformer.Config), transformer, latents, scheduler)
         {
-            Plan = (asked, scheduler, grid) => asked.OnEqualSteps(scheduler.ShiftFor(grid.Count)),
+            Plan = (asked, scheduler, grid) => asked.OnEqualSteps(scheduler, scheduler.ShiftFor(grid.Count)),
         };
     });
 }
