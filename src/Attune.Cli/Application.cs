@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Invocation;
 using Attune.Tensors;
 using Attune.Weights;
 using Spectre.Console;
@@ -8,17 +9,22 @@ namespace Attune.Cli;
 /// <summary>Runs a command line so that an error is one clear line and an exit code, never a stack trace.</summary>
 internal static class Application
 {
+    /// <summary>Words that begin with @ are text: prompts do, and what others write must not be able to name a file of options.</summary>
+    private static readonly ParserConfiguration Parser = new() { ResponseFileTokenReplacer = null };
+
     public static async Task<int> RunAsync(RootCommand root, string[] args)
     {
         // Tables and summaries in a file or pipe are not wrapped at a terminal's width, and have no colours.
         if (!AnsiConsole.Console.Profile.Out.IsTerminal)
-        {
-            AnsiConsole.Console.Profile.Width = 4096;
-            AnsiConsole.Console.Profile.Capabilities.Ansi = false;
-        }
+            Words.MakePlain(AnsiConsole.Console);
         try
         {
-            var command = root.Parse(args);
+            var command = root.Parse(args.Length == 0 ? ["--help"] : args, Parser);
+            if (command.Action is ParseErrorAction)
+            {
+                await Console.Error.WriteLineAsync($"attune: {UsageErrors.Describe(command, args)}").ConfigureAwait(false);
+                return 1;
+            }
             return await command.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
         }
         catch (OperationCanceledException)

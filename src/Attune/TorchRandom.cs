@@ -16,9 +16,9 @@ public sealed class TorchRandom
     private double? _spare;
 
     /// <summary>Seeds the generator as <c>torch.Generator("cpu").manual_seed(seed)</c>.</summary>
-    public TorchRandom(long seed)
+    public TorchRandom(ulong seed)
     {
-        _state[0] = (uint)seed;
+        _state[0] = unchecked((uint)seed);
         for (uint i = 1; i < Words; i++)
             _state[i] = 1812433253u * (_state[i - 1] ^ (_state[i - 1] >> 30)) + i;
     }

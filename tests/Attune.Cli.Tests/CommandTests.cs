@@ -117,12 +117,13 @@ public class CommandTests
             var (code, output, error) = await Run(
                 ["generate", "a panda", "--negative", "sunglasses", "--guidance", "gag:steps=5-", .. size]);
             Assert.True(code == 0, error);
-            Assert.Contains("No guidance rule reads the negative prompt", output, StringComparison.Ordinal);
-            Assert.Contains("steps=5- acts in none of the 2 steps", output, StringComparison.Ordinal);
-            Assert.DoesNotContain('\u001b', output);       // no colours where no one sees them
+            Assert.Contains("No guidance rule reads the negative prompt", error, StringComparison.Ordinal);
+            Assert.Contains("steps=5- acts in none of the 2 steps", error, StringComparison.Ordinal);
+            Assert.DoesNotContain("Warning", output, StringComparison.Ordinal);
+            Assert.DoesNotContain('\u001b', output + error);       // no colours where no one sees them
             (code, output, error) = await Run(["generate", "a panda", "--negative", "sunglasses", "--guidance", "nag", .. size]);
             Assert.True(code == 0, error);
-            Assert.DoesNotContain("Warning", output, StringComparison.Ordinal);
+            Assert.Equal("", error);
         }
         finally
         {
@@ -172,7 +173,31 @@ public class CommandTests
     [InlineData("'nagg' is no guidance rule", "generate", "a panda", "--guidance", "nagg")]
     [InlineData("'nag' has no parameter 'phy'", "generate", "a panda", "--guidance", "nag:phy=3")]
     [InlineData("tau is 0.5, expected at least 1", "generate", "a panda", "--guidance", "nag:tau=0.5")]
-    [InlineData("does not exist", "generate", "a panda", "--model", "/no/such/folder")]
+    [InlineData("--model: '/no/such/folder' does not exist; expected a local folder", "generate", "a panda", "--model", "/no/such/folder")]
+    [InlineData("see docs/models.md", "generate", "a panda", "-m", "black-forest-labs/FLUX.1-schnell")]
+    [InlineData("--max-sequence-length is '100000', expected an integer, 1", "generate", "a panda", "--max-sequence-length", "100000")]
+    [InlineData("--steps is '1.5', expected an integer", "generate", "a panda", "--steps", "1.5")]
+    [InlineData("--seed is 'abc', expected an integer of 64 bits", "generate", "a panda", "--seed", "abc")]
+    [InlineData("--seed is '18446744073709551616', expected an", "generate", "a panda", "--seed", "18446744073709551616")]
+    [InlineData("--limit-prompts is 'x', expected an integer; see attune evaluate --help", "evaluate", "e.json", "--limit-prompts", "x")]
+    [InlineData("the prompt in quotes, as attune generate \"a red panda\"; see", "generate", "a", "red", "panda", "on", "a", "hill")]
+    [InlineData("the prompt is missing", "generate")]
+    [InlineData("<dir> is missing", "verify")]
+    [InlineData("--steps needs a value; see attune generate --help", "generate", "a panda", "--steps")]
+    [InlineData("--steps is given more than once", "generate", "a panda", "--steps", "2", "--steps", "3")]
+    [InlineData("--step is not known; did you mean --steps?", "generate", "a panda", "--step", "3")]
+    [InlineData("--negative_aesthetic_score is not known: here it is --neg", "generate", "a panda", "--negative_aesthetic_score", "3")]
+    [InlineData("there is no command 'generat'; did you mean generate?", "generat", "a panda")]
+    [InlineData("a command is missing: model, kernels, nag; see attune bench --help", "bench")]
+    [InlineData("--json and --output - both want standard output", "generate", "a panda", "--json", "-o", "-")]
+    [InlineData("--output: 'x.tga' ends in .tga; pictures are written as .png", "generate", "a panda", "-o", "x.tga")]
+    [InlineData("--output: 'x' ends in no extension", "generate", "a panda", "-o", "x", "--count", "2")]
+    [InlineData("--output is -, standard output, which takes one picture", "generate", "a panda", "-o", "-", "--count", "2")]
+    [InlineData("--output: '' cannot be written", "generate", "a panda", "-o", "")]
+    [InlineData("--output: the folder 'no/such' does not exist", "generate", "a panda", "-o", "no/such/x.png")]
+    [InlineData("--preview: 'p-{step}.tga' ends in .tga", "generate", "a panda", "--preview", "p-{step}.tga")]
+    [InlineData("--output: 'x.html' ends in .html, expected .json", "trace", "a panda", "-o", "x.html")]
+    [InlineData("--html: 'f.json' ends in .json, expected .html or .htm", "trace", "a panda", "--html", "f.json", "-o", "f.json")]
     [InlineData("Width is 60 pixels, expected a positive multiple of 16", "generate", "a panda", "--size", "60x64")]
     [InlineData("--html: the folder", "trace", "a panda", "--html", "/no/such/folder/trace.html")]
     [InlineData("does not exist", "inspect", "/no/such/folder")]
@@ -181,8 +206,10 @@ public class CommandTests
     [InlineData("scale is -1, expected at least 0", "generate", "a panda", "--guidance", "nag:nag_scale=0")]
     public async Task An_error_is_one_clear_line(string message, params string[] arguments)
     {
-        var (code, _, error) = await Run(arguments);
+        var (code, output, error) = await Run(arguments);
         Assert.NotEqual(0, code);
+        Assert.DoesNotContain("System.", error, StringComparison.Ordinal);
+        Assert.Equal("", output);
         Assert.Contains(message.Replace("'--size'", "--size", StringComparison.Ordinal), error, StringComparison.Ordinal);
         Assert.Single(error.Trim().Split('\n'));
         Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);

@@ -12,7 +12,7 @@ namespace Attune.Cli.Tests;
 public class MetadataTests
 {
     /// <summary>Members that are not of the request: what the rest was generated with, and which of several pictures it is.</summary>
-    private static readonly string[] Others = ["software", "pipeline", "lora", "index"];
+    private static readonly string[] Others = ["software", "version", "pipeline", "model", "model_hash", "device", "lora", "index"];
 
     private static readonly string Checkpoints = Path.Combine(Repository.Root, "tests", "golden", "checkpoints");
 
@@ -60,18 +60,21 @@ public class MetadataTests
         }
     }
 
-    /// <summary>The text that goes with the keyword "parameters".</summary>
-    private static string Parameters(string file)
+    /// <summary>The text that goes with the keyword of the JSON.</summary>
+    private static string Parameters(string file) => Text(file, "attune");
+
+    internal static string Text(string file, string keyword)
     {
+        byte[] start = [.. Encoding.Latin1.GetBytes(keyword), 0, 0, 0, 0, 0];
         var bytes = File.ReadAllBytes(file).AsSpan(8);
         while (bytes.Length > 0)
         {
             int length = BinaryPrimitives.ReadInt32BigEndian(bytes);
             var data = bytes.Slice(8, length);
-            if (bytes[4..8].SequenceEqual("iTXt"u8) && data.StartsWith("parameters\0"u8))
-                return Encoding.UTF8.GetString(data["parameters\0\0\0\0\0".Length..]);
+            if (bytes[4..8].SequenceEqual("iTXt"u8) && data.StartsWith(start))
+                return Encoding.UTF8.GetString(data[start.Length..]);
             bytes = bytes[(12 + length)..];
         }
-        throw new InvalidDataException($"'{file}' has no parameters.");
+        throw new InvalidDataException($"'{file}' has no text '{keyword}'.");
     }
 }

@@ -14,10 +14,10 @@ public class TorchRandomTests
     }
 
     [Theory]
-    [InlineData(5, 5 + (1L << 32))]
-    [InlineData(-1, 0xFFFFFFFFL)]
-    [InlineData(long.MinValue, 0)]
-    public void Seeds_count_modulo_2_to_the_32(long seed, long same) =>
+    [InlineData(5, 5 + (1UL << 32))]
+    [InlineData(ulong.MaxValue, 0xFFFFFFFFL)]
+    [InlineData(1UL << 63, 0)]
+    public void Seeds_count_modulo_2_to_the_32(ulong seed, ulong same) =>
         Assert.Equal(Draw(new TorchRandom(seed), 40), Draw(new TorchRandom(same), 40));
 
     [Fact]

@@ -6,6 +6,7 @@ using Attune.Evaluation.Reports;
 using Attune.Generation;
 using Attune.Tensors;
 using Spectre.Console;
+using Spectre.Console.Rendering;
 using Markup = Spectre.Console.Markup;
 
 namespace Attune.Cli.Commands;
@@ -75,7 +76,7 @@ internal static class EvaluateCommand
         console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", files)}");
         foreach (string gap in report.Gaps().Take(4))
             console.MarkupLineInterpolated($"[yellow]Partial:[/] {gap}");
-        console.Write(Summary(report));
+        WriteSummary(report, console, files.First(file => file.EndsWith(".md", StringComparison.Ordinal)));
         return 0;
     }
 
@@ -113,10 +114,25 @@ internal static class EvaluateCommand
         }, cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>The numbers that matter most.</summary>
-    private static Table Summary(ExperimentReport report)
+    /// <summary>The numbers that matter most, as many as fit into a line of the terminal.</summary>
+    internal static void WriteSummary(ExperimentReport report, IAnsiConsole console, string file)
     {
         var columns = ReportTable.Columns(report).Where(column => !report.Heads.Contains(column.Title)).ToList();
+        for (int count = columns.Count; ; count--)
+        {
+            var table = Summary(report, columns.Take(count));
+            if (count > 0 && ((IRenderable)table).Measure(RenderOptions.Create(console), int.MaxValue).Max > console.Profile.Width)
+                continue;
+            console.Write(table);
+            if (count < columns.Count)
+                console.WriteLine($"{columns.Count - count} of {columns.Count} columns are left out; {file} has them all.");
+            return;
+        }
+    }
+
+    private static Table Summary(ExperimentReport report, IEnumerable<ReportColumn> chosen)
+    {
+        var columns = chosen.ToList();
         var table = new Table { Border = TableBorder.Minimal };
         table.AddColumn("steps");
         table.AddColumn("method");

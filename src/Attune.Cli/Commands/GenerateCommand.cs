@@ -2,153 +2,232 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using Attune.Generation;
 using Attune.Guidance;
 using Attune.Imaging;
-using Attune.Generation;
 using Attune.Tensors;
-using Spectre.Console;
 
 namespace Attune.Cli.Commands;
 
 /// <summary><c>attune generate PROMPT</c>: makes images.</summary>
 internal static class GenerateCommand
 {
+    /// <summary>What the command line says beside the request.</summary>
+    private sealed record Settings(string? Output, string? Previews, bool Metadata, bool Json, bool Quiet, bool Force);
+
     public static Command Create()
     {
         var options = new RequestOptions();
         var preview = new Option<string?>("--preview") {
-            Description = "Write a PNG of what the image will be after every step: a file name with {step}, as preview-{step}.png." };
+            Description = "Write a picture of what the image will be after every step: a file name with {step}, as preview-{step}.png." };
         var previewVae = new Option<string?>("--preview-vae") {
             Description = "The folder of an AutoencoderTiny (TAESD) for --preview. Default: the model's own autoencoder, which is slow." };
         var output = new Option<string?>("--output", "-o") {
-            Description = "The PNG file to write; several images get -1, -2, ... before the extension." };
+            Description =
+                $"The file to write ({string.Join(", ", ImageFormats.Writers.SelectMany(writer => writer.Extensions))}), or - for a PNG on "
+                    + "standard output; several images get -1, -2, ... before the extension. Default: attune-SEED-N.png, N being the first "
+                    + "that is free." };
+        var noMetadata = new Option<bool>("--no-metadata") { Description = "Leave out of the file how it was made, the prompt too." };
+        var json = new Option<bool>("--json") {
+            Description = "Print one JSON object: files, the resolved request, timings, memory, warnings." };
+        var quiet = new Option<bool>("--quiet") { Description = "Print nothing but warnings and errors." };
+        var force = new Option<bool>("--force") { Description = "Begin even if the memory of this machine will probably not do." };
         var command = new Command("generate", "Generate images from a prompt and, with guidance, a negative prompt.");
         options.AddTo(command);
-        command.Add(preview);
-        command.Add(previewVae);
-        command.Add(output);
+        foreach (var option in new Option[] { preview, previewVae, output, noMetadata, json, quiet, force })
+            command.Add(option);
         command.SetAction((result, cancellation) =>
         {
-            var asked = options.Read(result, AnsiConsole.Console);
-            asked = asked with { Options = asked.Options with { PreviewVae = result.GetValue(previewVae) } };
+            var settings = new Settings(
+                result.GetValue(output), Previews(result.GetValue(preview), result.GetValue(previewVae)), !result.GetValue(noMetadata),
+                result.GetValue(json), result.GetValue(quiet), result.GetValue(force));
+            if (settings is { Json: true, Output: "-" })
+                throw new FormatException("--json and --output - both want standard output; give --output a file.");
+            var words = new Words(settings.Quiet || settings.Json, outputTaken: settings.Json || settings.Output == "-");
+            var asked = options.Read(result, words);
             return RunAsync(
-                asked, result.GetValue(output), Previews(result.GetValue(preview), asked.Options), AnsiConsole.Console, cancellation);
+                asked with { Options = asked.Options with { PreviewVae = result.GetValue(previewVae) } }, settings, words, cancellation);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(
-        ModelRequest asked, string? output, string? previews, IAnsiConsole console, CancellationToken cancellation)
+    private static async Task<int> RunAsync(ModelRequest asked, Settings settings, Words words, CancellationToken cancellation)
     {
-        var watch = Stopwatch.StartNew();
+        var output = PictureOutput.Open(settings.Output, asked.Request.Seed, asked.Request.Count);
+        if (settings.Previews is { } pattern)
+        {
+            ImageFormats.WriterOf(pattern, "--preview");
+            OutputFile.Check(PreviewFile(pattern, 0), "--preview");
+        }
+        var phases = new Phases();
         using var pipeline = DiffusionPipeline.Load(asked.Folder, asked.Options);
+        phases.End("load");
         var resolved = pipeline.Resolve(asked.Request);
         var (request, rules) = (resolved.Request, resolved.Guidance.Rules);
-        output ??= FormattableString.Invariant($"attune-{request.Seed}.png");
-        RequireFolder("--output", output);
-        if (previews != null)
-            RequireFolder("--preview", previews);
+        var need = MemoryNeed.Of(pipeline, resolved, asked.Folder);
+        need.Check(settings.Force, words.Warn);
+        WarnOfSize(resolved, pipeline.Facts.DefaultSize, words);
 
         TensorMemory.ResetPeak();
-        TimeSpan denoised = default;
         int evaluations = 0;
         IReadOnlyList<Image> images = [];
-        async Task Generate(Action<DenoisingStep> progress)
+        await RunProgress.ShowAsync(words, async progress =>
         {
-            var observer = new WarningObserver(message => RequestOptions.Warn(console, message));
+            var observer = new Observer(words.Warn, () => phases.End("encode"));
             await foreach (var step in pipeline.DenoiseAsync(resolved, observer, cancellation).ConfigureAwait(false))
             {
-                (denoised, evaluations) = (watch.Elapsed, step.Count);
-                progress(step);
-                if (previews != null)
-                    Save(
-                        await step.DecodePreviewAsync(cancellation).ConfigureAwait(false),
-                        previews.Replace("{step}", $"{step.Index + 1}", StringComparison.Ordinal), _ => []);
-                if (step.IsLast)
-                    images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
+                evaluations = step.Count;
+                progress.Step(step.Index + 1, step.Count, step.Denoising);
+                if (settings.Previews is { } previews)
+                    SavePreview(await step.DecodePreviewAsync(cancellation).ConfigureAwait(false), PreviewFile(previews, step.Index));
+                if (!step.IsLast)
+                    continue;
+                phases.End("denoise");
+                progress.Decode();
+                images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
+                progress.Decoded();
+                phases.End("decode");
             }
-        }
+        }).ConfigureAwait(false);
 
-        if (console.Profile.Capabilities.Interactive)
+        var model = ModelIdentity.Of(asked.Folder);
+        var files = output.Save(
+            images, index => settings.Metadata ? PictureTexts.Of(pipeline, asked.Options, model, resolved, index) : []);
+        phases.End("save");
+        if (settings.Json)
         {
-            await console.Progress().AutoClear(true).StartAsync(async context =>
-            {
-                var task = context.AddTask("Denoising", maxValue: 1);
-                await Generate(step => task.MaxValue(step.Count).Value(step.Index + 1)).ConfigureAwait(false);
-            }).ConfigureAwait(false);
+            WriteJson(pipeline, asked, resolved, model, files, phases, evaluations, need, words.Warnings);
+            return 0;
         }
-        else
-        {
-            await Generate(_ => { }).ConfigureAwait(false);
-        }
-
-        var files = Save(
-            images, output, index => [KeyValuePair.Create("parameters", Parameters(pipeline, asked.Options, resolved, index))]);
-        console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", files)}");
-        console.WriteLine(
+        if (files.Count > 0)
+            words.Wrote(files);
+        words.Say(
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"{pipeline.Facts.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed "
                     + $"{request.Seed}; guidance {(rules.Count == 0 ? "none" : string.Join(" + ", rules.Select(RuleCatalog.Format)))}"));
-        console.WriteLine(
+        words.Say(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{watch.Elapsed.TotalSeconds:0.00} s in all, {denoised.TotalSeconds / evaluations:0.000} s a step; peak of activations "
-                    + $"{TensorMemory.PeakBytes / 1048576.0:0} MiB"));
+                $"{phases.Total:0.00} s in all: {string.Join(", ", phases.All.Select(phase => Describe(phase, evaluations)))}"));
+        words.Say(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"peak of activations {TensorMemory.PeakBytes / 1048576.0:0} MiB, of resident memory {Resident() / 1048576.0:0} MiB"));
         return 0;
     }
 
-    /// <summary>
-    /// What made the image, as JSON: the request and the names of LoRA files alone, so that the same request gives the same bytes.
-    /// </summary>
-    internal static string Parameters(DiffusionPipeline pipeline, LoadOptions options, ResolvedRequest resolved, int index)
+    private static string Describe((string Name, double Seconds) phase, int evaluations)
     {
-        using var stream = new MemoryStream();
-        var relaxed = new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-        using (var json = new Utf8JsonWriter(stream, relaxed))
+        string text = FormattableString.Invariant($"{phase.Name} {phase.Seconds:0.00}");
+        return phase.Name == "denoise" ? FormattableString.Invariant($"{text} ({phase.Seconds / evaluations:0.000} s a step)") : text;
+    }
+
+    private static void WriteJson(
+        DiffusionPipeline pipeline, ModelRequest asked, ResolvedRequest resolved, ModelIdentity model, IReadOnlyList<string> files,
+        Phases phases, int evaluations, MemoryNeed need, IReadOnlyList<string> warnings)
+    {
+        using var stream = Console.OpenStandardOutput();
+        using (var json = new Utf8JsonWriter(stream))
         {
             json.WriteStartObject();
-            json.WriteString("software", "Attune");
+            json.WriteString("version", PictureTexts.Version);
+            json.WriteStartArray("files");
+            foreach (string file in files)
+                json.WriteStringValue(file);
+            json.WriteEndArray();
+            json.WriteStartObject("model");
+            json.WriteString("path", asked.Folder);
+            json.WriteString("name", model.Name);
+            json.WriteString("hash", model.Hash);
             json.WriteString("pipeline", pipeline.Facts.ClassName);
+            json.WriteString("device", pipeline.Device.Description);
+            json.WriteEndObject();
+            json.WriteNumber("seed", resolved.Request.Seed);
+            json.WriteNumber("width", resolved.Size.Width);
+            json.WriteNumber("height", resolved.Size.Height);
+            json.WriteStartObject("request");
             OptionCatalog.Write(json, resolved.Request);
-            if (options.Loras.Count > 0)
-                json.WriteString("lora", string.Join('+', options.Loras.Select(Describe)));
-            json.WriteNumber("index", index);
+            json.WriteEndObject();
+            json.WriteStartObject("seconds");
+            foreach (var (name, seconds) in phases.All)
+                json.WriteNumber(name, Math.Round(seconds, 4));
+            json.WriteNumber("total", Math.Round(phases.Total, 4));
+            json.WriteEndObject();
+            json.WriteNumber("evaluations", evaluations);
+            json.WriteStartObject("bytes");
+            json.WriteNumber("estimated_activations", need.Activations);
+            json.WriteNumber("peak_activations", TensorMemory.PeakBytes);
+            json.WriteNumber("peak_resident", Resident());
+            json.WriteEndObject();
+            json.WriteStartArray("warnings");
+            foreach (string warning in warnings)
+                json.WriteStringValue(warning);
+            json.WriteEndArray();
             json.WriteEndObject();
         }
-        return System.Text.Encoding.UTF8.GetString(stream.ToArray());
+        stream.WriteByte((byte)'\n');
     }
 
-    private static string Describe(LoraWeights lora) =>
-        string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(lora.Path)}:{lora.Scale}");
-
-    /// <summary>Writes images; several get -1, -2, ... before the extension.</summary>
-    private static List<string> Save(IReadOnlyList<Image> images, string output, Func<int, KeyValuePair<string, string>[]> texts)
+    /// <summary>The most memory that the process has had, weights that are mapped from files too.</summary>
+    private static long Resident()
     {
-        var files = new List<string>();
+        using var process = Process.GetCurrentProcess();
+        return process.PeakWorkingSet64;
+    }
+
+    private static void WarnOfSize(ResolvedRequest resolved, int trained, Words words)
+    {
+        double ratio = (double)resolved.Size.Width * resolved.Size.Height / ((double)trained * trained);
+        if (ratio is > 4 or < 1.0 / 16)
+        {
+            words.Warn(
+                FormattableString.Invariant(
+                    $"{resolved.Size.Width}x{resolved.Size.Height} is far from the {trained}x{trained} pixels of the model's default."));
+        }
+    }
+
+    private static void SavePreview(IReadOnlyList<Image> images, string file)
+    {
+        var writer = ImageFormats.WriterOf(file, "--preview");
         for (int i = 0; i < images.Count; i++)
         {
-            string file = images.Count == 1 ? output
-                : Path.ChangeExtension(output, null) + FormattableString.Invariant($"-{i + 1}") + Path.GetExtension(output);
-            Png.Save(images[i], file, texts(i));
-            files.Add(file);
+            var image = images[i];
+            string name = images.Count == 1 ? file
+                : Path.ChangeExtension(file, null) + FormattableString.Invariant($"-{i + 1}") + Path.GetExtension(file);
+            OutputFile.Write(name, stream => writer.Write(image, stream), "--preview");
         }
-        return files;
     }
 
-    internal static void RequireFolder(string option, string file)
-    {
-        string? directory = Path.GetDirectoryName(Path.GetFullPath(file));
-        if (directory != null && !Directory.Exists(directory))
-            throw new ArgumentException($"{option}: the folder '{directory}' does not exist.");
-    }
+    private static string PreviewFile(string pattern, int step) =>
+        pattern.Replace("{step}", (step + 1).ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
 
-    private static string? Previews(string? pattern, LoadOptions options)
+    private static string? Previews(string? pattern, string? vae)
     {
-        if (pattern == null && options.PreviewVae != null)
+        if (pattern == null && vae != null)
             throw new FormatException("--preview-vae is given without --preview.");
         return pattern?.Contains("{step}", StringComparison.Ordinal) == false
             ? throw new FormatException($"--preview is '{pattern}', expected a file name with {{step}}, as preview-{{step}}.png.")
             : pattern;
+    }
+
+    /// <summary>How long the parts of a run took.</summary>
+    private sealed class Phases
+    {
+        private readonly Stopwatch _watch = Stopwatch.StartNew();
+        private readonly List<(string Name, double Seconds)> _all = [];
+
+        public IReadOnlyList<(string Name, double Seconds)> All => _all;
+
+        public double Total => _all.Sum(phase => phase.Seconds);
+
+        public void End(string name) => _all.Add((name, _watch.Elapsed.TotalSeconds - Total));
+    }
+
+    private sealed class Observer(Action<string> warn, Action encoded) : RunObserver
+    {
+        public override void Warn(string message) => warn(message);
+
+        public override void Begin(RunStart start) => encoded();
     }
 }

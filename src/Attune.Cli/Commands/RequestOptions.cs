@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using Attune.Generation;
-using Spectre.Console;
 
 namespace Attune.Cli.Commands;
 
@@ -60,10 +59,10 @@ internal sealed class RequestOptions
 
     /// <summary>What a command line says.</summary>
     /// <param name="result">The command line.</param>
-    /// <param name="console">Where warnings go while the model is opened.</param>
+    /// <param name="words">Takes warnings while the model is opened.</param>
     /// <exception cref="FormatException">An option's value is malformed; the message names it.</exception>
     /// <exception cref="ArgumentException">An option names what there is not.</exception>
-    public ModelRequest Read(ParseResult result, IAnsiConsole console)
+    public ModelRequest Read(ParseResult result, Words words)
     {
         var request = new GenerationRequest { Prompt = result.GetRequiredValue(_prompt) };
         foreach (var (option, line) in _request)
@@ -81,13 +80,10 @@ internal sealed class RequestOptions
             MergeLora = !result.GetValue(_apart),
             ConfigFolder = result.GetValue(_configs),
             PredictionType = result.GetValue(_prediction),
-            Warning = message => Warn(console, message),
+            Warning = words.Warn,
         };
-        return new ModelRequest(DefaultModel.Find(result.GetValue(_model)), options, request);
+        return new ModelRequest(DefaultModel.FindPipeline(result.GetValue(_model)), options, request);
     }
-
-    /// <summary>Shows a warning.</summary>
-    public static void Warn(IAnsiConsole console, string message) => console.MarkupLineInterpolated($"[yellow]Warning:[/] {message}");
 
     /// <summary>FILE or FILE:SCALE. A colon belongs to the file's name when no number follows it.</summary>
     internal static LoraWeights ParseLora(string text)

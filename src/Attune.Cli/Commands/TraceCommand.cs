@@ -3,7 +3,6 @@ using Attune.Cli.Tracing;
 using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
 using Attune.Generation;
-using Spectre.Console;
 
 namespace Attune.Cli.Commands;
 
@@ -14,35 +13,48 @@ internal static class TraceCommand
 {
     public static Command Create()
     {
-        var output = new Option<string?>("--output", "-o") { Description = "The JSON file to write." };
+        var output = new Option<string?>("--output", "-o") { Description = "The JSON file (.json) to write." };
         var html = new Option<string?>("--html") {
-            Description = "The page to write, with plots. Default, without --output: attune-trace-SEED.html." };
+            Description = "The page (.html) to write, with plots. Default, without --output: attune-trace-SEED.html." };
         var options = new RequestOptions();
         var command = new Command("trace", "Show where and when guidance acts: generate, and measure every attention layer in every step.");
         options.AddTo(command);
         command.Add(output);
         command.Add(html);
-        command.SetAction(
-            (result, cancellation) => RunAsync(
-                options.Read(result, AnsiConsole.Console), result.GetValue(output), result.GetValue(html), AnsiConsole.Console,
-                cancellation));
+        command.SetAction((result, cancellation) =>
+        {
+            var words = new Words();
+            return RunAsync(options.Read(result, words), result.GetValue(output), result.GetValue(html), words, cancellation);
+        });
         return command;
     }
 
     private static async Task<int> RunAsync(
-        ModelRequest asked, string? json, string? html, IAnsiConsole console, CancellationToken cancellation)
+        ModelRequest asked, string? json, string? html, Words words, CancellationToken cancellation)
     {
         if (json == null)
             html ??= FormattableString.Invariant($"attune-trace-{asked.Request.Seed}.html");
-        foreach (var (option, file) in new[] { ("--output", json), ("--html", html) })
+        var outputs = new (string Option, string? File, string[] Extensions, Action<TraceReport, Stream> Write)[]
         {
-            if (file != null)
-                GenerateCommand.RequireFolder(option, file);
+            ("--output", json, [".json"], TraceJson.Write), ("--html", html, [".html", ".htm"], TracePage.Write),
+        };
+        foreach (var (option, file, extensions, _) in outputs)
+        {
+            if (file == null)
+                continue;
+            string extension = Path.GetExtension(file);
+            if (file.Length > 0 && !extensions.Contains(extension, StringComparer.OrdinalIgnoreCase))
+            {
+                throw new ArgumentException(
+                    $"{option}: '{file}' ends in {(extension.Length > 0 ? extension : "no extension")}, expected "
+                        + $"{string.Join(" or ", extensions)}; --output writes JSON and --html a page.");
+            }
+            OutputFile.Check(file, option);
         }
         using var pipeline = DiffusionPipeline.Load(asked.Folder, asked.Options);
         var trace = new GuidanceTrace();
         var resolved = pipeline.Resolve(asked.Request);
-        var observer = new TraceObserver(trace, message => RequestOptions.Warn(console, message));
+        var observer = new TraceObserver(trace, words.Warn);
         IReadOnlyList<Image> images = [];
         await foreach (var step in pipeline.DenoiseAsync(resolved, observer, cancellation).ConfigureAwait(false))
         {
@@ -50,21 +62,19 @@ internal static class TraceCommand
                 images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
         }
 
-        string model = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(asked.Folder)));
+        var model = ModelIdentity.Of(asked.Folder);
         var report = new TraceReport(
-            pipeline.Facts.ClassName, model, resolved, GenerateCommand.Parameters(pipeline, asked.Options, resolved, 0), trace, images);
-        foreach (var (file, write) in new (string?, Action<TraceReport, Stream>)[] { (json, TraceJson.Write), (html, TracePage.Write) })
+            pipeline.Facts.ClassName, model.Name, resolved, PictureTexts.Json(pipeline, asked.Options, model, resolved, 0), trace, images);
+        foreach (var (option, file, _, write) in outputs)
         {
-            if (file == null)
-                continue;
-            using var stream = File.Create(file);
-            write(report, stream);
+            if (file != null)
+                OutputFile.Write(file, stream => write(report, stream), option);
         }
-        console.MarkupLineInterpolated($"[green]Wrote[/] {string.Join(", ", new[] { json, html }.Where(file => file != null))}");
+        words.Wrote(outputs.Select(output => output.File).OfType<string>());
         foreach (var series in trace.Series)
         {
             string rule = series.Rule == null ? "" : $"{series.Rule.Form.Name}: ";
-            console.WriteLine($"  {rule}{TraceSummary.Line(new TraceTable(series, trace))}");
+            words.Say($"  {rule}{TraceSummary.Line(new TraceTable(series, trace))}");
         }
         return 0;
     }

@@ -28,6 +28,11 @@ internal static class VerifyCommand
         var folder = GoldenFolder.Open(directory);
         var runner = new CaseRunner(folder, device);
         var globs = only.Select(pattern => new Glob(pattern)).ToArray();
+        for (int i = 0; i < globs.Length; i++)
+        {
+            if (!folder.Names.Any(globs[i].Matches))
+                throw new ArgumentException($"--only {only[i]} selects none of the {folder.Names.Count} cases of '{directory}'.");
+        }
         var (passed, failed, unsupported) = (0, 0, 0);
         foreach (string name in folder.Names.Where(name => globs.Length == 0 || globs.Any(glob => glob.Matches(name))))
         {

@@ -84,7 +84,7 @@ public sealed record Experiment
     public required string Baseline { get; init; }
 
     /// <summary>The first seed; each prompt is made with this and the following.</summary>
-    public required long FirstSeed { get; init; }
+    public required ulong FirstSeed { get; init; }
 
     /// <summary>The number of seeds.</summary>
     public required int SeedCount { get; init; }
@@ -140,7 +140,7 @@ public sealed record Experiment
         var experiment = new Experiment
         {
             File = file, Name = name, Model = model, Judge = judge, DualEncoder = dualEncoder, Width = width, Height = height,
-            Options = options, Methods = methods, Baseline = baseline, FirstSeed = first, SeedCount = count,
+            Options = options, Methods = methods, Baseline = baseline, FirstSeed = (ulong)first, SeedCount = count,
             Prompts = prompts, References = references, Pictures = pictures,
         };
         experiment.CheckMethods(json);

@@ -11,7 +11,7 @@ namespace Attune.Evaluation.Experiments;
 /// <param name="Seed">The seed.</param>
 /// <param name="Steps">The number of steps.</param>
 /// <param name="Turn">By how many places the methods behind the baseline are rotated.</param>
-internal readonly record struct WorkItem(int Prompt, long Seed, int Steps, int Turn);
+internal readonly record struct WorkItem(int Prompt, ulong Seed, int Steps, int Turn);
 
 /// <summary>An experiment checked against its model and its judge, before anything is computed.</summary>
 public sealed class ExperimentPlan
@@ -79,7 +79,7 @@ public sealed class ExperimentPlan
                 for (int i = 0; i < steps.Count; i++)
                 {
                     if ((seed * experiment.Prompts.Count + prompt + i) % shard.Count == shard.Index - 1)
-                        items.Add(new WorkItem(prompt, experiment.FirstSeed + seed, steps[i], turns[i]++));
+                        items.Add(new WorkItem(prompt, experiment.FirstSeed + (ulong)seed, steps[i], turns[i]++));
                 }
             }
         }

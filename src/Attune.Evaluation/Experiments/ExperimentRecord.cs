@@ -17,7 +17,7 @@ namespace Attune.Evaluation.Experiments;
 /// <param name="Session">Which start of a process made it, from 1 in each file: only times of one session are compared.</param>
 /// <param name="Reading">What was read off the picture.</param>
 public sealed record ExperimentRecord(
-    string Method, double? Scale, int Steps, int Prompt, long Seed, double Seconds, double Total, int Session, PictureReading Reading)
+    string Method, double? Scale, int Steps, int Prompt, ulong Seed, double Seconds, double Total, int Session, PictureReading Reading)
 {
     private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -25,7 +25,7 @@ public sealed record ExperimentRecord(
     internal string Source { get; init; } = "";
 
     /// <summary>What no other record of the experiment has.</summary>
-    internal (string Method, double? Scale, int Steps, int Prompt, long Seed) Key => (Method, Scale, Steps, Prompt, Seed);
+    internal (string Method, double? Scale, int Steps, int Prompt, ulong Seed) Key => (Method, Scale, Steps, Prompt, Seed);
 
     /// <summary>The record as one line of JSON, without its end.</summary>
     internal string ToLine()
@@ -94,7 +94,7 @@ public sealed record ExperimentRecord(
             (float?)json.Find("negativeScore")?.Number());
         var record = new ExperimentRecord(
             json.Needed("method", "a text").String(), json.Find("scale")?.Number(), (int)Integer("steps", 1, 1000),
-            (int)Integer("prompt", 0, int.MaxValue), Integer("seed", 0, long.MaxValue),
+            (int)Integer("prompt", 0, int.MaxValue), (ulong)Integer("seed", 0, long.MaxValue),
             Number("seconds"), Number("total"), (int)Integer("session", 1, int.MaxValue), reading);
         json.RequireAllAsked();
         return record;

@@ -5,7 +5,7 @@ namespace Attune.Evaluation.Metrics;
 /// </summary>
 internal sealed class Draws(long seed)
 {
-    private readonly TorchRandom _random = new(seed);
+    private readonly TorchRandom _random = new((ulong)seed);
 
     /// <summary>A number from 0, below the bound. Uniform up to bound / 2^32.</summary>
     public int Below(int bound) => (int)((ulong)_random.NextUInt32() * (uint)bound >> 32);

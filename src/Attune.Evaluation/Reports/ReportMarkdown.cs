@@ -53,7 +53,7 @@ public static class ReportMarkdown
     internal static string Facts(ExperimentReport report)
     {
         string devices = string.Join("; ", report.Headers.Select(header => header.Device).Distinct());
-        var (first, last) = (report.Experiment.FirstSeed, report.Experiment.FirstSeed + report.Experiment.SeedCount - 1);
+        var (first, last) = (report.Experiment.FirstSeed, report.Experiment.FirstSeed + (ulong)report.Experiment.SeedCount - 1);
         string seeds = first == last ? FormattableString.Invariant($"seed {first}")
             : FormattableString.Invariant($"seeds {first} to {last}");
         string prompts = report.Prompts == 1 ? "1 prompt" : FormattableString.Invariant($"{report.Prompts} prompts");

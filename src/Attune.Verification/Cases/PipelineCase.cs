@@ -44,7 +44,7 @@ internal sealed class PipelineCase : CaseKind
             Steps = golden.Int("steps", 1),
             Height = golden.Int("height", 0),
             Width = golden.Int("width", 0),
-            Seed = golden.Arguments.GetProperty("seed").GetInt64(),
+            Seed = unchecked((ulong)golden.Arguments.GetProperty("seed").GetInt64()),
             Count = count,
             MaxSequenceLength = golden.OptionalDouble("max_sequence_length") is { } maximum ? (int)maximum : null,
             NegativeMaxSequenceLength = golden.OptionalDouble("negative_max_sequence_length") is { } length ? (int)length : null,
@@ -161,7 +161,7 @@ internal sealed class PipelineCase : CaseKind
         var earlier = request with
         {
             Prompt = call.GetProperty("prompt").GetString()!, Steps = call.GetProperty("steps").GetInt32(),
-            Seed = call.GetProperty("seed").GetInt64(), Height = call.GetProperty("height").GetInt32(),
+            Seed = unchecked((ulong)call.GetProperty("seed").GetInt64()), Height = call.GetProperty("height").GetInt32(),
             Width = call.GetProperty("width").GetInt32(),
         };
         pipeline.GenerateAsync(earlier).GetAwaiter().GetResult();

@@ -12,7 +12,7 @@ internal sealed class RandomNumbersCase : CaseKind
     public override void Run(GoldenCase golden, Comparison results)
     {
         var shape = Shape.Create([.. golden.Arguments.GetProperty("shape").EnumerateArray().Select(axis => axis.GetInt32())]);
-        var random = new TorchRandom(golden.Arguments.GetProperty("seed").GetInt64());
+        var random = new TorchRandom(unchecked((ulong)golden.Arguments.GetProperty("seed").GetInt64()));
         var draws = Enumerable.Range(0, golden.Int("draws", 1)).Select(_ =>
         {
             var draw = Tensor.Empty(golden.Device, shape);

@@ -90,6 +90,9 @@ internal sealed class KlEncoder
 /// <summary>Latents to image: convolution, middle, up blocks that double the size, norm, convolution.</summary>
 internal sealed class KlDecoder
 {
+    /// <summary>Bytes that stay for reuse between levels: maps of one size hardly serve those of the next, and are large.</summary>
+    private const long KeptBetweenLevels = 256 << 20;
+
     private readonly Conv2d _convIn;
     private readonly KlMidBlock _midBlock;
     private readonly KlUpBlock[] _upBlocks;
@@ -115,6 +118,7 @@ internal sealed class KlDecoder
         {
             cancellation.ThrowIfCancellationRequested();
             x = block.Apply(x);
+            TensorMemory.Trim(KeptBetweenLevels);
         }
         return x.Then(_convOut.Apply(_convNormOut.Apply(x, Activation.Silu, into: x)));
     }

@@ -20,6 +20,9 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     /// </summary>
     private const string FamilyKey = "_attune_family";
 
+    /// <summary>Bytes of memory that stay for the next request when nothing runs.</summary>
+    private const long KeptWhenIdle = 256 << 20;
+
     private readonly Model _model;
     private readonly ModelPreset? _stated;
     private readonly AutoencoderTiny? _previewVae;
@@ -136,6 +139,16 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         var scheduler = refusal == null ? choice.For(Scheduler.Config) : Scheduler;
         refusal ??= SchedulerFit.Refusal(scheduler, kinds, Facts.ClassName);
         return refusal == null ? scheduler : throw new ArgumentException($"Scheduler: {refusal}", nameof(request));
+    }
+
+    /// <summary>
+    /// About how many bytes a request takes at its peak beside weights and what waits for reuse: that of decoding, whose feature maps at
+    /// full size outgrow the denoiser's in all families. It grows with the number of pixels of all pictures.
+    /// </summary>
+    public long EstimateActivations(ResolvedRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return _model.Latents.DecodingBytes(request.Size, request.Request.Count);
     }
 
     /// <summary>
@@ -272,7 +285,10 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     {
         lock (_gate)
         {
-            if (--_running == 0 && _disposed)
+            if (--_running > 0)
+                return;
+            TensorMemory.Trim(KeptWhenIdle);
+            if (_disposed)
                 _idle.TrySetResult();
         }
     }

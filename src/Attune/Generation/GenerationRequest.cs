@@ -32,8 +32,11 @@ public sealed record GenerationRequest
     /// <summary>The number of denoising steps, 1 to 1000.</summary>
     public int? Steps { get; init; }
 
-    /// <summary>The seed of the noise: the same bits as <c>torch.randn</c> with a CPU generator of this seed.</summary>
-    public long Seed { get; init; }
+    /// <summary>
+    /// The seed of the noise: the same bits as <c>torch.randn</c> with a CPU generator of this seed, which takes the low 32 bits; seeds
+    /// that differ by a multiple of 2^32 make the same picture.
+    /// </summary>
+    public ulong Seed { get; init; }
 
     /// <summary>The number of images, 1 or more; their noise is one draw.</summary>
     public int Count { get; init; } = 1;

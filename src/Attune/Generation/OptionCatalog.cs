@@ -25,9 +25,9 @@ public static partial class OptionCatalog
         RequestOption.Integer<int>(
             "steps", nameof(GenerationRequest.Steps), r => r.Steps, (r, v) => r with { Steps = v }, "[1, 1000]",
             "Denoising steps. Default: the model's."),
-        RequestOption.Integer<long>(
-            "seed", nameof(GenerationRequest.Seed), r => r.Seed, (r, v) => r with { Seed = v }, null,
-            "Seed of the noise, as torch's CPU generator takes it. Default: 0."),
+        RequestOption.Seed(
+            "seed", nameof(GenerationRequest.Seed), r => r.Seed, (r, v) => r with { Seed = v },
+            "Seed of the noise, 0 to 2^64 - 1, of which the generator takes the low 32 bits, as torch's does on a CPU. Default: 0."),
         RequestOption.Parsed(
             "size", nameof(GenerationRequest.Width), _ => null,
             (r, v, label) => ParseSize(v, label) is var size ? r with { Width = size.Width, Height = size.Height } : r,
@@ -63,11 +63,11 @@ public static partial class OptionCatalog
             with { ModelOption = ModelOption.GuidanceScale },
         RequestOption.Integer<int>(
             "max-sequence-length", nameof(GenerationRequest.MaxSequenceLength), r => r.MaxSequenceLength,
-            (r, v) => r with { MaxSequenceLength = v }, "[1, inf)",
+            (r, v) => r with { MaxSequenceLength = v }, "[1, 4096]",
             "Tokens to which the prompt is padded or cut for sequence text encoders."),
         RequestOption.Integer<int>(
             "negative-max-sequence-length", nameof(GenerationRequest.NegativeMaxSequenceLength), r => r.NegativeMaxSequenceLength,
-            (r, v) => r with { NegativeMaxSequenceLength = v }, "[1, inf)",
+            (r, v) => r with { NegativeMaxSequenceLength = v }, "[1, 4096]",
             "The same for the negative prompt. Default: as for the prompt."),
         RequestOption.File(
             "image", "Images.Initial", r => r.Images.HasInitial, (r, v) => r with { Images = r.Images with { Initial = Image.Load(v) } },
@@ -83,7 +83,8 @@ public static partial class OptionCatalog
         RequestOption.Text(
             "scheduler", nameof(GenerationRequest.Scheduler), r => r.Scheduler?.ToString(),
             (r, v) => r with { Scheduler = SchedulerChoice.Parse(v) },
-            "NAME[:KEY=VALUE,...], as lcm or euler:timestep_spacing=trailing, or a scheduler_config.json. Default: the model's. Names: "
+            "NAME[:KEY=VALUE,...], as lcm, dpmpp_2m karras or euler:timestep_spacing=trailing, or a scheduler_config.json. Default: the "
+                + "model's. Names: those of samplers in ComfyUI and AUTOMATIC1111, and "
                 + $"{string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}."),
         RequestOption.Parsed(
             "timesteps", nameof(GenerationRequest.Timesteps), r => r.Timesteps == null ? null : string.Join(',', r.Timesteps),

@@ -154,6 +154,17 @@ public sealed record RequestOption
         where T : struct, IBinaryInteger<T> =>
         Numeric(name, property, OptionKind.Integer, NumberStyles.AllowLeadingSign, get, set, range, description);
 
+    /// <summary>A seed of 64 bits. Negative ones are those of two's complement: -1 is 2^64 - 1.</summary>
+    internal static RequestOption Seed(
+        string name, string property, Func<GenerationRequest, ulong> get, Func<GenerationRequest, ulong, GenerationRequest> set,
+        string description) =>
+        new(name, property, OptionKind.Integer, request => get(request).ToString(CultureInfo.InvariantCulture), (request, text, label) =>
+            ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong value) ? set(request, value)
+                : long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long signed)
+                    ? set(request, unchecked((ulong)signed))
+                    : throw new FormatException($"{label} is '{text}', expected an integer of 64 bits, 0 to {ulong.MaxValue}."),
+            description);
+
     /// <inheritdoc cref="Integer{T}"/>
     internal static RequestOption Number(
         string name, string property, Func<GenerationRequest, float?> get, Func<GenerationRequest, float, GenerationRequest> set,

@@ -46,6 +46,8 @@ internal class KlLatents(AutoencoderKl vae, Device device, int patch) : LatentSp
         return scope.Keep(vae.Decode(vae.Denormalize(latents), cancellation));
     }
 
+    public override long DecodingBytes(PixelSize size, int count) => (long)size.Width * size.Height * count * vae.DecodingBytesPerPixel;
+
     public override void Dispose() => vae.Dispose();
 
     /// <summary>A tensor of noise, drawn in the order of its elements.</summary>

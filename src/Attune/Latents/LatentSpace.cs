@@ -71,6 +71,11 @@ public abstract class LatentSpace : IDisposable
     /// <returns>Pictures [count, height, width, 3] with values around [-1, 1], not clamped; a tensor of the current scope.</returns>
     public abstract Tensor Decode(Tensor latents, CancellationToken cancellation = default);
 
+    /// <summary>About how many bytes decoding takes at its peak, beside weights; 0 where nothing is known.</summary>
+    /// <param name="size">Of the pictures.</param>
+    /// <param name="count">How many.</param>
+    public virtual long DecodingBytes(PixelSize size, int count) => 0;
+
     /// <inheritdoc/>
     public abstract void Dispose();
 }

@@ -5,6 +5,9 @@ namespace Attune.Prompts;
 /// <summary>Prompts as tokens of one length.</summary>
 internal static class PromptTokens
 {
+    /// <summary>How many of the tokens that are left out a warning shows.</summary>
+    private const int Shown = 16;
+
     /// <summary>The ids of a prompt, padded or cut to a length.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="prompt">The text.</param>
@@ -41,7 +44,12 @@ internal static class PromptTokens
     {
         var tokens = tokenizer.Encode(text, options with { MaxLength = length, Padding = padding, Truncation = true });
         if (tokens.Cut.Count > 0)
-            warning?.Invoke($"A prompt is cut to {length} tokens; what was left out: '{tokenizer.Decode([.. tokens.Cut]).Trim()}'.");
+        {
+            string cut = tokenizer.Decode([.. tokens.Cut.Take(Shown)]).Trim();
+            warning?.Invoke(
+                tokens.Cut.Count <= Shown ? $"A prompt is cut to {length} tokens; what was left out: '{cut}'."
+                    : $"A prompt is cut to {length} tokens; {tokens.Cut.Count} were left out, from '{cut} ...' on.");
+        }
         return tokens;
     }
 }

@@ -56,8 +56,9 @@ public sealed record SchedulerChoice
     /// <summary>
     /// Reads <c>euler</c>, <c>EulerDiscreteScheduler:timestep_spacing=trailing</c>, <c>:timestep_spacing=trailing</c> (the checkpoint's
     /// class), the path of a scheduler_config.json, or its text itself, which begins with a brace. A short name is a
-    /// class without Scheduler and Discrete, in any case, hyphens left out. On a model of flow matching <c>euler</c>, <c>heun</c> and
-    /// <c>lcm</c> mean the classes for flow matching; a class's own name always means itself.
+    /// class without Scheduler and Discrete, in any case, hyphens left out, or the name of a sampler in ComfyUI or AUTOMATIC1111's web UI
+    /// with or without a spacing of the noise levels: <c>euler_ancestral</c>, <c>DPM++ 2M Karras</c>. On a model of flow matching
+    /// <c>euler</c>, <c>heun</c> and <c>lcm</c> mean the classes for flow matching; a class's own name always means itself.
     /// </summary>
     /// <exception cref="FormatException">The text is none of these.</exception>
     /// <exception cref="CheckpointException">The file is malformed, or its class is not supported.</exception>
@@ -69,11 +70,19 @@ public sealed record SchedulerChoice
         if (text.StartsWith('{'))
             return Replace(text);
         string[] halves = text.Split(':', 2, StringSplitOptions.TrimEntries);
-        string? name = halves[0].Length == 0 ? null : Scheduler.SupportedClasses.FirstOrDefault(known => Short(known) == Short(halves[0]))
-            ?? throw new FormatException(
-                $"'{halves[0]}' is neither a file nor a scheduler; there are: "
-                    + $"{string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}.");
+        string? name = null;
         var changes = new List<KeyValuePair<string, string>>();
+        if (halves[0].Length > 0)
+        {
+            var alias = SchedulerAliases.Find(halves[0]);
+            changes.AddRange(alias?.Values ?? []);
+            name = alias?.ClassName ?? Scheduler.SupportedClasses.FirstOrDefault(known => Short(known) == Short(halves[0]))
+                ?? throw new FormatException(
+                    $"'{halves[0]}' is neither a file nor a scheduler; there are: "
+                        + $"{string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}, and the names of ComfyUI and "
+                        + $"AUTOMATIC1111: {string.Join(", ", SchedulerAliases.Names)}, which "
+                        + $"{string.Join(", ", SchedulerAliases.SpacingNames)} may follow.");
+        }
         foreach (
             string pair in halves.Length == 1 ? []
                 : halves[1].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))

@@ -18,7 +18,7 @@ public class OptionCatalogTests
     /// <summary>A value for every option, in the form in which the option writes it.</summary>
     private static readonly Dictionary<string, string> Values = new()
     {
-        ["prompt"] = "a \"panda\",\nin the rain", ["negative"] = "", ["steps"] = "7", ["seed"] = "-9007199254740993", ["width"] = "64",
+        ["prompt"] = "a \"panda\",\nin the rain", ["negative"] = "", ["steps"] = "7", ["seed"] = "18446744073709551615", ["width"] = "64",
         ["height"] = "80", ["frames"] = "5", ["count"] = "2", ["guidance"] = "nag:scale=3+cfg", ["preset"] = "sdxl-dmd2",
         ["guidance-scale"] = "3.3", ["max-sequence-length"] = "16", ["negative-max-sequence-length"] = "8", ["strength"] = "0.7",
         ["scheduler"] = "DDIMScheduler:timestep_spacing=trailing", ["timesteps"] = "999,499", ["sigmas"] = "1,0.123456789012345",

@@ -1,0 +1,69 @@
+using System.Globalization;
+using Attune.Imaging;
+
+namespace Attune.Cli;
+
+/// <summary>Where pictures go: the file that --output names, numbered files, free names, or standard output.</summary>
+internal sealed class PictureOutput
+{
+    private const string Option = "--output";
+    private readonly string? _path;
+    private readonly IImageWriter _writer;
+    private readonly Func<int, string> _free;
+
+    private PictureOutput(string? path, IImageWriter writer, Func<int, string> free) => (_path, _writer, _free) = (path, writer, free);
+
+    /// <summary>Whether a PNG goes to standard output.</summary>
+    public bool IsStandardOutput => _path == "-";
+
+    /// <summary>Checks that pictures can be written, before anything is computed.</summary>
+    /// <param name="path">What --output says; null for the first free names attune-SEED-N.png in the working directory.</param>
+    /// <param name="seed">The seed.</param>
+    /// <param name="count">How many pictures.</param>
+    /// <exception cref="ArgumentException">They cannot be written in this way; the message names the option.</exception>
+    /// <exception cref="IOException">A file cannot be written; the message names the option.</exception>
+    public static PictureOutput Open(string? path, ulong seed, int count)
+    {
+        string Free(int number) => string.Create(CultureInfo.InvariantCulture, $"attune-{seed}-{number}.png");
+        if (path == "-")
+        {
+            return count == 1 ? new PictureOutput(path, ImageFormats.WriterOf(".png"), Free)
+                : throw new ArgumentException($"{Option} is -, standard output, which takes one picture; --count is {count}.");
+        }
+        var output = new PictureOutput(path, ImageFormats.WriterOf(path is null or "" ? Free(1) : path, Option), Free);
+        string First() => Enumerable.Range(1, int.MaxValue).Select(Free).First(file => !File.Exists(file));
+        foreach (string file in path == null ? [First()] : Enumerable.Range(0, count).Select(index => output.Numbered(index, count)))
+            OutputFile.Check(file, Option);
+        return output;
+    }
+
+    /// <summary>Writes pictures.</summary>
+    /// <param name="images">The pictures.</param>
+    /// <param name="texts">What each carries, by its index.</param>
+    /// <returns>The files; empty for standard output.</returns>
+    /// <exception cref="IOException">A file cannot be written.</exception>
+    public IReadOnlyList<string> Save(IReadOnlyList<Image> images, Func<int, KeyValuePair<string, string>[]> texts)
+    {
+        if (IsStandardOutput)
+        {
+            using var stream = Console.OpenStandardOutput();
+            _writer.Write(images[0], stream, texts(0));
+            return [];
+        }
+        var files = new List<string>();
+        for (int i = 0; i < images.Count; i++)
+        {
+            int index = i;
+            void Write(Stream stream) => _writer.Write(images[index], stream, texts(index));
+            string file = _path == null ? OutputFile.WriteNew(_free, Write, Option) : Numbered(i, images.Count);
+            if (_path != null)
+                OutputFile.Write(file, Write, Option);
+            files.Add(file);
+        }
+        return files;
+    }
+
+    /// <summary>Several pictures get -1, -2, ... before the extension.</summary>
+    private string Numbered(int index, int count) => count == 1 ? _path!
+        : Path.ChangeExtension(_path, null) + string.Create(CultureInfo.InvariantCulture, $"-{index + 1}") + Path.GetExtension(_path);
+}

@@ -1,0 +1,72 @@
+using System.Diagnostics;
+using Spectre.Console;
+
+namespace Attune.Cli;
+
+/// <summary>
+/// Shows how far a run is, on standard error: on a terminal as a bar of the steps with the time left, then one for decoding; elsewhere as
+/// lines, where a run is long enough to wait for one.
+/// </summary>
+internal sealed class RunProgress
+{
+    /// <summary>How long nothing is said where no bar can be drawn.</summary>
+    internal static readonly TimeSpan Pause = TimeSpan.FromSeconds(15);
+
+    private readonly Words _words;
+    private readonly Stopwatch _watch = Stopwatch.StartNew();
+    private TimeSpan _said;
+    private ProgressTask? _steps;
+    private ProgressTask? _decoding;
+    private ProgressContext? _bars;
+
+    private RunProgress(Words words) => _words = words;
+
+    /// <summary>Runs with progress shown.</summary>
+    public static async Task ShowAsync(Words words, Func<RunProgress, Task> run)
+    {
+        var progress = new RunProgress(words);
+        if (words.Quiet || !words.Error.Profile.Out.IsTerminal || !words.Error.Profile.Capabilities.Interactive)
+        {
+            await run(progress).ConfigureAwait(false);
+            return;
+        }
+        await words.Error.Progress()
+            .AutoClear(true)
+            .Columns(
+                new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn(),
+                new RemainingTimeColumn())
+            .StartAsync(async bars =>
+            {
+                progress._bars = bars;
+                progress._steps = bars.AddTask("Denoising");
+                await run(progress).ConfigureAwait(false);
+            })
+            .ConfigureAwait(false);
+    }
+
+    /// <summary>A step is done.</summary>
+    /// <param name="done">How many are.</param>
+    /// <param name="count">Of how many.</param>
+    /// <param name="denoising">How long they took.</param>
+    public void Step(int done, int count, TimeSpan denoising)
+    {
+        _steps?.MaxValue(count).Value(done);
+        if (_bars != null || _watch.Elapsed - _said < Pause || done == count)
+            return;
+        _said = _watch.Elapsed;
+        _words.Progress(
+            FormattableString.Invariant($"{done} of {count} steps, about {denoising.TotalSeconds / done * (count - done):0} s left"));
+    }
+
+    /// <summary>The steps are done, and pictures are made of the latents.</summary>
+    public void Decode()
+    {
+        if (_bars != null)
+            _decoding = _bars.AddTask("Decoding").IsIndeterminate();
+        else if (_watch.Elapsed >= Pause)
+            _words.Progress("decoding");
+    }
+
+    /// <summary>The pictures are there.</summary>
+    public void Decoded() => _decoding?.IsIndeterminate(false).Value(100);
+}
