@@ -19,7 +19,7 @@ public class ExperimentTests
         Assert.Equal([2], experiment.Methods[2].Steps);
         Assert.False(experiment.Methods[0].Negative);
         Assert.True(experiment.Methods[1].Negative);
-        Assert.Equal((5, 2, 3, 1), (experiment.FirstSeed, experiment.SeedCount, experiment.Prompts.Count, experiment.Pictures));
+        Assert.Equal((5UL, 2, 3, 1), (experiment.FirstSeed, experiment.SeedCount, experiment.Prompts.Count, experiment.Pictures));
         Assert.Equal(trial.At("judge"), experiment.Judge);
         Assert.Equal("red", experiment.Prompts[0].Absent["tint"]);
         Assert.Null(experiment.Prompts[2].Negative);
@@ -45,7 +45,7 @@ public class ExperimentTests
         Assert.Equal((16, null), (none.MaxSequenceLength, none.NegativeMaxSequenceLength));
         Assert.Equal((8, 24), (cfg.MaxSequenceLength, cfg.NegativeMaxSequenceLength));
         Assert.Equal(cfg.Scheduler, none.Scheduler);
-        Assert.Equal((16, 16, 2, 5L), (cfg.Width, cfg.Height, cfg.Steps, cfg.Seed));
+        Assert.Equal((16, 16, 2, 5UL), (cfg.Width, cfg.Height, cfg.Steps, cfg.Seed));
         Assert.Equal(("a panda", "sunglasses"), (cfg.Prompt, cfg.NegativePrompt));
         Assert.Null(none.NegativePrompt);
 

@@ -30,7 +30,7 @@ public class ReportTests
     private static ExperimentRecord Record(
         string method, double? scale, int steps, int prompt, long seed, string tone, string tint, double seconds = 1, int session = 1,
         float[]? features = null, float? score = null, float? negative = null) =>
-        new(method, scale, steps, prompt, seed, seconds, seconds + 2, session, new PictureReading(
+        new(method, scale, steps, prompt, (ulong)seed, seconds, seconds + 2, session, new PictureReading(
             new Dictionary<string, HeadReading> { ["tone"] = new(tone, [.5f, .5f]), ["tint"] = new(tint, [.4f, .3f, .3f]) }, features
                 ?? [0, 0, 0], score, negative));
 

@@ -202,7 +202,7 @@ public class RunTests
         trial.Write(json => json["seeds"]!["count"] = 16);
         var experiment = trial.Load();
         var shards = Enumerable.Range(1, parts).Select(index => ExperimentPlan.Items(experiment, Shard.Parse($"{index}/{parts}"))).ToList();
-        static (int, long, int) Key(WorkItem item) => (item.Prompt, item.Seed, item.Steps);
+        static (int, ulong, int) Key(WorkItem item) => (item.Prompt, item.Seed, item.Steps);
         Assert.Equal(
             ExperimentPlan.Items(experiment, Shard.Whole).Select(Key).Order(), shards.SelectMany(items => items.Select(Key)).Order());
         Assert.All(shards, items => Assert.Equal(items.Count(item => item.Steps == 1), items.Count(item => item.Steps == 2)));

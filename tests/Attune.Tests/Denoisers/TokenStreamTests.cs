@@ -26,7 +26,7 @@ public class TokenStreamTests
     private static Tensor Noise(int seed, params ReadOnlySpan<int> shape)
     {
         var values = new float[Shape.Create(shape).Count];
-        new TorchRandom(seed).Normal(values);
+        new TorchRandom((ulong)seed).Normal(values);
         return Tensor.From(Host, values, Shape.Create(shape));
     }
 

@@ -24,7 +24,7 @@ public class UnetTests
     private static Tensor Noise(int seed, params ReadOnlySpan<int> shape)
     {
         var tensor = Tensor.Empty(Host, Shape.Create(shape));
-        new TorchRandom(seed).Normal(tensor.Span);
+        new TorchRandom((ulong)seed).Normal(tensor.Span);
         return tensor;
     }
 
@@ -273,7 +273,7 @@ public class UnetTests
     /// <summary>Weights of the current scope.</summary>
     private static Checkpoint Random()
     {
-        int seed = 0;
+        ulong seed = 0;
         return new Checkpoint(new MadeWeights((name, shape) =>
         {
             var tensor = Tensor.Empty(Host, shape);

@@ -174,7 +174,7 @@ public class OptionCatalogTests
     [InlineData("steps", "0", "--steps is '0', expected an integer, 1 to 1000.")]
     [InlineData("steps", "2.5", "--steps is '2.5', expected an integer, 1 to 1000.")]
     [InlineData("count", "99999999999", "--count is '99999999999', expected an integer, at least 1.")]
-    [InlineData("seed", "first", "--seed is 'first', expected an integer.")]
+    [InlineData("seed", "first", "--seed is 'first', expected an integer of 64 bits, 0 to 18446744073709551615.")]
     [InlineData("strength", "0", "--strength is '0', expected a number, above 0 and at most 1.")]
     [InlineData("guidance-scale", "NaN", "--guidance-scale is 'NaN', expected a number, at least 0.")]
     [InlineData("aesthetic-score", "Infinity", "--aesthetic-score is 'Infinity', expected a number.")]

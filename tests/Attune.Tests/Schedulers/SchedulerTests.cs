@@ -498,7 +498,7 @@ public class SchedulerTests
 
     private static float Largest(Tensor a) => a.ToArray().Max(Math.Abs);
 
-    private sealed class NoiseFrom(long seed)
+    private sealed class NoiseFrom(ulong seed)
     {
         private readonly TorchRandom _random = new(seed);
 
