@@ -36,6 +36,16 @@ public class VerifyCommandTests
         File.WriteAllText(folder.At("cases/group/new.json"), """{ "kind": "new", "arguments": {}, "inputs": [], "outputs": {} }""");
         Assert.Equal(0, VerifyCommand.Run(folder.Path, [], require: false, Host, new StringWriter()));
         Assert.Equal(1, VerifyCommand.Run(folder.Path, [], require: true, Host, new StringWriter()));
-        Assert.Equal(1, VerifyCommand.Run(folder.Path, ["no/such*"], require: true, Host, new StringWriter()));
+    }
+
+    [Fact]
+    public void A_selection_of_nothing_is_an_error()
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(folder.At("cases/group"));
+        File.WriteAllText(folder.At("cases/group/new.json"), """{ "kind": "new", "arguments": {}, "inputs": [], "outputs": {} }""");
+        var error = Assert.Throws<ArgumentException>(
+            () => VerifyCommand.Run(folder.Path, ["group/*", "no/such*"], require: false, Host, new StringWriter()));
+        Assert.StartsWith("--only no/such* selects none of the 1 cases of ", error.Message, StringComparison.Ordinal);
     }
 }
