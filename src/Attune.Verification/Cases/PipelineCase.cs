@@ -100,7 +100,7 @@ internal sealed class PipelineCase : CaseKind
     }
 
     /// <summary>The noise of several prompts is one draw of the seed.</summary>
-    private static void CheckDraw(GoldenCase golden, Comparison results, long seed)
+    private static void CheckDraw(GoldenCase golden, Comparison results, ulong seed)
     {
         using var scope = new TensorScope();
         float[] given = golden.Input("noise").ToArray();
