@@ -157,7 +157,10 @@ public static partial class OutputFile
                     if (overwrite && !OperatingSystem.IsWindows() && File.Exists(target))
                         File.SetUnixFileMode(stream.SafeFileHandle, File.GetUnixFileMode(target));
                 }
-                File.Move(temporary, target, overwrite);
+                // Moving without overwriting looks first and renames then, so that two can take one name; creating anew does not.
+                if (!overwrite)
+                    new FileStream(target, FileMode.CreateNew, FileAccess.Write).Dispose();
+                File.Move(temporary, target, overwrite: true);
             }
             catch
             {

@@ -178,10 +178,11 @@ public class OutputFileTests
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder.At("p-2"), "mine");
         var files = new System.Collections.Concurrent.ConcurrentBag<string>();
-        await Parallel.ForEachAsync(Enumerable.Range(0, 24), TestContext.Current.CancellationToken, (i, _) =>
+        var many = new ParallelOptions { MaxDegreeOfParallelism = 24, CancellationToken = TestContext.Current.CancellationToken };
+        await Parallel.ForEachAsync(Enumerable.Range(0, 24), many, async (i, _) =>
         {
+            await Task.Yield();
             files.Add(OutputFile.WriteNew(n => folder.At($"p-{n}"), stream => stream.Write(Encoding.UTF8.GetBytes($"{i}"))));
-            return ValueTask.CompletedTask;
         });
         Assert.Equal(24, files.Distinct().Count());
         Assert.Equal("mine", File.ReadAllText(folder.At("p-2")));

@@ -35,12 +35,8 @@ public sealed class AutoencoderKl : IDisposable
     /// <summary>How many pixels, in each direction, a latent stands for: 8 in all known models.</summary>
     public int PixelsPerLatent => _config.PixelsPerLatent;
 
-    /// <summary>
-    /// Bytes that decoding takes for each pixel at its peak: in the first residual block at full size, whose input and its normalised copy
-    /// have the channels of the level below, beside a map of its own; float32.
-    /// </summary>
-    internal long DecodingBytesPerPixel =>
-        sizeof(float) * (2L * _config.DecoderChannels[Math.Min(1, _config.DecoderChannels.Length - 1)] + _config.DecoderChannels[0]);
+    /// <summary>Bytes that decoding takes for each pixel at its peak.</summary>
+    internal long DecodingBytesPerPixel => _config.DecodingBytesPerPixel;
 
     /// <summary>What latents are multiplied with before a denoiser sees them.</summary>
     public float ScalingFactor { get; }

@@ -27,6 +27,7 @@ public sealed class AutoencoderKlCausal : IDisposable
         var root = checkpoint.Root;
         _checkpoint = checkpoint;
         (LatentChannels, PixelsPerLatent) = (config.LatentChannels, 1 << (config.Multipliers.Length - 1));
+        DecodingBytesPerPixel = config.DecodingBytesPerPixel;
         (LatentsMean, LatentsStd) = (config.Mean, config.Deviation);
         _encoder = new CausalEncoder(root.At("encoder"), config);
         _decoder = new CausalDecoder(root.At("decoder"), config);
@@ -40,6 +41,9 @@ public sealed class AutoencoderKlCausal : IDisposable
 
     /// <summary>How many pixels, in each direction, a latent stands for: 8 in all known models.</summary>
     public int PixelsPerLatent { get; }
+
+    /// <summary>Bytes that decoding takes for each pixel of a single frame at its peak.</summary>
+    internal long DecodingBytesPerPixel { get; }
 
     /// <summary>The mean of each latent channel.</summary>
     public IReadOnlyList<float> LatentsMean { get; }
@@ -260,6 +264,12 @@ internal sealed class CausalDecoder
 internal sealed record CausalConfig(
     int BaseChannels, int LatentChannels, int[] Multipliers, int ResnetsPerLevel, bool[] HalvesFrames, float[] Mean, float[] Deviation)
 {
+    /// <summary>
+    /// Bytes that decoding a frame takes for each pixel: three maps of a residual block at full size, or the enlarged map of the level
+    /// below beside the half of its channels that the convolution gives; float32.
+    /// </summary>
+    public long DecodingBytesPerPixel => sizeof(float) * (long)BaseChannels * Math.Max(3 * Multipliers[0], 3 * Multipliers[1] / 2);
+
     public static CausalConfig Read(ModelConfig json)
     {
         if (json.Bool("is_residual", false))

@@ -43,6 +43,9 @@ public sealed class AutoencoderKlFlux2 : IDisposable
     /// <summary>How many pixels, in each direction, one of this autoencoder's latents stands for.</summary>
     public int PixelsPerLatent => _config.PixelsPerLatent;
 
+    /// <summary>Bytes that decoding takes for each pixel at its peak.</summary>
+    internal long DecodingBytesPerPixel => _config.DecodingBytesPerPixel;
+
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="device">What computes.</param>

@@ -229,6 +229,13 @@ internal sealed record KlConfig
     /// <summary>How many pixels, in each direction, a latent stands for.</summary>
     public int PixelsPerLatent => 1 << (EncoderChannels.Length - 1);
 
+    /// <summary>
+    /// Bytes that decoding takes for each pixel at its peak: in the first residual block at full size, whose input and its normalised copy
+    /// have the channels of the level below, beside a map of its own; float32.
+    /// </summary>
+    public long DecodingBytesPerPixel =>
+        sizeof(float) * (2L * DecoderChannels[Math.Min(1, DecoderChannels.Length - 1)] + DecoderChannels[0]);
+
     /// <summary>Reads the configuration; the arguments are the defaults in which the reference's classes differ.</summary>
     public static KlConfig Read(ModelConfig config, int[] blockOutChannels, int layersPerBlock, int latentChannels)
     {

@@ -55,6 +55,8 @@ internal sealed class CausalImageLatents(AutoencoderKlCausal vae, Device device)
         return scope.Keep(frames.Reshape(frames.Shape[0], frames.Shape[2], frames.Shape[3], frames.Shape[4]));
     }
 
+    public override long DecodingBytes(PixelSize size, int count) => (long)size.Width * size.Height * count * vae.DecodingBytesPerPixel;
+
     public override void Dispose() => vae.Dispose();
 
     private Tensor Normal(TorchRandom random, Shape shape)

@@ -73,6 +73,8 @@ internal sealed class KlFlux2Latents(AutoencoderKlFlux2 vae, Device device, Refe
         return scope.Keep(vae.Decode(vae.Denormalize(latents), cancellation));
     }
 
+    public override long DecodingBytes(PixelSize size, int count) => (long)size.Width * size.Height * count * vae.DecodingBytesPerPixel;
+
     public override void Dispose() => vae.Dispose();
 
     private Image Fitted(Image image, ReferenceSize limits)
