@@ -10,21 +10,25 @@ namespace Attune.Cli;
 internal sealed class RunProgress
 {
     /// <summary>How long nothing is said where no bar can be drawn.</summary>
-    internal static readonly TimeSpan Pause = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(15);
 
     private readonly Words _words;
+    private readonly TimeSpan _pause;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private TimeSpan _said;
     private ProgressTask? _steps;
     private ProgressTask? _decoding;
     private ProgressContext? _bars;
 
-    private RunProgress(Words words) => _words = words;
+    private RunProgress(Words words, TimeSpan pause) => (_words, _pause) = (words, pause);
 
     /// <summary>Runs with progress shown.</summary>
-    public static async Task ShowAsync(Words words, Func<RunProgress, Task> run)
+    /// <param name="words">Where it is shown.</param>
+    /// <param name="run">What runs.</param>
+    /// <param name="pause">How long nothing is said where no bar can be drawn; null for 15 seconds.</param>
+    public static async Task ShowAsync(Words words, Func<RunProgress, Task> run, TimeSpan? pause = null)
     {
-        var progress = new RunProgress(words);
+        var progress = new RunProgress(words, pause ?? Pause);
         if (words.Quiet || !words.Error.Profile.Out.IsTerminal || !words.Error.Profile.Capabilities.Interactive)
         {
             await run(progress).ConfigureAwait(false);
@@ -51,7 +55,7 @@ internal sealed class RunProgress
     public void Step(int done, int count, TimeSpan denoising)
     {
         _steps?.MaxValue(count).Value(done);
-        if (_bars != null || _watch.Elapsed - _said < Pause || done == count)
+        if (_bars != null || _watch.Elapsed - _said < _pause || done == count)
             return;
         _said = _watch.Elapsed;
         _words.Progress(
@@ -63,7 +67,7 @@ internal sealed class RunProgress
     {
         if (_bars != null)
             _decoding = _bars.AddTask("Decoding").IsIndeterminate();
-        else if (_watch.Elapsed >= Pause)
+        else if (_watch.Elapsed >= _pause)
             _words.Progress("decoding");
     }
 

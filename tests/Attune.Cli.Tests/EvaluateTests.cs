@@ -1,7 +1,11 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json.Nodes;
+using Attune.Cli.Commands;
+using Attune.Evaluation.Experiments;
+using Attune.Evaluation.Reports;
 using Attune.Tests;
+using Spectre.Console;
 
 namespace Attune.Cli.Tests;
 
@@ -95,6 +99,20 @@ public class EvaluateTests
             Assert.Equal(6, json["pictures"]!.GetValue<int>());
             Assert.All(json["results"]!.AsArray(), result => Assert.InRange(result!["prompt_score"]!.GetValue<double>(), -1, 1));
             Assert.Equal(6, Directory.GetFiles(Path.Combine(results, "pictures")).Length);
+
+            var report = ExperimentReport.Create(Experiment.Load(Path.Combine(folder, "trial.json")), results, null);
+            foreach (int width in new[] { 40, 80, 4096 })
+            {
+                using var text = new StringWriter();
+                var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(text), Ansi = AnsiSupport.No });
+                console.Profile.Width = width;
+                EvaluateCommand.WriteSummary(report, console, "report.md");
+                string[] lines = text.ToString().ReplaceLineEndings("\n").Split('\n');
+                var table = lines.Where(line => !line.Contains("left out", StringComparison.Ordinal));
+                Assert.All(table, line => Assert.True(line.Length <= width, line));
+                Assert.Single(lines, line => line.Contains("nag 8", StringComparison.Ordinal));        // no row is broken over lines
+                Assert.Equal(width < 4096, text.ToString().Contains("columns are left out", StringComparison.Ordinal));
+            }
 
             byte[] page = await File.ReadAllBytesAsync(Path.Combine(results, "report.html"));
             (code, _, error) = await Run(folder, "evaluate", "trial.json", "--report-only");
