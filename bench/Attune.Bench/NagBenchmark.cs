@@ -26,7 +26,8 @@ public static class NagBenchmark
 
     /// <summary>Measures and prints a table; the last line states the ratios to the unguided pass.</summary>
     /// <param name="device">What computes.</param>
-    /// <param name="shape">flux, sdxl or sd15; of no account where there is a model.</param>
+    /// <param name="shape">flux, sdxl, sd15, sd35, flux2-klein, qwen-image, z-image or chroma; of no account where there is a
+    /// model.</param>
     /// <param name="model">A folder of FLUX whose own denoiser runs, or null for blocks with random weights.</param>
     /// <param name="latents">Latent tokens; null is the shape's own number. A UNet's deeper levels have a quarter of the tokens
     /// each.</param>
@@ -43,7 +44,9 @@ public static class NagBenchmark
             "flux" => new Flux(device, latents ?? 1024, text ?? 256),
             "sdxl" => new UnetBlocks(device, "SDXL", UnetConfig.StableDiffusionXL, [(1, 1), (2, 3)], latents ?? 4096, text ?? 77),
             "sd15" => new UnetBlocks(device, "SD1.5", UnetConfig.StableDiffusion15, [(0, 1)], latents ?? 4096, text ?? 77),
-            _ => throw new ArgumentException($"--shape is '{shape}', expected flux, sdxl or sd15."),
+            _ when StreamBlocks.Shapes.TryGetValue(shape, out int tokens) => new Stream(device, shape, latents ?? 1024, text ?? tokens),
+            _ => throw new ArgumentException(
+                $"--shape is '{shape}', expected flux, sdxl, sd15, {string.Join(", ", StreamBlocks.Shapes.Keys)}."),
         };
         var plain = blocks.Operations;
         var methods = new List<(string Name, double Operations, Action Run)> {
@@ -153,6 +156,38 @@ public static class NagBenchmark
         private double Latents => _blocks.Latents;
 
         private double Text => _blocks.Text;
+
+        public override void Pass(IAttention attention, bool negative) => _blocks.Pass(attention, negative);
+
+        public override void Dispose()
+        {
+        }
+    }
+
+    /// <summary>Blocks of the other transformers; the negative prompt is as long as the prompt.</summary>
+    private sealed class Stream : Blocks
+    {
+        private readonly StreamBlocks _blocks;
+        private readonly double _latents;
+        private readonly double _text;
+
+        public Stream(Device device, string shape, int latents, int text)
+            : base(device) =>
+            (_blocks, _latents, _text) = (StreamBlocks.Of(shape, device, latents, text, Noise), latents, text);
+
+        public override string Description => FormattableString.Invariant(
+            $"{_blocks.Description}, {_latents} latents, {_text} + {_text} text tokens, bf16 weights");
+
+        public override double Operations =>
+            _blocks.Blocks * (_blocks.LinearOfRow * (_latents + _text) + Pair * (_latents + _text) * (_latents + _text));
+
+        // The rows of the negative text, its attention to itself and the latents, and that of the latents to it.
+        public override double NegativeOperations =>
+            _blocks.Blocks * (_blocks.LinearOfRow * _text + Pair * (_text * (_text + _latents) + _latents * _text));
+
+        public override double SparseOperations => _blocks.Blocks * Pair / 2 * _latents * _text;
+
+        private double Pair => 4.0 * _blocks.Width;
 
         public override void Pass(IAttention attention, bool negative) => _blocks.Pass(attention, negative);
 

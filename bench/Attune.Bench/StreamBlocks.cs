@@ -1,0 +1,179 @@
+using System.Text;
+using Attune.Attention;
+using Attune.Models.Chroma;
+using Attune.Models.Flux2;
+using Attune.Models.QwenImage;
+using Attune.Models.StableDiffusion3;
+using Attune.Models.ZImage;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Bench;
+
+/// <summary>
+/// A few blocks of a transformer over a token stream, of real size, with random bfloat16 weights. No block is the last: all rows are
+/// computed. Tensors belong to the scope in which it is made.
+/// </summary>
+internal sealed class StreamBlocks
+{
+    private readonly Action<TokenStream> _run;
+    private readonly Func<IAttention, TokenPart[], TokenStream> _pack;
+    private readonly TokenPart[] _parts;
+
+    private StreamBlocks(
+        string description, int blocks, int width, double weightsOfRow, TokenPart[] parts,
+        Func<IAttention, TokenPart[], TokenStream> pack, Action<TokenStream> run)
+    {
+        (Description, Blocks, Width, LinearOfRow) = (description, blocks, width, 2 * weightsOfRow * width * width);
+        (_parts, _pack, _run) = (parts, pack, run);
+    }
+
+    /// <summary>The shapes, and the text tokens of a prompt where none are asked for.</summary>
+    public static IReadOnlyDictionary<string, int> Shapes { get; } = new Dictionary<string, int>
+    {
+        ["sd35"] = 333, ["flux2-klein"] = 512, ["qwen-image"] = 256, ["z-image"] = 128, ["chroma"] = 256,
+    };
+
+    /// <summary>What they are.</summary>
+    public string Description { get; }
+
+    /// <summary>Their number.</summary>
+    public int Blocks { get; }
+
+    /// <summary>Channels of a row.</summary>
+    public int Width { get; }
+
+    /// <summary>The arithmetic of a block's linear layers for one row: two operations for each of the weights that it meets.</summary>
+    public double LinearOfRow { get; }
+
+    /// <summary>Makes blocks and their input; the negative prompt is as long as the prompt.</summary>
+    /// <param name="shape">One of <see cref="Shapes"/>.</param>
+    /// <param name="device">What computes.</param>
+    /// <param name="latents">Latent tokens, the square of a whole number.</param>
+    /// <param name="text">Text tokens of each prompt.</param>
+    /// <param name="noise">Draws inputs.</param>
+    public static StreamBlocks Of(string shape, Device device, int latents, int text, Func<Shape, Tensor> noise)
+    {
+        int side = (int)Math.Sqrt(latents);
+        if (side * side != latents)
+            throw new ArgumentException($"--latents is {latents}, expected the square of a whole number.");
+        var grid = new LatentGrid(1, side, side);
+        var root = RandomWeights.Checkpoint(device, seed: 1).Root;
+        return shape switch
+        {
+            "sd35" => Large35(root, grid, text, noise),
+            "flux2-klein" => Klein(root, grid, text, noise),
+            "qwen-image" => Qwen(root, grid, text, noise),
+            "z-image" => ZImage(root, grid, text, noise),
+            _ => Chroma(root, grid, text, noise),
+        };
+    }
+
+    /// <summary>One forward pass, with or without the negative text.</summary>
+    public void Pass(IAttention attention, bool negative)
+    {
+        using var scope = new TensorScope();
+        using var stream = _pack(attention, negative ? _parts : [.. _parts.Where(part => part.Kind != TokenKind.NegativeText)]);
+        _run(stream);
+    }
+
+    private static StreamBlocks Large35(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = StableDiffusion3Config.Read(
+            Json("""{ "num_layers": 38, "num_attention_heads": 38, "caption_projection_dim": 2432, "qk_norm": "rms_norm" }"""));
+        JointBlock[] blocks = [.. Enumerable.Range(0, 2)
+            .Select(i => new JointBlock(root.At("transformer_blocks", i), config, second: false, last: false))];
+        var time = new TimeEmbeddings(noise([1, config.Width]), noise([1, config.Width]));
+        TokenPart[] parts =
+        [
+            new(TokenKind.Latent, noise([1, grid.Count, config.Width]), TokenIds.Same(grid.Count, 0), grid),
+            new(TokenKind.Text, noise([1, text, config.Width]), TokenIds.Same(text, 0)),
+            new(TokenKind.NegativeText, noise([1, text, config.Width]), TokenIds.Same(text, 0)),
+        ];
+        return new StreamBlocks(
+            "Stable Diffusion 3.5 large blocks (2)", blocks.Length, config.Width, 12, parts,
+            (attention, given) => new TokenStream(attention, config.AttentionHeadDim, StableDiffusion3Config.Epsilon, null, given),
+            stream => Run(blocks, stream, time));
+    }
+
+    private static StreamBlocks Klein(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = Flux2Config.Read(Json("""{ "num_attention_heads": 24, "joint_attention_dim": 7680, "guidance_embeds": false }"""));
+        IStreamBlock<Flux2Modulations>[] blocks =
+        [
+            new Flux2DoubleBlock(root.At("transformer_blocks.0"), config),
+            new Flux2SingleBlock(root.At("single_transformer_blocks.0"), config),
+            new Flux2SingleBlock(root.At("single_transformer_blocks.1"), config),
+        ];
+        var time = new Flux2Time(root, config).Blocks(new TimeEmbeddings(noise([1, config.Width])));
+        var parts = TextFirst(config.Width, grid, text, TokenIds.Along(text, 4, 3), TokenIds.Of(grid, axes: 4), noise);
+        return new StreamBlocks(
+            "FLUX.2 klein 4B blocks (1 double, 2 single)", blocks.Length, config.Width, 13, parts,
+            (attention, given) => new TokenStream(attention, config.AttentionHeadDim, config.Epsilon, config.Rotary, given),
+            stream => Run(blocks, stream, time));
+    }
+
+    private static StreamBlocks Qwen(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = QwenImageConfig.Read(Json("{}"));
+        QwenImageBlock[] blocks =
+            [.. Enumerable.Range(0, 2).Select(i => new QwenImageBlock(root.At("transformer_blocks", i), config))];
+        var time = new TimeEmbeddings(noise([1, config.Width]));
+        var ids = TokenIds.Diagonal(text, 3, grid.Height / 2);
+        var parts = TextFirst(config.Width, grid, text, ids, TokenIds.Centred(grid), noise);
+        return new StreamBlocks(
+            "Qwen-Image blocks (2)", blocks.Length, config.Width, 12, parts,
+            (attention, given) => new TokenStream(attention, config.AttentionHeadDim, QwenImageConfig.Epsilon, config.Rotary, given),
+            stream => Run(blocks, stream, time));
+    }
+
+    private static StreamBlocks Chroma(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = ChromaConfig.Read(Json("""{ "num_layers": 1, "num_single_layers": 2 }"""));
+        IStreamBlock<ChromaTime>[] blocks =
+        [
+            new ChromaDoubleBlock(root.At("transformer_blocks.0"), config, 0),
+            new ChromaSingleBlock(root.At("single_transformer_blocks.0"), config, 0),
+            new ChromaSingleBlock(root.At("single_transformer_blocks.1"), config, 1),
+        ];
+        var time = new ChromaTime(noise([1, 3 * config.NumSingleLayers + 12 * config.NumLayers + 2, config.Width]), config);
+        var parts = TextFirst(config.Width, grid, text, TokenIds.Same(text, 0, 0, 0), TokenIds.Of(grid), noise);
+        return new StreamBlocks(
+            "Chroma blocks (1 double, 2 single)", blocks.Length, config.Width, 12, parts,
+            (attention, given) => new TokenStream(attention, config.AttentionHeadDim, ChromaConfig.Epsilon, config.Rotary, given),
+            stream => Run(blocks, stream, time));
+    }
+
+    private static StreamBlocks ZImage(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = ZImageConfig.Read(Json("{}"));
+        ZImageBlock[] blocks =
+            [.. Enumerable.Range(0, 2).Select(i => new ZImageBlock(root.At("layers", i), config, modulated: true))];
+        var time = new TimeEmbeddings(noise([1, config.TimeChannels]));
+        var ids = TokenIds.Along(text, 3, 0, first: 1);
+        TokenPart[] parts =
+        [
+            new(TokenKind.Latent, noise([1, grid.Count, config.Dim]), TokenIds.Of(grid, text + 1), grid),
+            new(TokenKind.Text, noise([1, text, config.Dim]), ids), new(TokenKind.NegativeText, noise([1, text, config.Dim]), ids),
+        ];
+        return new StreamBlocks(
+            "Z-Image blocks (2)", blocks.Length, config.Dim, 12, parts,
+            (attention, given) => new TokenStream(attention, config.HeadChannels, config.Epsilon, config.Rotary, given),
+            stream => Run(blocks, stream, time));
+    }
+
+    private static TokenPart[] TextFirst(
+        int width, LatentGrid grid, int text, TokenIds textIds, TokenIds ids, Func<Shape, Tensor> noise) =>
+    [
+        new(TokenKind.NegativeText, noise([1, text, width]), textIds), new(TokenKind.Text, noise([1, text, width]), textIds),
+        new(TokenKind.Latent, noise([1, grid.Count, width]), ids, grid),
+    ];
+
+    private static void Run<TTime>(IReadOnlyList<IStreamBlock<TTime>> blocks, TokenStream stream, TTime time)
+    {
+        foreach (var block in blocks)
+            block.Apply(stream, time);
+    }
+
+    private static ModelConfig Json(string text) => ModelConfig.Parse("released model", Encoding.UTF8.GetBytes(text));
+}
