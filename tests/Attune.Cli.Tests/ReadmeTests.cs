@@ -12,7 +12,7 @@ public partial class ReadmeTests
     public static TheoryData<string> Commands() => [.. Command().Matches(Text).Select(match => match.Groups[1].Value)];
 
     [Fact]
-    public void There_are_two_commands() => Assert.Equal(2, Command().Matches(Text).Count);
+    public void There_are_two_commands() => Assert.Equal(2, Command().Count(Text));
 
     [Theory]
     [MemberData(nameof(Commands))]
