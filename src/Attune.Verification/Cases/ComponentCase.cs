@@ -56,3 +56,38 @@ internal sealed class ComponentRun(GoldenCase golden, Comparison results, string
 
     private string OutputName(string name) => component == null ? name : $"{component}.{name}";
 }
+
+/// <summary>What submodules give for the items of a batch that run one after the other, put together again.</summary>
+internal sealed class WatchedItems : IDisposable
+{
+    private readonly TensorBag _kept = new();       // what is watched ends with the pass
+    private readonly Dictionary<string, List<Tensor>> _items = [];
+
+    /// <summary>Keeps what a submodule gives for the next item, [1, ...].</summary>
+    public void Add(string name, Tensor value)
+    {
+        if (!_items.TryGetValue(name, out var items))
+            _items.Add(name, items = []);
+        items.Add(_kept.Own(value.Clone()));
+    }
+
+    /// <summary>What a submodule gave for all items, [batch, ...]; a tensor of the current scope.</summary>
+    public Tensor Of(string name) => TensorOperations.Concatenate(0, [.. _items[name]]);
+
+    /// <summary>The same for rows of text, [batch, rows, channels], with zeros for pads.</summary>
+    public Tensor Padded(string name, int rows) =>
+        TensorOperations.Concatenate(0, [.. _items[name].Select(item => item.WithPads(rows))]);
+
+    public void Dispose() => _kept.Dispose();
+}
+
+internal static class Pads
+{
+    /// <summary>Rows [batch, rows, channels], and zeros behind them; a tensor of the current scope.</summary>
+    public static Tensor WithPads(this Tensor rows, int count)
+    {
+        var padded = Tensor.Zeros(rows.Device, rows.Shape.With(1, count));
+        rows.CopyTo(padded.Slice(1, 0, rows.Shape[1]));
+        return padded;
+    }
+}

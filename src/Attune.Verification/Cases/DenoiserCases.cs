@@ -4,6 +4,7 @@ using Attune.Models;
 using Attune.Models.Chroma;
 using Attune.Models.Flux;
 using Attune.Models.Flux2;
+using Attune.Models.PixArt;
 using Attune.Models.QwenImage;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
@@ -184,7 +185,7 @@ internal sealed class QwenImageTransformerCase : ComponentCase
         void Watch(string name, Tensor value)
         {
             if (name == "txt_norm")
-                norms.Add(kept.Own(WithPads(value, text.Shape[1])));
+                norms.Add(kept.Own(value.WithPads(text.Shape[1])));
             else if (name != "rope.text" || value.Shape[0] == text.Shape[1])
                 run.Check(name, value);
         }
@@ -201,14 +202,6 @@ internal sealed class QwenImageTransformerCase : ComponentCase
         return shapes.GetArrayLength() == 1
             ? new LatentGrid(shapes[0][0].GetInt32(), shapes[0][1].GetInt32(), shapes[0][2].GetInt32())
             : throw new UnsupportedCaseException("image_shapes of references");
-    }
-
-    /// <summary>Rows [1, rows, channels] and zeros for pads.</summary>
-    private static Tensor WithPads(Tensor rows, int count)
-    {
-        var padded = Tensor.Zeros(rows.Device, rows.Shape.With(1, count));
-        rows.CopyTo(padded.Slice(1, 0, rows.Shape[1]));
-        return padded;
     }
 }
 
@@ -248,6 +241,51 @@ internal sealed class ChromaTransformerCase : ComponentCase
         }
         run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]));
         run.Check("distilled_guidance_layer", TensorOperations.Concatenate(0, [.. tables]));
+    }
+}
+
+/// <summary>
+/// A forward pass of PixArt's transformer, without guidance rules. Masked text rows count for nobody: each item of a batch runs alone, with
+/// the rows of its own text.
+/// </summary>
+internal sealed class PixArtTransformerCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["hidden_states", "encoder_hidden_states", "timestep", "encoder_attention_mask", "resolution", "aspect_ratio"];
+
+    public override bool Takes(string? className) => className == "PixArtTransformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = PixArtTransformer.Load(source);
+        using var watched = new WatchedItems();
+        var text = run.Input("encoder_hidden_states");
+        var mask = run.Has("encoder_attention_mask") ? run.Rows("encoder_attention_mask") : null;
+        var latents = run.Input("hidden_states").Permute(0, 2, 3, 1);
+        float[] timesteps = run.Input("timestep").ToArray();
+        var grid = new LatentGrid(1, latents.Shape[1] / model.Config.PatchSize, latents.Shape[2] / model.Config.PatchSize);
+        void Pass(Func<int, int> lengthOf, Action<string, Tensor> watch)
+        {
+            for (int i = 0; i < latents.Shape[0]; i++)
+            {
+                Tensor? Item(string name) => run.Optional(name)?.Slice(0, i, 1).Clone();
+                using var conditioning = new PixArtConditioning(
+                    text.Slice(0, i, 1).Slice(1, 0, lengthOf(i)).Clone(), Item("resolution"), Item("aspect_ratio"));
+                var input = new DenoiserInput(latents.Slice(0, i, 1).Clone(), grid, [timesteps[i]], conditioning) { Watch = watch };
+                model.Predict(input, Steering.Plain);
+            }
+        }
+
+        Pass(i => mask?[i].Sum() ?? text.Shape[1], watched.Add);
+        run.Check(run.Sample, watched.Of("sample").Permute(0, 3, 1, 2));
+        foreach (string name in new[] { "pos_embed", "adaln_single.0", "adaln_single.1" })
+            run.Check(name, watched.Of(name));
+        run.CheckMasked("caption_projection", watched.Padded("caption_projection", text.Shape[1]), mask);
+
+        // The recipe records submodules in a last pass that has no mask.
+        using var unmasked = new WatchedItems();
+        Pass(_ => text.Shape[1], unmasked.Add);
+        run.Check("proj_out", unmasked.Of("proj_out"));
     }
 }
 

@@ -7,6 +7,7 @@ using Attune.Models;
 using Attune.Models.Chroma;
 using Attune.Models.Flux;
 using Attune.Models.Flux2;
+using Attune.Models.PixArt;
 using Attune.Models.QwenImage;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
@@ -35,6 +36,7 @@ internal sealed partial class ManifestCase : CaseKind
         ["ZImageTransformer2DModel"] = ZImageTransformer.Load,
         ["QwenImageTransformer2DModel"] = QwenImageTransformer.Load,
         ["ChromaTransformer2DModel"] = ChromaTransformer.Load,
+        ["PixArtTransformer2DModel"] = PixArtTransformer.Load,
         ["AutoencoderKL"] = AutoencoderKl.Load,
         ["AutoencoderKLFlux2"] = AutoencoderKlFlux2.Load,
         ["AutoencoderKLQwenImage"] = AutoencoderKlCausal.Load,
@@ -82,7 +84,10 @@ internal sealed partial class ManifestCase : CaseKind
             string name = scheduler.GetProperty("_class_name").GetString()!;
             if (!Scheduler.SupportedClasses.Contains(name))
                 throw new UnsupportedCaseException($"scheduler {name}");
-            Scheduler.From(ModelConfig.Parse("scheduler_config.json", Encoding.UTF8.GetBytes(scheduler.GetRawText())));
+
+            // The released file has the bare token, as Python writes it.
+            string text = scheduler.GetRawText().Replace("\"-Infinity\"", "-Infinity", StringComparison.Ordinal);
+            Scheduler.From(ModelConfig.Parse("scheduler_config.json", Encoding.UTF8.GetBytes(text)));
         }
         foreach (var component in golden.Arguments.GetProperty("components").EnumerateObject())
         {

@@ -16,6 +16,9 @@ internal sealed record ModulationForm(int Vectors, IReadOnlyList<BranchVectors> 
     public static ModulationForm ShiftScaleGate(int branches) =>
         new(3 * branches, [.. Enumerable.Range(0, branches).Select(i => new BranchVectors(3 * i, 3 * i + 1, 3 * i + 2))]);
 
+    /// <summary>Shift, scale of one branch, whose result is not gated: the last norm of AdaLN-single.</summary>
+    public static ModulationForm ShiftScale { get; } = new(2, [new BranchVectors(Shift: 0, Scale: 1, Gate: -1)]);
+
     /// <summary>Scale, shift of one branch, whose result is not gated: AdaLayerNormContinuous.</summary>
     public static ModulationForm ScaleShift { get; } = new(2, [new BranchVectors(Shift: 1, Scale: 0, Gate: -1)]);
 }
@@ -130,6 +133,21 @@ internal sealed class TableModulation(Tensor table, ModulationForm form, int tex
         int first = kind is TokenKind.Text or TokenKind.NegativeText ? text : image;
         return table.Slice(1, first + which(form.Branches[branch]), 1).Reshape(table.Shape[0], table.Shape[2]);
     }
+}
+
+/// <summary>
+/// A table of a block's own that is added to vectors which all blocks share: AdaLN-single of PixArt (Chen et al., arXiv 2310.00426).
+/// </summary>
+/// <param name="at">Where its <c>scale_shift_table</c> is.</param>
+/// <param name="width">The channels of each vector.</param>
+/// <param name="form">Which vector is which.</param>
+internal sealed class ModulationTable(WeightCursor at, int width, ModulationForm form)
+{
+    private readonly Embedding _table = new(at, form.Vectors, width, "scale_shift_table");
+
+    /// <summary>The vectors of the block, in the current scope.</summary>
+    /// <param name="shared">[batch, vectors or 1, width].</param>
+    public Modulation Over(Tensor shared) => new TableModulation(shared.Add(_table.First(form.Vectors)), form, text: 0, image: 0);
 }
 
 /// <summary>The vectors of one branch of a block.</summary>

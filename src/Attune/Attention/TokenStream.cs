@@ -80,6 +80,9 @@ internal sealed class TokenStream : IDisposable
     /// <summary>The rows of a kind, [batch, rows, width]: a view.</summary>
     public Tensor RowsOf(TokenKind kind) => Rows(Layout.Spans.Single(span => span.Kind == kind));
 
+    /// <summary>All rows as they are: a view, which is read before anything is added.</summary>
+    public StreamRows All => new(_rows.View(), Layout, 0, this);
+
     /// <summary>
     /// The rows, each kind normalised (without weights), scaled and shifted by vectors of its own.
     /// </summary>
@@ -183,6 +186,20 @@ internal sealed class TokenStream : IDisposable
         var rotary = _rotary?.Slice(q.First, q.Layout.Length);
         var attended = _attention.Attend(new AttentionCall(
             Heads(q), Heads(k), Heads(v), 1 / MathF.Sqrt(_headChannels), q.Layout, k.Layout, site, rotary, rotary));
+        return q.With(attended.Reshape(q.Tensor.Shape));
+    }
+
+    /// <summary>The attention of rows to the prompts' texts, which are no rows of the stream; no row ends.</summary>
+    /// <param name="site">Which layer.</param>
+    /// <param name="q">[batch, rows, heads * channels]. They are not turned.</param>
+    /// <param name="keys">Keys and values.</param>
+    /// <param name="headChannels">The channels of a head in this layer.</param>
+    /// <returns>As q.</returns>
+    public StreamRows AttendText(AttentionSite site, StreamRows q, TextKeys keys, int headChannels)
+    {
+        Tensor Heads(Tensor rows) => rows.Reshape(rows.Shape[0], rows.Shape[1], -1, headChannels);
+        var attended = _attention.Attend(new AttentionCall(
+            Heads(q.Tensor), Heads(keys.Key), Heads(keys.Value), 1 / MathF.Sqrt(headChannels), q.Layout, keys.Layout, site));
         return q.With(attended.Reshape(q.Tensor.Shape));
     }
 

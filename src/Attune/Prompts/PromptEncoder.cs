@@ -66,6 +66,9 @@ public sealed record PromptInput(string? Text, PromptRole Role, PixelSize Size, 
 
     /// <summary>Receives warnings, for example that the prompt was truncated.</summary>
     public Action<string>? Warn { get; init; }
+
+    /// <summary>Height and width of the pictures, in pixels, for models that are told them.</summary>
+    internal (int Height, int Width) Pixels => (Size.Height, Size.Width);
 }
 
 /// <summary>Tokenizers and text encoders of a family: what makes a conditioning of a prompt.</summary>

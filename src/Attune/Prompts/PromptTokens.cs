@@ -38,6 +38,11 @@ internal static class PromptTokens
     public static int[] Upto(Tokenizer tokenizer, string text, int length, Action<string>? warning) =>
         Encode(tokenizer, text, new TokenizerOptions { AddSpecialTokens = false }, length, warning, TokenPadding.None).Ids;
 
+    /// <summary>The ids of a prompt with its special tokens, at most so many, without pads.</summary>
+    /// <inheritdoc cref="Upto"/>
+    public static int[] Unpadded(Tokenizer tokenizer, string text, int length, Action<string>? warning) =>
+        Encode(tokenizer, text, new TokenizerOptions(), length, warning, TokenPadding.None).Ids;
+
     private static TokenSequence Encode(
         Tokenizer tokenizer, string text, TokenizerOptions options, int length, Action<string>? warning,
         TokenPadding padding = TokenPadding.MaxLength)

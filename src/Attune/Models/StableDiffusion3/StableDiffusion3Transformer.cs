@@ -1,4 +1,5 @@
 using Attune.Attention;
+using Attune.Latents;
 using Attune.Layers;
 using Attune.Tensors;
 using Attune.Weights;
@@ -86,10 +87,7 @@ public sealed class StableDiffusion3Transformer : Denoiser<StableDiffusion3Condi
         using var stream = Pack(input, positive, negative, steering.Attention);
         _blocks.Run(stream, time, steering, cancellation);
         var latents = _projOut.Apply(stream.NormOf(TokenKind.Latent, time.Through(_normOut).Attention).Tensor);
-        var (rows, columns, patch) = (input.Grid.Height, input.Grid.Width, _config.PatchSize);
-        return scope.Keep(
-            latents.Reshape(batch, rows, columns, patch, patch, -1).Permute(0, 1, 3, 2, 4, 5)
-                .Reshape(batch, patch * rows, patch * columns, -1));
+        return scope.Keep(LatentPatches.FromRows(latents, input.Grid, _config.PatchSize));
     }
 
     private TokenStream Pack(

@@ -152,9 +152,9 @@ internal sealed class UnetPass(
     CancellationToken cancellation)
 {
     private int _block;
-    private readonly TokenLayout _text = TokenLayout.Of((TokenKind.Text, positive.Text.Shape[1]));
-    private readonly TokenLayout? _texts = negative == null ? null
-        : TokenLayout.Of((TokenKind.NegativeText, negative.Text.Shape[1]), (TokenKind.Text, positive.Text.Shape[1]));
+
+    /// <summary>The prompts' texts, as cross-attention reads them.</summary>
+    public PromptTexts Texts { get; } = new(steering.Attention, memo, positive, negative);
 
     /// <summary>
     /// SiLU of the embedding of timestep, sizes and guidance, [1 or batch, channels]: every residual block begins with that SiLU.
@@ -164,27 +164,6 @@ internal sealed class UnetPass(
     public Steering Steering => steering;
 
     public CancellationToken Cancellation => cancellation;
-
-    /// <summary>Whether a cross-attention layer reads the negative prompt.</summary>
-    public bool ReadsNegative(AttentionSite site) => negative != null && steering.Attention.ReadsNegativeText(site);
-
-    /// <summary>
-    /// What a layer makes of the prompts' texts, [1 or batch, tokens, channels], the negative prompt's first: computed once for each
-    /// prompt, and put together once for a request.
-    /// </summary>
-    public Tensor OfTexts(Linear layer, bool negativeToo)
-    {
-        Tensor Of(Conditioning conditioning) => conditioning.Once(layer, () => layer.Apply(conditioning.Text));
-        if (!negativeToo)
-            return Of(positive);
-        Tensor Join()
-        {
-            var (first, second) = (Of(negative!), Of(positive));
-            int rows = Math.Max(first.Shape[0], second.Shape[0]);
-            return TensorOperations.Concatenate(1, first.Expand(0, rows), second.Expand(0, rows));
-        }
-        return memo == null ? Join() : memo.Once((layer, positive, negative), Join);
-    }
 
     /// <summary>The transformer block that comes next.</summary>
     public BlockPoint NextBlock(string path) => new(path, _block++, blocks);
@@ -196,9 +175,6 @@ internal sealed class UnetPass(
     public bool Skips(BlockPoint at, Tensor hidden) => steering.Blocks?.Before(at, hidden) is { } decision
         && (decision.Residual == null ? decision.IsSkipped
             : throw new InvalidOperationException($"{at.Path}: a UNet has no stack of equal blocks that a step cache could leave out."));
-
-    /// <summary>The keys of cross-attention: [negative text,] text.</summary>
-    public TokenLayout Keys(bool negative) => negative ? _texts! : _text;
 }
 
 /// <summary>
@@ -512,12 +488,11 @@ internal sealed class UnetCrossAttention(WeightCursor at, int channels, int head
     public void AddTo(Tensor hidden, Tensor x, TokenLayout layout, UnetPass pass)
     {
         using var scope = new TensorScope();
-        bool negative = pass.ReadsNegative(Site);
+        var texts = pass.Texts.For(Site, _toK, _toV);
         var q = UnetLayers.Heads(_toQ.Apply(x), heads);
-        var k = UnetLayers.Heads(pass.OfTexts(_toK, negative), heads);
-        var v = UnetLayers.Heads(pass.OfTexts(_toV, negative), heads);
+        var (k, v) = (UnetLayers.Heads(texts.Key, heads), UnetLayers.Heads(texts.Value, heads));
         var attended = pass.Steering.Attention.Attend(
-            new AttentionCall(q, k, v, 1 / MathF.Sqrt(channels / heads), layout, pass.Keys(negative), Site));
+            new AttentionCall(q, k, v, 1 / MathF.Sqrt(channels / heads), layout, texts.Layout, Site));
         _toOut.AddTo(hidden, attended.Reshape(x.Shape), into: hidden);
     }
 }
