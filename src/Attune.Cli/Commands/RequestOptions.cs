@@ -41,6 +41,7 @@ internal sealed class RequestOptions
         {
             string[] aliases = [.. option.Aliases.Select(alias => "-" + alias)];
             Option line = option.Kind == OptionKind.Flag ? new Option<bool>(Label(option), aliases)
+                : option.IsRepeatable ? new Option<string[]>(Label(option), aliases) { DefaultValueFactory = _ => [] }
                 : new Option<string?>(Label(option), aliases);
             line.Description = option.Description;
             _request.Add((option, line));
@@ -57,6 +58,16 @@ internal sealed class RequestOptions
             command.Options.Add(option);
     }
 
+    /// <summary>The texts that a command line gives an option.</summary>
+    private static string[] Given(ParseResult result, Option line)
+    {
+        if (line is Option<string[]> several)
+            return result.GetValue(several) ?? [];
+        if (line is Option<bool> flag)
+            return result.GetValue(flag) ? ["true"] : [];
+        return result.GetValue((Option<string?>)line) is { } text ? [text] : [];
+    }
+
     /// <summary>What a command line says.</summary>
     /// <param name="result">The command line.</param>
     /// <param name="words">Takes warnings while the model is opened.</param>
@@ -67,10 +78,7 @@ internal sealed class RequestOptions
         var request = new GenerationRequest { Prompt = result.GetRequiredValue(_prompt) };
         foreach (var (option, line) in _request)
         {
-            string? text = line is Option<bool> flag ? (result.GetValue(flag) ? "true" : null) : result.GetValue((Option<string?>)line);
-            if (text == null)
-                continue;
-            request = option.Set(request, text, Label(option));
+            request = Given(result, line).Aggregate(request, (known, text) => option.Set(known, text, Label(option)));
         }
         var options = new LoadOptions
         {

@@ -75,6 +75,13 @@ public static partial class OptionCatalog
         {
             Aliases = ["i"], Key = "image_to_image", ModelOption = ModelOption.Image,
         },
+        RequestOption.File(
+            "reference", "Images.References", r => r.Images.References.Count > 0,
+            (r, v) => r with { Images = r.Images with { References = [.. r.Images.References, Image.Load(v)] } },
+            "A picture that the model looks at. May be given several times.") with
+        {
+            ModelOption = ModelOption.References, IsRepeatable = true,
+        },
         RequestOption.Number(
             "strength", "Images.Strength", r => r.Images.Strength,
             (r, v) => r with { Images = r.Images with { Strength = v } }, "(0, 1]",

@@ -65,6 +65,9 @@ public sealed record RequestOption
     /// <summary>Whether it only sets values that have options of their own, so that it is read but never written.</summary>
     public bool IsShorthand { get; internal init; }
 
+    /// <summary>Whether it may be given several times: each time adds to the request.</summary>
+    public bool IsRepeatable { get; internal init; }
+
     /// <summary>The text form of a request's value; null where the request leaves it open.</summary>
     public string? Get(GenerationRequest request)
     {

@@ -1,0 +1,58 @@
+using Attune.Generation;
+using Attune.Imaging;
+
+namespace Attune.Tests.Pipelines;
+
+/// <summary>Pictures that a model looks at.</summary>
+public class ReferenceTests
+{
+    private static GenerationRequest Request(params Image[] references) => new()
+    {
+        Prompt = "a panda", Width = 48, Height = 32, Steps = 2, Seed = 3, Guidance = GuidanceChoice.Parse("none"),
+        MaxSequenceLength = 40, Images = new InputImages { References = references },
+    };
+
+    private static Image Gradient(int width, int height, int shift) => new(
+        width, height, [.. Enumerable.Range(0, 3 * width * height).Select(i => (byte)(i * 7 / 3 + shift))]);
+
+    private static async Task<byte[]> Generate(DiffusionPipeline pipeline, GenerationRequest request) =>
+        (await pipeline.GenerateAsync(request))[0].Rgb.ToArray();
+
+    [Fact]
+    public async Task Every_reference_counts_and_their_order_too()
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux2-klein"));
+        var (first, second) = (Gradient(64, 80, 0), Gradient(96, 64, 90));
+        byte[][] pictures =
+        [
+            await Generate(pipeline, Request()), await Generate(pipeline, Request(first)), await Generate(pipeline, Request(second)),
+            await Generate(pipeline, Request(first, second)), await Generate(pipeline, Request(second, first)),
+        ];
+        Assert.Equal(pictures.Length, pictures.Select(Convert.ToHexString).Distinct().Count());
+    }
+
+    [Fact]
+    public async Task References_are_cut_in_the_middle_to_whole_tokens()
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux2-klein"));
+        var image = Gradient(75, 70, 5);
+        Assert.Equal(await Generate(pipeline, Request(image.Crop(5, 3, 64, 64))), await Generate(pipeline, Request(image)));
+    }
+
+    [Fact]
+    public async Task A_reference_that_is_too_small_is_refused_with_its_size()
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux2-klein"));
+        var exception = await Assert.ThrowsAsync<ArgumentException>(() => pipeline.GenerateAsync(Request(Gradient(63, 80, 0))));
+        Assert.Contains("63 x 80", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("64", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_model_that_takes_no_references_says_so()
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux-schnell"));
+        var exception = Assert.Throws<ArgumentException>(() => pipeline.Resolve(Request(Gradient(64, 64, 0))));
+        Assert.Contains("References", exception.Message, StringComparison.Ordinal);
+    }
+}
