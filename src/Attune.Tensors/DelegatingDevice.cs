@@ -43,6 +43,12 @@ internal abstract class DelegatingDevice(Device inner) : Device
         Tensor output1, Tensor logSumExp1, Tensor output2, Tensor logSumExp2, Tensor output, Tensor? logSumExp) =>
         inner.MergeAttention(output1, logSumExp1, output2, logSumExp2, output, logSumExp);
 
+    public override void DepthwiseConv2d(Tensor x, Tensor kernel, Tensor? bias, Tensor output) =>
+        inner.DepthwiseConv2d(x, kernel, bias, output);
+
+    public override void LinearAttention(Tensor query, Tensor key, Tensor value, float epsilon, Tensor output) =>
+        inner.LinearAttention(query, key, value, epsilon, output);
+
     public override void GroupNorm(
         Tensor x, int groups, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Activation activation, Tensor output) =>
         inner.GroupNorm(x, groups, weight, bias, epsilon, activation, output);

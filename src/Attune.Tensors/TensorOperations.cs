@@ -138,6 +138,36 @@ public static class TensorOperations
         return output;
     }
 
+    /// <summary>A convolution of each channel alone; see <see cref="Device.DepthwiseConv2d"/>.</summary>
+    /// <returns>[batch, height, width, channels].</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit, or a side of the kernel is even.</exception>
+    public static Tensor DepthwiseConv2d(this Tensor x, Tensor kernel, Tensor? bias = null)
+    {
+        ArgumentNullException.ThrowIfNull(kernel);
+        Require(
+            x.Shape.Rank == 4 && kernel.Shape is { Rank: 3 } k && k[0] % 2 == 1 && k[1] % 2 == 1 && k[2] == x.Shape[3],
+            $"A kernel {kernel.Shape} does not go over each channel of {x.Shape} (channels last).");
+        Require(bias == null || bias.Shape == [x.Shape[3]], $"The bias {bias?.Shape} does not fit {x.Shape}.");
+        var output = Tensor.Empty(x.Device, x.Shape);
+        x.Device.DepthwiseConv2d(x, kernel, bias, output);
+        return output;
+    }
+
+    /// <summary>Linear attention; see <see cref="Device.LinearAttention"/>.</summary>
+    /// <returns>[batch, tokens, heads, channels].</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    public static Tensor LinearAttention(this Tensor query, Tensor key, Tensor value, float epsilon)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        ArgumentNullException.ThrowIfNull(value);
+        Require(
+            query.Shape.Rank == 4 && key.Shape == query.Shape && value.Shape == query.Shape,
+            $"Linear attention takes [batch, tokens, heads, channels], not queries {query.Shape}, keys {key.Shape}, values {value.Shape}.");
+        var output = Tensor.Empty(query.Device, query.Shape);
+        query.Device.LinearAttention(query, key, value, epsilon, output);
+        return output;
+    }
+
     /// <summary>Attention of queries over one span of keys; see <see cref="AttentionArguments"/>.</summary>
     /// <returns>[batch, queries, heads, channels].</returns>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>

@@ -16,7 +16,8 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new RandomNumbersCase(), new TokenizerCase(), new EntmaxCase(), new PlainAttentionCase(), new GuidedAttentionCase(),
         new GuiderCase(), new SchedulerCase(), new ClipCase(), new T5Case(), new DecoderTextCase(), new AutoencoderCase(),
         new FluxTransformerCase(), new Flux2TransformerCase(), new ZImageTransformerCase(),
-        new QwenImageTransformerCase(), new ChromaTransformerCase(), new PixArtTransformerCase(), new CausalAutoencoderCase(),
+        new QwenImageTransformerCase(), new ChromaTransformerCase(), new PixArtTransformerCase(),
+        new SanaTransformerCase(), new DcAutoencoderCase(), new CausalAutoencoderCase(),
         new StableDiffusion3TransformerCase(), new UnetCase(), new LoraCase(), new LoraRefuseCase(), new ManifestCase(), new PipelineCase(),
     ];
 

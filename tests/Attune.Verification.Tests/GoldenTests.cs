@@ -39,7 +39,7 @@ public class GoldenTests
         Assert.Superset(
             new HashSet<string> {
                 "attention", "autoencoders", "caches", "chroma", "entmax", "flux", "flux2", "pixart", "qwen-image", "random", "schedulers",
-                "sd3", "text-encoders", "tokenizers", "unet", "wan", "z-image" },
+                "sana", "sd3", "text-encoders", "tokenizers", "unet", "wan", "z-image" },
             Folder.Names.Select(name => name.Split('/')[0]).ToHashSet());
 
     [Fact]

@@ -82,3 +82,31 @@ internal sealed class AutoencoderCase : ComponentCase
         }
     }
 }
+
+/// <summary>One direction of a deep-compression autoencoder; the case's images and latents are channels first.</summary>
+internal sealed class DcAutoencoderCase : ComponentCase
+{
+    public override IReadOnlyCollection<string> Arguments { get; } = ["method"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["image", "latents"];
+
+    public override bool Takes(string? className) => className == "AutoencoderDC";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = AutoencoderDC.Load(source);
+        void Check(string name, Tensor value) => run.Check(name, value.Permute(0, 3, 1, 2));
+        Tensor Input(string name) => run.Input(name).Permute(0, 2, 3, 1);
+        switch (run.Golden.Text("method"))
+        {
+            case "decode":
+                Check("image", model.Decode(Input("latents"), Check));
+                break;
+            case "encode":
+                Check("latent", model.Encode(Input("image"), Check));
+                break;
+            case var other:
+                throw new UnsupportedCaseException($"method {other}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ using Attune.Models.Flux;
 using Attune.Models.Flux2;
 using Attune.Models.PixArt;
 using Attune.Models.QwenImage;
+using Attune.Models.Sana;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
 using Attune.Models.ZImage;
@@ -286,6 +287,48 @@ internal sealed class PixArtTransformerCase : ComponentCase
         using var unmasked = new WatchedItems();
         Pass(_ => text.Shape[1], unmasked.Add);
         run.Check("proj_out", unmasked.Of("proj_out"));
+    }
+}
+
+/// <summary>
+/// A forward pass of Sana's transformer, or of the network inside of Sana-Sprint, without guidance rules. Masked text rows count for
+/// nobody: each item of a batch runs alone, with the rows of its own text. The case's guidance is the scale as it is embedded.
+/// </summary>
+internal sealed class SanaTransformerCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["hidden_states", "encoder_hidden_states", "timestep", "encoder_attention_mask", "guidance"];
+
+    public override bool Takes(string? className) => className == "SanaTransformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = SanaTransformer.Load(source);
+        using var watched = new WatchedItems();
+        var text = run.Input("encoder_hidden_states");
+        var mask = run.Has("encoder_attention_mask") ? run.Rows("encoder_attention_mask") : null;
+        var latents = run.Input("hidden_states").Permute(0, 2, 3, 1);
+        float[] timesteps = run.Input("timestep").ToArray();
+        float[]? guidance = run.Optional("guidance")?.ToArray();
+        var grid = new LatentGrid(1, latents.Shape[1] / model.Config.PatchSize, latents.Shape[2] / model.Config.PatchSize);
+        var samples = new List<Tensor>();
+        for (int i = 0; i < latents.Shape[0]; i++)
+        {
+            using var conditioning = new SanaConditioning(
+                text.Slice(0, i, 1).Slice(1, 0, mask?[i].Sum() ?? text.Shape[1]).Clone());
+            float timestep = timesteps[i] / model.Config.TimestepScale;
+            samples.Add(model.Predict(
+                new DenoiserInput(latents.Slice(0, i, 1).Clone(), grid, [timestep], conditioning)
+                {
+                    GuidanceScale = guidance?[i] / model.Config.GuidanceEmbedsScale,
+                    Watch = watched.Add,
+                },
+                Steering.Plain));
+        }
+        run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]).Permute(0, 3, 1, 2));
+        foreach (string name in new[] { "patch_embed", "time_embed.0", "time_embed.1", "proj_out" })
+            run.Check(name, watched.Of(name));
+        run.CheckMasked("caption_norm", watched.Padded("caption_norm", text.Shape[1]), mask);
     }
 }
 

@@ -9,6 +9,7 @@ using Attune.Models.Flux;
 using Attune.Models.Flux2;
 using Attune.Models.PixArt;
 using Attune.Models.QwenImage;
+using Attune.Models.Sana;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
 using Attune.Models.ZImage;
@@ -37,10 +38,12 @@ internal sealed partial class ManifestCase : CaseKind
         ["QwenImageTransformer2DModel"] = QwenImageTransformer.Load,
         ["ChromaTransformer2DModel"] = ChromaTransformer.Load,
         ["PixArtTransformer2DModel"] = PixArtTransformer.Load,
+        ["SanaTransformer2DModel"] = SanaTransformer.Load,
         ["AutoencoderKL"] = AutoencoderKl.Load,
         ["AutoencoderKLFlux2"] = AutoencoderKlFlux2.Load,
         ["AutoencoderKLQwenImage"] = AutoencoderKlCausal.Load,
         ["AutoencoderKLWan"] = AutoencoderKlCausal.Load,
+        ["AutoencoderDC"] = AutoencoderDC.Load,
         ["AutoencoderTiny"] = AutoencoderTiny.Load,
         ["CLIPTextModel"] = ClipTextModel.Load,
         ["CLIPTextModelWithProjection"] = ClipTextModel.Load,

@@ -20,7 +20,7 @@ internal sealed class PipelineCase : CaseKind
         "guidance_scale", "guidance",
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
         "cache", "previous_call", "cfg_normalization", "cfg_truncation", "mask",
-        "use_resolution_binning", "clean_caption",
+        "use_resolution_binning", "clean_caption", "complex_human_instruction", "max_timesteps", "intermediate_timesteps",
     ];
 
     /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
@@ -37,6 +37,7 @@ internal sealed class PipelineCase : CaseKind
             if (golden.Flag(change, missing: false))
                 throw new UnsupportedCaseException(change);
         }
+        CheckAngles(golden);
         string[] prompts = golden.Texts("prompt") ?? [golden.Text("prompt")];
         string[]? negatives = golden.Texts("negative_prompt");
         bool batch = golden.Texts("prompt") != null;
@@ -70,6 +71,7 @@ internal sealed class PipelineCase : CaseKind
             SizeConditioning = SizesOf(golden),
             NegativeAsDiffusers = pipeline.Facts.Takes(ModelOption.ClipSkip),
             Cache = CacheOf(golden),
+            Instruction = InstructionOf(golden),
             AdditiveTextMask = golden.OptionalText("mask") == "additive",
         };
         if (golden.Arguments.TryGetProperty("previous_call", out var previous))
@@ -97,6 +99,20 @@ internal sealed class PipelineCase : CaseKind
             RunAsync(golden, results, pipeline, own).GetAwaiter().GetResult();
         }
         results.Item = null;
+    }
+
+    /// <summary>What is said before the prompt; a case that knows such a thing and has none wants none.</summary>
+    private static string? InstructionOf(GoldenCase golden) => golden.Texts("complex_human_instruction") is { } lines
+        ? string.Join('\n', lines) : golden.Arguments.TryGetProperty("complex_human_instruction", out _) ? "" : null;
+
+    /// <summary>Angles of trigonometric flow begin at pi / 2; of two steps, the second begins at 1.3.</summary>
+    private static void CheckAngles(GoldenCase golden)
+    {
+        if (golden.OptionalDouble("max_timesteps") is { } first && Math.Abs(first - 1.5708) > 1e-9)
+            throw new UnsupportedCaseException(FormattableString.Invariant($"max_timesteps {first}"));
+        if (golden.Arguments.TryGetProperty("intermediate_timesteps", out _)
+            && golden.OptionalDouble("intermediate_timesteps") != (golden.Int("steps", 1) == 2 ? 1.3 : null))
+            throw new UnsupportedCaseException("intermediate_timesteps");
     }
 
     /// <summary>[count, channels, height, width], of noise that may have an axis of frames.</summary>
@@ -200,6 +216,7 @@ internal sealed class PipelineCase : CaseKind
     private sealed class Checks(GoldenCase golden, Comparison results, Denoiser denoiser) : RunObserver
     {
         private readonly List<long> _computed = [];
+        private int _step;
         private readonly List<float> _measures = [];
 
         /// <summary>What is only known when the run is done.</summary>
@@ -210,6 +227,15 @@ internal sealed class PipelineCase : CaseKind
             results.CheckIntegers("computed", [.. _computed]);
             results.Check("measure", [.. _measures]);
         }
+
+        /// <summary>What the network gives, where the denoiser makes something else of it.</summary>
+        public override Action<string, Tensor> Watch => (name, value) =>
+        {
+            if (name == "model_output")
+                results.Check(FormattableString.Invariant($"{name}.{_step}"), AsReference(value));
+        };
+
+        public override void BeginStep(StepPoint point) => _step = point.Index;
 
         public override void Begin(RunStart start)
         {
@@ -252,6 +278,8 @@ internal sealed class PipelineCase : CaseKind
                 if (pass.Rule is { } rule)
                     Check(rule is SkipLayerGuidance ? "skip_prediction" : "perturbed_prediction", step.Facts.Perturbed(rule));
             }
+            if (results.Wants(FormattableString.Invariant($"denoised.{index}")))
+                Check("denoised", step.Facts.ToCleanSample(step.Prediction));
             Check("latents", step.Latents);
             foreach (var pass in step.Caches.OrderBy(pass => pass.Kind))
             {

@@ -16,6 +16,11 @@ public enum AttentionKind
 
     /// <summary>Latents attend to the embedding of an image prompt. Never guided.</summary>
     ImagePrompt,
+
+    /// <summary>
+    /// Latents attend to latents by linear attention, which has no weights of single keys that a rule could change. Never guided.
+    /// </summary>
+    Linear,
 }
 
 /// <summary>Which attention layer of a model is meant.</summary>

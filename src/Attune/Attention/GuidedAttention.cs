@@ -86,5 +86,5 @@ public sealed class GuidedAttention : IAttention
         return scope.Keep(output);
     }
 
-    private static bool ActsAt(AttentionSite site) => site.Kind != AttentionKind.ImagePrompt;
+    private static bool ActsAt(AttentionSite site) => site.Kind is not (AttentionKind.ImagePrompt or AttentionKind.Linear);
 }

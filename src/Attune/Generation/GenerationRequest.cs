@@ -97,6 +97,12 @@ public sealed record GenerationRequest
     public bool AdditiveTextMask { get; init; }
 
     /// <summary>
+    /// What Sana's text encoder is told before the prompt, never before a negative one: null for the instruction that the model was trained
+    /// with, empty for none (<c>complex_human_instruction</c> of diffusers, its lines joined).
+    /// </summary>
+    public string? Instruction { get; init; }
+
+    /// <summary>
     /// How many of the CLIP text encoder's last layers are left out of the prompt's embedding ("clip skip"), 0 or more, as
     /// <c>clip_skip</c> of diffusers: SDXL leaves out one layer more than this by itself. It counts for both prompts; see
     /// <see cref="NegativeAsDiffusers"/>.
@@ -129,6 +135,7 @@ public sealed record GenerationRequest
         NegativeAsDiffusers = NegativeAsDiffusers,
         LongPrompts = LongPrompts,
         AdditiveTextMask = AdditiveTextMask,
+        Instruction = Instruction,
         SizeConditioning = SizeConditioning ?? new SizeConditioning(),
     };
 

@@ -126,6 +126,10 @@ public static partial class OptionCatalog
             (r, v) => r with { AdditiveTextMask = v },
             "Read pads of the prompt, as the pipeline of diffusers does, instead of leaving them out.") with {
                 ModelOption = ModelOption.AdditiveTextMask },
+        RequestOption.Text(
+            "instruction", nameof(GenerationRequest.Instruction), r => r.Instruction, (r, v) => r with { Instruction = v },
+            "What Sana's text encoder is told before the prompt; an empty text for nothing. Default: the model's own instruction.")
+            with { ModelOption = ModelOption.Instruction },
         RequestOption.Parsed(
             "original-size", nameof(GenerationRequest.SizeConditioning), r => Format(r.SizeConditioning?.OriginalSize),
             (r, v, label) => Sizes(r, sizes => sizes with { OriginalSize = ParseSize(v, label) }),

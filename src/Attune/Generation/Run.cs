@@ -120,6 +120,7 @@ internal sealed class Run : IDisposable
                 GuidanceScale = Resolved.Request.GuidanceScale,
                 References = _references,
                 Memo = _memo,
+                Watch = kind == PassKinds.None ? _observer.Watch : null,
             };
             return _model.Denoiser.Predict(input, _caches.Of(step, kind, rule, inside, steering), cancellation);
         }
@@ -239,7 +240,7 @@ internal sealed class Run : IDisposable
         Finite.CheckStart(_latents);
         _observer.Begin(
             new RunStart(
-                [.. Enumerable.Range(0, Steps).Select(_schedule.TimestepOf)], _schedule.Sigmas, _positive!, _negative, noise, image,
+                [.. _schedule.Timesteps.Skip(_schedule.First)], _schedule.Sigmas, _positive!, _negative, noise, image,
                 _latents) { Grid = Resolved.Grid, References = _references });
     }
 

@@ -2,6 +2,7 @@ using Attune.Attention;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
 using Attune.Latents;
+using Attune.Models;
 using Attune.Prompts;
 using Attune.Tensors;
 
@@ -18,6 +19,12 @@ public abstract class RunObserver
 
     /// <summary>Watches the attention layers in the pass for the prompt; null, which costs nothing, for none.</summary>
     public virtual IAttentionProbe? Probe => null;
+
+    /// <summary>
+    /// Receives what the denoiser's submodules give in the pass for the prompt (<see cref="DenoiserInput.Watch"/>); null, which costs
+    /// nothing, for none.
+    /// </summary>
+    public virtual Action<string, Tensor>? Watch => null;
 
     /// <summary>Receives warnings, for example that a prompt was truncated.</summary>
     public virtual void Warn(string message)
@@ -43,7 +50,7 @@ public abstract class RunObserver
 }
 
 /// <summary>What a run begins with.</summary>
-/// <param name="Timesteps">The scheduler's timesteps of the steps that are done.</param>
+/// <param name="Timesteps">The scheduler's timesteps of the steps that are done, and where the last one ends if it says so (SCM).</param>
 /// <param name="Sigmas">The noise levels of the whole schedule, one more than its steps.</param>
 /// <param name="Positive">The prompt.</param>
 /// <param name="Negative">The negative prompt, when a rule needs it.</param>

@@ -18,6 +18,7 @@ public abstract class Family
             new Flux.FluxFamily(), new Unet.StableDiffusionFamily(), new Unet.StableDiffusionXLFamily(),
             new StableDiffusion3.StableDiffusion3Family(), new Flux2.Flux2Family(), new ZImage.ZImageFamily(),
             new QwenImage.QwenImageFamily(), new Chroma.ChromaFamily(), new PixArt.PixArtFamily(),
+            new Sana.SanaFamily(), new Sana.SanaSprintFamily(),
         ];
 
     /// <summary>The <c>_class_name</c>s of model_index.json that the family opens.</summary>
@@ -104,6 +105,9 @@ public static class ModelOption
 
     /// <summary>Pads of the prompt as rows that are read.</summary>
     public const string AdditiveTextMask = "additive-text-mask";
+
+    /// <summary>What a language model is told before the prompt.</summary>
+    public const string Instruction = "instruction";
 
     /// <summary>What the model is told about the picture's size.</summary>
     public const string OriginalSize = "original-size";

@@ -43,6 +43,9 @@ public sealed record PromptSettings
     /// </summary>
     public bool AdditiveTextMask { get; init; }
 
+    /// <summary>What a language model is told before the prompt: null for what the model was trained with, empty for nothing.</summary>
+    public string? Instruction { get; init; }
+
     /// <summary>What SDXL is told about the picture's size.</summary>
     public SizeConditioning SizeConditioning { get; init; } = new();
 

@@ -23,6 +23,9 @@ public interface ISchedulerRun : IDisposable
     /// </summary>
     int Steps { get; }
 
+    /// <summary>The entry of the timesteps with which the first step begins: those before it are left out (image to image).</summary>
+    int First { get; }
+
     /// <summary>The factor on standard normal noise that makes the latents of the first step; init_noise_sigma of diffusers.</summary>
     float InitialNoiseSigma { get; }
 

@@ -39,8 +39,7 @@ internal abstract class SchedulerRun(string scheduler, float[] timesteps, float[
     /// <summary>An entry of <see cref="Sigmas"/>.</summary>
     protected double Sigma(int index) => sigmas[index];
 
-    /// <summary>The first entry that is done.</summary>
-    protected int First => begin;
+    public int First => begin;
 
     public float TimestepOf(int step) => timesteps[IndexOf(step)];
 

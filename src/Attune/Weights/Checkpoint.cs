@@ -103,8 +103,16 @@ public sealed class Checkpoint : IDisposable
             return null;
         if (role == WeightRole.Matrix && shape.Rank == 4)
             stored = stored.Reshape([shape[0], shape[1]]);
-        if (role == WeightRole.Table && shape.Rank == 3)
-            stored = stored.Reshape([shape[1], shape[2]]);
+        if (role == WeightRole.Table)
+        {
+            stored = shape.Rank switch
+            {
+                1 => stored.Reshape([1, shape[0]]),
+                3 => stored.Reshape([shape[1], shape[2]]),
+                4 => stored.Reshape([shape[0], shape[2] * shape[3]]),
+                _ => stored,
+            };
+        }
         if (role == WeightRole.Vector && shape.Rank > 1)
             stored = stored.Reshape([(int)shape.Count]);
         if (role is WeightRole.Vector or WeightRole.Table || shape.Rank == 5)
