@@ -24,7 +24,8 @@ public class OptionCatalogTests
         ["scheduler"] = "DDIMScheduler:timestep_spacing=trailing", ["timesteps"] = "999,499", ["sigmas"] = "1,0.123456789012345",
         ["eta"] = "1E-05", ["clip-skip"] = "0", ["long-prompts"] = "true", ["original-size"] = "512x640", ["crop"] = "8,24",
         ["target-size"] = "1024x768", ["aesthetic-score"] = "5.5", ["negative-aesthetic-score"] = "-1",
-        ["negative-as-diffusers"] = "true", ["additive-text-mask"] = "true", ["cache"] = "first-block:threshold=0.08",
+        ["negative-as-diffusers"] = "true", ["additive-text-mask"] = "true", ["instruction"] = "Draw: ",
+        ["cache"] = "first-block:threshold=0.08",
     };
 
     public static TheoryData<string> Names => [.. OptionCatalog.All.Select(option => option.Name)];
