@@ -23,9 +23,13 @@ public abstract class WeightFormat
 
     /// <summary>All formats that can be read.</summary>
     public static IReadOnlyList<WeightFormat> All { get; } =
-        [Float32, Float16, BFloat16, new Float64(), new Float8E4M3(), new Float8E5M2(), new Q8_0()];
+    [
+        Float32, Float16, BFloat16, new Float64(), new Float8E4M3(), new Float8E5M2(),
+        new Q4_0(), new Q4_1(), new Q5_0(), new Q5_1(), new Q8_0(), new Q2_K(), new Q3_K(), new Q4_K(), new Q5_K(), new Q6_K(),
+        new IQ4_NL(), new IQ4_XS(), new MXFP4(), new NVFP4(), new TQ1_0(), new TQ2_0(), new Q1_0(), new Q2_0(),
+    ];
 
-    /// <summary>The name in files: <c>BF16</c> and <c>F8_E4M3</c> as safetensors has them, <c>Q8_0</c> as GGUF does.</summary>
+    /// <summary>The name in files: <c>BF16</c> and <c>F8_E4M3</c> as safetensors has them, <c>Q4_K</c> as GGUF does.</summary>
     public abstract string Name { get; }
 
     /// <summary>Elements of a block; they are neighbours in row-major order.</summary>

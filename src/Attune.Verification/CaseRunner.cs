@@ -19,6 +19,7 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new QwenImageTransformerCase(), new ChromaTransformerCase(), new PixArtTransformerCase(),
         new SanaTransformerCase(), new DcAutoencoderCase(), new CausalAutoencoderCase(),
         new StableDiffusion3TransformerCase(), new UnetCase(), new LoraCase(), new LoraRefuseCase(), new ManifestCase(), new PipelineCase(),
+        new GgufCase(),
     ];
 
     /// <summary>

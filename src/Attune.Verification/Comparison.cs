@@ -34,7 +34,10 @@ internal sealed class Comparison(GoldenCase golden)
     public bool Wants(string name) => golden.Outputs.ContainsKey(name);
 
     /// <summary>Compares one output, if the case has it.</summary>
-    public void Check(string name, Tensor value)
+    /// <param name="name">The output.</param>
+    /// <param name="value">What was computed.</param>
+    /// <param name="exact">Whether it must be equal to the reference, as numbers; else within the tolerance.</param>
+    public void Check(string name, Tensor value, bool exact = false)
     {
         if (!golden.Outputs.TryGetValue(name, out double tolerance))
             return;
@@ -55,7 +58,7 @@ internal sealed class Comparison(GoldenCase golden)
             Note(double.PositiveInfinity, $"{name} is {value.Shape}, expected {reference.Shape}");
             return;
         }
-        Check(name, value.ToArray(), reference, tolerance);
+        Check(name, value.ToArray(), reference, exact ? 0 : tolerance);
     }
 
     /// <summary>Compares a mask of ones and then zeros, of one item or the same for all, with how many ones there are.</summary>

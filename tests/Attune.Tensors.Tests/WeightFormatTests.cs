@@ -8,7 +8,12 @@ public class WeightFormatTests
     [Fact]
     public void Formats_are_found_by_the_names_of_files()
     {
-        Assert.Equal(["F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2", "Q8_0"], WeightFormat.All.Select(format => format.Name));
+        Assert.Equal(
+            [
+                "F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
+                "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0",
+            ],
+            WeightFormat.All.Select(format => format.Name));
         Assert.All(WeightFormat.All, format => Assert.Same(format, WeightFormat.Find(format.Name)));
         Assert.Null(WeightFormat.Find("Q9"));
         Assert.Equal((1, 4), (WeightFormat.Float32.BlockLength, WeightFormat.Float32.BlockBytes));

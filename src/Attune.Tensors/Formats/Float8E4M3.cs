@@ -20,6 +20,9 @@ internal sealed class Float8E4M3 : WeightFormat
             values[i] = Values[blocks[i]];
     }
 
+    /// <summary>The number of a code.</summary>
+    public static float ValueOf(int code) => Values[code];
+
     private static float Value(int code)
     {
         int exponent = code >> 3 & 15;

@@ -1,25 +1,16 @@
-using System.Buffers.Binary;
-using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Formats;
 
-/// <summary>ggml's Q8_0: blocks of 32 elements, a binary16 scale and 32 signed bytes. An element is its byte times the scale.</summary>
-internal sealed class Q8_0 : WeightFormat
+/// <summary>
+/// ggml's Q8_0: a binary16 scale and 32 signed bytes. An element is its byte times the scale.
+/// </summary>
+internal sealed unsafe class Q8_0() : BlockFormat("Q8_0", 32, 34)
 {
-    public override string Name => "Q8_0";
-
-    public override int BlockLength => 32;
-
-    public override int BlockBytes => 34;
-
-    protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values)
+    protected override void WidenBlock(byte* block, float* values)
     {
-        for (; values.Length > 0; blocks = blocks[34..], values = values[32..])
-        {
-            var block = values[..32];
-            TensorPrimitives.ConvertTruncating<sbyte, float>(MemoryMarshal.Cast<byte, sbyte>(blocks[2..34]), block);
-            TensorPrimitives.Multiply(block, (float)BinaryPrimitives.ReadHalfLittleEndian(blocks), block);
-        }
+        float scale = Codes.Half(block);
+        Codes.Scale(Vector128.Load((sbyte*)block + 2), scale, values);
+        Codes.Scale(Vector128.Load((sbyte*)block + 18), scale, values + 16);
     }
 }

@@ -162,7 +162,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
     {
         var start = new ReadOnlySpan<byte>(_file.Pointer, 4);
         if (start.SequenceEqual("GGUF"u8))
-            throw new CheckpointException($"'{Path}' is a GGUF file, a format that is not supported; expected .safetensors.");
+            throw new CheckpointException($"'{Path}' is a GGUF file, expected .safetensors.");
         if (start.SequenceEqual("PK\u0003\u0004"u8))
             throw new CheckpointException($"'{Path}': pickled weights (.bin, .pt, .pth, .ckpt) are not read, expected .safetensors.");
     }

@@ -17,10 +17,14 @@ public abstract class WeightSource : IDisposable
     /// <summary>All tensors as their files describe them, sorted by name.</summary>
     public IEnumerable<TensorEntry> Entries => Names.Select(name => Describe(name)!);
 
-    /// <summary>Opens a file or folder: safetensors, in a folder also in shards with an index.</summary>
+    /// <summary>Opens a file or folder: GGUF or safetensors, in a folder also in shards with an index.</summary>
     /// <exception cref="CheckpointException">A file is missing or malformed, or shards and index do not agree; the message names file and
     /// tensor.</exception>
-    public static WeightSource Open(string path) => SafetensorsSource.Open(path);
+    public static WeightSource Open(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return File.Exists(path) && GgufSource.Is(path) ? GgufSource.Open(path) : SafetensorsSource.Open(path);
+    }
 
     /// <summary>A tensor as its file describes it, or null when there is none. It need not be a weight.</summary>
     public abstract TensorEntry? Describe(string name);
