@@ -5,9 +5,9 @@ namespace Attune.Tests.Weights;
 /// <summary>Writes small GGUF files, right or wrong ones.</summary>
 internal sealed class GgufBytes
 {
-    private readonly MemoryStream _metadata = new();
-    private readonly MemoryStream _infos = new();
-    private readonly MemoryStream _data = new();
+    private readonly List<byte> _metadata = [];
+    private readonly List<byte> _infos = [];
+    private readonly List<byte> _data = [];
     private long _entries;
     private long _tensors;
 
@@ -18,8 +18,8 @@ internal sealed class GgufBytes
     public GgufBytes Entry(string key, int type, params byte[] value)
     {
         Text(_metadata, key);
-        _metadata.Write(BitConverter.GetBytes(type));
-        _metadata.Write(value);
+        _metadata.AddRange(BitConverter.GetBytes(type));
+        _metadata.AddRange(value);
         _entries++;
         return this;
     }
@@ -28,12 +28,12 @@ internal sealed class GgufBytes
     public GgufBytes Tensor(string name, int type, long[] sizes, byte[] bytes, long? offset = null)
     {
         Text(_infos, name);
-        _infos.Write(BitConverter.GetBytes(sizes.Length));
+        _infos.AddRange(BitConverter.GetBytes(sizes.Length));
         foreach (long size in sizes)
-            _infos.Write(BitConverter.GetBytes(size));
-        _infos.Write(BitConverter.GetBytes(type));
-        _infos.Write(BitConverter.GetBytes(offset ?? _data.Length));
-        _data.Write(bytes);
+            _infos.AddRange(BitConverter.GetBytes(size));
+        _infos.AddRange(BitConverter.GetBytes(type));
+        _infos.AddRange(BitConverter.GetBytes(offset ?? (long)_data.Count));
+        _data.AddRange(bytes);
         Pad(_data);
         _tensors++;
         return this;
@@ -41,29 +41,27 @@ internal sealed class GgufBytes
 
     public string Write(string path)
     {
-        using var file = new MemoryStream();
-        file.Write("GGUF"u8);
-        file.Write(BitConverter.GetBytes(Version));
-        file.Write(BitConverter.GetBytes(_tensors));
-        file.Write(BitConverter.GetBytes(_entries));
-        _metadata.WriteTo(file);
-        _infos.WriteTo(file);
+        List<byte> file =
+        [
+            .. "GGUF"u8, .. BitConverter.GetBytes(Version), .. BitConverter.GetBytes(_tensors), .. BitConverter.GetBytes(_entries),
+            .. _metadata, .. _infos,
+        ];
         Pad(file);
-        _data.WriteTo(file);
-        File.WriteAllBytes(path, file.ToArray());
+        file.AddRange(_data);
+        File.WriteAllBytes(path, [.. file]);
         return path;
     }
 
-    private static void Text(MemoryStream stream, string text)
+    private static void Text(List<byte> to, string text)
     {
         byte[] bytes = Encoding.UTF8.GetBytes(text);
-        stream.Write(BitConverter.GetBytes((long)bytes.Length));
-        stream.Write(bytes);
+        to.AddRange(BitConverter.GetBytes((long)bytes.Length));
+        to.AddRange(bytes);
     }
 
-    private void Pad(MemoryStream stream)
+    private void Pad(List<byte> to)
     {
-        while (stream.Length % Alignment != 0)
-            stream.WriteByte(0);
+        while (to.Count % Alignment != 0)
+            to.Add(0);
     }
 }
