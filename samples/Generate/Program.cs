@@ -37,7 +37,7 @@ catch (OperationCanceledException)
     Console.Error.WriteLine("cancelled");
     return 130;
 }
-catch (Exception exception) when (exception is CheckpointException or ArgumentException)
+catch (Exception exception) when (exception is CheckpointException or ArgumentException or FormatException)
 {
     Console.Error.WriteLine(exception.Message);     // names the file or the value, and what was expected
     return 1;

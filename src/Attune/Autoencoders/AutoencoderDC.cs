@@ -475,12 +475,12 @@ internal sealed record DcConfig
 
     public static DcConfig Read(ModelConfig json)
     {
-        int head = json.Int("attention_head_dim", 32);
-        int latents = json.Int("latent_channels", 32);
+        int head = json.Size("attention_head_dim", 32);
+        int latents = json.Size("latent_channels", 32);
         RequireEach(json, "decoder_norm_types", "rms_norm", "rms_norm");
         var config = new DcConfig
         {
-            InChannels = json.Int("in_channels", 3),
+            InChannels = json.Size("in_channels", 3),
             LatentChannels = latents,
             AttentionHeadDim = head,
             Encoder = Levels(json, "encoder", head, latents, [2, 2, 2, 3, 3, 3]),
@@ -490,7 +490,7 @@ internal sealed record DcConfig
             OutShortcut = json.Bool("encoder_out_shortcut", true),
             InShortcut = json.Bool("decoder_in_shortcut", true),
             ConvAct = json.Activation("decoder_conv_act_fn", "relu"),
-            ScalingFactor = json.Float("scaling_factor", 1),
+            ScalingFactor = (float)json.Positive("scaling_factor", 1),
         };
         if (config.Encoder.Length != config.Decoder.Length)
         {
@@ -504,8 +504,8 @@ internal sealed record DcConfig
     private static DcLevel[] Levels(ModelConfig json, string part, int head, int latents, int[] layersMissing)
     {
         string Key(string name) => $"{part}_{name}";
-        int[] channels = json.Ints(Key("block_out_channels"), 128, 256, 512, 512, 1024, 1024);
-        int[] layers = json.Ints(Key("layers_per_block"), layersMissing);
+        int[] channels = json.Sizes(Key("block_out_channels"), 128, 256, 512, 512, 1024, 1024);
+        int[] layers = json.LayerLists(Key("layers_per_block"), layersMissing);
         string[] types = PerLevel(json, Key("block_types"), "ResBlock", channels.Length);
         int[][] scales = Scales(json, Key("qkv_multiscales"));
         if (channels.Length < 2 || layers.Length != channels.Length || scales.Length != channels.Length)

@@ -20,7 +20,7 @@ public sealed class AutoencoderKl : IDisposable
         _checkpoint = checkpoint;
         _config = KlConfig.Read(config, blockOutChannels: [64], layersPerBlock: 1, latentChannels: 4);
         _coders = new KlCoders(checkpoint.Root, _config);
-        ScalingFactor = config.Float("scaling_factor", 0.18215);
+        ScalingFactor = (float)config.Positive("scaling_factor", 0.18215);
         ShiftFactor = (float?)config.OptionalDouble("shift_factor");
         LatentsMean = ReadStatistics(config, "latents_mean");
         LatentsStd = ReadStatistics(config, "latents_std");

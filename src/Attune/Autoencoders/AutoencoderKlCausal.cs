@@ -274,10 +274,10 @@ internal sealed record CausalConfig(
     {
         if (json.Bool("is_residual", false))
             throw new CheckpointException($"'{json.Path}': is_residual is true; the autoencoder of Wan 2.2 5B is not supported.");
-        if (json.Find("attn_scales") is { } scales && scales.GetArrayLength() > 0)
+        if (json.Floats("attn_scales").Length > 0)
             throw new CheckpointException($"'{json.Path}': attn_scales is not empty; attention in other places is not supported.");
-        int channels = json.Int("z_dim", 16);
-        int[] multipliers = json.Ints("dim_mult", 1, 2, 4, 4);
+        int channels = json.Size("z_dim", 16);
+        int[] multipliers = json.Sizes("dim_mult", 1, 2, 4, 4);
         bool[] frames = json.Bools("temperal_downsample", false, true, true);
         float[] mean = json.Floats("latents_mean");
         float[] deviation = json.Floats("latents_std");
@@ -294,6 +294,6 @@ internal sealed record CausalConfig(
                     + $"z_dim, {channels}.");
         }
         return new CausalConfig(
-            json.Int("base_dim", 96), channels, multipliers, json.Int("num_res_blocks", 2), frames, mean, deviation);
+            json.Size("base_dim", 96), channels, multipliers, json.Layers("num_res_blocks", 2), frames, mean, deviation);
     }
 }

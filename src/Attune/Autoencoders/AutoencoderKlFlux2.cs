@@ -21,14 +21,14 @@ public sealed class AutoencoderKlFlux2 : IDisposable
         _checkpoint = checkpoint;
         _config = KlConfig.Read(config, blockOutChannels: [128, 256, 512, 512], layersPerBlock: 2, latentChannels: 32);
         _coders = new KlCoders(checkpoint.Root, _config);
-        _patch = config.Ints("patch_size", 2, 2);
+        _patch = config.Sizes("patch_size", 2, 2);
         if (_patch.Length != 2 || _patch.Any(extent => extent <= 0))
             throw new CheckpointException($"'{config.Path}': patch_size is [{string.Join(", ", _patch)}], expected two positive integers.");
         var bn = checkpoint.Root.At("bn");
         bn.Ignore("num_batches_tracked");
         _mean = ReadValues(bn, "running_mean");
         _deviation = ReadValues(bn, "running_var");
-        double epsilon = config.Double("batch_norm_eps", 1e-4);
+        double epsilon = config.Epsilon("batch_norm_eps", 1e-4);
         for (int i = 0; i < _deviation.Length; i++)
             _deviation[i] = MathF.Sqrt(_deviation[i] + (float)epsilon);
         checkpoint.RequireAllUsed();

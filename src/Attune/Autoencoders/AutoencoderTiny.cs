@@ -236,12 +236,12 @@ internal sealed record TinyConfig(
     public static TinyConfig Read(ModelConfig config)
     {
         var result = new TinyConfig(
-            config.Int("in_channels", 3), config.Int("out_channels", 3), config.Int("latent_channels", 4),
-            config.Ints("encoder_block_out_channels", 64, 64, 64, 64), config.Ints("decoder_block_out_channels", 64, 64, 64, 64),
-            config.Ints("num_encoder_blocks", 1, 3, 3, 3), config.Ints("num_decoder_blocks", 3, 3, 3, 1),
-            config.Activation("act_fn", "relu"), config.Int("upsampling_scaling_factor", 2), config.Float("latent_magnitude", 3),
+            config.Size("in_channels", 3), config.Size("out_channels", 3), config.Size("latent_channels", 4),
+            config.Sizes("encoder_block_out_channels", 64, 64, 64, 64), config.Sizes("decoder_block_out_channels", 64, 64, 64, 64),
+            config.LayerLists("num_encoder_blocks", 1, 3, 3, 3), config.LayerLists("num_decoder_blocks", 3, 3, 3, 1),
+            config.Activation("act_fn", "relu"), config.Size("upsampling_scaling_factor", 2), (float)config.Positive("latent_magnitude", 3),
             config.Float("latent_shift", 0.5),
-            config.Float("scaling_factor", 1), config.Float("shift_factor", 0));
+            (float)config.Positive("scaling_factor", 1), config.Float("shift_factor", 0));
         RequireLevels(config, "encoder", result.EncoderChannels, result.NumEncoderBlocks);
         RequireLevels(config, "decoder", result.DecoderChannels, result.NumDecoderBlocks);
         string upsampling = config.String("upsample_fn", "nearest");

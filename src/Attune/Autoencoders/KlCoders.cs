@@ -239,16 +239,16 @@ internal sealed record KlConfig
     /// <summary>Reads the configuration; the arguments are the defaults in which the reference's classes differ.</summary>
     public static KlConfig Read(ModelConfig config, int[] blockOutChannels, int layersPerBlock, int latentChannels)
     {
-        int[] channels = config.Ints("block_out_channels", blockOutChannels);
+        int[] channels = config.Sizes("block_out_channels", blockOutChannels);
         var result = new KlConfig
         {
-            InChannels = config.Int("in_channels", 3),
-            OutChannels = config.Int("out_channels", 3),
-            LatentChannels = config.Int("latent_channels", latentChannels),
+            InChannels = config.Size("in_channels", 3),
+            OutChannels = config.Size("out_channels", 3),
+            LatentChannels = config.Size("latent_channels", latentChannels),
             EncoderChannels = channels,
-            DecoderChannels = config.Ints("decoder_block_out_channels", channels),
-            LayersPerBlock = config.Int("layers_per_block", layersPerBlock),
-            NormNumGroups = config.Int("norm_num_groups", 32),
+            DecoderChannels = config.Sizes("decoder_block_out_channels", channels),
+            LayersPerBlock = config.Layers("layers_per_block", layersPerBlock),
+            NormNumGroups = config.Size("norm_num_groups", 32),
             ActFn = config.Activation("act_fn", "silu"),
             MidBlockAddAttention = config.Bool("mid_block_add_attention", true),
             UseQuantConv = config.Bool("use_quant_conv", true),

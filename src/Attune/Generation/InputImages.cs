@@ -30,13 +30,24 @@ public sealed record InputImages
     public Image? Mask { get; init; }
 
     /// <summary>Pictures that the model looks at.</summary>
-    public IReadOnlyList<Image> References { get; init; } = [];
+    public IReadOnlyList<Image> References { get; init => field = Whole(value, nameof(References)); } = [];
 
     /// <summary>Pictures that say where things are: edges, depth, poses.</summary>
-    public IReadOnlyList<Image> Control { get; init; } = [];
+    public IReadOnlyList<Image> Control { get; init => field = Whole(value, nameof(Control)); } = [];
 
     /// <summary>Whether there is an image to begin with.</summary>
     public bool HasInitial => Initial != null || InitialTensor != null;
+
+    private static IReadOnlyList<Image> Whole(IReadOnlyList<Image> images, string name)
+    {
+        ArgumentNullException.ThrowIfNull(images, name);
+        for (int i = 0; i < images.Count; i++)
+        {
+            if (images[i] == null)
+                throw new ArgumentException(FormattableString.Invariant($"{name}[{i}] is null, expected a picture."), name);
+        }
+        return images;
+    }
 
     /// <summary>A sentence for each picture that hides colours below its alpha, which shows them.</summary>
     internal IEnumerable<string> TransparencyWarnings()

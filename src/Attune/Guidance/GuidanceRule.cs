@@ -23,6 +23,13 @@ public abstract record GuidanceRule
     /// <summary>At which attention layers, or on which blocks, the rule acts; all by default.</summary>
     public LayerSelector Layers { get; init; } = LayerSelector.All;
 
+    /// <summary>Whether <see cref="Layers"/> mean anything: a rule that acts on predictions alone has none.</summary>
+    internal bool HasLayers => ActsInLayers(GetType());
+
+    internal static bool ActsInLayers(Type rule) => rule.IsAssignableTo(typeof(IAttentionBase))
+        || rule.IsAssignableTo(typeof(IAttentionCorrection)) || rule.IsAssignableTo(typeof(IBlockPolicy))
+        || rule.IsAssignableTo(typeof(ISkipConnection));
+
     /// <summary>Whether the rule reads the negative prompt in attention.</summary>
     public virtual bool ReadsNegativeText => false;
 

@@ -52,7 +52,11 @@ public sealed class GuidanceSchedule
             .. rules.OrderBy(rule => rule.Form.Name, StringComparer.Ordinal)
                 .ThenBy(rule => rule.ToString(), StringComparer.Ordinal)];
         foreach (var rule in _rules)
+        {
             rule.Validate();
+            if (!rule.HasLayers && !rule.Layers.Equals(LayerSelector.All))
+                throw new ArgumentException($"{rule.Form.Name} acts on predictions and has no layers, but layers={rule.Layers} is given.");
+        }
         AtMostOne(
             _rules.Where(rule => rule is IAttentionBase && !IsPerturbing(rule)),
             "both replace the attention output of the pass for the prompt");
@@ -134,7 +138,7 @@ public sealed class GuidanceSchedule
                 throw new ArgumentException(
                     $"{rule.Form.Name} does not act on this model, which has no skip connections: it is made for UNets.");
             bool found = rule is IBlockPolicy ? blocks.Any(rule.Layers.Contains)
-                : rule is not (IAttentionBase or IAttentionCorrection)
+                : rule is ISkipConnection || !rule.HasLayers
                     || sites.Any(site => rule.ActsAt(site.Kind) && rule.Layers.Contains(site));
             if (found)
                 continue;

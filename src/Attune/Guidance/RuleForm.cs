@@ -62,11 +62,15 @@ public abstract class RuleForm
 public sealed class RuleForm<T> : RuleForm
     where T : GuidanceRule
 {
-    private static readonly RuleParameter[] Common = [
-        new RuleParameter<GuidanceRule, StepRange>(
-            ["steps"], nameof(GuidanceRule.Steps), ValueForm.Steps, rule => rule.Steps, (rule, value) => rule with { Steps = value }),
-        new RuleParameter<GuidanceRule, LayerSelector>(
-            ["layers"], nameof(GuidanceRule.Layers), ValueForm.Layers, rule => rule.Layers, (rule, value) => rule with { Layers = value })];
+    private static readonly RuleParameter StepsParameter = new RuleParameter<GuidanceRule, StepRange>(
+        ["steps"], nameof(GuidanceRule.Steps), ValueForm.Steps, rule => rule.Steps, (rule, value) => rule with { Steps = value });
+
+    private static readonly RuleParameter LayersParameter = new RuleParameter<GuidanceRule, LayerSelector>(
+        ["layers"], nameof(GuidanceRule.Layers), ValueForm.Layers, rule => rule.Layers, (rule, value) => rule with { Layers = value });
+
+    /// <summary>What all rules take; one on predictions alone has no layers. A rule without a form of its own may have them.</summary>
+    private static readonly RuleParameter[] Common =
+        typeof(T) == typeof(GuidanceRule) || GuidanceRule.ActsInLayers(typeof(T)) ? [StepsParameter, LayersParameter] : [StepsParameter];
 
     private readonly RuleParameter[] _own;
 

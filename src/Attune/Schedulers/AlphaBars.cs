@@ -59,6 +59,13 @@ internal sealed class AlphaBars
         if (count < 2 || count > 1_000_000)
             throw new CheckpointException($"'{config.Path}': num_train_timesteps is {count}, expected 2 to 1000000.");
         float[] betas = Betas(config, count, start, end, schedule);
+        int wrong = Array.FindIndex(betas, beta => !(beta > 0 && beta < 1));
+        if (wrong >= 0)
+        {
+            throw new CheckpointException(FormattableString.Invariant(
+                $"'{config.Path}': beta {wrong} of {count}, from beta_start, beta_end and beta_schedule or trained_betas, is ")
+                    + FormattableString.Invariant($"{betas[wrong]}, expected between 0 and 1."));
+        }
         bool rescales = zeroSnr != ZeroSnr.Unknown && config.Bool("rescale_betas_zero_snr", false);
         if (rescales)
             RescaleToZeroSnr(betas);

@@ -28,13 +28,13 @@ internal sealed class CleanLimits
     /// </summary>
     public static CleanLimits Read(ModelConfig config, bool? clips) => new(
         config.Bool("thresholding", false),
-        config.Double("dynamic_thresholding_ratio", 0.995),
-        config.Double("sample_max_value", 1),
-        clips is { } missing && config.Bool("clip_sample", missing) ? config.Float("clip_sample_range", 1) : null);
+        config.Positive("dynamic_thresholding_ratio", 0.995, 1),
+        config.Positive("sample_max_value", 1),
+        clips is { } missing && config.Bool("clip_sample", missing) ? (float)config.Positive("clip_sample_range", 1) : null);
 
     /// <summary>For classes that clip but know no thresholding.</summary>
     public static CleanLimits Clips(ModelConfig config, bool missing) =>
-        new(false, 0, 0, config.Bool("clip_sample", missing) ? config.Float("clip_sample_range", 1) : null);
+        new(false, 0, 0, config.Bool("clip_sample", missing) ? (float)config.Positive("clip_sample_range", 1) : null);
 
     /// <summary>The sample in range: a new tensor, or the same when nothing is done.</summary>
     public Tensor Apply(Tensor clean)

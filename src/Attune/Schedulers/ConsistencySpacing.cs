@@ -13,7 +13,7 @@ internal sealed class ConsistencySpacing
 
     public static ConsistencySpacing Read(ModelConfig config)
     {
-        int count = config.Int("num_train_timesteps", 1000);
+        int count = config.Length("num_train_timesteps", 1000);
         int original = config.Int("original_inference_steps", 50);
         return original >= 1 && original <= count ? new ConsistencySpacing(config.ClassName!, count, original)
             : throw new CheckpointException($"'{config.Path}': original_inference_steps is {original}, expected 1 to {count}.");

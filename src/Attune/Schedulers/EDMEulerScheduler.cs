@@ -64,10 +64,10 @@ internal sealed class EdmScale
 
     public EdmScale(ModelConfig config)
     {
-        _min = config.Double("sigma_min", 0.002);
-        _max = config.Double("sigma_max", 80);
-        _data = config.Double("sigma_data", 0.5);
-        _rho = config.Double("rho", 7);
+        _min = config.Positive("sigma_min", 0.002);
+        _max = config.Positive("sigma_max", 80);
+        _data = config.Positive("sigma_data", 0.5);
+        _rho = config.Positive("rho", 7);
         _exponential = Scheduler.Choice(config, "sigma_schedule", "karras", "exponential");
         _endsAtZero = !Scheduler.Choice(config, "final_sigmas_type", "zero", "sigma_min");
         _sign = Predictions.Read(config, Prediction.Epsilon, Prediction.Velocity) == Prediction.Epsilon ? 1 : -1;

@@ -22,10 +22,8 @@ public abstract class FlowMatchScheduler : Scheduler
     private protected FlowMatchScheduler(ModelConfig config, bool isPlain = false)
         : base(config)
     {
-        _trainTimesteps = config.Int("num_train_timesteps", 1000);
-        if (_trainTimesteps < 1)
-            throw new CheckpointException($"'{config.Path}': num_train_timesteps is {_trainTimesteps}, expected 1 or more.");
-        _shift = config.Double("shift", 1);
+        _trainTimesteps = config.Length("num_train_timesteps", 1000);
+        _shift = config.Positive("shift", 1, 1e6);
         _dynamic = config.Bool("use_dynamic_shifting", false);
         _linear = Choice(config, "time_shift_type", "exponential", "linear");
         _imageShift = new ImageShift(config);
@@ -33,12 +31,16 @@ public abstract class FlowMatchScheduler : Scheduler
         if (isPlain)
             return;
         _spacing = SigmaSpacing.Read(config);
-        _terminal = config.OptionalDouble("shift_terminal") is { } terminal && terminal != 0 ? terminal : null;
+        _terminal = Terminal(config);
         _inverts = config.Bool("invert_sigmas", false);
     }
 
     /// <inheritdoc/>
     public override NoiseKind? Noise => NoiseKind.FlowMatching;
+
+    /// <summary>Where shift_terminal stretches the last noise level to: above 0 and below 1; null where it does not.</summary>
+    internal static double? Terminal(ModelConfig config) =>
+        config.Number("shift_terminal", 0, 0, 0.9999) is var level and not 0 ? level : null;
 
     private protected override bool RoundsStrengthUp => true;
 

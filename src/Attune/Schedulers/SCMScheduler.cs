@@ -16,8 +16,8 @@ public sealed class SCMScheduler : Scheduler
     internal SCMScheduler(ModelConfig config)
         : base(config)
     {
-        _trainTimesteps = config.Int("num_train_timesteps", 1000);
-        _sigmaData = config.Double("sigma_data", 0.5);
+        _trainTimesteps = config.Length("num_train_timesteps", 1000);
+        _sigmaData = config.Positive("sigma_data", 0.5);
         string prediction = config.String("prediction_type", "trigflow");
         if (prediction != "trigflow")
             throw new CheckpointException($"'{config.Path}': prediction_type is '{prediction}', expected trigflow.");

@@ -155,6 +155,8 @@ public abstract class Scheduler
             throw new ArgumentException("A run needs exactly one of Steps, Sigmas and Timesteps.", nameof(request));
         if (request.Sigmas != null && !AcceptsSigmas)
             throw new ArgumentException($"{ClassName} takes no Sigmas.", nameof(request));
+        if (request.Sigmas is { } sigmas)
+            CheckSigmas(sigmas);
         if (request.Timesteps != null && !AcceptsTimesteps)
             throw new ArgumentException($"{ClassName} takes no Timesteps.", nameof(request));
         if (request.Eta != null && !AcceptsEta)
@@ -199,6 +201,26 @@ public abstract class Scheduler
             || (
                 value == first ? false
                     : throw new CheckpointException($"'{config.Path}': {key} is '{value}', expected {first} or {second}."));
+    }
+
+    /// <summary>Noise levels are finite and fall; those of flow matching are parts of a whole, and the 0 behind them is added.</summary>
+    private void CheckSigmas(IReadOnlyList<double> sigmas)
+    {
+        bool parts = Noise == NoiseKind.FlowMatching;
+        for (int i = 0; i < sigmas.Count; i++)
+        {
+            double sigma = sigmas[i];
+            if (!double.IsFinite(sigma) || sigma < 0 || (parts && (sigma > 1 || sigma == 0)))
+            {
+                throw new ArgumentException(
+                    FormattableString.Invariant($"Sigmas[{i}] is {sigma}, expected ")
+                        + (parts ? $"a noise level above 0 and at most 1 ({ClassName} ends at 0 by itself)." : "a finite level from 0."),
+                    nameof(sigmas));
+            }
+            if (i > 0 && sigma >= sigmas[i - 1])
+                throw new ArgumentException(
+                    FormattableString.Invariant($"Sigmas must fall, but {sigmas[i - 1]} is followed by {sigma}."), nameof(sigmas));
+        }
     }
 
     /// <summary>Checks that given timesteps fall.</summary>

@@ -55,7 +55,7 @@ internal sealed class SigmaSpacing
             kind = value;
         }
         return kind == SigmaSpacingKind.Karras && !karrasTakesEnds ? new SigmaSpacing(kind, null, null)
-            : new SigmaSpacing(kind, config.OptionalDouble("sigma_min"), config.OptionalDouble("sigma_max"));
+            : new SigmaSpacing(kind, config.OptionalPositive("sigma_min"), config.OptionalPositive("sigma_max"));
     }
 
     /// <summary>n noise levels, falling.</summary>

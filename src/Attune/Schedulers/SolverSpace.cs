@@ -133,7 +133,7 @@ public abstract class SolverScheduler : Scheduler
         _timesteps = TimestepSpacing.Read(config, "linspace");
         Spacing = SigmaSpacing.Read(config);
         IsFlow = config.Bool("use_flow_sigmas", false);
-        _shift = config.Double("flow_shift", 1);
+        _shift = config.Positive("flow_shift", 1, 1e6);
         _dynamic = config.Bool("use_dynamic_shifting", false);
         SolverOrder = config.Int("solver_order", 2);
         if (SolverOrder < 1 || SolverOrder > 3)

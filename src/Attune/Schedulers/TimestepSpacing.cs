@@ -19,7 +19,7 @@ internal sealed class TimestepSpacing
     {
         string kind = config.String("timestep_spacing", missing);
         return kind is "linspace" or "leading" or "trailing" ? new(
-            kind, config.Int("steps_offset", 0), config.Int("num_train_timesteps", 1000))
+            kind, config.Int("steps_offset", 0), config.Length("num_train_timesteps", 1000))
             : throw new CheckpointException($"'{config.Path}': timestep_spacing is '{kind}', expected linspace, leading or trailing.");
     }
 

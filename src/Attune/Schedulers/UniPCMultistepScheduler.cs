@@ -30,7 +30,7 @@ public sealed class UniPCMultistepScheduler : SolverScheduler
         _lowersFinalOrder = config.Bool("lower_order_final", true);
         _endsAtZero = !Choice(config, "final_sigmas_type", "zero", "sigma_min");
         _linearShift = Choice(config, "time_shift_type", "exponential", "linear");
-        _terminal = config.OptionalDouble("shift_terminal") is { } terminal && terminal != 0 ? terminal : null;
+        _terminal = FlowMatchScheduler.Terminal(config);
         if (_terminal != null && !IsFlow)
             throw new CheckpointException($"'{config.Path}': shift_terminal needs use_flow_sigmas.");
         _uncorrected = config.Ints("disable_corrector");

@@ -8,6 +8,11 @@ namespace Attune.Weights;
 /// </summary>
 public sealed class ModelConfig
 {
+    internal const int LargestSize = 1 << 17;
+    internal const int MostHeads = 1024;
+    internal const int MostLayers = 1024;
+    private const int LargestLength = 1 << 24;
+
     private readonly JsonPart _root;
 
     private ModelConfig(JsonPart root) => _root = root;
@@ -20,7 +25,8 @@ public sealed class ModelConfig
 
     /// <summary>The value of <c>_class_name</c> (diffusers) or the first of <c>architectures</c> (transformers), if any.</summary>
     public string? ClassName => Find("_class_name") is { ValueKind: JsonValueKind.String } name ? name.GetString()
-        : Find("architectures") is { ValueKind: JsonValueKind.Array } list && list.GetArrayLength() > 0 ? list[0].GetString() : null;
+        : Find("architectures") is { ValueKind: JsonValueKind.Array } list && list.GetArrayLength() > 0
+            ? JsonPart.TryString(list[0]) : null;
 
     /// <summary>Reads a JSON file.</summary>
     /// <exception cref="CheckpointException">The file is missing, no JSON, or not an object.</exception>
@@ -69,6 +75,63 @@ public sealed class ModelConfig
 
     /// <summary>An integer or null.</summary>
     public int? OptionalInt(string key) => Part(key)?.Int();
+
+    /// <summary>The width of something: channels, pixels, entries of a small table. From 1 to 2^17, so that widths times heads times the
+    /// parts of a modulation still are shapes.</summary>
+    /// <exception cref="CheckpointException">The value is no integer of that range.</exception>
+    internal int Size(string key, int missing) => OptionalSize(key) ?? missing;
+
+    /// <inheritdoc cref="Size"/>
+    internal int? OptionalSize(string key) => (int?)Part(key)?.Integer(1, LargestSize);
+
+    /// <summary>A list of sizes.</summary>
+    /// <exception cref="CheckpointException">The value is no list of integers from 1 to 2^17.</exception>
+    internal int[] Sizes(string key, params int[] missing) =>
+        Part(key)?.Items().Select(item => (int)item.Integer(1, LargestSize)).ToArray() ?? missing;
+
+    /// <summary>How many heads an attention has, from 1 to 1024.</summary>
+    /// <exception cref="CheckpointException">The value is no integer of that range.</exception>
+    internal int Heads(string key, int missing) => (int?)Part(key)?.Integer(1, MostHeads) ?? missing;
+
+    /// <summary>How many blocks follow one another, from 0 to 1024.</summary>
+    /// <exception cref="CheckpointException">The value is no integer of that range.</exception>
+    internal int Layers(string key, int missing) => (int?)Part(key)?.Integer(0, MostLayers) ?? missing;
+
+    /// <summary>A list of such numbers.</summary>
+    /// <exception cref="CheckpointException">The value is no list of integers from 0 to 1024.</exception>
+    internal int[] LayerLists(string key, params int[] missing) =>
+        Part(key)?.Items().Select(item => (int)item.Integer(0, MostLayers)).ToArray() ?? missing;
+
+    /// <summary>The entries of a vocabulary or of a context, from 1 to 2^24.</summary>
+    /// <exception cref="CheckpointException">The value is no integer of that range.</exception>
+    internal int Length(string key, int missing) => OptionalLength(key) ?? missing;
+
+    /// <inheritdoc cref="Length"/>
+    internal int? OptionalLength(string key) => (int?)Part(key)?.Integer(1, LargestLength);
+
+    /// <summary>A number above 0.</summary>
+    /// <param name="key">Its key.</param>
+    /// <param name="missing">Its default.</param>
+    /// <param name="most">The largest that makes sense.</param>
+    /// <exception cref="CheckpointException">The value is no number of that range.</exception>
+    internal double Positive(string key, double missing, double most = 1e12) => OptionalPositive(key, most) ?? missing;
+
+    /// <inheritdoc cref="Positive"/>
+    internal double? OptionalPositive(string key, double most = 1e12) =>
+        Part(key) is not { } part ? null
+            : part.Double() is var value && value > 0 && value <= most ? value
+            : throw part.Wrong(FormattableString.Invariant($"a number above 0 and at most {most}"));
+
+    /// <summary>A number of a range, both ends included.</summary>
+    /// <exception cref="CheckpointException">The value is no number of that range.</exception>
+    internal double Number(string key, double missing, double low, double high) =>
+        Part(key) is not { } part ? missing
+            : part.Double() is var value && value >= low && value <= high ? value
+            : throw part.Wrong(FormattableString.Invariant($"a number from {low} to {high}"));
+
+    /// <summary>What norms add to the mean of squares, from 0 to 1.</summary>
+    /// <exception cref="CheckpointException">The value is no number of that range.</exception>
+    internal float Epsilon(string key, double missing) => (float)Number(key, missing, 0, 1);
 
     /// <summary>A number.</summary>
     /// <exception cref="CheckpointException">The value is no number.</exception>

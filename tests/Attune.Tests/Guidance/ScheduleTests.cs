@@ -125,6 +125,24 @@ public class ScheduleTests
     }
 
     [Fact]
+    public void Rules_on_predictions_have_no_layers()
+    {
+        foreach (var rule in RuleCatalog.Rules)
+        {
+            string name = rule.Form.Name;
+            Assert.Equal(rule.HasLayers, rule.Form.Parameters.Any(parameter => parameter.Names.Contains("layers")));
+            if (rule.HasLayers)
+                continue;
+            Assert.ThrowsAny<Exception>(() => RuleCatalog.Parse($"{name}:layers=1"));
+            string message = Assert.Throws<ArgumentException>(
+                () => new GuidanceSchedule(rule with { Layers = LayerSelector.Parse("1") })).Message;
+            Assert.Contains($"{name} acts on predictions and has no layers", message, StringComparison.Ordinal);
+        }
+        Assert.False(RuleCatalog.Find("cfg").HasLayers);
+        Assert.True(RuleCatalog.Find("nag").HasLayers && RuleCatalog.Find("freeu").HasLayers && RuleCatalog.Find("slg").HasLayers);
+    }
+
+    [Fact]
     public void Layers_that_select_nothing_of_a_model_are_an_error_that_names_its_layers()
     {
         AttentionSite[] sites = [new("transformer_blocks.0.attn", AttentionKind.Joint), new("mid_block.attn1", AttentionKind.Self)];

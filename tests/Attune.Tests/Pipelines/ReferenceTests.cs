@@ -55,4 +55,12 @@ public class ReferenceTests
         var exception = Assert.Throws<ArgumentException>(() => pipeline.Resolve(Request(Gradient(64, 64, 0))));
         Assert.Contains("References", exception.Message, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Lists_of_pictures_are_whole()
+    {
+        Assert.Throws<ArgumentNullException>(() => new InputImages { References = null! });
+        var exception = Assert.Throws<ArgumentException>(() => new InputImages { Control = [Gradient(64, 64, 0), null!] });
+        Assert.Contains("Control[1] is null", exception.Message, StringComparison.Ordinal);
+    }
 }

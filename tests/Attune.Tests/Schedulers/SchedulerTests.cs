@@ -304,6 +304,14 @@ public class SchedulerTests
         Refused(euler, new SchedulerRequest { Steps = 0 }, "not 0");
         Refused(euler, new SchedulerRequest { Steps = 1001 }, "1000");
         Refused(euler, new SchedulerRequest { Sigmas = [1] }, "not 0");
+        Refused(euler, new SchedulerRequest { Sigmas = [3, 4, 0] }, "Sigmas must fall, but 3 is followed by 4");
+        Refused(euler, new SchedulerRequest { Sigmas = [double.NaN, 1, 0] }, "Sigmas[0] is NaN");
+        Refused(euler, new SchedulerRequest { Sigmas = [double.PositiveInfinity, 1, 0] }, "Sigmas[0]");
+        Refused(euler, new SchedulerRequest { Sigmas = [3, -1] }, "Sigmas[1] is -1");
+        var flow = Parse("""{"_class_name": "FlowMatchEulerDiscreteScheduler"}""");
+        Refused(flow, new SchedulerRequest { Sigmas = [1.5, 0.5] }, "Sigmas[0] is 1.5, expected a noise level above 0 and at most 1");
+        Refused(flow, new SchedulerRequest { Sigmas = [1, 0.5, 0] }, "Sigmas[2] is 0");
+        Refused(flow, new SchedulerRequest { Sigmas = [1, 0.5, 0.5] }, "must fall");
         Refused(euler, new SchedulerRequest { Timesteps = [5, 5] }, "fall");
         Refused(euler, new SchedulerRequest { Steps = 5, BeginIndex = 5 }, "BeginIndex is 5");
         Refused(euler, new SchedulerRequest { Steps = 5, BeginIndex = -1 }, "BeginIndex is -1");
@@ -351,6 +359,42 @@ public class SchedulerTests
         var exception = Assert.Throws<CheckpointException>(() => Parse(json));
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
         Assert.Contains("test.json", exception.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Each number replaced by one without a meaning: refused as documented, or a run without any other exception.</summary>
+    [Theory]
+    [MemberData(nameof(Configurations))]
+    public void A_number_that_makes_no_sense_is_refused_or_does_no_harm(string name)
+    {
+        string valid = File.ReadAllText(Path.Combine(Folder, name, "scheduler_config.json"));
+        var keys = JsonNode.Parse(valid)!.AsObject().Where(
+            pair => pair.Value?.GetValueKind() == System.Text.Json.JsonValueKind.Number).Select(pair => pair.Key).ToArray();
+        int refused = 0;
+        foreach (string key in keys.Where(key => !key.StartsWith('_')))
+        {
+            foreach (double value in new[] { -1, 0, 1e-30, 0.5, int.MaxValue, 1e30 })
+            {
+                var damaged = JsonNode.Parse(valid)!;
+                damaged[key] = value;
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                try
+                {
+                    var scheduler = Parse(damaged.ToJsonString());
+                    using var scope = new TensorScope();
+                    using var run = scheduler.Begin(Request(scheduler, 5));
+                    var noise = new NoiseFrom(7);
+                    var latents = noise.Draw();
+                    for (int i = 0; i < run.Steps; i++)
+                        latents = run.Step(WithVariance(name, noise.Draw()), i, latents, noise.Draw);
+                }
+                catch (Exception exception) when (exception is CheckpointException or ArgumentException)
+                {
+                    refused++;
+                }
+                Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 256 << 20, $"{key} = {value}");
+            }
+        }
+        Assert.True(refused >= keys.Length / 2, $"{refused} of {keys.Length} numbers times 6");
     }
 
     /// <summary>

@@ -47,20 +47,20 @@ public sealed record ChromaConfig
 
     internal static ChromaConfig Read(ModelConfig json)
     {
-        int inputs = json.Int("in_channels", 64);
+        int inputs = json.Size("in_channels", 64);
         var config = new ChromaConfig
         {
             InChannels = inputs,
-            OutChannels = json.Int("out_channels", inputs),
-            NumLayers = json.Int("num_layers", 19),
-            NumSingleLayers = json.Int("num_single_layers", 38),
-            AttentionHeadDim = json.Int("attention_head_dim", 128),
-            NumAttentionHeads = json.Int("num_attention_heads", 24),
-            JointAttentionDim = json.Int("joint_attention_dim", 4096),
-            ApproximatorNumChannels = json.Int("approximator_num_channels", 64),
-            ApproximatorHiddenDim = json.Int("approximator_hidden_dim", 5120),
-            ApproximatorLayers = json.Int("approximator_layers", 5),
-            AxesDimsRope = json.Ints("axes_dims_rope", 16, 56, 56),
+            OutChannels = json.Size("out_channels", inputs),
+            NumLayers = json.Layers("num_layers", 19),
+            NumSingleLayers = json.Layers("num_single_layers", 38),
+            AttentionHeadDim = json.Size("attention_head_dim", 128),
+            NumAttentionHeads = json.Heads("num_attention_heads", 24),
+            JointAttentionDim = json.Size("joint_attention_dim", 4096),
+            ApproximatorNumChannels = json.Size("approximator_num_channels", 64),
+            ApproximatorHiddenDim = json.Size("approximator_hidden_dim", 5120),
+            ApproximatorLayers = json.Layers("approximator_layers", 5),
+            AxesDimsRope = json.Sizes("axes_dims_rope", 16, 56, 56),
         };
         if (config.AxesDimsRope.Length != 3 || config.AxesDimsRope.Sum() != config.AttentionHeadDim || config.AttentionHeadDim % 8 != 0)
         {

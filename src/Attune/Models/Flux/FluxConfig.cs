@@ -50,20 +50,20 @@ public sealed record FluxConfig
 
     internal static FluxConfig Read(ModelConfig json)
     {
-        int inputs = json.Int("in_channels", 64);
+        int inputs = json.Size("in_channels", 64);
         var config = new FluxConfig
         {
             InChannels = inputs,
-            OutChannels = json.Int("out_channels", inputs),
-            PatchSize = json.Int("patch_size", 1),
-            NumLayers = json.Int("num_layers", 19),
-            NumSingleLayers = json.Int("num_single_layers", 38),
-            AttentionHeadDim = json.Int("attention_head_dim", 128),
-            NumAttentionHeads = json.Int("num_attention_heads", 24),
-            JointAttentionDim = json.Int("joint_attention_dim", 4096),
-            PooledProjectionDim = json.Int("pooled_projection_dim", 768),
+            OutChannels = json.Size("out_channels", inputs),
+            PatchSize = json.Size("patch_size", 1),
+            NumLayers = json.Layers("num_layers", 19),
+            NumSingleLayers = json.Layers("num_single_layers", 38),
+            AttentionHeadDim = json.Size("attention_head_dim", 128),
+            NumAttentionHeads = json.Heads("num_attention_heads", 24),
+            JointAttentionDim = json.Size("joint_attention_dim", 4096),
+            PooledProjectionDim = json.Size("pooled_projection_dim", 768),
             GuidanceEmbeds = json.Bool("guidance_embeds", false),
-            AxesDimsRope = json.Ints("axes_dims_rope", 16, 56, 56),
+            AxesDimsRope = json.Sizes("axes_dims_rope", 16, 56, 56),
         };
         if (config.AxesDimsRope.Sum() != config.AttentionHeadDim || config.AttentionHeadDim % 8 != 0)
         {

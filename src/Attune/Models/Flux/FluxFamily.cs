@@ -36,7 +36,8 @@ public sealed class FluxFamily : Family
         bool guided = transformer.EmbedsGuidanceScale;
         string[] options = [ModelOption.Sigmas, ModelOption.Cache, .. guided ? [ModelOption.GuidanceScale] : Array.Empty<string>()];
         var facts = new FamilyFacts(
-            "FluxPipeline", guided ? "flux-dev" : "flux-schnell", vae.Config.Int("sample_size", 1024), guided ? 28 : 4, options.ToHashSet())
+            "FluxPipeline", guided ? "flux-dev" : "flux-schnell", vae.Config.Size("sample_size", 1024), guided ? 28 : 4,
+            options.ToHashSet())
         {
             DefaultGuidanceScale = guided ? 3.5f : null,
         };

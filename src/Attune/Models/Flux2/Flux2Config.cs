@@ -53,21 +53,21 @@ public sealed record Flux2Config
 
     internal static Flux2Config Read(ModelConfig json)
     {
-        int inputs = json.Int("in_channels", 128);
+        int inputs = json.Size("in_channels", 128);
         var config = new Flux2Config
         {
             InChannels = inputs,
-            OutChannels = json.Int("out_channels", inputs),
-            NumLayers = json.Int("num_layers", 8),
-            NumSingleLayers = json.Int("num_single_layers", 48),
-            AttentionHeadDim = json.Int("attention_head_dim", 128),
-            NumAttentionHeads = json.Int("num_attention_heads", 48),
-            JointAttentionDim = json.Int("joint_attention_dim", 15360),
-            TimestepGuidanceChannels = json.Int("timestep_guidance_channels", 256),
+            OutChannels = json.Size("out_channels", inputs),
+            NumLayers = json.Layers("num_layers", 8),
+            NumSingleLayers = json.Layers("num_single_layers", 48),
+            AttentionHeadDim = json.Size("attention_head_dim", 128),
+            NumAttentionHeads = json.Heads("num_attention_heads", 48),
+            JointAttentionDim = json.Size("joint_attention_dim", 15360),
+            TimestepGuidanceChannels = json.Size("timestep_guidance_channels", 256),
             GuidanceEmbeds = json.Bool("guidance_embeds", true),
-            Epsilon = json.Float("eps", 1e-6),
-            AxesDimsRope = json.Ints("axes_dims_rope", 32, 32, 32, 32),
-            RopeTheta = json.Double("rope_theta", 2000),
+            Epsilon = json.Epsilon("eps", 1e-6),
+            AxesDimsRope = json.Sizes("axes_dims_rope", 32, 32, 32, 32),
+            RopeTheta = json.Positive("rope_theta", 2000),
         };
         if (config.AxesDimsRope.Length != 4 || config.AxesDimsRope.Sum() != config.AttentionHeadDim || config.AttentionHeadDim % 8 != 0)
         {
@@ -75,6 +75,6 @@ public sealed record Flux2Config
                 $"'{json.Path}': axes_dims_rope [{string.Join(", ", config.AxesDimsRope)}] must be four numbers that add up to "
                     + $"attention_head_dim {config.AttentionHeadDim}, a multiple of 8.");
         }
-        return config with { Hidden = (int)(config.Width * json.Double("mlp_ratio", 3)) };
+        return config with { Hidden = (int)(config.Width * json.Positive("mlp_ratio", 3, 64)) };
     }
 }

@@ -54,28 +54,28 @@ public sealed record PixArtConfig
         Require("attention_type", "default");
         if (json.Bool("norm_elementwise_affine", false))
             throw new CheckpointException($"'{json.Path}': norm_elementwise_affine is true, expected false.");
-        int sample = json.Int("sample_size", 128);
-        int inputs = json.Int("in_channels", 4);
+        int sample = json.Size("sample_size", 128);
+        int inputs = json.Size("in_channels", 4);
         var config = new PixArtConfig
         {
             SampleSize = sample,
-            PatchSize = json.Int("patch_size", 2),
+            PatchSize = json.Size("patch_size", 2),
             InChannels = inputs,
-            OutChannels = json.Int("out_channels", json.Keys().Contains("out_channels") ? inputs : 8),
-            NumLayers = json.Int("num_layers", 28),
-            AttentionHeadDim = json.Int("attention_head_dim", 72),
-            NumAttentionHeads = json.Int("num_attention_heads", 16),
-            CaptionChannels = json.OptionalInt("caption_channels")
+            OutChannels = json.Size("out_channels", json.Keys().Contains("out_channels") ? inputs : 8),
+            NumLayers = json.Layers("num_layers", 28),
+            AttentionHeadDim = json.Size("attention_head_dim", 72),
+            NumAttentionHeads = json.Heads("num_attention_heads", 16),
+            CaptionChannels = json.OptionalSize("caption_channels")
                 ?? throw new CheckpointException($"'{json.Path}': caption_channels is missing, expected the channels of the text."),
-            InterpolationScale = json.Double("interpolation_scale", Math.Max(sample / 64, 1)),
+            InterpolationScale = json.Positive("interpolation_scale", Math.Max(sample / 64, 1)),
             UseAdditionalConditions = json.Bool("use_additional_conditions", sample == 128),
-            Epsilon = json.Float("norm_eps", 1e-6),
+            Epsilon = json.Epsilon("norm_eps", 1e-6),
             AttentionBias = json.Bool("attention_bias", true),
         };
-        if (json.Int("cross_attention_dim", 1152) != config.Width || config.Width % 4 != 0)
+        if (json.Size("cross_attention_dim", 1152) != config.Width || config.Width % 4 != 0)
         {
             throw new CheckpointException(
-                $"'{json.Path}': cross_attention_dim is {json.Int("cross_attention_dim", 1152)}, expected {config.Width}, the heads times "
+                $"'{json.Path}': cross_attention_dim is {json.Size("cross_attention_dim", 1152)}, expected {config.Width}, the heads times "
                     + "attention_head_dim, a multiple of 4.");
         }
         if (config.OutChannels != inputs && config.OutChannels != 2 * inputs)

@@ -45,14 +45,14 @@ public sealed record QwenImageConfig
         }
         var config = new QwenImageConfig
         {
-            InChannels = json.Int("in_channels", 64),
-            OutChannels = json.Int("out_channels", 16),
-            PatchSize = json.Int("patch_size", 2),
-            NumLayers = json.Int("num_layers", 60),
-            AttentionHeadDim = json.Int("attention_head_dim", 128),
-            NumAttentionHeads = json.Int("num_attention_heads", 24),
-            JointAttentionDim = json.Int("joint_attention_dim", 3584),
-            AxesDimsRope = json.Ints("axes_dims_rope", 16, 56, 56),
+            InChannels = json.Size("in_channels", 64),
+            OutChannels = json.Size("out_channels", 16),
+            PatchSize = json.Size("patch_size", 2),
+            NumLayers = json.Layers("num_layers", 60),
+            AttentionHeadDim = json.Size("attention_head_dim", 128),
+            NumAttentionHeads = json.Heads("num_attention_heads", 24),
+            JointAttentionDim = json.Size("joint_attention_dim", 3584),
+            AxesDimsRope = json.Sizes("axes_dims_rope", 16, 56, 56),
         };
         if (config.AxesDimsRope.Length != 3 || config.AxesDimsRope.Sum() != config.AttentionHeadDim || config.AttentionHeadDim % 8 != 0)
         {

@@ -71,31 +71,31 @@ public sealed record SanaConfig
             throw new CheckpointException($"'{json.Path}': qk_norm is '{norm}', expected rms_norm_across_heads or null.");
         if (json.Bool("norm_elementwise_affine", false))
             throw new CheckpointException($"'{json.Path}': norm_elementwise_affine is true, expected false.");
-        int inputs = json.Int("in_channels", 32);
-        int heads = json.Int("num_attention_heads", 70);
-        int channels = json.Int("attention_head_dim", 32);
+        int inputs = json.Size("in_channels", 32);
+        int heads = json.Heads("num_attention_heads", 70);
+        int channels = json.Size("attention_head_dim", 32);
         var config = new SanaConfig
         {
-            SampleSize = json.Int("sample_size", 32),
-            PatchSize = json.Int("patch_size", 1),
+            SampleSize = json.Size("sample_size", 32),
+            PatchSize = json.Size("patch_size", 1),
             InChannels = inputs,
-            OutChannels = json.Int("out_channels", json.Keys().Contains("out_channels") ? inputs : 32),
-            NumLayers = json.Int("num_layers", 20),
+            OutChannels = json.Size("out_channels", json.Keys().Contains("out_channels") ? inputs : 32),
+            NumLayers = json.Layers("num_layers", 20),
             NumAttentionHeads = heads,
             AttentionHeadDim = channels,
-            CrossAttentionHeadDim = json.Int("cross_attention_head_dim", 112),
-            CaptionChannels = json.Int("caption_channels", 2304),
+            CrossAttentionHeadDim = json.Size("cross_attention_head_dim", 112),
+            CaptionChannels = json.Size("caption_channels", 2304),
             QkNorm = norm != "none",
             InterpolationScale = json.OptionalDouble("interpolation_scale"),
             GuidanceEmbeds = json.Bool("guidance_embeds", false),
             GuidanceEmbedsScale = json.Float("guidance_embeds_scale", 0.1),
-            TimestepScale = json.Float("timestep_scale", 1),
-            Epsilon = json.Float("norm_eps", 1e-6),
+            TimestepScale = (float)json.Positive("timestep_scale", 1),
+            Epsilon = json.Epsilon("norm_eps", 1e-6),
             AttentionBias = json.Bool("attention_bias", false),
-            Hidden = (int)(json.Double("mlp_ratio", 2.5) * heads * channels),
+            Hidden = (int)(json.Positive("mlp_ratio", 2.5, 64) * heads * channels),
         };
-        int crossHeads = json.Int("num_cross_attention_heads", 20);
-        int text = json.Int("cross_attention_dim", 2240);
+        int crossHeads = json.Heads("num_cross_attention_heads", 20);
+        int text = json.Size("cross_attention_dim", 2240);
         if (text != config.Width || crossHeads * config.CrossAttentionHeadDim != config.Width)
         {
             throw new CheckpointException(

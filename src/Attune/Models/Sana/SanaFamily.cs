@@ -67,7 +67,7 @@ public sealed class SanaSprintFamily : Family
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
         var scheduler = OpenScheduler(source);
-        float sigmaData = scheduler.Config.Float("sigma_data", 0.5);
+        float sigmaData = (float)scheduler.Config.Positive("sigma_data", 0.5);
         var (transformer, vae) = SanaFamily.OpenParts(owned, source, guidanceEmbeds: true);
         string[] options = [ModelOption.Cache, ModelOption.Instruction, ModelOption.GuidanceScale];
         var facts = new FamilyFacts(

@@ -52,26 +52,26 @@ public sealed record StableDiffusion3Config
 
     internal static StableDiffusion3Config Read(ModelConfig json)
     {
-        int inputs = json.Int("in_channels", 16);
+        int inputs = json.Size("in_channels", 16);
         string norm = json.String("qk_norm", "none");
         if (norm is not ("none" or "rms_norm"))
             throw new CheckpointException($"'{json.Path}': qk_norm is '{norm}', expected rms_norm or null.");
         var config = new StableDiffusion3Config
         {
-            SampleSize = json.Int("sample_size", 128),
-            PatchSize = json.Int("patch_size", 2),
+            SampleSize = json.Size("sample_size", 128),
+            PatchSize = json.Size("patch_size", 2),
             InChannels = inputs,
-            OutChannels = json.Int("out_channels", inputs),
-            NumLayers = json.Int("num_layers", 18),
-            AttentionHeadDim = json.Int("attention_head_dim", 64),
-            NumAttentionHeads = json.Int("num_attention_heads", 18),
-            JointAttentionDim = json.Int("joint_attention_dim", 4096),
-            PooledProjectionDim = json.Int("pooled_projection_dim", 2048),
-            PosEmbedMaxSize = json.Int("pos_embed_max_size", 96),
+            OutChannels = json.Size("out_channels", inputs),
+            NumLayers = json.Layers("num_layers", 18),
+            AttentionHeadDim = json.Size("attention_head_dim", 64),
+            NumAttentionHeads = json.Heads("num_attention_heads", 18),
+            JointAttentionDim = json.Size("joint_attention_dim", 4096),
+            PooledProjectionDim = json.Size("pooled_projection_dim", 2048),
+            PosEmbedMaxSize = json.Size("pos_embed_max_size", 96),
             DualAttentionLayers = json.Ints("dual_attention_layers"),
             QkNorm = norm == "rms_norm",
         };
-        int caption = json.Int("caption_projection_dim", config.Width);
+        int caption = json.Size("caption_projection_dim", config.Width);
         if (caption != config.Width)
         {
             throw new CheckpointException(

@@ -123,9 +123,9 @@ public sealed record UnetConfig
     internal static UnetConfig Read(ModelConfig json)
     {
         RefuseUnsupported(json);
-        int[] channels = json.Ints("block_out_channels", 320, 640, 1280, 1280);
+        int[] channels = json.Sizes("block_out_channels", 320, 640, 1280, 1280);
         int levels = channels.Length;
-        int groups = json.Int("norm_num_groups", 32);
+        int groups = json.Size("norm_num_groups", 32);
         if (levels == 0 || groups <= 0 || channels.Any(width => width <= 0 || width % groups != 0))
             throw new CheckpointException(
                 $"'{json.Path}': block_out_channels is [{string.Join(", ", channels)}], expected multiples of norm_num_groups, {groups}.");
@@ -135,9 +135,10 @@ public sealed record UnetConfig
         bool[] upAttends = Attends(
             json, "up_block_types", "CrossAttnUpBlock2D", "UpBlock2D", levels,
             ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]);
-        int[] resnets = PerLevel(json, "layers_per_block", 2, levels);
-        int[] heads = PerLevel(json, "attention_head_dim", 8, levels);          // the number of heads, whatever the key says
-        int[] text = PerLevel(json, "cross_attention_dim", 1280, levels);
+        int[] resnets = PerLevel(json, "layers_per_block", 2, levels, ModelConfig.MostLayers);
+        // The number of heads, whatever the key says.
+        int[] heads = PerLevel(json, "attention_head_dim", 8, levels, ModelConfig.MostHeads);
+        int[] text = PerLevel(json, "cross_attention_dim", 1280, levels, ModelConfig.LargestSize);
         int[][] layers = Transformers(json, "transformer_layers_per_block", resnets, extra: 0);
         int[] upResnets = [.. resnets.Reverse()];
         int[][] upLayers = json.Has("reverse_transformer_layers_per_block")
@@ -156,12 +157,12 @@ public sealed record UnetConfig
             throw new CheckpointException($"'{json.Path}': addition_embed_type is '{addition}', expected null or 'text_time'.");
         return new UnetConfig
         {
-            InChannels = json.Int("in_channels", 4),
-            OutChannels = json.Int("out_channels", 4),
-            SampleSize = json.OptionalInt("sample_size"),
+            InChannels = json.Size("in_channels", 4),
+            OutChannels = json.Size("out_channels", 4),
+            SampleSize = json.OptionalSize("sample_size"),
             BlockOutChannels = channels,
             CrossAttentionDim = text[0],
-            TimeCondProjDim = json.OptionalInt("time_cond_proj_dim"),
+            TimeCondProjDim = json.OptionalSize("time_cond_proj_dim"),
             HasTextTime = addition != null,
             AdditionTimeEmbedDim = addition == null ? 0 : Needed(json, "addition_time_embed_dim"),
             ProjectionClassEmbeddingsInputDim = addition == null ? 0 : Needed(json, "projection_class_embeddings_input_dim"),
@@ -169,12 +170,12 @@ public sealed record UnetConfig
                 .. Enumerable.Range(0, levels)
                     .Select(i => new UnetLevel(channels[i], resnets[i], downAttends[i] ? layers[i] : [], heads[i], text[i]))],
             Middle = middle,
-            MiddleLayers = json.Int(LdmUnetLayout.MiddleDepthKey, layers[^1].DefaultIfEmpty(1).First()),
+            MiddleLayers = json.Layers(LdmUnetLayout.MiddleDepthKey, layers[^1].DefaultIfEmpty(1).First()),
             Up = [.. Enumerable.Range(0, levels).Select(i => (Up: i, Down: levels - 1 - i)).Select(at =>
                 new UnetLevel(
                     channels[at.Down], resnets[at.Down] + 1, upAttends[at.Up] ? upLayers[at.Up] : [], heads[at.Down], text[at.Down]))],
             NormNumGroups = groups,
-            NormEps = json.Float("norm_eps", 1e-5),
+            NormEps = json.Epsilon("norm_eps", 1e-5),
             ConvInKernel = OddKernel(json, "conv_in_kernel"),
             ConvOutKernel = OddKernel(json, "conv_out_kernel"),
             DownsamplePadding = json.Int("downsample_padding", 1) is var padding and (0 or 1) ? padding
@@ -182,8 +183,8 @@ public sealed record UnetConfig
                     $"'{json.Path}': downsample_padding is {json.Int("downsample_padding", 1)}, expected 0 or 1."),
             CenterInputSample = json.Bool("center_input_sample", false),
             FlipSinToCos = json.Bool("flip_sin_to_cos", true),
-            FreqShift = json.Double("freq_shift", 0),
-            TimeEmbedDim = json.OptionalInt("time_embedding_dim") ?? 4 * channels[0],
+            FreqShift = json.Number("freq_shift", 0, -1e3, 1e3),
+            TimeEmbedDim = json.OptionalSize("time_embedding_dim") ?? 4 * channels[0],
         };
     }
 
@@ -256,15 +257,15 @@ public sealed record UnetConfig
         };
     }
 
-    /// <summary>A positive number for all levels, or a list with one for each.</summary>
-    private static int[] PerLevel(ModelConfig json, string key, int missing, int levels)
+    /// <summary>A number from 1 for all levels, or a list with one for each.</summary>
+    private static int[] PerLevel(ModelConfig json, string key, int missing, int levels, int most)
     {
         int[] values = json.Find(key) is { ValueKind: JsonValueKind.Array } ? json.Ints(key)
             : [.. Enumerable.Repeat(json.Int(key, missing), levels)];
-        return values.Length == levels && values.All(value => value > 0) ? values
+        return values.Length == levels && values.All(value => value >= 1 && value <= most) ? values
             : throw new CheckpointException(
-                $"'{json.Path}': {key} is {json.Find(key)?.GetRawText()}, expected a positive number, or {levels} of them, one for each "
-                    + $"of block_out_channels.");
+                $"'{json.Path}': {key} is {json.Find(key)?.GetRawText()}, expected a number from 1 to {most}, or {levels} of them, one for "
+                    + $"each of block_out_channels.");
     }
 
     /// <summary>
@@ -289,15 +290,17 @@ public sealed record UnetConfig
                     throw Wrong(
                         "reverse_transformer_layers_per_block beside it, since the decoder has a residual block more than the encoder");
                 if (nested.GetArrayLength() != count
-                    || nested.EnumerateArray().Any(item => !item.TryGetInt32(out int layers) || layers < 0))
+                    || nested.EnumerateArray().Any(
+                        item => !item.TryGetInt32(out int layers) || layers < 0 || layers > ModelConfig.MostLayers))
                     throw Wrong($"{count} numbers for level {i}");
                 result[i] = [.. nested.EnumerateArray().Select(item => item.GetInt32())];
             }
             else
             {
                 int layers = 1;
-                if (entry is { } number && (number.ValueKind != JsonValueKind.Number || !number.TryGetInt32(out layers) || layers < 0))
-                    throw Wrong("numbers of transformer blocks");
+                if (entry is { } number && (number.ValueKind != JsonValueKind.Number || !number.TryGetInt32(out layers) || layers < 0
+                    || layers > ModelConfig.MostLayers))
+                    throw Wrong($"numbers of transformer blocks, from 0 to {ModelConfig.MostLayers}");
                 result[i] = [.. Enumerable.Repeat(layers, count)];
             }
         }

@@ -57,35 +57,35 @@ public sealed record ZImageConfig
 
     internal static ZImageConfig Read(ModelConfig json)
     {
-        int dim = json.Int("dim", 3840);
-        int heads = json.Int("n_heads", 30);
-        int[] patches = json.Ints("all_patch_size", 2);
-        int[] frames = json.Ints("all_f_patch_size", 1);
+        int dim = json.Size("dim", 3840);
+        int heads = json.Heads("n_heads", 30);
+        int[] patches = json.Sizes("all_patch_size", 2);
+        int[] frames = json.Sizes("all_f_patch_size", 1);
         if (patches.Length != 1 || frames is not [1])
         {
             throw new CheckpointException(
                 $"'{json.Path}': all_patch_size [{string.Join(", ", patches)}] and all_f_patch_size [{string.Join(", ", frames)}]; one "
                     + "patch size, of one frame, is supported.");
         }
-        if (json.Int("n_kv_heads", heads) != heads)
-            throw new CheckpointException($"'{json.Path}': n_kv_heads is {json.Int("n_kv_heads", heads)}, expected n_heads, {heads}.");
+        if (json.Heads("n_kv_heads", heads) != heads)
+            throw new CheckpointException($"'{json.Path}': n_kv_heads is {json.Heads("n_kv_heads", heads)}, expected n_heads, {heads}.");
         if (!json.Bool("qk_norm", true))
             throw new CheckpointException($"'{json.Path}': qk_norm is false; models without it are not supported.");
         if (json.Has("siglip_feat_dim"))
             throw new CheckpointException($"'{json.Path}': siglip_feat_dim is set; models that read pictures are not supported.");
         var config = new ZImageConfig
         {
-            InChannels = json.Int("in_channels", 16),
+            InChannels = json.Size("in_channels", 16),
             Dim = dim,
-            NumLayers = json.Int("n_layers", 30),
-            NumRefinerLayers = json.Int("n_refiner_layers", 2),
+            NumLayers = json.Layers("n_layers", 30),
+            NumRefinerLayers = json.Layers("n_refiner_layers", 2),
             NumHeads = heads,
-            CapFeatDim = json.Int("cap_feat_dim", 2560),
+            CapFeatDim = json.Size("cap_feat_dim", 2560),
             PatchSize = patches[0],
-            TimeScale = json.Float("t_scale", 1000),
-            Epsilon = json.Float("norm_eps", 1e-5),
-            AxesDims = json.Ints("axes_dims", 32, 48, 48),
-            RopeTheta = json.Double("rope_theta", 256),
+            TimeScale = (float)json.Positive("t_scale", 1000),
+            Epsilon = json.Epsilon("norm_eps", 1e-5),
+            AxesDims = json.Sizes("axes_dims", 32, 48, 48),
+            RopeTheta = json.Positive("rope_theta", 256),
         };
         if (dim % heads != 0 || config.AxesDims.Length != 3 || config.AxesDims.Sum() != config.HeadChannels)
         {

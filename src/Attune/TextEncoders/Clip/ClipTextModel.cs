@@ -219,10 +219,10 @@ internal sealed record ClipTextConfig(
     {
         config = config.Object("text_config") ?? config;
         var result = new ClipTextConfig(
-            config.Int("vocab_size", 49408), config.Int("hidden_size", 512), config.Int("intermediate_size", 2048),
-            config.Int("projection_dim", 512),
-            config.Int("num_hidden_layers", 12), config.Int("num_attention_heads", 8), config.Int("max_position_embeddings", 77),
-            config.Activation("hidden_act", "quick_gelu"), config.Float("layer_norm_eps", 1e-5), config.Int("eos_token_id", 49407));
+            config.Length("vocab_size", 49408), config.Size("hidden_size", 512), config.Size("intermediate_size", 2048),
+            config.Size("projection_dim", 512),
+            config.Layers("num_hidden_layers", 12), config.Heads("num_attention_heads", 8), config.Length("max_position_embeddings", 77),
+            config.Activation("hidden_act", "quick_gelu"), config.Epsilon("layer_norm_eps", 1e-5), config.Int("eos_token_id", 49407));
         if (result.NumAttentionHeads <= 0 || result.HiddenSize % result.NumAttentionHeads != 0)
             throw new CheckpointException(
                 $"'{config.Path}': num_attention_heads {result.NumAttentionHeads} does not divide hidden_size {result.HiddenSize}.");

@@ -78,11 +78,11 @@ internal sealed record DecoderConfig
                 $"'{whole.Path}': model_type is '{type}'; the language models that are supported as text encoders are Qwen2.5-VL, Qwen3, "
                     + "Qwen3-VL, Mistral 3, Ministral 3 and Gemma 2.");
         }
-        int hidden = Required(config, "hidden_size");
-        int heads = Required(config, "num_attention_heads");
-        int layers = Required(config, "num_hidden_layers");
-        int headDim = config.Int("head_dim", gemma ? 256 : qwen3 ? 128 : hidden / heads);
-        int keyHeads = config.Int("num_key_value_heads", heads);
+        int hidden = Required(config, "hidden_size", config.OptionalSize);
+        int heads = Required(config, "num_attention_heads", key => config.Has(key) ? config.Heads(key, 0) : null);
+        int layers = Required(config, "num_hidden_layers", key => config.Has(key) ? config.Layers(key, 0) : null);
+        int headDim = config.Size("head_dim", gemma ? 256 : qwen3 ? 128 : hidden / heads);
+        int keyHeads = config.Heads("num_key_value_heads", heads);
         if (keyHeads < 1 || heads % keyHeads != 0)
             throw new CheckpointException($"'{whole.Path}': num_key_value_heads {keyHeads} does not divide num_attention_heads {heads}.");
         if (headDim % 2 != 0)
@@ -90,14 +90,14 @@ internal sealed record DecoderConfig
         bool bias = config.Bool("attention_bias", false);
         return new DecoderConfig
         {
-            VocabSize = Required(config, "vocab_size"),
+            VocabSize = Required(config, "vocab_size", config.OptionalLength),
             HiddenSize = hidden,
-            IntermediateSize = Required(config, "intermediate_size"),
+            IntermediateSize = Required(config, "intermediate_size", config.OptionalSize),
             NumHiddenLayers = layers,
             NumAttentionHeads = heads,
             NumKeyValueHeads = keyHeads,
             HeadDim = headDim,
-            RmsNormEps = config.Float("rms_norm_eps", 1e-6),
+            RmsNormEps = config.Epsilon("rms_norm_eps", 1e-6),
             HiddenAct = config.Activation(
                 config.Has("hidden_activation") ? "hidden_activation" : "hidden_act", gemma ? "gelu_pytorch_tanh" : "silu"),
             Rotary = RotaryPositionTable.Read(config, headDim, gemma || qwen2 || qwen3 ? 10000 : 1_000_000),
@@ -106,7 +106,7 @@ internal sealed record DecoderConfig
             QkNorm = qwen3,
             NormsBehind = gemma,
             EmbeddingScale = gemma ? MathF.Sqrt(hidden) : 1,
-            LogitScale = 1 / MathF.Sqrt(gemma ? config.Float("query_pre_attn_scalar", 256) : headDim),
+            LogitScale = 1 / MathF.Sqrt(gemma ? (float)config.Positive("query_pre_attn_scalar", 256) : headDim),
             LogitCap = gemma ? config.Float("attn_logit_softcapping", 50) : 0,
             Windows = ReadWindows(config, layers, gemma),
         };
@@ -118,7 +118,7 @@ internal sealed record DecoderConfig
     /// </summary>
     private static int[] ReadWindows(ModelConfig config, int layers, bool gemma)
     {
-        int? window = config.OptionalInt("sliding_window") ?? (gemma ? 4096 : null);
+        int? window = config.OptionalLength("sliding_window") ?? (gemma ? 4096 : null);
         string[] types = config.Strings("layer_types");
         if (types.Length != 0 && types.Length != layers)
             throw new CheckpointException($"'{config.Path}': layer_types has {types.Length} entries, expected {layers}.");
@@ -133,6 +133,6 @@ internal sealed record DecoderConfig
         throw new CheckpointException($"'{config.Path}': use_sliding_window without layer_types is not supported.");
     }
 
-    private static int Required(ModelConfig config, string key) =>
-        config.OptionalInt(key) ?? throw new CheckpointException($"'{config.Path}': {key} is missing.");
+    private static int Required(ModelConfig config, string key, Func<string, int?> read) =>
+        read(key) ?? throw new CheckpointException($"'{config.Path}': {key} is missing.");
 }

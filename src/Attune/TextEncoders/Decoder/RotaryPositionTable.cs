@@ -26,7 +26,7 @@ internal sealed class RotaryPositionTable
     public static RotaryPositionTable Read(ModelConfig config, int channels, double defaultTheta)
     {
         var scaling = config.Object("rope_parameters") ?? config.Object("rope_scaling");
-        double theta = scaling?.OptionalDouble("rope_theta") ?? config.Double("rope_theta", defaultTheta);
+        double theta = scaling?.OptionalPositive("rope_theta") ?? config.Positive("rope_theta", defaultTheta);
         string type = scaling == null ? "default" : scaling.String("rope_type", scaling.String("type", "default"));
         float[] plain = [.. Enumerable.Range(0, channels / 2).Select(i => 1 / (float)Math.Pow(theta, (float)(2 * i) / channels))];
         return type switch
@@ -65,13 +65,13 @@ internal sealed class RotaryPositionTable
     private static RotaryPositionTable Yarn(ModelConfig config, ModelConfig scaling, float[] plain, double theta)
     {
         int channels = 2 * plain.Length;
-        double factor = scaling.OptionalDouble("factor")
+        double factor = scaling.OptionalPositive("factor")
             ?? throw new CheckpointException($"'{config.Path}': rope_type yarn needs a factor.");
-        int original = scaling.OptionalInt("original_max_position_embeddings") ?? config.OptionalInt("max_position_embeddings")
+        int original = scaling.OptionalLength("original_max_position_embeddings") ?? config.OptionalLength("max_position_embeddings")
             ?? throw new CheckpointException($"'{config.Path}': rope_type yarn needs original_max_position_embeddings.");
         double PlaceOf(double turns) => channels * Math.Log(original / (turns * 2 * Math.PI)) / (2 * Math.Log(theta));
-        double low = PlaceOf(scaling.Double("beta_fast", 32));
-        double high = PlaceOf(scaling.Double("beta_slow", 1));
+        double low = PlaceOf(scaling.Positive("beta_fast", 32));
+        double high = PlaceOf(scaling.Positive("beta_slow", 1));
         if (scaling.Bool("truncate", true))
             (low, high) = (Math.Floor(low), Math.Ceiling(high));
         (low, high) = (Math.Max(low, 0), Math.Min(high, channels - 1));

@@ -244,10 +244,11 @@ internal sealed record T5Config(
         // The reference takes "gated-gelu" for the tanh approximation, any other name as it stands.
         string act = feedForward == "gated-gelu" ? "gelu_new" : gated ? feedForward["gated-".Length..] : feedForward;
         var result = new T5Config(
-            config.Int("vocab_size", umt5 ? 250112 : 32128), config.Int("d_model", 512), config.Int("d_kv", 64),
-            config.Int("d_ff", umt5 ? 1024 : 2048),
-            config.Int("num_layers", umt5 ? 8 : 6), config.Int("num_heads", umt5 ? 6 : 8), config.Int("relative_attention_num_buckets", 32),
-            config.Int("relative_attention_max_distance", 128), config.Float("layer_norm_epsilon", 1e-6), gated,
+            config.Length("vocab_size", umt5 ? 250112 : 32128), config.Size("d_model", 512), config.Size("d_kv", 64),
+            config.Size("d_ff", umt5 ? 1024 : 2048),
+            config.Layers("num_layers", umt5 ? 8 : 6), config.Heads("num_heads", umt5 ? 6 : 8),
+            config.Size("relative_attention_num_buckets", 32),
+            config.Size("relative_attention_max_distance", 128), config.Epsilon("layer_norm_epsilon", 1e-6), gated,
             ActivationNames.Parse(config, "feed_forward_proj", act), umt5);
         if (result.RelativeAttentionNumBuckets < 4 || result.RelativeAttentionMaxDistance <= result.RelativeAttentionNumBuckets / 4)
             throw new CheckpointException(
