@@ -18,8 +18,10 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new FluxTransformerCase(), new Flux2TransformerCase(), new ZImageTransformerCase(),
         new QwenImageTransformerCase(), new ChromaTransformerCase(), new PixArtTransformerCase(),
         new SanaTransformerCase(), new DcAutoencoderCase(), new CausalAutoencoderCase(),
-        new StableDiffusion3TransformerCase(), new UnetCase(), new LoraCase(), new LoraRefuseCase(), new ManifestCase(), new PipelineCase(),
+        new StableDiffusion3TransformerCase(), new UnetCase(),
+        new LoraCase("lora"), new LoraCase("adapter"), new LoraRefuseCase(),
         new GgufCase(),
+        new ManifestCase(), new PipelineCase(),
     ];
 
     /// <summary>

@@ -4,10 +4,13 @@ using Attune.Weights;
 
 namespace Attune.Verification;
 
-/// <summary>LoRA files on a checkpoint: which weights change, merged weights, and what components compute with them.</summary>
-internal sealed class LoraCase : CaseKind
+/// <summary>
+/// LoRA files, or adapters of other kinds, on a checkpoint: which weights change, merged weights, and what components compute with them.
+/// </summary>
+/// <param name="kind"><c>lora</c>, or <c>adapter</c>: kinds of adapters beyond LoRA.</param>
+internal sealed class LoraCase(string kind) : CaseKind
 {
-    public override string Kind => "lora";
+    public override string Kind => kind;
 
     public override IReadOnlyCollection<string> Arguments { get; } = ["loras", "changed"];
 

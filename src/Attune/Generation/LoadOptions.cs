@@ -7,7 +7,8 @@ namespace Attune.Generation;
 
 /// <summary>A LoRA file (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021) and how strongly it acts.</summary>
 /// <param name="Path">A .safetensors file, or a folder with one. Dialects: peft and diffusers (old and new), kohya, ComfyUI, OneTrainer,
-/// Black Forest Labs, xlabs; with DoRA, LoCon, whole differences (<c>diff</c>, <c>diff_b</c>).</param>
+/// Black Forest Labs, xlabs, LyCORIS; with LoHa, LoKr, GLoRA, OFT, BOFT, (IA)^3, LoCon, whole differences, and DoRA over any product.
+/// </param>
 /// <param name="Scale">A factor on the change, besides each layer's own alpha / rank: any finite number; 0 switches the file off.</param>
 public sealed record LoraWeights(string Path, float Scale = 1);
 

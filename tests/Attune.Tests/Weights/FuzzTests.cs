@@ -92,6 +92,14 @@ public class FuzzTests
     [InlineData("flux-peft-metadata", "flux")]
     [InlineData("sd-kohya-conv", "sd")]
     [InlineData("wan-diff-b", "wan")]
+    [InlineData("lycoris-boft", "sd")]
+    [InlineData("lycoris-dora", "sd")]
+    [InlineData("lycoris-full", "sd")]
+    [InlineData("lycoris-glora", "sd")]
+    [InlineData("lycoris-ia3", "sd")]
+    [InlineData("lycoris-loha", "sd")]
+    [InlineData("lycoris-lokr", "sd")]
+    [InlineData("lycoris-oft", "sd")]
     public void Damaged_lora_files(string name, string model)
     {
         var source = TestSource.Folders(Repository.Golden("checkpoints", "lora", "base", model));

@@ -3,9 +3,7 @@ using Attune.Tensors;
 namespace Attune.Weights.Lora;
 
 /// <summary>
-/// A component's weights with LoRA files on them, which it owns. Merging computes in float32, in the order in which the files were given;
-/// DoRA (Liu et al., "DoRA: Weight-Decomposed Low-Rank Adaptation", 2024) then gives the rows of the sum their lengths, as peft does:
-/// magnitude (W + s BA) / |W + s BA|.
+/// A component's weights with LoRA files on them, which it owns. Merging computes in float32, in the order in which the files were given.
 /// </summary>
 internal sealed class AdaptedSource : WeightSource
 {
@@ -74,7 +72,7 @@ internal sealed class AdaptedSource : WeightSource
     /// <summary>Whether a change is the product of two factors and nothing else, for all rows.</summary>
     private static bool IsLowRank(LoraDelta delta, Shape shape) =>
         !delta.IsBias
-        && delta.Layer is { Down: not null, Mid: null, Magnitude: null, Difference: null }
+        && delta.Layer is { Forms: [LowRankForm { Mid: null }], Magnitude: null }
         && delta.Rows.Rows == shape[0] && !delta.Widens(shape);
 
     /// <summary>The columns of a parameter that gets more than it has; else null.</summary>
@@ -83,7 +81,7 @@ internal sealed class AdaptedSource : WeightSource
 
     private LowRank KeptApart(LoraDelta delta, Shape shape)
     {
-        var (down, up) = (Read(delta, delta.Layer.Down!), Read(delta, delta.Layer.Up!));
+        var (down, up) = (Read(delta, delta.Layer.LowRank!.Down), Read(delta, delta.Layer.LowRank.Up));
         return new LowRank(
             down.Reshape(shape.With(0, down.Shape[0])), LowRankProduct.Matrix(up).Rows(delta.Rows.SourceStart, delta.Rows.Rows),
             delta.ProductScale);
@@ -93,6 +91,12 @@ internal sealed class AdaptedSource : WeightSource
     private StoredWeight Merge(StoredWeight stored)
     {
         using var scope = new TensorScope();
+        return StoredWeight.Owning(stored.Name, Changed(stored, until: null));
+    }
+
+    /// <summary>A weight with its changes, all or those that come before a layer's.</summary>
+    private Tensor Changed(StoredWeight stored, LoraLayer? until)
+    {
         var result = stored.ToTensor(Devices.Managed);
         if (ColumnsOf(stored.Name, stored.Shape) is { } columns)
         {
@@ -101,30 +105,51 @@ internal sealed class AdaptedSource : WeightSource
             result = wide;
         }
         var matrix = result.Reshape(stored.Shape[0], -1);
-        foreach (var delta in _deltas[stored.Name])
+        foreach (var delta in _deltas[stored.Name].TakeWhile(delta => delta.Layer != until))
         {
             // What does not widen a parameter that others do is for the columns that it had.
             int width = delta.Widens(stored.Shape) ? (int)delta.Columns : (int)(stored.Shape.Count / stored.Shape[0]);
             var rows = matrix.Slice(0, delta.Rows.TargetStart, delta.Rows.Rows).Slice(1, 0, width);
-            if (delta.IsBias)
+            var target = new AdapterTarget(
+                rows, delta.Rows.SourceStart, stored.Shape, delta.UserScale, tensor => Read(delta, tensor));
+            if (!delta.IsBias)
             {
-                AddDifference(rows, delta, delta.Layer.UpBias, delta.ProductScale);
-                AddDifference(rows, delta, delta.Layer.BiasDifference, delta.UserScale);
+                if (delta.NeedsWhole(stored.Shape))
+                    ApplyToWhole(delta, target);
+                else
+                    delta.Apply(target);
                 continue;
             }
-            if (delta.Layer.Replacement is { } replacement)
-            {
-                using var values = rows.Write();
-                Read(delta, replacement).Widen(delta.Rows.SourceStart, values.Span);
-            }
-            AddDifference(rows, delta, delta.Layer.Difference, delta.UserScale);
-            if (delta.Layer.Down != null)
-                AddProduct(rows, delta);
-            if (delta.Layer.Magnitude is { } magnitude)
-                SetLengths(
-                    rows, Read(delta, magnitude), delta.Rows.SourceStart, delta.HasLengthsByInput(stored.Shape) ? stored.Shape[1] : 0);
+            if (delta.Layer.UpBias is { } scaled)
+                DifferenceForm.Add(target, scaled, delta.ProductScale);
+            if (delta.Layer.BiasDifference is { } difference)
+                DifferenceForm.Add(target, difference, delta.UserScale);
         }
-        return StoredWeight.Owning(stored.Name, result);
+        return result;
+    }
+
+    /// <summary>
+    /// Rows of a layer that are spread over several parameters, where none can be computed without the others: they are put together,
+    /// changed, and those that are asked for taken out.
+    /// </summary>
+    private void ApplyToWhole(LoraDelta delta, AdapterTarget target)
+    {
+        using var scope = new TensorScope();
+        var all = target.Rows.Like([delta.Whole.Sum(part => part.Rows.Rows), target.Rows.Shape[1]]);
+        foreach (var part in delta.Whole)
+        {
+            var place = all.Slice(0, part.Rows.SourceStart, part.Rows.Rows);
+            if (ReferenceEquals(part, delta))
+            {
+                target.Rows.CopyTo(place);
+                continue;
+            }
+            using var stored = _source.Find(part.Parameter)!;
+            using var inner = new TensorScope();
+            Changed(stored, part.Layer).Reshape(stored.Shape[0], -1).Slice(0, part.Rows.TargetStart, part.Rows.Rows).CopyTo(place);
+        }
+        delta.Apply(target with { Rows = all, First = 0 });
+        all.Slice(0, delta.Rows.SourceStart, delta.Rows.Rows).CopyTo(target.Rows);
     }
 
     /// <summary>A tensor of the file as it was when it was checked.</summary>
@@ -135,81 +160,5 @@ internal sealed class AdaptedSource : WeightSource
             || now.Type != tensor.Type || !now.Dimensions.SequenceEqual(tensor.Dimensions))
             throw new CheckpointException($"'{delta.File}' was changed while the model was loaded: {tensor.Name} is not what it was.");
         return file.ToWeight(now);
-    }
-
-    private void AddDifference(Tensor rows, LoraDelta delta, TensorEntry? stored, float scale)
-    {
-        if (stored == null)
-            return;
-        using var scope = new TensorScope();
-        var difference = rows.Like(rows.Shape);
-        using (var values = difference.Write())
-            Read(delta, stored).Widen((long)delta.Rows.SourceStart * rows.Shape[1], values.Span);
-        TensorOperations.Combine(1, rows, scale, difference, into: rows);
-    }
-
-    private void AddProduct(Tensor rows, LoraDelta delta)
-    {
-        using var scope = new TensorScope();
-        var down = LowRankProduct.Matrix(Read(delta, delta.Layer.Down!)).ToTensor(Devices.Managed);
-        if (delta.Layer.Mid is { } mid)
-            down = WithCore(down, Read(delta, mid));
-        var up = LowRankProduct.Matrix(Read(delta, delta.Layer.Up!)).Rows(delta.Rows.SourceStart, delta.Rows.Rows);
-        LowRankProduct.AddTo(rows, down, up.ToTensor(Devices.Managed), delta.ProductScale);
-    }
-
-    /// <summary>down [rank, in] and a core [rank', rank, kernel, kernel] to [rank', in kernel kernel].</summary>
-    private static Tensor WithCore(Tensor down, StoredWeight core)
-    {
-        var (outer, rank) = (core.Shape[0], core.Shape[1]);
-        int kernel = (int)(core.Shape.Count / outer / rank);
-        int inputs = down.Shape[1];
-
-        // For each row of the core, [kernel, rank] x [rank, in]; the kernel is the innermost axis of a convolution's weight.
-        var positions = core.Reshape([outer, rank, kernel]).ToTensor(Devices.Managed).Permute(0, 2, 1);
-        using var transposed = LowRankProduct.Prepare(down.Permute(1, 0));
-        var product = positions.Linear(transposed);
-        return product.Permute(0, 2, 1).Reshape(outer, inputs * kernel);
-    }
-
-    /// <summary>Gives every row its length, or every one of <paramref name="inputs"/> input channels if that is not 0.</summary>
-    private static void SetLengths(Tensor rows, StoredWeight magnitude, int first, int inputs)
-    {
-        var lengths = new float[magnitude.Shape.Count];
-        magnitude.Widen(0, lengths);
-        using var before = rows.Read();
-        using var after = rows.Write();
-        if (inputs == 0)
-        {
-            for (int row = 0; row < rows.Shape[0]; row++)
-                Scale(before.Row(row), lengths[first + row] / Math.Sqrt(Squares(before.Row(row))), after.Row(row));
-            return;
-        }
-        int size = rows.Shape[1] / inputs;
-        for (int group = 0; group < inputs; group++)
-        {
-            double squares = 0;
-            for (int row = 0; row < rows.Shape[0]; row++)
-                squares += Squares(before.Row(row).Slice(group * size, size));
-            for (int row = 0; row < rows.Shape[0]; row++)
-                Scale(
-                    before.Row(row).Slice(group * size, size), lengths[group] / Math.Sqrt(squares),
-                    after.Row(row).Slice(group * size, size));
-        }
-    }
-
-    private static double Squares(ReadOnlySpan<float> values)
-    {
-        double sum = 0;
-        foreach (float value in values)
-            sum += (double)value * value;
-        return sum;
-    }
-
-    /// <summary>A row of zeros has no direction: it stays.</summary>
-    private static void Scale(ReadOnlySpan<float> values, double factor, Span<float> scaled)
-    {
-        for (int i = 0; i < values.Length; i++)
-            scaled[i] = double.IsFinite(factor) ? (float)(values[i] * factor) : values[i];
     }
 }

@@ -18,25 +18,37 @@ internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter,
     /// </summary>
     private const string Widened = "x_embedder.weight";
 
+    /// <summary>What the layer changes in all parameters that it is for, this one too, in the order of its rows.</summary>
+    public IReadOnlyList<LoraDelta> Whole { get; set; } = [];
+
     /// <summary>What the product of the factors is multiplied with: the user's scale times alpha / rank.</summary>
-    public float ProductScale => (float)(UserScale * Layer.Scale);
+    public float ProductScale => (float)(UserScale * (Layer.LowRank?.Scale ?? 1));
+
+    /// <summary>The columns of the product of the factors, or 0 where there are none.</summary>
+    public long Columns => Layer.LowRank?.Columns ?? 0;
+
+    /// <summary>Whether its rows cannot be computed without those of other targets.</summary>
+    public bool NeedsWhole(Shape shape) => Whole.Count > 1 && (Layer.Forms.Any(form => form.NeedsAllRows) || HasLengthsByInput(shape));
 
     /// <summary>
     /// Whether the magnitudes are those of input channels: files of LyCORIS may have them so, [1, in, ...], those of peft never.
     /// </summary>
     public bool HasLengthsByInput(Shape shape) =>
         Layer.Magnitude is { } magnitude
-            && magnitude.Name.EndsWith(".dora_scale", StringComparison.Ordinal) && shape.Rank >= 2 && Rows.Rows == shape[0]
-        && magnitude.Dimensions.Count >= 2
+            && magnitude.Name.EndsWith(".dora_scale", StringComparison.Ordinal) && shape.Rank >= 2 && magnitude.Dimensions.Count >= 2
             && magnitude.Dimensions[0] == 1 && magnitude.Dimensions[1] == shape[1] && magnitude.Count == shape[1];
-
-    /// <summary>The columns of the product of the factors, or 0 where there are none.</summary>
-    public long Columns =>
-        Layer.Down is not { } down ? 0
-            : down.Count / down.Dimensions[0] * (Layer.Mid is { } mid ? mid.Count / (mid.Dimensions[0] * mid.Dimensions[1]) : 1);
 
     /// <summary>Whether the parameter gets more columns: the old ones come first, then zeros, then the product is added to all.</summary>
     public bool Widens(Shape shape) => !IsBias && Parameter == Widened && shape.Rank == 2 && Columns > shape[1];
+
+    /// <summary>Changes the rows of the parameter that the layer is for, or all rows of the layer.</summary>
+    public void Apply(AdapterTarget target)
+    {
+        foreach (var form in Layer.Forms)
+            form.Apply(target);
+        if (Layer.Magnitude is { } magnitude)
+            DoraLengths.Set(target, magnitude, HasLengthsByInput(target.Shape) ? target.Shape[1] : 0);
+    }
 
     /// <summary>Checks that the layer fits the rows and columns of the parameter.</summary>
     /// <param name="shape">The parameter's shape.</param>
@@ -44,30 +56,23 @@ internal sealed record LoraDelta(string File, LoraLayer Layer, string Parameter,
     /// <exception cref="CheckpointException">It does not; the message names file, layer and parameter.</exception>
     public void Check(Shape shape, int rows)
     {
-        long columns = shape.Count / shape[0];
         if (IsBias)
         {
-            Require(Layer.UpBias, rows * columns);
-            Require(Layer.BiasDifference, rows * columns);
+            foreach (var bias in new[] { Layer.UpBias, Layer.BiasDifference })
+            {
+                if (bias != null && bias.Count != rows * (shape.Count / shape[0]))
+                    throw Wrong(shape, $"{bias.Name} is {bias.Extents}, expected {rows * (shape.Count / shape[0])} numbers");
+            }
             return;
         }
-        Require(Layer.Difference, rows * columns);
-        Require(Layer.Replacement, rows * columns);
-        if (Layer.Replacement is { } replacement && shape.Rank != 1)
-            throw Wrong(shape, $"{replacement.Name} {replacement.Extents} takes the place of a norm's vector");
-        if (Layer.Down is { } down && Layer.Up is { } up && (up.Dimensions[0] != rows || (Columns != columns && !Widens(shape))))
-            throw Wrong(
-                shape,
-                $"{up.Name} {up.Extents} and {down.Name} {down.Extents} make {up.Dimensions[0]} rows of {Columns} numbers, expected "
-                    + $"{rows} of {columns}");
-        if (Layer.Magnitude is { } magnitude && magnitude.Count != rows && !(HasLengthsByInput(shape) && rows == shape[0]))
-            throw Wrong(shape, $"{magnitude.Name} is {magnitude.Extents}, expected one number for each of {rows} rows");
-
-        void Require(TensorEntry? tensor, long count)
+        var wide = Widens(shape) ? Shape.Create([shape[0], (int)Columns]) : shape;
+        foreach (var form in Layer.Forms)
         {
-            if (tensor != null && tensor.Count != count)
-                throw Wrong(shape, $"{tensor.Name} is {tensor.Extents}, expected {count} numbers");
+            if (form.Misfit(form is LowRankForm ? wide : shape, rows) is { } misfit)
+                throw Wrong(shape, misfit);
         }
+        if (Layer.Magnitude is { } magnitude && magnitude.Count != rows && !HasLengthsByInput(shape))
+            throw Wrong(shape, $"{magnitude.Name} is {magnitude.Extents}, expected one number for each of {rows} rows");
     }
 
     private CheckpointException Wrong(Shape shape, string what) =>

@@ -6,7 +6,7 @@ using System.Text.RegularExpressions;
 namespace Attune.Weights.Lora;
 
 /// <summary>
-/// What a file holds for one layer: two factors, or a whole difference, and what scales them. Keys of every dialect end up here.
+/// What a file holds for one layer: factors, a whole difference, and what scales them. Keys of every dialect end up here.
 /// </summary>
 internal sealed class LoraLayer(string name)
 {
@@ -16,38 +16,26 @@ internal sealed class LoraLayer(string name)
     /// <summary>All keys of the layer.</summary>
     public List<string> Keys { get; } = [];
 
-    /// <summary>[rank, in] or [rank, in, kernel, kernel].</summary>
-    public TensorEntry? Down { get; set; }
+    /// <summary>The tensors by what they are for the layer: <c>down</c>, <c>hada_w1_a</c>, <c>alpha</c>.</summary>
+    public Dictionary<string, TensorEntry> Tensors { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>[rank, rank, kernel, kernel]: the core of a convolution that is factored in three (LoCon's Tucker form).</summary>
-    public TensorEntry? Mid { get; set; }
+    /// <summary>What acts on the weight, in this order.</summary>
+    public List<AdapterForm> Forms { get; } = [];
 
-    /// <summary>[out, rank] or [out, rank, 1, 1].</summary>
-    public TensorEntry? Up { get; set; }
-
-    /// <summary>The length of each row of the merged weight (DoRA; Liu et al., 2024).</summary>
+    /// <summary>The length of each row of the changed weight, or of each input channel (<see cref="DoraLengths"/>).</summary>
     public TensorEntry? Magnitude { get; set; }
 
     /// <summary>A difference of the bias that is scaled like the factors (peft's <c>lora_bias</c>).</summary>
     public TensorEntry? UpBias { get; set; }
 
-    /// <summary>A whole difference of the weight.</summary>
-    public TensorEntry? Difference { get; set; }
-
     /// <summary>A whole difference of the bias.</summary>
     public TensorEntry? BiasDifference { get; set; }
 
-    /// <summary>A vector that takes the place of a norm's, whatever the scale: Black Forest Labs' control files have some.</summary>
-    public TensorEntry? Replacement { get; set; }
+    /// <summary>The low-rank product, if there is one.</summary>
+    public LowRankForm? LowRank => Forms.OfType<LowRankForm>().FirstOrDefault();
 
-    /// <summary>The scalar that stands for alpha.</summary>
-    public TensorEntry? AlphaTensor { get; set; }
-
-    /// <summary>alpha / rank: what the product of the factors is multiplied with. Without an alpha anywhere it is 1.</summary>
-    public double Scale { get; set; } = 1;
-
-    /// <summary>The inner extent of the product.</summary>
-    public long Rank => Down!.Dimensions[0];
+    /// <summary>Whether the weight changes, not the bias alone.</summary>
+    public bool ChangesWeight => Forms.Count > 0;
 }
 
 /// <summary>
@@ -64,24 +52,18 @@ internal sealed partial class LoraFile
         Path = file.Path;
         foreach (var tensor in file.Tensors.Values.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
         {
-            if (!Place(tensor))
+            if (!Place(tensor, file))
                 Unknown.Add(tensor.Name);
         }
         foreach (var layer in _layers.Values.ToArray())
         {
-            CheckTypes(layer);
-            bool product = layer is { Down: not null, Up: not null };
-            bool halves = !product
-                && (layer.Down != null || layer.Up != null || layer.Mid != null || layer.Magnitude != null || layer.UpBias != null);
-            if (halves || (!product && layer is { Difference: null, BiasDifference: null, Replacement: null }))
+            foreach (var left in Understand(layer, file))
             {
-                Unknown.AddRange(layer.Keys);
+                Unknown.Add(left.Name);
+                layer.Keys.Remove(left.Name);
+            }
+            if (layer.Keys.Count == 0)
                 _layers.Remove(layer.Name);
-            }
-            else if (product)
-            {
-                CheckFactors(layer);
-            }
         }
         ReadScales(file);
     }
@@ -123,7 +105,7 @@ internal sealed partial class LoraFile
     }
 
     /// <summary>Gives a tensor its place in a layer; false when its key is of no known form.</summary>
-    private bool Place(TensorEntry tensor)
+    private bool Place(TensorEntry tensor, SafetensorsFile file)
     {
         string key = tensor.Name;
         var match = FactorKey().Match(key);
@@ -132,79 +114,75 @@ internal sealed partial class LoraFile
         if (!match.Success)
             match = OtherKey().Match(key);
         if (!match.Success)
+            match = ScaledKey().Match(key) is { Success: true } scaled
+                && file.Tensors.ContainsKey(scaled.Groups["layer"].Value + ".on_input") ? scaled : match;
+        if (!match.Success)
             return false;
         string name = match.Groups["layer"].Value;
+        bool bias = key.EndsWith(".bias", StringComparison.Ordinal);
+        string kind = match.Groups["kind"].Value;
+        string? part = kind switch
+        {
+            "lora_A" or "lora_down" or "lora.down" or "lora_linear_layer.down" or "down" => bias ? null : "down",
+            "lora_B" or "lora_up" or "lora.up" or "lora_linear_layer.up" or "up" => bias ? "up_bias" : "up",
+            "lora_mid" => bias ? null : "mid",
+            "alpha" or "lora.alpha" or "lora_linear_layer.alpha" => "alpha",
+            "dora_scale" or "lora_magnitude_vector" => "magnitude",
+            "w_norm" => "diff",
+            "b_norm" => "diff_b",
+            _ => kind,
+        };
+        if (part == null)
+            return false;
         if (!_layers.TryGetValue(name, out var layer))
             _layers[name] = layer = new LoraLayer(name);
-        bool bias = key.EndsWith(".bias", StringComparison.Ordinal);
-        bool free = match.Groups["kind"].Value switch
-        {
-            "lora_A" or "lora_down" or "lora.down" or "lora_linear_layer.down" or "down" =>
-                !bias && layer.Down == null && (layer.Down = tensor) != null,
-            "lora_B" or "lora_up" or "lora.up" or "lora_linear_layer.up" or "up" when bias =>
-                layer.UpBias == null && (layer.UpBias = tensor) != null,
-            "lora_B" or "lora_up" or "lora.up" or "lora_linear_layer.up" or "up" => layer.Up == null && (layer.Up = tensor) != null,
-            "lora_mid" => !bias && layer.Mid == null && (layer.Mid = tensor) != null,
-            "alpha" or "lora.alpha" or "lora_linear_layer.alpha" => layer.AlphaTensor == null && (layer.AlphaTensor = tensor) != null,
-            "dora_scale" or "lora_magnitude_vector" => layer.Magnitude == null && (layer.Magnitude = tensor) != null,
-            "diff" => layer.Difference == null && (layer.Difference = tensor) != null,
-            "scale" => layer.Replacement == null && (layer.Replacement = tensor) != null,
-            _ => layer.BiasDifference == null && (layer.BiasDifference = tensor) != null,
-        };
-        if (!free)
+        if (!layer.Tensors.TryAdd(part, tensor))
             return false;
         layer.Keys.Add(key);
         return true;
     }
 
-    /// <summary>Types are checked before a weight is changed; an alpha may be of any type of numbers.</summary>
-    private static void CheckTypes(LoraLayer layer)
+    /// <summary>
+    /// Says what acts on a layer's parameters, and which tensors are left over, as a factor without its counterpart is. Types and extents
+    /// are checked before a weight is changed; an alpha may be of any type of numbers.
+    /// </summary>
+    private IReadOnlyCollection<TensorEntry> Understand(LoraLayer layer, SafetensorsFile file)
     {
-        foreach (
-            var tensor in new[] {
-                layer.Down, layer.Mid, layer.Up, layer.Magnitude, layer.UpBias, layer.Difference, layer.BiasDifference, layer.Replacement })
+        var reader = new LayerReader(file, layer);
+        layer.Forms.AddRange(AdapterForm.All.Select(read => read(reader)).OfType<AdapterForm>());
+        if (layer.Forms.Any(form => form is not (DifferenceForm or ReplacementForm or InfusedForm)))
+            layer.Magnitude = reader.Take("magnitude");
+        if (layer.LowRank is { } product && reader.Take("up_bias") is { } bias)
         {
-            if (tensor is { IsWeight: false })
-                throw SafetensorsFile.Unsupported(tensor);
+            layer.UpBias = bias;
+            if (bias.Count != product.Up.Dimensions[0])
+                throw reader.Wrong($"{bias.Name} is {bias.Extents}, expected {product.Up.Dimensions[0]} numbers");
         }
-    }
-
-    private void CheckFactors(LoraLayer layer)
-    {
-        var (down, up, mid) = (layer.Down!, layer.Up!, layer.Mid);
-        if (down.Dimensions.Count < 2
-            || up.Dimensions.Count < 2 || down.Count == 0 || up.Count == 0 || up.Dimensions[1] != down.Dimensions[0] && mid == null)
-            throw Wrong(layer, $"its factors are {down.Extents} and {up.Extents}, expected [rank, in, ...] and [out, rank, ...]");
-        if (up.Dimensions.Skip(2).Any(extent => extent != 1))
-            throw Wrong(layer, $"{up.Name} is {up.Extents}, expected a kernel of 1 x 1");
-        if (mid != null
-            && (
-                mid.Dimensions.Count < 2
-                    || mid.Count == 0 || mid.Dimensions[0] != up.Dimensions[1] || mid.Dimensions[1] != down.Dimensions[0]
-                    || down.Dimensions.Skip(2).Any(extent => extent != 1)))
-            throw Wrong(
-                layer, $"{mid.Name} is {mid.Extents} between {down.Extents} and {up.Extents}, expected [rank, rank, kernel, kernel]");
-        if (layer.UpBias is { } bias && bias.Count != up.Dimensions[0])
-            throw Wrong(layer, $"{bias.Name} is {bias.Extents}, expected {up.Dimensions[0]} numbers");
+        layer.BiasDifference = reader.Take("diff_b");
+        if (layer.ChangesWeight || layer.BiasDifference != null)
+            reader.TakeNumber("alpha");
+        if (layer.Forms.OfType<KroneckerForm>().Any(form => form.IsWhole)
+            && reader.Alpha is { } alpha && file.Metadata.TryGetValue("ss_network_dim", out string? text)
+            && double.TryParse(text, CultureInfo.InvariantCulture, out double rank) && alpha != rank && rank != 0)
+        {
+            Warnings.Add(
+                FormattableString.Invariant(
+                    $"'{Path}': {layer.Name} has whole factors (LoKr), for which its alpha {alpha} does not count, and the file's rank is ")
+                    + FormattableString.Invariant($"{rank}; if it acts too strongly, a scale of {alpha / rank:0.####} is meant."));
+        }
+        return reader.Left;
     }
 
     /// <summary>Each layer's own alpha; where it has none, what the header or the configuration of peft says.</summary>
     private void ReadScales(SafetensorsFile file)
     {
         var metadata = PeftScales.Read(file);
-        foreach (var layer in _layers.Values.Where(layer => layer.Down != null))
+        foreach (var layer in _layers.Values.Where(layer => !layer.Tensors.ContainsKey("alpha")))
         {
-            if (layer.AlphaTensor is { } alpha)
-                layer.Scale = file.ReadNumber(alpha) / layer.Rank;
-            else if (metadata?.ScaleOf(layer.Name, layer.Rank, Warnings) is { } scale)
-                layer.Scale = scale;
-            if (!double.IsFinite(layer.Scale))
-                throw Wrong(
-                    layer, string.Create(CultureInfo.InvariantCulture, $"its alpha / rank is {layer.Scale}, expected a finite number"));
+            if (layer.LowRank is { } product && metadata?.ScaleOf(layer.Name, product.Rank, Warnings) is { } scale)
+                product.Scale = new LayerReader(file, layer).Finite(scale);
         }
     }
-
-    private CheckpointException Wrong(LoraLayer layer, string what) => new($"'{Path}': the layer {layer.Name} is malformed: {what}.");
 
     /// <summary>peft, kohya, ComfyUI, and the later of the old diffusers forms; peft may put the adapter's name in between.</summary>
     [GeneratedRegex(
@@ -220,10 +198,15 @@ internal sealed partial class LoraFile
     private static partial Regex OldProcessorKey();
 
     [GeneratedRegex(
-        @"^(?<layer>[^.].*?)\.(?<kind>lora\.alpha|lora_linear_layer\.alpha|alpha|dora_scale|lora_magnitude_vector|diff_b"
-            + @"|diff|scale)((\.default)?\.weight|\.default)?$",
+        @"^(?<layer>[^.].*?)\.(?<kind>lora\.alpha|lora_linear_layer\.alpha|alpha|dora_scale|lora_magnitude_vector|diff_b|diff|scale"
+            + @"|w_norm|b_norm|hada_w[12]_[ab]|hada_t[12]|lokr_w[12](_[ab])?|lokr_t2|oft_blocks|rescale|on_input|[ab][12])"
+            + @"((\.default)?\.weight|\.default)?$",
         RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
     private static partial Regex OtherKey();
+
+    /// <summary>The factors of (IA)^3 are called like a weight; they are none where <c>on_input</c> stands beside them.</summary>
+    [GeneratedRegex(@"^(?<layer>.+)\.(?<kind>weight)$", RegexOptions.NonBacktracking | RegexOptions.ExplicitCapture)]
+    private static partial Regex ScaledKey();
 }
 
 /// <summary>

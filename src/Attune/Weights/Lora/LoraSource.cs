@@ -38,6 +38,7 @@ internal sealed class LoraSource : ModelSource
         {
             ("base_model.model.", [Denoiser]), ("model.diffusion_model.", [Denoiser]), ("diffusion_model.", [Denoiser]),
             ("transformer.", [Denoiser]), ("unet.", [Denoiser]), ("lora_transformer_", [Denoiser]), ("lora_unet_", [Denoiser]),
+            ("lycoris_", [Denoiser]),
             ("text_encoder.", ["text_encoder"]), ("text_encoder_2.", ["text_encoder_2"]), ("text_encoder_3.", ["text_encoder_3"]),
             ("lora_te_", ["text_encoder"]), ("lora_te1_", ["text_encoder"]), ("lora_te2_", ["text_encoder_2", OtherEncoder]),
             ("lora_te3_", ["text_encoder_3", OtherEncoder]),
@@ -49,13 +50,11 @@ internal sealed class LoraSource : ModelSource
     /// <summary>Keys of what is no LoRA although it comes in the same files, and what to say of it.</summary>
     private static readonly (string Mark, string What)[] OtherKinds =
     [
-        (".hada_", LohaAndLokr), (".lokr_", LohaAndLokr), (".w_norm", Norms), (".b_norm", Norms),
-        (".oft_", " OFT and BOFT are not supported."), ("bundle_emb.", Embeddings), ("string_to_param", Embeddings),
-        ("emb_params", Embeddings),
+        (".oft_R", PeftRotations), (".oft_r", PeftRotations), (".oft_blocks.", " OFT blocks in tensors of their own are not supported."),
+        ("bundle_emb.", Embeddings), ("string_to_param", Embeddings), ("emb_params", Embeddings),
     ];
 
-    private const string LohaAndLokr = " LoHa and LoKr are not supported.";
-    private const string Norms = " Norms of LyCORIS (w_norm, b_norm) are not supported.";
+    private const string PeftRotations = " The OFT of peft, which rotates inputs, is not supported.";
     private const string Embeddings = " Embeddings (textual inversion) are not supported.";
 
     private readonly ModelSource _model;
@@ -157,7 +156,7 @@ internal sealed class LoraSource : ModelSource
                 said.Add(what);
         }
         message.AppendJoin("", said);
-        if (_settings.Lenient)
+        if (_settings.Lenient && count < file.Count)
             _settings.Warn?.Invoke(message.ToString());
         else
             throw new CheckpointException(
@@ -210,7 +209,7 @@ internal sealed class LoraSource : ModelSource
         {
             foreach (bool bias in new[] { false, true })
             {
-                if (bias ? layer is { UpBias: null, BiasDifference: null } : layer is { Down: null, Difference: null, Replacement: null })
+                if (bias ? layer is { UpBias: null, BiasDifference: null } : !layer.ChangesWeight)
                     continue;
                 if (component.Parameter(target.Module, bias) is not { } parameter)
                     return null;
@@ -219,6 +218,9 @@ internal sealed class LoraSource : ModelSource
                 deltas.Add(delta);
             }
         }
+        LoraDelta[] whole = [.. deltas.Where(delta => !delta.IsBias)];
+        foreach (var delta in whole)
+            delta.Whole = whole;
         return deltas;
     }
 

@@ -43,6 +43,23 @@ internal static class LowRankProduct
         }
     }
 
+    /// <summary>
+    /// A factor [rank, in] behind a core [rank', rank, kernel, kernel], as [rank', in kernel kernel]: the sum over b of
+    /// core[a, b, kernel] down[b, in].
+    /// </summary>
+    public static Tensor WithCore(StoredWeight core, Tensor down)
+    {
+        var (outer, rank) = (core.Shape[0], core.Shape[1]);
+        int kernel = (int)(core.Shape.Count / outer / rank);
+        int inputs = down.Shape[1];
+
+        // For each row of the core, [kernel, rank] x [rank, in]; the kernel is the innermost axis of a convolution's weight.
+        var positions = core.Reshape([outer, rank, kernel]).ToTensor(Devices.Managed).Permute(0, 2, 1);
+        using var transposed = Prepare(down.Permute(1, 0));
+        var product = positions.Linear(transposed);
+        return product.Permute(0, 2, 1).Reshape(outer, inputs * kernel);
+    }
+
     /// <summary>A matrix that is computed with here, a view on the tensor.</summary>
     public static PreparedWeight Prepare(Tensor matrix) => Devices.Managed.Prepare(StoredWeight.Of("", matrix), WeightRole.Matrix);
 
