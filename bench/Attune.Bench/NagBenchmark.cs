@@ -14,8 +14,8 @@ namespace Attune.Bench;
 /// <summary>
 /// What attention-space guidance costs on blocks of real size with random bfloat16 weights: unguided, with each rule, and with a second
 /// pass (CFG), interleaved. A rule's floor is the arithmetic that it cannot do without, beside that of the unguided pass: NAG in joint
-/// attention n T products of the latents with the negative text and that text's own rows, in cross-attention n T products; GAG and PLADIS
-/// the values of the text once more.
+/// attention n T products of the latents with the negative text and that text's own rows (and the latents' attention to each other where
+/// it depends on the text), in cross-attention n T products; GAG and PLADIS the values of the text once more.
 /// </summary>
 public static class NagBenchmark
 {
@@ -26,8 +26,7 @@ public static class NagBenchmark
 
     /// <summary>Measures and prints a table; the last line states the ratios to the unguided pass.</summary>
     /// <param name="device">What computes.</param>
-    /// <param name="shape">flux, sdxl, sd15, sd35, flux2-klein, qwen-image, z-image or chroma; of no account where there is a
-    /// model.</param>
+    /// <param name="shape">flux, sdxl, sd15 or one of the other transformers; of no account where there is a model.</param>
     /// <param name="model">A folder of FLUX whose own denoiser runs, or null for blocks with random weights.</param>
     /// <param name="latents">Latent tokens; null is the shape's own number. A UNet's deeper levels have a quarter of the tokens
     /// each.</param>
@@ -178,16 +177,11 @@ public static class NagBenchmark
         public override string Description => FormattableString.Invariant(
             $"{_blocks.Description}, {_latents} latents, {_text} + {_text} text tokens, bf16 weights");
 
-        public override double Operations =>
-            _blocks.Blocks * (_blocks.LinearOfRow * (_latents + _text) + Pair * (_latents + _text) * (_latents + _text));
+        public override double Operations => _blocks.Operations;
 
-        // The rows of the negative text, its attention to itself and the latents, and that of the latents to it.
-        public override double NegativeOperations =>
-            _blocks.Blocks * (_blocks.LinearOfRow * _text + Pair * (_text * (_text + _latents) + _latents * _text));
+        public override double NegativeOperations => _blocks.NegativeOperations;
 
-        public override double SparseOperations => _blocks.Blocks * Pair / 2 * _latents * _text;
-
-        private double Pair => 4.0 * _blocks.Width;
+        public override double SparseOperations => _blocks.SparseOperations;
 
         public override void Pass(IAttention attention, bool negative) => _blocks.Pass(attention, negative);
 

@@ -1,6 +1,7 @@
 using System.Text;
 using Attune.Attention;
 using Attune.Models.Chroma;
+using Attune.Models.ErnieImage;
 using Attune.Models.Flux2;
 using Attune.Models.QwenImage;
 using Attune.Models.StableDiffusion3;
@@ -19,34 +20,53 @@ internal sealed class StreamBlocks
     private readonly Action<TokenStream> _run;
     private readonly Func<IAttention, TokenPart[], TokenStream> _pack;
     private readonly TokenPart[] _parts;
+    private readonly double _linearOfRow;
+    private readonly int _blocks;
+    private readonly int _width;
 
     private StreamBlocks(
         string description, int blocks, int width, double weightsOfRow, TokenPart[] parts,
         Func<IAttention, TokenPart[], TokenStream> pack, Action<TokenStream> run)
     {
-        (Description, Blocks, Width, LinearOfRow) = (description, blocks, width, 2 * weightsOfRow * width * width);
+        (Description, _blocks, _width, _linearOfRow) = (description, blocks, width, 2 * weightsOfRow * width * width);
         (_parts, _pack, _run) = (parts, pack, run);
     }
 
     /// <summary>The shapes, and the text tokens of a prompt where none are asked for.</summary>
     public static IReadOnlyDictionary<string, int> Shapes { get; } = new Dictionary<string, int>
     {
-        ["sd35"] = 333, ["flux2-klein"] = 512, ["qwen-image"] = 256, ["z-image"] = 128, ["chroma"] = 256,
+        ["sd35"] = 333, ["flux2-klein"] = 512, ["qwen-image"] = 256, ["z-image"] = 128, ["chroma"] = 256, ["ernie-image"] = 256,
     };
 
     /// <summary>What they are.</summary>
     public string Description { get; }
 
-    /// <summary>Their number.</summary>
-    public int Blocks { get; }
+    /// <summary>
+    /// The arithmetic of a pass without the negative text: linear layers, two operations for each weight that a row meets, and attention.
+    /// </summary>
+    public double Operations => _blocks * (_linearOfRow * (Latents + Text) + Pair * (Latents + Text) * (Latents + Text));
 
-    /// <summary>Channels of a row.</summary>
-    public int Width { get; }
+    /// <summary>
+    /// What the negative text adds: its rows, its attention to itself and the latents, and that of the latents to it; to each other once
+    /// more where they stand elsewhere beside it.
+    /// </summary>
+    public double NegativeOperations => _blocks
+        * (_linearOfRow * NegativeText + Pair * (NegativeText * (NegativeText + Latents) + Latents * NegativeText)
+            + (_parts.Any(part => part.BesideNegative != null) ? Pair * Latents * Latents : 0));
 
-    /// <summary>The arithmetic of a block's linear layers for one row: two operations for each of the weights that it meets.</summary>
-    public double LinearOfRow { get; }
+    /// <summary>What sparse attention over the text adds: its product with the values.</summary>
+    public double SparseOperations => _blocks * Pair / 2 * Latents * Text;
 
-    /// <summary>Makes blocks and their input; the negative prompt is as long as the prompt.</summary>
+    private double Latents => RowsOf(TokenKind.Latent);
+
+    private double Text => RowsOf(TokenKind.Text);
+
+    private double NegativeText => RowsOf(TokenKind.NegativeText);
+
+    private double Pair => 4.0 * _width;
+
+    /// <summary>Makes blocks and their input; the negative prompt is as long as the prompt, or longer by one token where that costs
+    /// more.</summary>
     /// <param name="shape">One of <see cref="Shapes"/>.</param>
     /// <param name="device">What computes.</param>
     /// <param name="latents">Latent tokens, the square of a whole number.</param>
@@ -65,6 +85,7 @@ internal sealed class StreamBlocks
             "flux2-klein" => Klein(root, grid, text, noise),
             "qwen-image" => Qwen(root, grid, text, noise),
             "z-image" => ZImage(root, grid, text, noise),
+            "ernie-image" => Ernie(root, grid, text, noise),
             _ => Chroma(root, grid, text, noise),
         };
     }
@@ -76,6 +97,8 @@ internal sealed class StreamBlocks
         using var stream = _pack(attention, negative ? _parts : [.. _parts.Where(part => part.Kind != TokenKind.NegativeText)]);
         _run(stream);
     }
+
+    private int RowsOf(TokenKind kind) => _parts.Where(part => part.Kind == kind).Sum(part => part.Rows.Shape[1]);
 
     private static StreamBlocks Large35(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
     {
@@ -158,6 +181,31 @@ internal sealed class StreamBlocks
         ];
         return new StreamBlocks(
             "Z-Image blocks (2)", blocks.Length, config.Dim, 12, parts,
+            (attention, given) => new TokenStream(attention, config.HeadChannels, config.Epsilon, config.Rotary, given),
+            stream => Run(blocks, stream, time));
+    }
+
+    /// <summary>The negative text is one token longer, so that the latents stand elsewhere beside it.</summary>
+    private static StreamBlocks Ernie(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = ErnieImageConfig.Read(
+            Json("""{ "hidden_size": 4096, "num_attention_heads": 32, "ffn_hidden_size": 12288, "text_in_dim": 3072 }"""));
+        ErnieImageBlock[] blocks = [.. Enumerable.Range(0, 2).Select(i => new ErnieImageBlock(root.At("layers", i), config))];
+        int width = config.HiddenSize;
+        var layer = new ModulationLayer(root.At("adaLN_modulation.1"), width, ModulationForm.ShiftScaleGate(branches: 2));
+        var time = new TimeEmbeddings(noise([1, width])).Through(layer).Make(TokenKind.Latent);
+        TokenPart Text(TokenKind kind, int length) => new(kind, noise([1, length, width]), TokenIds.Along(length, 3, 0));
+        TokenPart[] parts =
+        [
+            Text(TokenKind.NegativeText, text + 1),
+            new(TokenKind.Latent, noise([1, grid.Count, width]), TokenIds.Of(grid, text), grid)
+            {
+                BesideNegative = TokenIds.Of(grid, text + 1),
+            },
+            Text(TokenKind.Text, text),
+        ];
+        return new StreamBlocks(
+            "ERNIE-Image blocks (2), texts of unequal length", blocks.Length, width, 13, parts,
             (attention, given) => new TokenStream(attention, config.HeadChannels, config.Epsilon, config.Rotary, given),
             stream => Run(blocks, stream, time));
     }

@@ -8,11 +8,17 @@ public enum RotaryPairing
 
     /// <summary>Channels i and i + channels / 2 ("rotate half"), as in the LLaMA family.</summary>
     Halves,
+
+    /// <summary>
+    /// Channels i and i + channels / 2, but channel c by angle c / 2, as ERNIE-Image was trained: the two of a pair turn by different
+    /// angles. That is no rotation, and the products of queries and keys depend on where both stand, not on their distance alone.
+    /// </summary>
+    HalvesByNeighbours,
 }
 
 /// <summary>
 /// Cosines and sines of a rotary position embedding: pair i of a token's channels is turned by the angle whose cosine and sine stand at
-/// [token, i]. Owns its tables.
+/// [token, i] (<see cref="RotaryPairing.HalvesByNeighbours"/>: channel c by angle c / 2). Owns its tables.
 /// </summary>
 public sealed class RotaryEmbedding : IDisposable
 {

@@ -21,6 +21,7 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new StableDiffusion3TransformerCase(), new UnetCase(),
         new LoraCase("lora"), new LoraCase("adapter"), new LoraRefuseCase(),
         new GgufCase(),
+        new ErnieImageTransformerCase(),
         new ManifestCase(), new PipelineCase(),
     ];
 

@@ -166,6 +166,17 @@ internal sealed class Comparison(GoldenCase golden)
         Note(same ? 0 : double.PositiveInfinity, $"{name} differs");
     }
 
+    /// <summary>Compares a number of rows, [items], of one item or the same for all.</summary>
+    public void CheckCount(string name, int rows)
+    {
+        if (!golden.Outputs.ContainsKey(name))
+            return;
+        _seen.Add(name);
+        long[] expected = golden.ExpectedIntegers(name);
+        bool same = Item is { } item ? expected[item.Index] == rows : expected.All(count => count == rows);
+        Note(same ? 0 : double.PositiveInfinity, $"{name} differs");
+    }
+
     /// <summary>Records a check of another kind.</summary>
     public void Require(bool condition, string message) => Note(condition ? 0 : double.PositiveInfinity, message);
 

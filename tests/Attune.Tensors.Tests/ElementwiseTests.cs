@@ -177,6 +177,7 @@ public class ElementwiseTests
     [Theory]
     [InlineData(RotaryPairing.Adjacent)]
     [InlineData(RotaryPairing.Halves)]
+    [InlineData(RotaryPairing.HalvesByNeighbours)]
     public void Rotations_of_any_even_number_of_channels(RotaryPairing pairing)
     {
         foreach (int channels in new[] { 2, 4, 6, 8, 20, 40, 64, 128, 138 })
@@ -194,10 +195,17 @@ public class ElementwiseTests
                 {
                     var (first, second) = pairing == RotaryPairing.Adjacent ? (2 * pair, 2 * pair + 1) : (pair, pair + half);
                     var (even, odd) = ((double)x.Row(b, token, head)[first], (double)x.Row(b, token, head)[second]);
-                    var (c, s) = ((double)rotary.Cosine.Row(token)[pair], (double)rotary.Sine.Row(token)[pair]);
-                    double bound = 2e-7 * (Math.Abs(even) + Math.Abs(odd)) * (Math.Abs(c) + Math.Abs(s));
-                    Assert.InRange(y.Row(b, token, head)[first] - (even * c - odd * s), -bound, bound);
-                    Assert.InRange(y.Row(b, token, head)[second] - (odd * c + even * s), -bound, bound);
+                    (double Cosine, double Sine) Angle(int channel)
+                    {
+                        int at = pairing == RotaryPairing.HalvesByNeighbours ? channel / 2 : pair;
+                        return (rotary.Cosine.Row(token)[at], rotary.Sine.Row(token)[at]);
+                    }
+
+                    var (a, z) = (Angle(first), Angle(second));
+                    double sizes = Math.Abs(a.Cosine) + Math.Abs(a.Sine) + Math.Abs(z.Cosine) + Math.Abs(z.Sine);
+                    double bound = 2e-7 * (Math.Abs(even) + Math.Abs(odd)) * sizes;
+                    Assert.InRange(y.Row(b, token, head)[first] - (even * a.Cosine - odd * a.Sine), -bound, bound);
+                    Assert.InRange(y.Row(b, token, head)[second] - (odd * z.Cosine + even * z.Sine), -bound, bound);
                 }
             }
         }

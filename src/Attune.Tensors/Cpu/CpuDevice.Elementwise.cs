@@ -371,7 +371,7 @@ internal sealed unsafe partial class CpuDevice
         var (tokens, heads, channels) = (x.Shape[1], x.Shape[2], x.Shape[3]);
         var cosines = Rows.Of(rotary.Cosine);
         var sines = Rows.Of(rotary.Sine);
-        bool adjacent = rotary.Pairing == RotaryPairing.Adjacent;
+        var pairing = rotary.Pairing;
         var (from, to) = (x.Stride(2), output.Stride(2));
         ForRows((long)x.Shape[0] * tokens, heads * channels, (first, end) =>
         {
@@ -384,10 +384,12 @@ internal sealed unsafe partial class CpuDevice
                 float* sine = sines.At(token);
                 for (int head = 0; head < heads; head++, p += from, r += to)
                 {
-                    if (adjacent)
+                    if (pairing == RotaryPairing.Adjacent)
                         RotateNeighbours(p, cosine, sine, r, channels);
-                    else
+                    else if (pairing == RotaryPairing.Halves)
                         RotateHalves(p, cosine, sine, r, channels / 2);
+                    else
+                        TurnHalvesByNeighbours(p, cosine, sine, r, channels / 2);
                 }
             }
         });
@@ -444,6 +446,25 @@ internal sealed unsafe partial class CpuDevice
             float odd = p[c + half];
             r[c] = even * cos[c] - odd * sin[c];
             r[c + half] = odd * cos[c] + even * sin[c];
+        }
+    }
+
+    private static void TurnHalvesByNeighbours(float* p, float* cos, float* sin, float* r, int half)
+    {
+        int c = 0;
+        for (; half % 2 == 0 && c <= half - 8; c += 8)
+        {
+            var (first, second) = (Vector256.Load(p + c), Vector256.Load(p + half + c));
+            int other = (half + c) / 2;
+            (first * Doubled(cos + c / 2) - second * Doubled(sin + c / 2)).Store(r + c);
+            (second * Doubled(cos + other) + first * Doubled(sin + other)).Store(r + half + c);
+        }
+        for (; c < half; c++)
+        {
+            var (first, second) = (p[c], p[half + c]);
+            int other = (half + c) / 2;
+            r[c] = first * cos[c / 2] - second * sin[c / 2];
+            r[half + c] = second * cos[other] + first * sin[other];
         }
     }
 

@@ -40,6 +40,9 @@ internal sealed class ComponentRun(GoldenCase golden, Comparison results, string
         return [.. golden.InputIntegers(name).Chunk(length).Select(row => row.Select(id => (int)id).ToArray())];
     }
 
+    /// <summary>An integer input, in row-major order.</summary>
+    public IEnumerable<int> Integers(string input) => golden.InputIntegers(InputName(input)).Select(value => (int)value);
+
     public bool Wants(string output) => results.Wants(OutputName(output));
 
     public void Check(string output, Tensor value) => results.Check(OutputName(output), value);

@@ -2,6 +2,7 @@ using Attune.Attention;
 using Attune.Latents;
 using Attune.Models;
 using Attune.Models.Chroma;
+using Attune.Models.ErnieImage;
 using Attune.Models.Flux;
 using Attune.Models.Flux2;
 using Attune.Models.PixArt;
@@ -329,6 +330,38 @@ internal sealed class SanaTransformerCase : ComponentCase
         foreach (string name in new[] { "patch_embed", "time_embed.0", "time_embed.1", "proj_out" })
             run.Check(name, watched.Of(name));
         run.CheckMasked("caption_norm", watched.Padded("caption_norm", text.Shape[1]), mask);
+    }
+}
+
+/// <summary>
+/// A forward pass of ERNIE-Image's transformer, without guidance rules. Text rows beyond a length count for nobody: each item of a batch
+/// runs alone, with the rows of its own text.
+/// </summary>
+internal sealed class ErnieImageTransformerCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["hidden_states", "timestep", "text_bth", "text_lens"];
+
+    public override bool Takes(string? className) => className == "ErnieImageTransformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = ErnieImageTransformer.Load(source);
+        using var watched = new WatchedItems();
+        var (latents, text) = (run.Input("hidden_states").Permute(0, 2, 3, 1), run.Input("text_bth"));
+        int[] lengths = [.. run.Integers("text_lens")];
+        float[] timesteps = run.Input("timestep").ToArray();
+        var grid = new LatentGrid(1, latents.Shape[1], latents.Shape[2]);
+        var samples = new List<Tensor>();
+        for (int i = 0; i < latents.Shape[0]; i++)
+        {
+            using var conditioning = new ErnieImageConditioning(text.Slice(0, i, 1).Slice(1, 0, lengths[i]).Clone());
+            var input = new DenoiserInput(latents.Slice(0, i, 1).Clone(), grid, [timesteps[i]], conditioning) { Watch = watched.Add };
+            samples.Add(model.Predict(input, Steering.Plain));
+        }
+        run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]).Permute(0, 3, 1, 2));
+        run.Check("x_embedder", watched.Of("x_embedder"));
+        run.Check("time_embedding", watched.Of("time_embedding"));
+        run.Check("text_proj", watched.Padded("text_proj", text.Shape[1]));
     }
 }
 

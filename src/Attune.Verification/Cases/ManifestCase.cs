@@ -5,6 +5,7 @@ using System.Text.RegularExpressions;
 using Attune.Autoencoders;
 using Attune.Models;
 using Attune.Models.Chroma;
+using Attune.Models.ErnieImage;
 using Attune.Models.Flux;
 using Attune.Models.Flux2;
 using Attune.Models.PixArt;
@@ -39,6 +40,7 @@ internal sealed partial class ManifestCase : CaseKind
         ["ChromaTransformer2DModel"] = ChromaTransformer.Load,
         ["PixArtTransformer2DModel"] = PixArtTransformer.Load,
         ["SanaTransformer2DModel"] = SanaTransformer.Load,
+        ["ErnieImageTransformer2DModel"] = ErnieImageTransformer.Load,
         ["AutoencoderKL"] = AutoencoderKl.Load,
         ["AutoencoderKLFlux2"] = AutoencoderKlFlux2.Load,
         ["AutoencoderKLQwenImage"] = AutoencoderKlCausal.Load,

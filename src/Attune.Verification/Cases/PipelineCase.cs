@@ -320,6 +320,7 @@ internal sealed class PipelineCase : CaseKind
                 {
                     results.CheckLength(prefix + "attention_mask", conditioning.CountedRows);
                     results.CheckLength(prefix + "prompt_attention_mask", conditioning.CountedRows);
+                    results.CheckCount(prefix + "prompt_lengths", conditioning.CountedRows);
                 }
                 if (results.Item != null)
                     results.Check(name, value);

@@ -44,7 +44,14 @@ public readonly record struct AttentionSite(string Path, AttentionKind Kind);
 /// <param name="Mask">Which keys count, by position in the packed keys.</param>
 public sealed record AttentionCall(
     Tensor Query, Tensor Key, Tensor Value, float Scale, TokenLayout Queries, TokenLayout Keys, AttentionSite Site,
-    RotaryEmbedding? QueryRotary = null, RotaryEmbedding? KeyRotary = null, AttentionMask? Mask = null);
+    RotaryEmbedding? QueryRotary = null, RotaryEmbedding? KeyRotary = null, AttentionMask? Mask = null)
+{
+    /// <summary>
+    /// The rotary embeddings of all queries and of all keys as the negative text sees them, where the positions of latents depend on the
+    /// text beside them; null where they do not, so that latents are turned once for both texts.
+    /// </summary>
+    public (RotaryEmbedding Query, RotaryEmbedding Key)? BesideNegative { get; init; }
+}
 
 /// <summary>How a model's attention layers attend. Models call it and do not know what it does.</summary>
 public interface IAttention

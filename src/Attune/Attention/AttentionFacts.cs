@@ -33,10 +33,11 @@ public interface ISparseTextReader
 
 /// <summary>
 /// What guidance rules read of one attention call: plain attention outputs of the latent rows over parts of the keys, each computed at most
-/// once and only when asked for. The latents' partial over the latents is shared by the prompt and the negative prompt. Facts stay plain
-/// whatever rules do. All results are [batch, latent rows, heads, channels] unless stated; rows are the latents, then the references, in
-/// packing order. They are owned by the facts, are only read, and may be the same tensor: in cross-attention, where the keys hold no
-/// latents, the latents' output is that over the text.
+/// once and only when asked for. The latents' partial over the latents is shared by the prompt and the negative prompt, unless they stand
+/// elsewhere beside the negative text (<see cref="AttentionCall.BesideNegative"/>). Facts stay plain whatever rules do. All results are
+/// [batch, latent rows, heads, channels] unless stated; rows are the latents, then the references, in packing order. They are owned by the
+/// facts, are only read, and may be the same tensor: in cross-attention, where the keys hold no latents, the latents' output is that over
+/// the text.
 /// </summary>
 public sealed class AttentionFacts : IDisposable
 {
@@ -44,6 +45,7 @@ public sealed class AttentionFacts : IDisposable
     private readonly bool _mixed;
     private Tensor? _query;
     private Tensor? _key;
+    private (Tensor Query, Tensor Key)? _besideNegative;
     private AttentionPartial? _overLatents;
     private AttentionPartial? _overText;
     private AttentionPartial? _overNegativeText;
@@ -119,6 +121,10 @@ public sealed class AttentionFacts : IDisposable
     /// <exception cref="InvalidOperationException">The call has no negative text.</exception>
     internal AttentionPartial OverNegativeText => _overNegativeText ??= AttendNegativeText();
 
+    /// <summary>Queries and keys where they stand beside the negative text.</summary>
+    private (Tensor Query, Tensor Key) BesideNegative => Call.BesideNegative is not { } rotary ? (Query, Key)
+        : _besideNegative ??= (Rotated(Call.Query, rotary.Query), Rotated(Call.Key, rotary.Key));
+
     private AttentionPartial OverLatents => _overLatents ??= Attend(Start, Length, GuidedKinds);
 
     private AttentionPartial OverText
@@ -175,14 +181,17 @@ public sealed class AttentionFacts : IDisposable
     /// <param name="length">The number of queries.</param>
     /// <param name="kinds">The kinds of keys that count.</param>
     /// <param name="into">Where the output goes; null allocates.</param>
+    /// <param name="besideNegative">Whether all stand where they are beside the negative text.</param>
     /// <returns>The partial; the caller disposes it.</returns>
-    internal AttentionPartial Attend(int start, int length, ReadOnlySpan<TokenKind> kinds, Tensor? into = null)
+    internal AttentionPartial Attend(
+        int start, int length, ReadOnlySpan<TokenKind> kinds, Tensor? into = null, bool besideNegative = false)
     {
+        var (queries, keys) = besideNegative ? BesideNegative : (Query, Key);
         var runs = Call.Keys.Runs(kinds);
         if (runs.Count == 0)
             runs.Add((0, 0));
         using var scope = new TensorScope();
-        var query = Query.Slice(1, start, length);
+        var query = queries.Slice(1, start, length);
         var output = into?.View() ?? query.Like(query.Shape);
         var logSumExp = query.Like(query.Shape.Take(..3));
         for (int i = 0; i < runs.Count; i++)
@@ -190,8 +199,8 @@ public sealed class AttentionFacts : IDisposable
             var (first, count) = runs[i];
             var part = i == 0 ? output : query.Like(query.Shape);
             var sums = i == 0 ? logSumExp : query.Like(logSumExp.Shape);
-            query.Attention(
-                Key.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, MaskOf(start, length, first, count), part, sums);
+            var mask = MaskOf(start, length, first, count);
+            query.Attention(keys.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, mask, part, sums);
             if (i > 0)
                 query.Device.MergeAttention(output, logSumExp, part, sums, output, logSumExp);
         }
@@ -215,6 +224,8 @@ public sealed class AttentionFacts : IDisposable
                 support.Dispose();
             }
         }
+        _besideNegative?.Query.Dispose();
+        _besideNegative?.Key.Dispose();
         if (Call.QueryRotary != null)
             _query?.Dispose();
         if (Call.KeyRotary != null)
@@ -235,7 +246,7 @@ public sealed class AttentionFacts : IDisposable
     }
 
     private AttentionPartial AttendNegativeText() => HasNegativeText
-        ? Attend(Start, Length, [TokenKind.NegativeText])
+        ? Attend(Start, Length, [TokenKind.NegativeText], besideNegative: true)
         : throw new InvalidOperationException($"{Call.Site.Path}: a rule needs the negative prompt, but the call has no negative text.");
 
     private AttentionPartial ComputeNegativeLatents()
@@ -245,6 +256,8 @@ public sealed class AttentionFacts : IDisposable
             return Attend(mirrored[0].Start, mirrored[0].Length, [TokenKind.NegativeText, TokenKind.NegativeLatent]);
         if (!_mixed)
             return OverNegativeText;
+        if (Call.BesideNegative != null && HasNegativeText)
+            return Attend(Start, Length, [TokenKind.NegativeText, .. GuidedKinds], besideNegative: true);
         if (_overNegativeText != null)
             return Merge(OverLatents, _overNegativeText);
 

@@ -54,9 +54,9 @@ internal sealed class ModulationLayer(WeightCursor at, int width, ModulationForm
         return vectors;
     }
 
-    /// <summary>One vector of those, [batch, width].</summary>
-    public Tensor Pick(Tensor vectors, int branch, Func<BranchVectors, int> which) =>
-        vectors.Slice(1, which(form.Branches[branch]) * width, width);
+    /// <summary>One vector of those, [batch, width]; null where the form has none.</summary>
+    public Tensor? Pick(Tensor vectors, int branch, Func<BranchVectors, int> which) =>
+        which(form.Branches[branch]) is >= 0 and var vector ? vectors.Slice(1, vector * width, width) : null;
 }
 
 /// <summary>
@@ -86,8 +86,8 @@ internal abstract class Modulation
     /// <summary>Those around the feed-forward network.</summary>
     public Branch FeedForward => new(this, 1);
 
-    /// <summary>One vector, [batch, width].</summary>
-    public abstract Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which);
+    /// <summary>One vector, [batch, width]; null where there is none.</summary>
+    public abstract Tensor? Pick(TokenKind kind, int branch, Func<BranchVectors, int> which);
 }
 
 /// <summary>
@@ -107,7 +107,7 @@ internal sealed class LayerModulation(TimeEmbeddings time, Func<TokenKind, Modul
     }
 
     /// <inheritdoc/>
-    public override Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which) =>
+    public override Tensor? Pick(TokenKind kind, int branch, Func<BranchVectors, int> which) =>
         layers(kind).Pick(VectorsOf(kind), branch, which);
 
     private Tensor VectorsOf(TokenKind kind)
@@ -128,10 +128,11 @@ internal sealed class LayerModulation(TimeEmbeddings time, Func<TokenKind, Modul
 internal sealed class TableModulation(Tensor table, ModulationForm form, int text, int image) : Modulation
 {
     /// <inheritdoc/>
-    public override Tensor Pick(TokenKind kind, int branch, Func<BranchVectors, int> which)
+    public override Tensor? Pick(TokenKind kind, int branch, Func<BranchVectors, int> which)
     {
+        int vector = which(form.Branches[branch]);
         int first = kind is TokenKind.Text or TokenKind.NegativeText ? text : image;
-        return table.Slice(1, first + which(form.Branches[branch]), 1).Reshape(table.Shape[0], table.Shape[2]);
+        return vector < 0 ? null : table.Slice(1, first + vector, 1).Reshape(table.Shape[0], table.Shape[2]);
     }
 }
 
@@ -153,12 +154,12 @@ internal sealed class ModulationTable(WeightCursor at, int width, ModulationForm
 /// <summary>The vectors of one branch of a block.</summary>
 internal readonly record struct Branch(Modulation Modulation, int Index)
 {
-    /// <summary>What rows of a kind are shifted by, [batch, width].</summary>
-    public Tensor Shift(TokenKind kind) => Modulation.Pick(kind, Index, vectors => vectors.Shift);
+    /// <summary>What rows of a kind are shifted by, [batch, width]; null for nothing.</summary>
+    public Tensor? Shift(TokenKind kind) => Modulation.Pick(kind, Index, vectors => vectors.Shift);
 
     /// <summary>What rows of a kind are scaled by, less 1, [batch, width].</summary>
-    public Tensor Scale(TokenKind kind) => Modulation.Pick(kind, Index, vectors => vectors.Scale);
+    public Tensor Scale(TokenKind kind) => Modulation.Pick(kind, Index, vectors => vectors.Scale)!;
 
     /// <summary>What is multiplied with the branch's result in rows of a kind, [batch, width].</summary>
-    public Tensor Gate(TokenKind kind) => Modulation.Pick(kind, Index, vectors => vectors.Gate);
+    public Tensor Gate(TokenKind kind) => Modulation.Pick(kind, Index, vectors => vectors.Gate)!;
 }

@@ -39,7 +39,8 @@ public sealed class PlainAttention : IAttention
             while (i + 1 < spans.Count && wanted(spans[i + 1].Kind) && call.Keys.SeenBy(spans[i + 1].Kind).AsSpan().SequenceEqual(seen))
                 i++;
             using var rows = output.Slice(1, start, spans[i].End - start);
-            facts.Attend(start, spans[i].End - start, seen, rows).Dispose();
+            bool besideNegative = spans[i].Kind is TokenKind.NegativeText or TokenKind.NegativeLatent;
+            facts.Attend(start, spans[i].End - start, seen, rows, besideNegative).Dispose();
         }
     }
 }

@@ -13,6 +13,12 @@ internal readonly record struct TokenPart(TokenKind Kind, Tensor Rows, TokenIds 
     /// How many of the rows, from the first, are marked: logits between marked rows are larger by 1. Null where the family knows no marks.
     /// </summary>
     public int? Marked { get; init; }
+
+    /// <summary>
+    /// The positions of the same rows as the negative text sees them, one for each row, where they depend on the text beside; null for
+    /// <see cref="Ids"/>.
+    /// </summary>
+    public TokenIds? BesideNegative { get; init; }
 }
 
 /// <summary>The positions of tokens on the axes of a rotary embedding, as whole numbers; they may be negative.</summary>

@@ -19,10 +19,11 @@ internal sealed class TokenStream : IDisposable
     private readonly int _headChannels;
     private readonly float _epsilon;
     private readonly RotaryAxes? _axes;
-    private readonly List<(TokenSpan Span, TokenIds Ids)> _spans = [];
+    private readonly List<(TokenSpan Span, TokenIds Ids, TokenIds? BesideNegative)> _spans = [];
     private Tensor _rows;
     private readonly bool _marks;
     private RotaryEmbedding? _rotary;
+    private RotaryEmbedding? _besideNegative;
     private Tensor? _marked;
     private TokenKind[] _ending = [];
 
@@ -44,12 +45,13 @@ internal sealed class TokenStream : IDisposable
         foreach (var part in parts)
         {
             var (rows, ids) = (part.Rows.Shape, part.Ids);
-            if (rows.Rank != 3 || rows[2] != parts[0].Rows.Shape[2] || ids.Count != rows[1])
+            if (rows.Rank != 3 || rows[2] != parts[0].Rows.Shape[2] || ids.Count != rows[1]
+                || (part.BesideNegative is { } others && others.Count != rows[1]))
             {
                 throw new ArgumentException(
                     $"{part.Kind} rows {rows} with {ids.Count} positions do not fit {parts[0].Rows.Shape}.", nameof(parts));
             }
-            _spans.Add((new TokenSpan(part.Kind, at, rows[1], part.Grid), ids));
+            _spans.Add((new TokenSpan(part.Kind, at, rows[1], part.Grid), ids, part.BesideNegative));
             at += rows[1];
             batch = Math.Max(batch, rows[0]);
         }
@@ -90,15 +92,13 @@ internal sealed class TokenStream : IDisposable
     {
         var normed = _rows.Like(_rows.Shape);
         foreach (var span in Layout.Spans)
-        {
-            var into = normed.Slice(1, span.Start, span.Length);
-            Rows(span).ModulatedLayerNorm(by.Scale(span.Kind), by.Shift(span.Kind), _epsilon, into);
-        }
+            LayerNorm(Rows(span), span.Kind, by, normed.Slice(1, span.Start, span.Length));
         return new StreamRows(normed, Layout, 0, this);
     }
 
     /// <summary>
-    /// The rows, normalised with the weights of a layer, each kind scaled by vectors of its own; null scales nothing.
+    /// The rows, normalised with the weights of a layer, each kind scaled, and shifted where the model does, by vectors of its own; null
+    /// leaves them.
     /// </summary>
     public StreamRows Norm(RmsNorm norm, Branch? by)
     {
@@ -108,7 +108,10 @@ internal sealed class TokenStream : IDisposable
             if (by is { } branch)
             {
                 var rows = normed.Slice(1, span.Start, span.Length);
-                rows.AddGated(branch.Scale(span.Kind), rows, rows);
+                if (branch.Shift(span.Kind) is { } shift)
+                    rows.Modulate(branch.Scale(span.Kind), shift, rows);
+                else
+                    rows.AddGated(branch.Scale(span.Kind), rows, rows);
             }
         }
         return new StreamRows(normed, Layout, 0, this);
@@ -118,8 +121,15 @@ internal sealed class TokenStream : IDisposable
     public StreamRows NormOf(TokenKind kind, Branch by)
     {
         var (start, layout) = Layout.Only(other => other == kind);
-        var normed = RowsOf(kind).ModulatedLayerNorm(by.Scale(kind), by.Shift(kind), _epsilon);
-        return new StreamRows(normed, layout, start, this);
+        return new StreamRows(LayerNorm(RowsOf(kind), kind, by, null), layout, start, this);
+    }
+
+    private Tensor LayerNorm(Tensor rows, TokenKind kind, Branch by, Tensor? into)
+    {
+        if (by.Shift(kind) is { } shift)
+            return rows.ModulatedLayerNorm(by.Scale(kind), shift, _epsilon, into);
+        var normed = rows.LayerNorm(null, null, _epsilon, into);
+        return normed.AddGated(by.Scale(kind), normed, normed);
     }
 
     /// <summary>
@@ -135,7 +145,10 @@ internal sealed class TokenStream : IDisposable
         var attended = _marks ? AttendMarked(site, q, k, v)
             : _attention.Attend(new AttentionCall(
                 Heads(q), Heads(k), Heads(v), 1 / MathF.Sqrt(_headChannels), q.Layout, k.Layout, site,
-                _rotary?.Slice(q.First, q.Layout.Length), _rotary));
+                _rotary?.Slice(q.First, q.Layout.Length), _rotary)
+            {
+                BesideNegative = _besideNegative == null ? null : (_besideNegative.Slice(q.First, q.Layout.Length), _besideNegative),
+            });
         var result = q.With(attended.Reshape(q.Tensor.Shape)).Live;
         EndRows();
         return result;
@@ -240,7 +253,9 @@ internal sealed class TokenStream : IDisposable
             return;
         using var scope = new TensorScope();
         var (start, layout) = Layout.Only(Lives);
-        Replace(_rows.Slice(1, start, layout.Length), _rotary?.Slice(start, layout.Length));
+        Replace(_rows.Slice(1, start, layout.Length));
+        Replace(ref _rotary, _rotary?.Slice(start, layout.Length));
+        Replace(ref _besideNegative, Lives(TokenKind.NegativeText) ? _besideNegative?.Slice(start, layout.Length) : null);
         if (_marked != null)
         {
             var marks = TensorScope.Detach(_marked.Slice(0, start, layout.Length).Clone());
@@ -249,7 +264,7 @@ internal sealed class TokenStream : IDisposable
         }
         _spans.RemoveAll(part => _ending.Contains(part.Span.Kind));
         for (int i = 0; i < _spans.Count; i++)
-            _spans[i] = (_spans[i].Span with { Start = _spans[i].Span.Start - start }, _spans[i].Ids);
+            _spans[i] = _spans[i] with { Span = _spans[i].Span with { Start = _spans[i].Span.Start - start } };
         Layout = layout;
     }
 
@@ -264,9 +279,9 @@ internal sealed class TokenStream : IDisposable
             throw new InvalidOperationException("Latents can only be forked where they are the last rows of the stream.");
         int start = guided[0].Span.Start;
         int moved = Layout.Length - start;
-        Replace(TensorOperations.Concatenate(1, _rows, _rows.Slice(1, start, moved)), null);
-        foreach (var (span, ids) in guided)
-            _spans.Add((new TokenSpan(TokenKind.NegativeLatent, span.Start + moved, span.Length), ids));
+        Replace(TensorOperations.Concatenate(1, _rows, _rows.Slice(1, start, moved)));
+        foreach (var (span, ids, others) in guided)
+            _spans.Add((new TokenSpan(TokenKind.NegativeLatent, span.Start + moved, span.Length), others ?? ids, null));
         Describe();
     }
 
@@ -275,6 +290,7 @@ internal sealed class TokenStream : IDisposable
     {
         _rows.Dispose();
         _rotary?.Dispose();
+        _besideNegative?.Dispose();
         _marked?.Dispose();
     }
 
@@ -293,24 +309,27 @@ internal sealed class TokenStream : IDisposable
     private void Describe()
     {
         Layout = new TokenLayout([.. _spans.Select(part => part.Span)]);
-        if (_axes != null)
-            Replace(null, _axes.Table(_rows.Device, [.. _spans.Select(part => part.Ids)]));
+        if (_axes == null)
+            return;
+        Replace(ref _rotary, _axes.Table(_rows.Device, [.. _spans.Select(part => part.Ids)]));
+        if (Layout.Contains(TokenKind.NegativeText) && _spans.Any(part => part.BesideNegative != null))
+            Replace(ref _besideNegative, _axes.Table(_rows.Device, [.. _spans.Select(part => part.BesideNegative ?? part.Ids)]));
     }
 
-    /// <summary>Other rows or another table in the place of the old ones; null keeps them.</summary>
-    private void Replace(Tensor? rows, RotaryEmbedding? rotary)
+    private void Replace(Tensor rows)
     {
-        if (rows != null)
+        _rows.Dispose();
+        _rows = TensorScope.Detach(rows);
+    }
+
+    private static void Replace(ref RotaryEmbedding? table, RotaryEmbedding? by)
+    {
+        table?.Dispose();
+        table = by;
+        if (by != null)
         {
-            _rows.Dispose();
-            _rows = TensorScope.Detach(rows);
-        }
-        if (rotary != null)
-        {
-            _rotary?.Dispose();
-            TensorScope.Detach(rotary.Cosine);
-            TensorScope.Detach(rotary.Sine);
-            _rotary = rotary;
+            TensorScope.Detach(by.Cosine);
+            TensorScope.Detach(by.Sine);
         }
     }
 }

@@ -14,7 +14,8 @@ public sealed class AutoencoderKlFlux2 : IDisposable
     private readonly KlCoders _coders;
     private readonly int[] _patch;
     private readonly float[] _mean;
-    private readonly float[] _deviation;
+    private readonly float[] _variance;
+    private readonly float _epsilon;
 
     private AutoencoderKlFlux2(Checkpoint checkpoint, ModelConfig config)
     {
@@ -27,10 +28,8 @@ public sealed class AutoencoderKlFlux2 : IDisposable
         var bn = checkpoint.Root.At("bn");
         bn.Ignore("num_batches_tracked");
         _mean = ReadValues(bn, "running_mean");
-        _deviation = ReadValues(bn, "running_var");
-        double epsilon = config.Epsilon("batch_norm_eps", 1e-4);
-        for (int i = 0; i < _deviation.Length; i++)
-            _deviation[i] = MathF.Sqrt(_deviation[i] + (float)epsilon);
+        _variance = ReadValues(bn, "running_var");
+        _epsilon = config.Epsilon("batch_norm_eps", 1e-4);
         checkpoint.RequireAllUsed();
     }
 
@@ -95,14 +94,15 @@ public sealed class AutoencoderKlFlux2 : IDisposable
         var patches = latents.Reshape(shape[0], rows, _patch[0], columns, _patch[1], LatentChannels).Permute(0, 1, 3, 5, 2, 4)
             .Reshape(shape[0], rows, columns, PatchChannels);
         patches.Subtract(Tensor.From(latents.Device, _mean, [PatchChannels]), into: patches);
-        return scope.Keep(patches.Divide(Tensor.From(latents.Device, _deviation, [PatchChannels]), into: patches));
+        return scope.Keep(patches.Divide(Deviation(latents.Device, _epsilon), into: patches));
     }
 
     /// <summary>Latents of a denoiser to those of this autoencoder: the inverse of <see cref="Normalize"/>.</summary>
     /// <param name="latents">[batch, rows, columns, <see cref="PatchChannels"/>].</param>
+    /// <param name="epsilon">What is added to the variances; null for the configuration's batch_norm_eps.</param>
     /// <returns>[batch, 2 rows, 2 columns, <see cref="LatentChannels"/>]; a tensor of the current scope.</returns>
     /// <exception cref="ArgumentException">The latents do not fit.</exception>
-    public Tensor Denormalize(Tensor latents)
+    public Tensor Denormalize(Tensor latents, float? epsilon = null)
     {
         ArgumentNullException.ThrowIfNull(latents);
         var shape = latents.Shape;
@@ -110,7 +110,7 @@ public sealed class AutoencoderKlFlux2 : IDisposable
             throw new ArgumentException(
                 $"The denoiser's latents are [batch, rows, columns, {PatchChannels}], not {shape}.", nameof(latents));
         using var scope = new TensorScope();
-        var patches = latents.Multiply(Tensor.From(latents.Device, _deviation, [PatchChannels]));
+        var patches = latents.Multiply(Deviation(latents.Device, epsilon ?? _epsilon));
         patches.Add(Tensor.From(latents.Device, _mean, [PatchChannels]), into: patches);
         return scope.Keep(patches.Reshape(shape[0], shape[1], shape[2], LatentChannels, _patch[0], _patch[1]).Permute(0, 1, 4, 2, 5, 3)
             .Reshape(shape[0], shape[1] * _patch[0], shape[2] * _patch[1], LatentChannels));
@@ -118,6 +118,9 @@ public sealed class AutoencoderKlFlux2 : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _checkpoint.Dispose();
+
+    private Tensor Deviation(Device device, float epsilon) =>
+        Tensor.From(device, [.. _variance.Select(variance => MathF.Sqrt(variance + epsilon))], [PatchChannels]);
 
     private float[] ReadValues(WeightCursor at, string name)
     {

@@ -17,6 +17,12 @@ internal sealed class KlFlux2Latents(AutoencoderKlFlux2 vae, Device device, Refe
     /// <summary>A patch is two latents, in each direction.</summary>
     private const int Patch = 2;
 
+    /// <summary>Whether the denoiser's form is rows, [count, tokens, channels], or a picture as the autoencoder's is.</summary>
+    public bool Packs { get; init; } = true;
+
+    /// <summary>What is added to the variances where latents are decoded; null for what the autoencoder's configuration says.</summary>
+    public float? DecodingEpsilon { get; init; }
+
     public override Device Device => device;
 
     public override int Channels => vae.PatchChannels;
@@ -33,16 +39,19 @@ internal sealed class KlFlux2Latents(AutoencoderKlFlux2 vae, Device device, Refe
         return scope.Keep(Normal(random, [count, Channels, grid.Height, grid.Width]).Permute(0, 2, 3, 1));
     }
 
-    public override Tensor DrawStep(TorchRandom random, LatentGrid grid, int count) => Normal(random, [count, grid.Count, Channels]);
+    public override Tensor DrawStep(TorchRandom random, LatentGrid grid, int count) =>
+        Packs ? Normal(random, [count, grid.Count, Channels]) : Draw(random, grid, count);
 
     public override Tensor Pack(Tensor latents)
     {
+        if (!Packs)
+            return latents;
         using var scope = new TensorScope();
         return scope.Keep(latents.Reshape(latents.Shape[0], latents.Shape[1] * latents.Shape[2], Channels));
     }
 
     public override Tensor Unpack(Tensor latents, LatentGrid grid) =>
-        latents.Reshape(latents.Shape[0], grid.Height, grid.Width, Channels);
+        Packs ? latents.Reshape(latents.Shape[0], grid.Height, grid.Width, Channels) : latents;
 
     public override Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default)
     {
@@ -65,12 +74,12 @@ internal sealed class KlFlux2Latents(AutoencoderKlFlux2 vae, Device device, Refe
         return new ReferenceLatents(scope.Keep(Pack(latents)), GridOf(new PixelSize(fitted.Height, fitted.Width)));
     }
 
-    public override Tensor Denormalize(Tensor latents) => vae.Denormalize(latents);
+    public override Tensor Denormalize(Tensor latents) => vae.Denormalize(latents, DecodingEpsilon);
 
     public override Tensor Decode(Tensor latents, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        return scope.Keep(vae.Decode(vae.Denormalize(latents), cancellation));
+        return scope.Keep(vae.Decode(Denormalize(latents), cancellation));
     }
 
     public override long DecodingBytes(PixelSize size, int count) => (long)size.Width * size.Height * count * vae.DecodingBytesPerPixel;

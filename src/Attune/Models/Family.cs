@@ -18,7 +18,7 @@ public abstract class Family
             new Flux.FluxFamily(), new Unet.StableDiffusionFamily(), new Unet.StableDiffusionXLFamily(),
             new StableDiffusion3.StableDiffusion3Family(), new Flux2.Flux2Family(), new ZImage.ZImageFamily(),
             new QwenImage.QwenImageFamily(), new Chroma.ChromaFamily(), new PixArt.PixArtFamily(),
-            new Sana.SanaFamily(), new Sana.SanaSprintFamily(),
+            new Sana.SanaFamily(), new Sana.SanaSprintFamily(), new ErnieImage.ErnieImageFamily(),
         ];
 
     /// <summary>The <c>_class_name</c>s of model_index.json that the family opens.</summary>

@@ -39,6 +39,9 @@ public sealed class Tokenizer
     /// <summary>The id that fills sequences up, if the tokenizer has one.</summary>
     public int? PadId => _parts.SpecialTokens.TryGetValue("pad_token", out string? token) ? IdOf(token) : null;
 
+    /// <summary>The id at which texts start, if the tokenizer has one, whether it adds it or not.</summary>
+    public int? StartId => _parts.SpecialTokens.TryGetValue("bos_token", out string? token) ? IdOf(token) : null;
+
     /// <summary>
     /// Loads the tokenizer of a folder: tokenizer.json, else vocab.json with merges.txt, else spiece.model, and beside them
     /// tokenizer_config.json, special_tokens_map.json and added_tokens.json, each of which may be missing: then the defaults of the class
