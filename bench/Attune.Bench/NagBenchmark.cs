@@ -24,9 +24,12 @@ public static class NagBenchmark
             ("nag", new NormalizedAttentionGuidance()), ("gag", RuleCatalog.Create("gag", new Dictionary<string, string>())),
             ("pladis", RuleCatalog.Create("pladis", new Dictionary<string, string>()))];
 
+    /// <summary>The shapes that there are.</summary>
+    public static IReadOnlyList<string> Shapes { get; } = ["flux", "sdxl", "sd15", .. StreamBlocks.Shapes.Keys];
+
     /// <summary>Measures and prints a table; the last line states the ratios to the unguided pass.</summary>
     /// <param name="device">What computes.</param>
-    /// <param name="shape">flux, sdxl, sd15 or one of the other transformers; of no account where there is a model.</param>
+    /// <param name="shape">One of <see cref="Shapes"/>; of no account where there is a model.</param>
     /// <param name="model">A folder of FLUX whose own denoiser runs, or null for blocks with random weights.</param>
     /// <param name="latents">Latent tokens; null is the shape's own number. A UNet's deeper levels have a quarter of the tokens
     /// each.</param>
@@ -45,7 +48,7 @@ public static class NagBenchmark
             "sd15" => new UnetBlocks(device, "SD1.5", UnetConfig.StableDiffusion15, [(0, 1)], latents ?? 4096, text ?? 77),
             _ when StreamBlocks.Shapes.TryGetValue(shape, out int tokens) => new Stream(device, shape, latents ?? 1024, text ?? tokens),
             _ => throw new ArgumentException(
-                $"--shape is '{shape}', expected flux, sdxl, sd15, {string.Join(", ", StreamBlocks.Shapes.Keys)}."),
+                $"--shape is '{shape}', expected {string.Join(", ", Shapes)}."),
         };
         var plain = blocks.Operations;
         var methods = new List<(string Name, double Operations, Action Run)> {

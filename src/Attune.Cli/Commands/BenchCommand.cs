@@ -10,7 +10,7 @@ internal static class BenchCommand
     {
         var shape = new Option<string>("--shape")
         {
-            Description = "flux, sdxl, sd15, sd35, flux2-klein, qwen-image, z-image or chroma.", DefaultValueFactory = _ => "flux",
+            Description = string.Join(", ", NagBenchmark.Shapes) + ".", DefaultValueFactory = _ => "flux",
         };
         var model = new Option<string?>("--model") { Description = "A folder of FLUX, whose own denoiser runs instead of a shape." };
         var latents = new Option<int?>("--latents") { Description = "Latent tokens. Default: 1024 for flux, 64 for a model, else 4096." };
