@@ -17,7 +17,7 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new GuiderCase(), new SchedulerCase(), new ClipCase(), new T5Case(), new DecoderTextCase(), new AutoencoderCase(),
         new FluxTransformerCase(), new Flux2TransformerCase(), new ZImageTransformerCase(),
         new QwenImageTransformerCase(), new ChromaTransformerCase(), new PixArtTransformerCase(),
-        new SanaTransformerCase(), new DcAutoencoderCase(), new CausalAutoencoderCase(),
+        new SanaTransformerCase(), new WanTransformerCase(), new DcAutoencoderCase(), new CausalAutoencoderCase(),
         new StableDiffusion3TransformerCase(), new UnetCase(),
         new LoraCase("lora"), new LoraCase("adapter"), new LoraRefuseCase(),
         new GgufCase(),

@@ -89,9 +89,22 @@ public class RunnerTests
     [Fact]
     public void Weights_of_a_LoRA_file_are_compared_though_the_model_is_not_known()
     {
-        using var copy = new CaseCopy(Lora);
+        using var model = new TemporaryFolder();
+        string transformer = model.At("transformer");
+        Directory.CreateDirectory(transformer);
+        foreach (string file in Directory.GetFiles(Repository.Golden("checkpoints/lora/base/wan/transformer")))
+            File.Copy(file, Path.Combine(transformer, Path.GetFileName(file)));
+        string config = Path.Combine(transformer, "config.json");
+        File.WriteAllText(
+            config, File.ReadAllText(config).Replace("WanTransformer3DModel", "NoSuchTransformer", StringComparison.Ordinal));
+
+        using var copy = new CaseCopy(Lora, json => json["checkpoint"] = model.Path);
         Assert.Equal((CaseVerdict.Unsupported, "class WanPipeline"), copy.Outcome());
-        using var wrong = new CaseCopy(Lora, json => json["arguments"]!["changed"]!.AsArray().RemoveAt(0));
+        using var wrong = new CaseCopy(Lora, json =>
+        {
+            json["checkpoint"] = model.Path;
+            json["arguments"]!["changed"]!.AsArray().RemoveAt(0);
+        });
         Assert.Equal(CaseVerdict.Failed, wrong.Run().Verdict);
         using var missing = new CaseCopy(Lora, json => json["checkpoint"] = "checkpoints/no-such-folder");
         Assert.Equal(CaseVerdict.Failed, missing.Run().Verdict);

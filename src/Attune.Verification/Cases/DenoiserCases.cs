@@ -10,6 +10,7 @@ using Attune.Models.QwenImage;
 using Attune.Models.Sana;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
+using Attune.Models.Wan;
 using Attune.Models.ZImage;
 using Attune.Tensors;
 using Attune.Weights;
@@ -362,6 +363,30 @@ internal sealed class ErnieImageTransformerCase : ComponentCase
         run.Check("x_embedder", watched.Of("x_embedder"));
         run.Check("time_embedding", watched.Of("time_embedding"));
         run.Check("text_proj", watched.Padded("text_proj", text.Shape[1]));
+    }
+}
+
+/// <summary>A forward pass of Wan's transformer, without guidance rules.</summary>
+internal sealed class WanTransformerCase : ComponentCase
+{
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["hidden_states", "timestep", "encoder_hidden_states"];
+
+    public override bool Takes(string? className) => className == "WanTransformer3DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = Supported(() => WanTransformer.Load(source));
+        using var conditioning = new WanConditioning(run.Input("encoder_hidden_states").View());
+        var latents = run.Input("hidden_states").Permute(0, 2, 3, 4, 1).Clone();
+        int patch = model.Config.PatchSize;
+        var grid = new LatentGrid(latents.Shape[1], latents.Shape[2] / patch, latents.Shape[3] / patch);
+        var input = new DenoiserInput(latents, grid, run.Input("timestep").ToArray(), conditioning) { Watch = Watch };
+        run.Check(run.Sample, model.Predict(input, Steering.Plain).Permute(0, 4, 1, 2, 3));
+
+        // The reference's patches are channels first.
+        void Watch(string name, Tensor value) => run.Check(
+            name, name != "patch_embedding" ? value
+                : value.Reshape(value.Shape[0], grid.Frames, grid.Height, grid.Width, value.Shape[2]).Permute(0, 4, 1, 2, 3));
     }
 }
 

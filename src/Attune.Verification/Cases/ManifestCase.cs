@@ -13,6 +13,7 @@ using Attune.Models.QwenImage;
 using Attune.Models.Sana;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
+using Attune.Models.Wan;
 using Attune.Models.ZImage;
 using Attune.Schedulers;
 using Attune.Tensors;
@@ -41,6 +42,7 @@ internal sealed partial class ManifestCase : CaseKind
         ["PixArtTransformer2DModel"] = PixArtTransformer.Load,
         ["SanaTransformer2DModel"] = SanaTransformer.Load,
         ["ErnieImageTransformer2DModel"] = ErnieImageTransformer.Load,
+        ["WanTransformer3DModel"] = WanTransformer.Load,
         ["AutoencoderKL"] = AutoencoderKl.Load,
         ["AutoencoderKLFlux2"] = AutoencoderKlFlux2.Load,
         ["AutoencoderKLQwenImage"] = AutoencoderKlCausal.Load,

@@ -21,6 +21,7 @@ internal sealed class PipelineCase : CaseKind
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
         "cache", "previous_call", "cfg_normalization", "cfg_truncation", "mask",
         "use_resolution_binning", "clean_caption", "complex_human_instruction", "max_timesteps", "intermediate_timesteps",
+        "num_frames",
     ];
 
     /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
@@ -54,6 +55,7 @@ internal sealed class PipelineCase : CaseKind
             Width = golden.Int("width", 0),
             Seed = unchecked((ulong)golden.Arguments.GetProperty("seed").GetInt64()),
             Count = count,
+            Frames = golden.OptionalDouble("num_frames") is { } frames ? (int)frames : null,
             MaxSequenceLength = golden.OptionalDouble("max_sequence_length") is { } maximum ? (int)maximum : null,
             NegativeMaxSequenceLength = golden.OptionalDouble("negative_max_sequence_length") is { } length ? (int)length : null,
             GuidanceScale = pipeline.Denoiser.EmbedsGuidanceScale ? (float?)golden.OptionalDouble("guidance_scale") : null,
@@ -191,7 +193,12 @@ internal sealed class PipelineCase : CaseKind
     }
 
     /// <summary>As the reference has it: images and latents channels first.</summary>
-    private static Tensor AsReference(Tensor value) => value.Shape.Rank == 4 ? value.Permute(0, 3, 1, 2) : value;
+    private static Tensor AsReference(Tensor value) => value.Shape.Rank switch
+    {
+        4 => value.Permute(0, 3, 1, 2),
+        5 => value.Permute(0, 4, 1, 2, 3),
+        _ => value,
+    };
 
     private static async Task RunAsync(GoldenCase golden, Comparison results, DiffusionPipeline pipeline, GenerationRequest request)
     {
@@ -207,7 +214,10 @@ internal sealed class PipelineCase : CaseKind
                 results.Check("vae_latents", AsReference(given));
             }
             using var image = step.DecodeTensor();
-            results.Check("image", image.Permute(0, 3, 1, 2));
+            if (image.Shape.Rank == 5)
+                results.Check("video", image.Permute(0, 1, 4, 2, 3));
+            else
+                results.Check("image", image.Permute(0, 3, 1, 2));
         }
         checks.Complete();
     }
@@ -216,12 +226,14 @@ internal sealed class PipelineCase : CaseKind
     private sealed class Checks(GoldenCase golden, Comparison results, Denoiser denoiser) : RunObserver
     {
         private readonly List<long> _computed = [];
+        private readonly List<long> _experts = [];
         private int _step;
         private readonly List<float> _measures = [];
 
         /// <summary>What is only known when the run is done.</summary>
         public void Complete()
         {
+            results.CheckIntegers("experts", [.. _experts]);
             if (_computed.Count == 0)
                 return;
             results.CheckIntegers("computed", [.. _computed]);
@@ -270,6 +282,7 @@ internal sealed class PipelineCase : CaseKind
                     results.CheckChannels(FormattableString.Invariant($"{name}.{index}"), AsReference(value));
             }
 
+            _experts.Add(step.Facts.Expert + 1);
             Check("prediction", step.Prediction);
             Pass("positive_prediction", step.Facts.Positive);
             Pass("negative_prediction", step.Facts.Negative);

@@ -61,6 +61,18 @@ internal sealed class TokenIds
         return new TokenIds(positions, axes);
     }
 
+    /// <summary>The patches of a video, frame by frame and row by row: (frame, row, column).</summary>
+    public static TokenIds OfFrames(LatentGrid grid)
+    {
+        int[] positions = new int[3 * grid.Count];
+        for (int i = 0; i < grid.Count; i++)
+        {
+            var token = positions.AsSpan(3 * i, 3);
+            (token[0], token[1], token[2]) = (i / grid.Width / grid.Height, i / grid.Width % grid.Height, i % grid.Width);
+        }
+        return new TokenIds(positions, 3);
+    }
+
     /// <summary>The patches of a picture, row by row: (time, row, column), rows and columns counted from its middle.</summary>
     public static TokenIds Centred(LatentGrid grid, int time = 0)
     {

@@ -13,9 +13,6 @@ namespace Attune.Autoencoders;
 /// </summary>
 public sealed class AutoencoderKlCausal : IDisposable
 {
-    /// <summary>Frames of a piece that is encoded, but for the first.</summary>
-    private const int FramesPerLatent = 4;
-
     private readonly Checkpoint _checkpoint;
     private readonly CausalEncoder _encoder;
     private readonly CausalDecoder _decoder;
@@ -27,6 +24,7 @@ public sealed class AutoencoderKlCausal : IDisposable
         var root = checkpoint.Root;
         _checkpoint = checkpoint;
         (LatentChannels, PixelsPerLatent) = (config.LatentChannels, 1 << (config.Multipliers.Length - 1));
+        FramesPerLatent = 1 << config.HalvesFrames.Count(halves => halves);
         DecodingBytesPerPixel = config.DecodingBytesPerPixel;
         (LatentsMean, LatentsStd) = (config.Mean, config.Deviation);
         _encoder = new CausalEncoder(root.At("encoder"), config);
@@ -41,6 +39,9 @@ public sealed class AutoencoderKlCausal : IDisposable
 
     /// <summary>How many pixels, in each direction, a latent stands for: 8 in all known models.</summary>
     public int PixelsPerLatent { get; }
+
+    /// <summary>How many frames a latent stands for, but the first, which is one frame: 4 in all known models.</summary>
+    public int FramesPerLatent { get; }
 
     /// <summary>Bytes that decoding takes for each pixel of a single frame at its peak.</summary>
     internal long DecodingBytesPerPixel { get; }
@@ -64,15 +65,13 @@ public sealed class AutoencoderKlCausal : IDisposable
         source.Build((checkpoint, config) => new AutoencoderKlCausal(checkpoint, CausalConfig.Read(config)));
 
     /// <summary>Encodes videos.</summary>
-    /// <param name="video">[batch, frames, height, width, 3], values in [-1, 1]; 4 n + 1 frames, 1 for a picture; height and width
-    /// multiples
-    /// of <see cref="PixelsPerLatent"/>.</param>
+    /// <param name="video">[batch, frames, height, width, 3], values in [-1, 1]; one frame more than a multiple of
+    /// <see cref="FramesPerLatent"/>, 1 for a picture; height and width multiples of <see cref="PixelsPerLatent"/>.</param>
     /// <param name="watch">Receives what submodules give, by the checkpoint's names, to find a fault; null watches nothing.</param>
     /// <param name="cancellation">Checked before every block.</param>
     /// <returns>
     /// Means and logarithms of variances of the latents, before <see cref="Normalize"/>, [batch, n + 1, height, width, channels]; tensors
-    /// of
-    /// the current scope.
+    /// of the current scope.
     /// </returns>
     /// <exception cref="ArgumentException">The video has a wrong shape.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
@@ -81,11 +80,12 @@ public sealed class AutoencoderKlCausal : IDisposable
     {
         ArgumentNullException.ThrowIfNull(video);
         var s = video.Shape;
-        if (s.Rank != 5 || s[4] != 3 || s[1] % FramesPerLatent != 1 || s[2] % PixelsPerLatent != 0 || s[3] % PixelsPerLatent != 0)
+        if (s.Rank != 5 || s[4] != 3 || s[1] < 1 || (s[1] - 1) % FramesPerLatent != 0
+            || s[2] % PixelsPerLatent != 0 || s[3] % PixelsPerLatent != 0)
         {
             throw new ArgumentException(
-                $"The autoencoder encodes videos [batch, 4 n + 1 frames, height, width, 3] whose sides are multiples of {PixelsPerLatent}, "
-                    + $"not {s}.",
+                $"The autoencoder encodes videos [batch, {FramesPerLatent} n + 1 frames, height, width, 3] whose sides are multiples of "
+                    + $"{PixelsPerLatent}, not {s}.",
                 nameof(video));
         }
         using var scope = new TensorScope();
@@ -113,27 +113,45 @@ public sealed class AutoencoderKlCausal : IDisposable
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public Tensor Decode(Tensor latents, Action<string, Tensor>? watch = null, CancellationToken cancellation = default)
     {
+        using var scope = new TensorScope();
+        using var bag = new TensorBag();
+        var pieces = new List<Tensor>();
+        DecodeFrames(latents, frames => pieces.Add(bag.Own(frames.Clone())), watch, cancellation);
+        return scope.Keep(TensorOperations.Concatenate(1, [.. pieces]));
+    }
+
+    /// <summary>
+    /// Decodes latents and hands on frames as soon as they are there, so that memory does not grow with the number of frames.
+    /// </summary>
+    /// <param name="latents">[batch, frames, height, width, channels], as <see cref="Denormalize"/> gives them.</param>
+    /// <param name="receive">Receives the first frame, then <see cref="FramesPerLatent"/> at a time, [batch, frames, height, width, 3],
+    /// clamped to [-1, 1]; valid during the call.</param>
+    /// <param name="watch">Receives what submodules give, by the checkpoint's names, to find a fault; null watches nothing.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <exception cref="ArgumentException">The latents have a wrong shape.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public void DecodeFrames(
+        Tensor latents, Action<Tensor> receive, Action<string, Tensor>? watch = null, CancellationToken cancellation = default)
+    {
         ArgumentNullException.ThrowIfNull(latents);
+        ArgumentNullException.ThrowIfNull(receive);
         var s = latents.Shape;
         if (s.Rank != 5 || s[4] != LatentChannels || s[1] == 0)
         {
             throw new ArgumentException(
                 $"The autoencoder decodes latents [batch, frames, height, width, {LatentChannels}], not {s}.", nameof(latents));
         }
-        using var scope = new TensorScope();
         using var cache = new FrameCache();
-        var given = _postQuantConv.Apply(latents, cache);
-        watch?.Invoke("post_quant_conv", given);
-        var pieces = new List<Tensor>();
         for (int i = 0; i < s[1]; i++)
         {
             cache.Begin(i, s[1]);
-            var frames = _decoder.Apply(given.Slice(1, i, 1).Clone(), cache, watch, cancellation);
+            using var scope = new TensorScope();
+            var given = _postQuantConv.Apply(latents.Slice(1, i, 1), cache);
+            watch?.Invoke("post_quant_conv", given);
+            var frames = _decoder.Apply(given, cache, watch, cancellation);
             watch?.Invoke("decoder", frames);
-            pieces.Add(frames.Clamp(-1, 1));
-            frames.Dispose();
+            receive(frames.Clamp(-1, 1, into: frames));
         }
-        return scope.Keep(pieces.Count == 1 ? pieces[0] : TensorOperations.Concatenate(1, [.. pieces]));
     }
 
     /// <summary>Latents as a denoiser sees them: (x - mean) / deviation, for each channel.</summary>

@@ -53,18 +53,51 @@ public sealed class DenoisingStep
     /// </summary>
     public Tensor DecoderInput() => _run.DecoderInput();
 
-    /// <summary>Decodes the latents to images. At any step; before the last one they are still noisy.</summary>
+    /// <summary>
+    /// Decodes the latents to images, of videos to all frames, one video after the other. At any step; before the last one they are still
+    /// noisy.
+    /// </summary>
     /// <exception cref="NotFiniteException">The autoencoder gives values that are NaN or infinite.</exception>
     /// <inheritdoc cref="Latents" path="/exception"/>
     public Task<IReadOnlyList<Image>> DecodeAsync(CancellationToken cancellation = default) => Task.Run(
         () =>
         {
             using var pixels = DecodeTensor(cancellation);
-            return Image.FromTensor(pixels);
+            return ImagesOf(pixels);
         },
         cancellation);
 
-    /// <summary>Decodes the latents to [count, height, width, 3], values from 0 to 1; the caller disposes it.</summary>
+    /// <summary>
+    /// Decodes the latents to videos, or to pictures, which are one frame. Of long videos no more than some frames are held as numbers.
+    /// </summary>
+    /// <param name="decoded">Receives how many frames are decoded, and of how many; null for nobody.</param>
+    /// <param name="cancellation">Stops the work within a block.</param>
+    /// <inheritdoc cref="DecodeAsync" path="/exception"/>
+    public Task<IReadOnlyList<Frames>> DecodeFramesAsync(Action<int, int>? decoded = null, CancellationToken cancellation = default) =>
+        Task.Run(
+            () =>
+            {
+                _run.RequireTurn(Index);
+                int count = Resolved.Request.Frames ?? 1;
+                var videos = Enumerable.Range(0, Resolved.Request.Count).Select(_ => new List<Image>(count)).ToArray();
+                _run.DecodeFrames(
+                    frames =>
+                    {
+                        var images = ImagesOf(frames);
+                        int fresh = images.Count / videos.Length;
+                        for (int i = 0; i < images.Count; i++)
+                            videos[i / fresh].Add(images[i]);
+                        decoded?.Invoke(videos[0].Count, count);
+                    },
+                    cancellation);
+                return (IReadOnlyList<Frames>)[.. videos.Select(images => new Frames(images, _run.FrameRate))];
+            },
+            cancellation);
+
+    /// <summary>
+    /// Decodes the latents to [count, height, width, 3], of videos [count, frames, height, width, 3], values from 0 to 1; the caller
+    /// disposes it.
+    /// </summary>
     /// <inheritdoc cref="DecodeAsync" path="/exception"/>
     public Tensor DecodeTensor(CancellationToken cancellation = default)
     {
@@ -81,17 +114,24 @@ public sealed class DenoisingStep
         () =>
         {
             using var pixels = DecodePreview(cancellation);
-            return Image.FromTensor(pixels);
+            return ImagesOf(pixels);
         },
         cancellation);
 
     /// <summary>
-    /// As <see cref="DecodePreviewAsync"/>: [count, height, width, 3], values from 0 to 1; the caller disposes it.
+    /// As <see cref="DecodePreviewAsync"/>, shaped as by <see cref="DecodeTensor"/>, values from 0 to 1; the caller disposes it.
     /// </summary>
     /// <inheritdoc cref="DecodeAsync" path="/exception"/>
     public Tensor DecodePreview(CancellationToken cancellation = default)
     {
         _run.RequireTurn(Index);
         return _run.DecodePreview(_previewVae, cancellation);
+    }
+
+    private static IReadOnlyList<Image> ImagesOf(Tensor pixels)
+    {
+        using var scope = new TensorScope();
+        var s = pixels.Shape;
+        return Image.FromTensor(s.Rank == 5 ? pixels.Reshape(s[0] * s[1], s[2], s[3], s[4]) : pixels);
     }
 }

@@ -51,6 +51,9 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     /// <summary>Width and height are multiples of this many pixels.</summary>
     public int SizeMultiple => _model.Latents.SizeMultiple;
 
+    /// <summary>Numbers of frames are one more than a multiple of this; 1 for models of pictures.</summary>
+    public int FrameMultiple => _model.Latents.FrameMultiple;
+
     /// <summary>The denoiser: its attention layers and blocks are what rules act on.</summary>
     public Denoiser Denoiser => _model.Denoiser;
 
@@ -105,15 +108,19 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         request = request with
         {
             Width = request.Width ?? images.InitialTensor?.Shape[2] ?? Fitting(images.Initial?.Width) ?? Facts.DefaultSize,
-            Height = request.Height ?? images.InitialTensor?.Shape[1] ?? Fitting(images.Initial?.Height) ?? Facts.DefaultSize,
+            Height = request.Height ?? images.InitialTensor?.Shape[1] ?? Fitting(images.Initial?.Height)
+                ?? Facts.DefaultHeight ?? Facts.DefaultSize,
+            Frames = request.Frames ?? (Facts.Takes(ModelOption.Frames) ? Facts.DefaultFrames : null),
             Steps = request.Timesteps?.Count ?? request.Sigmas?.Count ?? request.Steps ?? Facts.DefaultSteps,
             GuidanceScale = request.GuidanceScale ?? Facts.DefaultGuidanceScale,
             Images = images.HasInitial ? images with { Strength = images.Strength ?? Facts.DefaultStrength } : images,
         };
         RequestChecks.CheckSize(request, SizeMultiple);
+        RequestChecks.CheckFrames(request, FrameMultiple);
         var scheduler = SchedulerOf(request);
         var guidance = request.Guidance.For(named ?? Preset, !string.IsNullOrEmpty(request.NegativePrompt), scheduler.IsForFewSteps);
         guidance.CheckLayers(Denoiser.Sites, Denoiser.Blocks, Denoiser.HasSkipConnections);
+        RequestChecks.CheckExperts(guidance, Denoiser.Experts);
         var size = new PixelSize(request.Height!.Value, request.Width!.Value);
         return new ResolvedRequest(
             request with { Guidance = guidance, Scheduler = request.Scheduler?.For(Noise) }, guidance, scheduler, size,
@@ -197,20 +204,38 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     /// <param name="observer">Watches the run; null for none.</param>
     /// <param name="progress">Receives every step when it is done; its tensors may be read only during the call.</param>
     /// <param name="cancellation">Stops the work within a block.</param>
-    /// <returns>As many images as the request asks for.</returns>
+    /// <returns>As many images as the request asks for; of videos all frames, one video after the other.</returns>
     /// <inheritdoc cref="DenoiseAsync(GenerationRequest, RunObserver?, CancellationToken)" path="/exception"/>
-    public async Task<IReadOnlyList<Image>> GenerateAsync(
+    public Task<IReadOnlyList<Image>> GenerateAsync(
         GenerationRequest request, RunObserver? observer = null, Action<DenoisingStep>? progress = null,
-        CancellationToken cancellation = default)
+        CancellationToken cancellation = default) =>
+        GenerateAsync(request, step => step.DecodeAsync(cancellation), observer, progress, cancellation);
+
+    /// <summary>Generates videos, or pictures, which are one frame.</summary>
+    /// <param name="request">What to generate.</param>
+    /// <param name="observer">Watches the run; null for none.</param>
+    /// <param name="progress">Receives every step when it is done; its tensors may be read only during the call.</param>
+    /// <param name="decoded">Receives how many frames are decoded, and of how many.</param>
+    /// <param name="cancellation">Stops the work within a block.</param>
+    /// <returns>As many as the request asks for.</returns>
+    /// <inheritdoc cref="DenoiseAsync(GenerationRequest, RunObserver?, CancellationToken)" path="/exception"/>
+    public Task<IReadOnlyList<Frames>> GenerateFramesAsync(
+        GenerationRequest request, RunObserver? observer = null, Action<DenoisingStep>? progress = null,
+        Action<int, int>? decoded = null, CancellationToken cancellation = default) =>
+        GenerateAsync(request, step => step.DecodeFramesAsync(decoded, cancellation), observer, progress, cancellation);
+
+    private async Task<IReadOnlyList<T>> GenerateAsync<T>(
+        GenerationRequest request, Func<DenoisingStep, Task<IReadOnlyList<T>>> decode, RunObserver? observer,
+        Action<DenoisingStep>? progress, CancellationToken cancellation)
     {
-        IReadOnlyList<Image> images = [];
+        IReadOnlyList<T> results = [];
         await foreach (var step in DenoiseAsync(request, observer, cancellation).ConfigureAwait(false))
         {
             progress?.Invoke(step);
             if (step.IsLast)
-                images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
+                results = await decode(step).ConfigureAwait(false);
         }
-        return images;
+        return results;
     }
 
     /// <summary>Unmaps the weights.</summary>

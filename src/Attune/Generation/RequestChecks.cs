@@ -1,3 +1,4 @@
+using Attune.Guidance;
 using Attune.Models;
 
 namespace Attune.Generation;
@@ -57,6 +58,29 @@ internal static class RequestChecks
         {
             throw new ArgumentException(
                 $"Images.InitialTensor is {image}, expected a height of {request.Height} and a width of {request.Width}.", nameof(request));
+        }
+    }
+
+    /// <summary>Checks the number of frames once it is known.</summary>
+    /// <exception cref="ArgumentException">It does not fit the model.</exception>
+    public static void CheckFrames(GenerationRequest request, int multiple)
+    {
+        if (request.Frames is not { } frames || (frames - 1) % multiple == 0)
+            return;
+        int below = (frames - 1) / multiple * multiple + 1;
+        throw new ArgumentException(
+            $"Frames is {frames}, expected one more than a multiple of {multiple}, as {below} or {below + multiple}.", nameof(request));
+    }
+
+    /// <summary>Checks that no rule speaks of a network that the model does not have.</summary>
+    /// <exception cref="ArgumentException">One does; the message names it.</exception>
+    public static void CheckExperts(GuidanceSchedule guidance, int experts)
+    {
+        if (experts == 1 && guidance.Rules.OfType<ClassifierFreeGuidance>().FirstOrDefault(rule => rule.Scale2 != null) is { } cfg)
+        {
+            throw new ArgumentException(
+                FormattableString.Invariant($"{cfg.Form.Name}: scale_2 is {cfg.Scale2}, but the model has one network for all noise ")
+                    + "levels, expected none: models with a network for high and one for low noise (Wan 2.2) have a second scale.");
         }
     }
 

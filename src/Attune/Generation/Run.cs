@@ -54,6 +54,9 @@ internal sealed class Run : IDisposable
     /// <summary>What is generated.</summary>
     public ResolvedRequest Resolved { get; }
 
+    /// <summary>Frames a second of the model's videos; null for pictures.</summary>
+    public double? FrameRate => _model.Facts.FrameRate;
+
     /// <summary>The number of evaluations of the denoiser.</summary>
     public int Steps => _schedule.Steps;
 
@@ -111,6 +114,7 @@ internal sealed class Run : IDisposable
         _step = step;
         _observer.BeginStep(point);
         var guidance = Resolved.Guidance.At(point, _observer.Probe);
+        int expert = _model.Denoiser.ExpertOf(point.Timestep);
         var latents = _schedule.ScaleInput(Latents, step);
         Tensor Predict(Conditioning positive, Conditioning? negative, PassKinds kind, Steering steering, GuidanceRule? rule = null)
         {
@@ -122,7 +126,7 @@ internal sealed class Run : IDisposable
                 Memo = _memo,
                 Watch = kind == PassKinds.None ? _observer.Watch : null,
             };
-            return _model.Denoiser.Predict(input, _caches.Of(step, kind, rule, inside, steering), cancellation);
+            return _model.Denoiser.Predict(input, _caches.Of(step, kind, rule, expert, inside, steering), cancellation);
         }
 
         Tensor? PredictPlain(PassKinds kind, Conditioning? conditioning) =>
@@ -134,6 +138,7 @@ internal sealed class Run : IDisposable
             point, Latents,
             Predict(_positive!, guidance.ReadsNegativeText ? _negative : null, PassKinds.None, guidance.Steering), _guidanceState)
         {
+            Expert = expert,
             Negative = PredictPlain(PassKinds.Negative, _negative),
             Empty = PredictPlain(PassKinds.Empty, _empty),
             ToCleanSample = prediction => _schedule.ToCleanSample(prediction, step, Latents),
@@ -161,7 +166,10 @@ internal sealed class Run : IDisposable
         return TensorScope.Detach(_model.Latents.Denormalize(_model.Latents.Unpack(Latents, Resolved.Grid)));
     }
 
-    /// <summary>The images of the latents, [count, height, width, 3] from 0 to 1; the caller disposes it.</summary>
+    /// <summary>
+    /// The images of the latents, [count, height, width, 3] from 0 to 1, of videos [count, frames, height, width, 3]; the caller disposes
+    /// it.
+    /// </summary>
     public Tensor Decode(CancellationToken cancellation)
     {
         using var scope = new TensorScope();
@@ -169,8 +177,26 @@ internal sealed class Run : IDisposable
         return Finished(_model.Latents.Decode(latents, cancellation), latents);
     }
 
+    /// <summary>The frames of the latents, as they are decoded.</summary>
+    /// <param name="receive">Receives some of the frames of all pictures or videos, [count, frames, height, width, 3] from 0 to 1; valid
+    /// during the call.</param>
+    /// <param name="cancellation">Stops the work within a block.</param>
+    public void DecodeFrames(Action<Tensor> receive, CancellationToken cancellation)
+    {
+        using var scope = new TensorScope();
+        var latents = _model.Latents.Unpack(Latents, Resolved.Grid);
+        _model.Latents.DecodeFrames(
+            latents,
+            frames =>
+            {
+                using var finished = Finished(frames, latents);
+                receive(finished);
+            },
+            cancellation);
+    }
+
     /// <summary>
-    /// The images of the clean sample that the last prediction means, [count, height, width, 3] from 0 to 1; the caller disposes it.
+    /// The images of the clean sample that the last prediction means, shaped as those of <see cref="Decode"/>; the caller disposes it.
     /// </summary>
     public Tensor DecodePreview(AutoencoderTiny? vae, CancellationToken cancellation)
     {

@@ -15,17 +15,19 @@ internal sealed class StepCaches(StepCacheChoice? choice) : IDisposable
     /// <param name="step">The step, counted from 0.</param>
     /// <param name="kind">Which pass; <see cref="PassKinds.None"/> is that for the prompt.</param>
     /// <param name="rule">The rule whose perturbed pass it is, or null.</param>
+    /// <param name="expert">Which network predicts; what another one left is of no use.</param>
     /// <param name="inside">The rules that act inside the pass.</param>
     /// <param name="steering">The steering without a cache.</param>
-    public Steering Of(int step, PassKinds kind, GuidanceRule? rule, IReadOnlyList<GuidanceRule> inside, Steering steering)
+    public Steering Of(
+        int step, PassKinds kind, GuidanceRule? rule, int expert, IReadOnlyList<GuidanceRule> inside, Steering steering)
     {
         if (choice == null || steering.Blocks != null)
             return steering;
         if (!_entries.TryGetValue((kind, rule), out var entry))
             _entries[(kind, rule)] = entry = new Entry(choice.Begin());
-        if (entry.Step < step - 1 || !entry.Inside.SequenceEqual(inside))
+        if (entry.Step < step - 1 || entry.Expert != expert || !entry.Inside.SequenceEqual(inside))
             entry.Cache.Reset();
-        (entry.Step, entry.Inside) = (step, inside);
+        (entry.Step, entry.Expert, entry.Inside) = (step, expert, inside);
         return steering with { Blocks = entry.Cache };
     }
 
@@ -48,6 +50,8 @@ internal sealed class StepCaches(StepCacheChoice? choice) : IDisposable
         public FirstBlockCache Cache => cache;
 
         public int Step { get; set; } = int.MinValue;
+
+        public int Expert { get; set; }
 
         public IReadOnlyList<GuidanceRule> Inside { get; set; } = [];
     }

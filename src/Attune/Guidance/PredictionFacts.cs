@@ -23,6 +23,11 @@ public sealed class PredictionFacts
     /// <summary>Where the run stands.</summary>
     public StepPoint Point { get; }
 
+    /// <summary>
+    /// Which of the networks that share the noise levels made the predictions, from 0 (<c>Denoiser.ExpertOf</c>); 0 for nearly all models.
+    /// </summary>
+    public int Expert { get; init; }
+
     /// <summary>The latents that the step began with.</summary>
     public Tensor Latents { get; }
 

@@ -124,7 +124,7 @@ public static class RuleCatalog
     }
 
     /// <summary>
-    /// The text form of a rule with all its parameters; steps and layers only where they are not all, or not all is the default.
+    /// The text form of a rule with all its parameters; those that need not be given, as steps and layers, only where they are.
     /// </summary>
     public static string Format(GuidanceRule rule)
     {
@@ -132,9 +132,9 @@ public static class RuleCatalog
         var form = rule.Form;
         var plain = _rules.GetValueOrDefault(form.Name);
         var parameters = form.Parameters
-            .Select(parameter => (parameter.Name, Text: parameter.TextOf(rule), Default: plain == null ? "all" : parameter.TextOf(plain)))
-            .Where(parameter => parameter.Text != "all" || parameter.Default != "all");
-        string text = string.Join(',', parameters.Select(parameter => $"{parameter.Name}={parameter.Text}"));
+            .Select(parameter => (Parameter: parameter, Text: parameter.TextOf(rule)))
+            .Where(pair => pair.Text != pair.Parameter.Omitted || (plain != null && pair.Parameter.TextOf(plain) != pair.Text));
+        string text = string.Join(',', parameters.Select(pair => $"{pair.Parameter.Name}={pair.Text}"));
         return text.Length == 0 ? form.Name : $"{form.Name}:{text}";
     }
 

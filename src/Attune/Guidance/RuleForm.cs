@@ -63,10 +63,16 @@ public sealed class RuleForm<T> : RuleForm
     where T : GuidanceRule
 {
     private static readonly RuleParameter StepsParameter = new RuleParameter<GuidanceRule, StepRange>(
-        ["steps"], nameof(GuidanceRule.Steps), ValueForm.Steps, rule => rule.Steps, (rule, value) => rule with { Steps = value });
+        ["steps"], nameof(GuidanceRule.Steps), ValueForm.Steps, rule => rule.Steps, (rule, value) => rule with { Steps = value })
+    {
+        Omitted = "all",
+    };
 
     private static readonly RuleParameter LayersParameter = new RuleParameter<GuidanceRule, LayerSelector>(
-        ["layers"], nameof(GuidanceRule.Layers), ValueForm.Layers, rule => rule.Layers, (rule, value) => rule with { Layers = value });
+        ["layers"], nameof(GuidanceRule.Layers), ValueForm.Layers, rule => rule.Layers, (rule, value) => rule with { Layers = value })
+    {
+        Omitted = "all",
+    };
 
     /// <summary>What all rules take; one on predictions alone has no layers. A rule without a form of its own may have them.</summary>
     private static readonly RuleParameter[] Common =
@@ -101,6 +107,23 @@ public sealed class RuleForm<T> : RuleForm
             new RuleParameter<T, float>([name, .. also ?? []], NameIn(property), ValueForm.Number, get, set)
             {
                 Range = RangeOf(range), Off = neutral is { } value ? [value] : [],
+            });
+
+    /// <summary>Adds a parameter that is a number or not given; then it changes nothing, and it is neutral.</summary>
+    /// <param name="name">The name in texts, lower case.</param>
+    /// <param name="get">The property that holds it.</param>
+    /// <param name="set">A copy of the rule with another value.</param>
+    /// <param name="range">The numbers that it may be; null is any finite number.</param>
+    /// <param name="missing">The text of a value that is not given.</param>
+    /// <param name="also">Other names that are understood.</param>
+    /// <param name="property">Left out: read off <paramref name="get"/>.</param>
+    public RuleForm<T> Optional(
+        string name, Func<T, float?> get, Func<T, float?, T> set, string? range = null, string missing = "none", string[]? also = null,
+        [CallerArgumentExpression(nameof(get))] string property = "") =>
+        With(
+            new RuleParameter<T, float?>([name, .. also ?? []], NameIn(property), ValueForm.Optional(missing), get, set)
+            {
+                Range = RangeOf(range), Off = [null], Omitted = missing,
             });
 
     /// <summary>Adds a parameter that is an integer.</summary>

@@ -16,7 +16,8 @@ public abstract class RuleParameter
     public string Property { get; }
 
     /// <summary>
-    /// The property's type: <see cref="float"/>, <see cref="int"/>, an enumeration, <see cref="StepRange"/> or <see cref="LayerSelector"/>.
+    /// The property's type: <see cref="float"/>, also nullable, <see cref="int"/>, an enumeration, <see cref="StepRange"/> or
+    /// <see cref="LayerSelector"/>.
     /// </summary>
     public Type Type { get; }
 
@@ -31,6 +32,9 @@ public abstract class RuleParameter
     /// it; null where there is none.
     /// </summary>
     public abstract string? Neutral { get; }
+
+    /// <summary>The text that is left out where it is the default too; null for none.</summary>
+    internal string? Omitted { get; init; }
 
     /// <summary>The text form of the value that a rule has.</summary>
     public abstract string TextOf(GuidanceRule rule);
@@ -53,7 +57,6 @@ internal sealed class RuleParameter<TRule, TValue>(
     IReadOnlyList<string> names, string property, ValueForm<TValue> form, Func<TRule, TValue> get, Func<TRule, TValue, TRule> set)
     : RuleParameter(names, property, typeof(TValue), form.Choices)
     where TRule : GuidanceRule
-    where TValue : notnull
 {
     /// <summary>The neutral value; none where there is none.</summary>
     public IReadOnlyList<TValue> Off { get; init; } = [];
@@ -71,9 +74,9 @@ internal sealed class RuleParameter<TRule, TValue>(
 
     internal override void Validate(GuidanceRule rule)
     {
-        if (form.ToNumber == null)
+        if (form.ToNumber == null || get((TRule)rule) is not { } given)
             return;
-        double value = form.ToNumber(get((TRule)rule));
+        double value = form.ToNumber(given);
         if (Range?.Contains(value) ?? double.IsFinite(value))
             return;
         throw new ArgumentOutOfRangeException(

@@ -32,6 +32,17 @@ internal static class ValueForm
         },
         value => float.IsPositiveInfinity(value) ? "infinite" : value.ToString(CultureInfo.InvariantCulture)) { ToNumber = value => value };
 
+    /// <summary>Single-precision numbers, or a word for none.</summary>
+    public static ValueForm<float?> Optional(string missing) => new(
+        $"a number or {missing}",
+        (text, out value) =>
+        {
+            bool read = Number.TryRead(text, out float number);
+            value = read ? number : null;
+            return read || text == missing;
+        },
+        value => value is { } number ? Number.Write(number) : missing) { ToNumber = value => value!.Value };
+
     /// <summary>Integers.</summary>
     public static ValueForm<int> Integer { get; } = new(
         "an integer",

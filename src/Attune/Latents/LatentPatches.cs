@@ -44,4 +44,17 @@ internal static class LatentPatches
         return scope.Keep(
             patches.Slice(5, 0, wanted).Permute(0, 1, 3, 2, 4, 5).Reshape(count, patch * grid.Height, patch * grid.Width, wanted));
     }
+
+    /// <summary>The same for the frames of videos.</summary>
+    /// <param name="rows">[count, rows, patch * patch * channels], frame by frame.</param>
+    /// <param name="grid">How the rows lie.</param>
+    /// <param name="patch">How many latents, in each direction of a frame, are one row.</param>
+    /// <returns>[count, frames, patch height, patch width, channels]; a tensor of the current scope.</returns>
+    public static Tensor FramesFromRows(Tensor rows, LatentGrid grid, int patch)
+    {
+        int count = rows.Shape[0];
+        using var scope = new TensorScope();
+        var frames = FromRows(rows.Reshape(count * grid.Frames, grid.Height * grid.Width, rows.Shape[2]), grid with { Frames = 1 }, patch);
+        return scope.Keep(frames.Reshape(count, grid.Frames, frames.Shape[1], frames.Shape[2], frames.Shape[3]));
+    }
 }

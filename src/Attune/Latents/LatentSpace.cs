@@ -6,8 +6,8 @@ namespace Attune.Latents;
 
 /// <summary>
 /// The latents of a family of models: what they look like, how noise is drawn in them, and how pictures become latents and back. Latents
-/// have two forms: that of the autoencoder, [count, height, width, channels], and that of the denoiser, which some families pack into
-/// tokens.
+/// have two forms: that of the autoencoder, [count, height, width, channels], of videos [count, frames, height, width, channels], and that
+/// of the denoiser, which some families pack into tokens.
 /// </summary>
 public abstract class LatentSpace : IDisposable
 {
@@ -22,6 +22,9 @@ public abstract class LatentSpace : IDisposable
 
     /// <summary>Numbers of frames are one more than a multiple of this; 1 for families that make pictures.</summary>
     public virtual int FrameMultiple => 1;
+
+    /// <summary>Whether latents and pictures have an axis of frames, behind that of the count.</summary>
+    public virtual bool HasFrames => false;
 
     /// <summary>How the denoiser's tokens lie for pictures of a size.</summary>
     public abstract LatentGrid GridOf(PixelSize size, int frames = 1);
@@ -71,7 +74,23 @@ public abstract class LatentSpace : IDisposable
     /// <returns>Pictures [count, height, width, 3] with values around [-1, 1], not clamped; a tensor of the current scope.</returns>
     public abstract Tensor Decode(Tensor latents, CancellationToken cancellation = default);
 
-    /// <summary>About how many bytes decoding takes at its peak, beside weights; 0 where nothing is known.</summary>
+    /// <summary>Decodes latents and hands on frames as soon as they are there, so that no more than some of them are held.</summary>
+    /// <param name="latents">In the autoencoder's form.</param>
+    /// <param name="receive">Receives the next frames of all pictures or videos, [count, frames, height, width, 3], values around [-1, 1];
+    /// valid during the call. A picture is one frame.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    public virtual void DecodeFrames(Tensor latents, Action<Tensor> receive, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(receive);
+        using var scope = new TensorScope();
+        var pictures = Decode(latents, cancellation);
+        var s = pictures.Shape;
+        receive(s.Rank == 5 ? pictures : pictures.Reshape(s[0], 1, s[1], s[2], s[3]));
+    }
+
+    /// <summary>
+    /// About how many bytes decoding takes at its peak, beside weights, of videos whatever the number of frames; 0 where nothing is known.
+    /// </summary>
     /// <param name="size">Of the pictures.</param>
     /// <param name="count">How many.</param>
     public virtual long DecodingBytes(PixelSize size, int count) => 0;

@@ -7,7 +7,7 @@ namespace Attune.Models;
 
 /// <summary>The inputs of one forward pass of a denoiser.</summary>
 /// <param name="Latents">The noisy latents in the denoiser's form, batch first: [batch, height, width, channels] for UNets, [batch, tokens,
-/// channels] for models whose latents are packed.</param>
+/// channels] for models whose latents are packed, [batch, frames, height, width, channels] for videos.</param>
 /// <param name="Grid">How the latents lie, in tokens.</param>
 /// <param name="Timesteps">The scheduler's timestep, 0 to 1000: one, or one for each item of the batch.</param>
 /// <param name="Positive">The prompt.</param>
@@ -49,6 +49,12 @@ public abstract class Denoiser : IDisposable
 
     /// <summary>Whether it embeds a guidance scale (<see cref="DenoiserInput.GuidanceScale"/>).</summary>
     public virtual bool EmbedsGuidanceScale => false;
+
+    /// <summary>How many networks share the noise levels (Wan 2.2: one for high and one for low noise); 1 for nearly all models.</summary>
+    public virtual int Experts => 1;
+
+    /// <summary>Which of them predicts at a timestep of the scheduler, counted from 0 at the highest noise.</summary>
+    public virtual int ExpertOf(double timestep) => 0;
 
     /// <summary>
     /// The positions, on the axes of its rotary embedding, that the model gives the tokens of latents and references, in the order in which

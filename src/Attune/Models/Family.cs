@@ -19,6 +19,7 @@ public abstract class Family
             new StableDiffusion3.StableDiffusion3Family(), new Flux2.Flux2Family(), new ZImage.ZImageFamily(),
             new QwenImage.QwenImageFamily(), new Chroma.ChromaFamily(), new PixArt.PixArtFamily(),
             new Sana.SanaFamily(), new Sana.SanaSprintFamily(), new ErnieImage.ErnieImageFamily(),
+            new Wan.WanFamily(),
         ];
 
     /// <summary>The <c>_class_name</c>s of model_index.json that the family opens.</summary>
@@ -50,7 +51,8 @@ public abstract class Family
 /// <summary>What a model is and what requests may ask of it.</summary>
 /// <param name="ClassName">The <c>_class_name</c> of the checkpoint.</param>
 /// <param name="Preset">The family of published parameters that class and configuration tell; null when none is known.</param>
-/// <param name="DefaultSize">Width and height, in pixels, of pictures when a request does not say.</param>
+/// <param name="DefaultSize">Width and height, in pixels, of pictures when a request does not say; see
+/// <see cref="DefaultHeight"/>.</param>
 /// <param name="DefaultSteps">The number of steps when neither the request nor a preset says it.</param>
 /// <param name="Options">The options of a request that not all models take and this one does, by their names
 /// (<see cref="ModelOption"/>).</param>
@@ -62,6 +64,15 @@ public sealed record FamilyFacts(
 
     /// <summary>The embedded guidance scale when a request does not say; null for models that embed none.</summary>
     public float? DefaultGuidanceScale { get; init; }
+
+    /// <summary>The height, in pixels, where it is not the width.</summary>
+    public int? DefaultHeight { get; init; }
+
+    /// <summary>The number of frames when a request does not say; 1 for models of pictures.</summary>
+    public int DefaultFrames { get; init; } = 1;
+
+    /// <summary>Frames a second of the videos that the model was trained with; null for models of pictures.</summary>
+    public double? FrameRate { get; init; }
 
     /// <summary>Whether the model takes an option (<see cref="ModelOption"/>).</summary>
     public bool Takes(string option) => Options.Contains(option);

@@ -126,7 +126,7 @@ internal static partial class RulePages
         string text = string.Join(
             ", ",
             rule.Form.Parameters
-                .Where(parameter => parameter.Range != null || parameter.TextOf(rule) != "all")
+                .Where(parameter => parameter.TextOf(rule) != parameter.Omitted)
                 .Where(parameter => parameter.Choices.Count == 0)
                 .Select(parameter => $"{parameter.Name} {parameter.TextOf(rule)}"));
         return text.Length == 0 ? "as it is" : text.Replace("|", "\\|", StringComparison.Ordinal);

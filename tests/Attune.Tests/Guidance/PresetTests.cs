@@ -140,7 +140,7 @@ public class PresetTests
         Assert.Contains("sdxl-dmd2", runs);
         Assert.Contains("sd3-medium", runs);
         Assert.DoesNotContain("flux-kontext", runs);
-        Assert.DoesNotContain("wan2.1", runs);
+        Assert.Contains("wan2.1", runs);
         Assert.All(
             Attune.Models.Family.All.SelectMany(family => family.PresetForms),
             form => Assert.Contains(GuidancePresets.Families, name => GuidancePresets.For(name).Form == form));

@@ -487,7 +487,7 @@ public class RulePropertyTests
     {
         foreach (
             var parameter in RuleCatalog.Find(name).Form.Parameters
-                .Where(parameter => parameter.Type == typeof(float) || parameter.Type == typeof(int)))
+                .Where(parameter => parameter.Range != null || parameter.Type == typeof(float) || parameter.Type == typeof(int)))
         {
             Assert.True(parameter.Range != null, $"{name}: {parameter.Name} states no range.");
             var range = parameter.Range!.Value;

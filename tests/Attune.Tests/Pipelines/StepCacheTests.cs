@@ -102,9 +102,9 @@ public class StepCacheTests
     {
         using var scope = new TensorScope();
         using var caches = new StepCaches(StepCacheChoice.FirstBlock(1e9));
-        bool Computes(int step, PassKinds kind)
+        bool Computes(int step, PassKinds kind, int expert = 0)
         {
-            var cache = (FirstBlockCache)caches.Of(step, kind, null, [], Steering.Plain).Blocks!;
+            var cache = (FirstBlockCache)caches.Of(step, kind, null, expert, [], Steering.Plain).Blocks!;
             Pass(cache, Rows(0, 0), Rows(1, 1), Rows(2, 2));
             return cache.Computed;
         }
@@ -113,7 +113,9 @@ public class StepCacheTests
         Assert.False(Computes(1, PassKinds.Negative));
         Assert.True(Computes(1, PassKinds.Empty));
         Assert.True(Computes(3, PassKinds.Negative));
-        Assert.Equal([PassKinds.Negative], caches.DoneIn(3).Select(pass => pass.Kind));
+        Assert.False(Computes(4, PassKinds.Negative));
+        Assert.True(Computes(5, PassKinds.Negative, expert: 1));
+        Assert.Equal([PassKinds.Negative], caches.DoneIn(5).Select(pass => pass.Kind));
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Attune.Generation;
+using Attune.Models;
 using Attune.Tensors;
 using Attune.Weights;
 
@@ -18,7 +19,7 @@ public class ConfigurationRangeTests
 
     public static TheoryData<string> Models() => [
         "sd15", "sdxl", "flux-schnell", "flux-dev", "sd35-medium", "flux2-klein", "qwen-image", "z-image", "chroma", "pixart-sigma", "sana",
-        "sana-sprint"];
+        "sana-sprint", "wan-2.2"];
 
     [Theory]
     [MemberData(nameof(Models))]
@@ -65,7 +66,8 @@ public class ConfigurationRangeTests
             Bounded();
             await pipeline.GenerateAsync(new GenerationRequest
             {
-                Prompt = "a cat", Width = 64, Height = 64, Steps = 1, Guidance = GuidanceChoice.None,
+                Prompt = "a cat", Width = 64, Height = 64, Frames = pipeline.Facts.Takes(ModelOption.Frames) ? 5 : null, Steps = 1,
+                Guidance = GuidanceChoice.None,
             });
             return false;
         }

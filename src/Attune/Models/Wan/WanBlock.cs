@@ -1,0 +1,83 @@
+using Attune.Attention;
+using Attune.Layers;
+using Attune.Tensors;
+using Attune.Weights;
+
+namespace Attune.Models.Wan;
+
+/// <summary>
+/// A block of Wan: attention of the latents to each other over frames, rows and columns, attention to the text, which has a norm with
+/// weights and no gate, and a feed-forward network.
+/// </summary>
+internal sealed class WanBlock : IStreamBlock<WanPass>
+{
+    private readonly ModulationTable _table;
+    private readonly HeadProjection _q;
+    private readonly HeadProjection _k;
+    private readonly Linear _v;
+    private readonly Linear _out;
+    private readonly LayerNorm? _norm2;
+    private readonly CrossAttention _attn2;
+    private readonly FeedForward _ffn;
+
+    public WanBlock(WeightCursor at, WanConfig config)
+    {
+        var attn1 = at.At("attn1");
+        int width = config.Width;
+        HeadProjection Normed(string name) => new(
+            new Linear(attn1.At("to_" + name), width, width), width, new RmsNorm(attn1.At("norm_" + name), width, config.Epsilon));
+        _table = new ModulationTable(at, width, ModulationForm.ShiftScaleGate(branches: 2));
+        (_q, _k) = (Normed("q"), Normed("k"));
+        (_v, _out) = (new Linear(attn1.At("to_v"), width, width), new Linear(attn1.At("to_out.0"), width, width));
+        if (config.CrossAttnNorm)
+            _norm2 = new LayerNorm(at.At("norm2"), width, config.Epsilon);
+        _attn2 = new CrossAttention(at.At("attn2"), width, config.AttentionHeadDim, bias: true, config.Epsilon);
+        _ffn = new FeedForward(at.At("ffn"), width, config.FfnDim, Activation.GeluTanh);
+        Path = at.Path;
+        Sites = [new(attn1.Path, AttentionKind.Self), _attn2.Site];
+    }
+
+    /// <inheritdoc/>
+    public string Path { get; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<AttentionSite> Sites { get; }
+
+    /// <inheritdoc/>
+    public bool ModulatesTwins => false;
+
+    /// <inheritdoc/>
+    public void Apply(TokenStream x, WanPass pass)
+    {
+        using var scope = new TensorScope();
+        var m = _table.Over(pass.Modulation);
+        Attend(x, m, pass);
+        Read(x, pass);
+        x.AddGated(m.FeedForward, _ffn.Apply(x.Norm(m.FeedForward)));
+        pass.Watch?.Invoke(Path, x.All.Tensor);
+    }
+
+    private void Attend(TokenStream x, Modulation m, WanPass pass)
+    {
+        using var scope = new TensorScope();
+        var rows = x.Norm(m.Attention);
+        var attended = _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
+        pass.Watch?.Invoke(Sites[0].Path, attended.Tensor);
+        x.AddGated(m.Attention, attended);
+    }
+
+    private void Read(TokenStream x, WanPass pass)
+    {
+        using var scope = new TensorScope();
+        var all = x.All;
+        var read = _attn2.Apply(x, _norm2 == null ? all : all.With(_norm2.Apply(all.Tensor)), pass.Texts);
+        pass.Watch?.Invoke(_attn2.Site.Path, read.Tensor);
+        x.Add(null, read);
+    }
+}
+
+/// <summary>What all blocks of one forward pass share.</summary>
+/// <param name="Modulation">The six vectors of the timestep, [batch, 6, width].</param>
+/// <param name="Texts">The prompts' texts.</param>
+/// <param name="Watch">Receives what a block gives, or null.</param>
+internal sealed record WanPass(Tensor Modulation, PromptTexts Texts, Action<string, Tensor>? Watch);

@@ -1,0 +1,67 @@
+using Attune.Autoencoders;
+using Attune.Latents;
+using Attune.Schedulers;
+using Attune.Weights;
+
+namespace Attune.Models.Wan;
+
+/// <summary>Wan 2.1 and 2.2 (Alibaba, 2025), text to video, with one network or one for high and one for low noise.</summary>
+public sealed class WanFamily : Family
+{
+    /// <summary>Timesteps of the schedule with which all models of the family were trained.</summary>
+    private const int TrainTimesteps = 1000;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> ClassNames { get; } = ["WanPipeline"];
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> PresetForms { get; } = ["wan2.1"];
+
+    internal override IReadOnlyList<NoiseKind> NoiseKinds { get; } = [NoiseKind.FlowMatching];
+
+    internal override Model Open(ModelSource source) => Components.Build(owned =>
+    {
+        var scheduler = OpenScheduler(source);
+        var vae = owned.Add(AutoencoderKlCausal.Load(source.Component("vae")));
+        var high = OpenNetwork(owned, source, "transformer", vae);
+        var prompts = new WanPrompts(owned, source, high.Config);
+        Denoiser denoiser = high;
+        if (source.Has("transformer_2"))
+            denoiser = new WanExperts(high, OpenNetwork(owned, source, "transformer_2", vae, high.Config), Boundary(source));
+        string[] options = [ModelOption.Sigmas, ModelOption.Cache, ModelOption.Frames];
+        var facts = new FamilyFacts("WanPipeline", "wan2.1", DefaultSize: 832, DefaultSteps: 50, options.ToHashSet())
+        {
+            DefaultHeight = 480,
+            DefaultFrames = 81,
+            FrameRate = vae.PixelsPerLatent == 16 ? 24 : 16,
+        };
+        return new Model(facts, prompts, denoiser, new CausalVideoLatents(vae, source.Device, high.Config.PatchSize), scheduler);
+    });
+
+    private static WanTransformer OpenNetwork(
+        Components owned, ModelSource source, string name, AutoencoderKlCausal vae, WanConfig? first = null)
+    {
+        var component = source.Component(name);
+        var network = owned.Add(WanTransformer.Load(component));
+        var config = network.Config;
+        if (config.InChannels != vae.LatentChannels || config.OutChannels != vae.LatentChannels)
+        {
+            throw new CheckpointException(
+                $"'{component.Config.Path}': in_channels {config.InChannels} and out_channels {config.OutChannels}, expected "
+                    + $"{vae.LatentChannels}, the channels of the latents.");
+        }
+        if (first != null && config != first)
+        {
+            throw new CheckpointException(
+                $"'{component.Config.Path}' states another network than transformer/config.json; expected the same values in both.");
+        }
+        return network;
+    }
+
+    /// <summary>The timestep at which the first network still predicts.</summary>
+    private static double Boundary(ModelSource source) => source.Index.Find("boundary_ratio") is null
+        ? throw new CheckpointException(
+            $"'{source.Index.Path}': boundary_ratio is missing, expected the part of the noise, from 0 to 1, at which transformer_2 takes "
+                + "over.")
+        : source.Index.Number("boundary_ratio", 0, 0, 1) * TrainTimesteps;
+}
