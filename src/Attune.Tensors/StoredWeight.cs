@@ -14,6 +14,9 @@ public sealed record StoredWeight : IDisposable
     /// rows of the outermost axis, is cut into along rows, columns or both: [rows], [rows, groups], [tiles, tiles].</summary>
     public const string ScaleCompanion = "scale";
 
+    /// <summary>The companion whose numbers the columns are multiplied with, one for each: [columns].</summary>
+    public const string ColumnsCompanion = "columns";
+
     /// <summary>A weight.</summary>
     /// <param name="name">The full name in the checkpoint, for messages.</param>
     /// <param name="shape">Its extents, whatever its container makes of them.</param>
@@ -42,7 +45,8 @@ public sealed record StoredWeight : IDisposable
     /// <summary>The elements.</summary>
     public WeightBytes Bytes { get; private init; }
 
-    /// <summary>What belongs to the weight and is stored beside it: <see cref="ScaleCompanion"/>.</summary>
+    /// <summary>What belongs to the weight and is stored beside it: <see cref="ScaleCompanion"/>,
+    /// <see cref="ColumnsCompanion"/>. A companion may have such in its turn.</summary>
     public IReadOnlyDictionary<string, StoredWeight> Companions { get; init; } = ReadOnlyDictionary<string, StoredWeight>.Empty;
 
     /// <summary>Low-rank addends that are kept apart, in order; empty unless the user wants LoRA so.</summary>
@@ -72,8 +76,10 @@ public sealed record StoredWeight : IDisposable
             Bytes = Bytes.Slice(Format.BytesOf(start * columns), Format.BytesOf(length * columns)),
             LowRank = [.. LowRank.Select(part => part with { Up = part.Up.Rows(start, length) })],
         };
-        return !Companions.TryGetValue(ScaleCompanion, out var scale) || scale.Shape.Count == 1 ? rows
-            : rows with { Companions = new Dictionary<string, StoredWeight> { [ScaleCompanion] = ScaleOf(scale, start, length) } };
+        if (!Companions.TryGetValue(ScaleCompanion, out var scale) || scale.Shape.Count == 1)
+            return rows;
+        var companions = new Dictionary<string, StoredWeight>(Companions) { [ScaleCompanion] = ScaleOf(scale, start, length) };
+        return rows with { Companions = companions };
     }
 
     /// <summary>The same elements with another shape.</summary>
@@ -112,7 +118,7 @@ public sealed record StoredWeight : IDisposable
         return result;
     }
 
-    /// <summary>Frees memory that was made for the weight; does nothing to a file.</summary>
+    /// <summary>Frees memory that was made for the weight, but not for its companions; does nothing to a file.</summary>
     public void Dispose() => Bytes.Dispose();
 
     private StoredWeight ScaleOf(StoredWeight scale, int start, int length)

@@ -21,7 +21,17 @@ public abstract class WeightFormat
     /// <summary>BF16: the upper half of a binary32, 8 bits of exponent and 7 of mantissa.</summary>
     public static WeightFormat BFloat16 { get; } = new BFloat16();
 
-    /// <summary>All formats that can be read.</summary>
+    /// <summary>Signed bytes: weights only with a scale beside them, and so not one of <see cref="All"/>.</summary>
+    public static WeightFormat Int8 { get; } = new Int8();
+
+    /// <summary>Powers of two by their exponents: scales in microscaling formats, and not one of <see cref="All"/>.</summary>
+    public static WeightFormat Float8E8M0 { get; } = new Float8E8M0();
+
+    /// <summary>The numbers of E2M1, two in a byte, the first in its upper half: with scales beside them, nvfp4 of ComfyUI.</summary>
+    public static WeightFormat Float4E2M1 { get; } =
+        new CodeBook4("F4", [0, .5f, 1, 1.5f, 2, 3, 4, 6, -0f, -.5f, -1, -1.5f, -2, -3, -4, -6]);
+
+    /// <summary>All formats that files name.</summary>
     public static IReadOnlyList<WeightFormat> All { get; } =
     [
         Float32, Float16, BFloat16, new Float64(), new Float8E4M3(), new Float8E5M2(),
@@ -37,6 +47,17 @@ public abstract class WeightFormat
 
     /// <summary>Bytes of a block.</summary>
     public abstract int BlockBytes { get; }
+
+    /// <summary>Codes of four bits, two in a byte, the first in its upper half.</summary>
+    /// <param name="name">What to call it.</param>
+    /// <param name="table">The sixteen values of the codes.</param>
+    /// <exception cref="ArgumentException">The values are not sixteen.</exception>
+    public static WeightFormat CodeBook(string name, ReadOnlySpan<float> table) => new CodeBook4(name, table);
+
+    /// <summary>Signed bytes of rows that were rotated by a Hadamard matrix (ComfyUI's convrot), with a scale beside them.</summary>
+    /// <param name="group">How many neighbours were rotated together, a power of 4.</param>
+    /// <exception cref="ArgumentException">The group is no power of 4.</exception>
+    public static WeightFormat RotatedInt8(int group) => new RotatedInt8(group);
 
     /// <summary>The format that files call so, or null.</summary>
     public static WeightFormat? Find(string name)

@@ -20,7 +20,7 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new SanaTransformerCase(), new WanTransformerCase(), new DcAutoencoderCase(), new CausalAutoencoderCase(),
         new StableDiffusion3TransformerCase(), new UnetCase(),
         new LoraCase("lora"), new LoraCase("adapter"), new LoraRefuseCase(),
-        new GgufCase(),
+        new GgufCase(), new QuantisedCase(), new WeightFileRefuseCase(),
         new ErnieImageTransformerCase(),
         new ManifestCase(), new PipelineCase(),
     ];

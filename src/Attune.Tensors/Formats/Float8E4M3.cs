@@ -14,11 +14,8 @@ internal sealed class Float8E4M3 : WeightFormat
 
     public override int BlockBytes => 1;
 
-    protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values)
-    {
-        for (int i = 0; i < values.Length; i++)
-            values[i] = Values[blocks[i]];
-    }
+    protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values) =>
+        Float8.Widen(blocks, values, Values, mantissa: 3, MathF.ScaleB(1, 120), firstSpecial: 0x7F, special: 0x7FC00000);
 
     /// <summary>The number of a code.</summary>
     public static float ValueOf(int code) => Values[code];

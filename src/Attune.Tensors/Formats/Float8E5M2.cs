@@ -15,9 +15,6 @@ internal sealed class Float8E5M2 : WeightFormat
 
     public override int BlockBytes => 1;
 
-    protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values)
-    {
-        for (int i = 0; i < values.Length; i++)
-            values[i] = Values[blocks[i]];
-    }
+    protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values) =>
+        Float8.Widen(blocks, values, Values, mantissa: 2, MathF.ScaleB(1, 112), firstSpecial: 0x7C, special: 0x7F800000);
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Attune.Tensors;
+using Attune.Weights.Quantised;
 
 namespace Attune.Weights;
 
@@ -18,7 +19,13 @@ public sealed record ComponentSource(ModelConfig Config, Device Device, Func<Wei
     }
 
     /// <summary>Opens the weights for the device. Whoever calls it disposes the checkpoint.</summary>
-    public Checkpoint Open() => new(OpenWeights(), Device);
+    /// <exception cref="CheckpointException">A file is missing or malformed, or the weights are quantised in a manner that is not
+    /// supported.</exception>
+    public Checkpoint Open()
+    {
+        Unsupported.Refuse(Config);
+        return new Checkpoint(OpenWeights(), Device);
+    }
 
     /// <summary>Builds a component; it owns the checkpoint from then on. If that fails, the checkpoint is closed.</summary>
     public T Build<T>(Func<Checkpoint, ModelConfig, T> build)

@@ -75,7 +75,8 @@ internal sealed class RenamedSource : WeightSource
     {
         if (!_tensors.TryGetValue(name, out var tensor))
             return null;
-        var stored = _source.Find(tensor.Entry.Name)! with { Name = name };
+        bool asItIs = tensor is { Rows: null, Dimensions: null, Transposed: false };
+        var stored = _source.Find(tensor.Entry.Name, asItIs ? expected : null)! with { Name = name };
         if (tensor.Rows is { } rows)
             stored = stored.Rows(rows.Start, rows.Length);
         if (tensor.Transposed)

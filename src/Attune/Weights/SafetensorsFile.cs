@@ -73,6 +73,13 @@ public sealed unsafe class SafetensorsFile : IDisposable
         return new StoredWeight(tensor.Name, tensor.ToShape(), format, WeightBytes.Of(_file, tensor.Offset, tensor.Length));
     }
 
+    /// <summary>A tensor's bytes read as another format and shape, of which the caller knows.</summary>
+    internal StoredWeight ToWeight(TensorEntry tensor, WeightFormat format, Shape shape) =>
+        new(tensor.Name, shape, format, WeightBytes.Of(_file, tensor.Offset, tensor.Length));
+
+    /// <summary>A tensor's bytes, of which there are less than 2^31.</summary>
+    internal ReadOnlySpan<byte> Bytes(TensorEntry tensor) => new(_file.Pointer + tensor.Offset, checked((int)tensor.Length));
+
     /// <summary>
     /// The one number that a tensor holds: an alpha, a counter. Trainers write such numbers in whatever type they have at hand.
     /// </summary>

@@ -17,6 +17,12 @@ internal sealed class SafetensorsSource : WeightSource
     /// <inheritdoc/>
     public override IReadOnlyCollection<string> Names => _tensors.Keys;
 
+    /// <summary>The files that were opened.</summary>
+    public IReadOnlyList<SafetensorsFile> Files => _files;
+
+    /// <summary>The file that holds a tensor, which is one of <see cref="Names"/>.</summary>
+    public SafetensorsFile FileOf(string name) => _tensors[name];
+
     /// <summary>Opens a file or folder.</summary>
     /// <exception cref="CheckpointException">As <see cref="WeightSource.Open"/>.</exception>
     public static new SafetensorsSource Open(string path)

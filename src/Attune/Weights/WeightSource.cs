@@ -1,4 +1,5 @@
 using Attune.Tensors;
+using Attune.Weights.Quantised;
 
 namespace Attune.Weights;
 
@@ -23,7 +24,7 @@ public abstract class WeightSource : IDisposable
     public static WeightSource Open(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        return File.Exists(path) && GgufSource.Is(path) ? GgufSource.Open(path) : SafetensorsSource.Open(path);
+        return File.Exists(path) && GgufSource.Is(path) ? GgufSource.Open(path) : QuantisedSource.Of(SafetensorsSource.Open(path));
     }
 
     /// <summary>A tensor as its file describes it, or null when there is none. It need not be a weight.</summary>
@@ -68,8 +69,11 @@ public sealed record TensorEntry(string Name, string Type, IReadOnlyList<long> D
     /// <summary>The number of elements.</summary>
     public long Count => Dimensions.Aggregate(1L, (product, extent) => product * extent);
 
-    /// <summary>Whether it is of a format that can be a weight.</summary>
-    internal bool IsWeight => WeightFormat.Find(Type) != null;
+    /// <summary>Whether it is of a format that can be a weight, by itself or with the scales beside it.</summary>
+    internal bool IsWeight => IsQuantised || WeightFormat.Find(Type) != null;
+
+    /// <summary>Whether it is a weight that the file holds in several tensors: codes and scales.</summary>
+    internal bool IsQuantised { get; init; }
 
     /// <summary>The extents, for messages: <c>[64, 3]</c>.</summary>
     internal string Extents => $"[{string.Join(", ", Dimensions)}]";
