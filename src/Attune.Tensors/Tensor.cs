@@ -185,7 +185,7 @@ public sealed unsafe class Tensor : IDisposable
 
     /// <summary>A view of <paramref name="count"/> places of an outer axis, <paramref name="step"/> apart.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The places do not lie within the axis.</exception>
-    internal Tensor Slice(Index axis, int start, int count, int step)
+    public Tensor Slice(Index axis, int start, int count, int step)
     {
         int a = axis.GetOffset(Shape.Rank);
         if (start < 0 || count < 1 || step < 1 || a == Shape.Rank - 1 || start + (count - 1L) * step >= Shape[a])

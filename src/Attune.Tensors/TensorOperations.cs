@@ -138,6 +138,26 @@ public static class TensorOperations
         return output;
     }
 
+    /// <summary>
+    /// One part of a causal convolution: images convolved with weight[:, :, frame], for callers that add up the parts by themselves.
+    /// </summary>
+    /// <param name="x">[batch, height, width, in].</param>
+    /// <param name="weight">[out, in, kernel frames, kernel height, kernel width], a weight of a causal convolution.</param>
+    /// <param name="frame">Which of the kernel's frames, from 0.</param>
+    /// <param name="bias">[out], or null.</param>
+    /// <param name="geometry">Stride and zero padding in space.</param>
+    /// <param name="sum">What the part is added to, in place; null for nothing.</param>
+    /// <returns>[batch, height', width', out]: the sum, or a tensor of its own.</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit, or the weight is of another role.</exception>
+    public static Tensor Conv2dOfFrame(
+        this Tensor x, PreparedWeight weight, int frame, PreparedWeight? bias, Conv2dGeometry geometry, Tensor? sum = null)
+    {
+        if (weight is not FrameKernels kernels || frame < 0 || frame >= weight.Shape[2])
+            throw new ArgumentException($"{weight.Name} {weight.Shape} has no frame {frame} of a causal convolution.", nameof(weight));
+        var part = kernels.At(frame);
+        return sum == null ? x.Conv2d(part, bias, geometry) : sum.AddConv2d(x, part, bias, geometry, into: sum);
+    }
+
     /// <summary>A convolution of each channel alone; see <see cref="Device.DepthwiseConv2d"/>.</summary>
     /// <returns>[batch, height, width, channels].</returns>
     /// <exception cref="ArgumentException">The shapes do not fit, or a side of the kernel is even.</exception>

@@ -14,6 +14,7 @@ namespace Attune.Autoencoders;
 public sealed class AutoencoderKlCausal : IDisposable
 {
     private readonly Checkpoint _checkpoint;
+    private readonly int _patch;
     private readonly CausalEncoder _encoder;
     private readonly CausalDecoder _decoder;
     private readonly CausalConv3d _quantConv;
@@ -23,9 +24,10 @@ public sealed class AutoencoderKlCausal : IDisposable
     {
         var root = checkpoint.Root;
         _checkpoint = checkpoint;
-        (LatentChannels, PixelsPerLatent) = (config.LatentChannels, 1 << (config.Multipliers.Length - 1));
+        (LatentChannels, _patch) = (config.LatentChannels, config.PatchSize);
+        PixelsPerLatent = _patch << (config.Multipliers.Length - 1);
         FramesPerLatent = 1 << config.HalvesFrames.Count(halves => halves);
-        DecodingBytesPerPixel = config.DecodingBytesPerPixel;
+        (DecodingBytesPerPixel, KeptBytesPerPixel) = (config.DecodingBytesPerPixel, config.KeptBytesPerPixel);
         (LatentsMean, LatentsStd) = (config.Mean, config.Deviation);
         _encoder = new CausalEncoder(root.At("encoder"), config);
         _decoder = new CausalDecoder(root.At("decoder"), config);
@@ -45,6 +47,9 @@ public sealed class AutoencoderKlCausal : IDisposable
 
     /// <summary>Bytes that decoding takes for each pixel of a single frame at its peak.</summary>
     internal long DecodingBytesPerPixel { get; }
+
+    /// <summary>Bytes that are kept of earlier frames for each pixel of a frame while a video is decoded.</summary>
+    internal long KeptBytesPerPixel { get; }
 
     /// <summary>The mean of each latent channel.</summary>
     public IReadOnlyList<float> LatentsMean { get; }
@@ -96,7 +101,7 @@ public sealed class AutoencoderKlCausal : IDisposable
         {
             cache.Begin(i, count);
             var frames = i == 0 ? video.Slice(1, 0, 1) : video.Slice(1, 1 + FramesPerLatent * (i - 1), FramesPerLatent);
-            pieces.Add(_encoder.Apply(frames, cache, watch, cancellation));
+            pieces.Add(_encoder.Apply(CausalPatches.Pack(frames, _patch), cache, watch, cancellation));
         }
         var moments = _quantConv.Apply(TensorOperations.Concatenate(1, [.. pieces]), cache);
         using var posterior = new DiagonalGaussian(moments.Reshape(s[0] * count, moments.Shape[2], moments.Shape[3], moments.Shape[4]));
@@ -124,8 +129,8 @@ public sealed class AutoencoderKlCausal : IDisposable
     /// Decodes latents and hands on frames as soon as they are there, so that memory does not grow with the number of frames.
     /// </summary>
     /// <param name="latents">[batch, frames, height, width, channels], as <see cref="Denormalize"/> gives them.</param>
-    /// <param name="receive">Receives the first frame, then <see cref="FramesPerLatent"/> at a time, [batch, frames, height, width, 3],
-    /// clamped to [-1, 1]; valid during the call.</param>
+    /// <param name="receive">Receives one frame after the other, [batch, 1, height, width, 3], clamped to [-1, 1]; valid during the
+    /// call.</param>
     /// <param name="watch">Receives what submodules give, by the checkpoint's names, to find a fault; null watches nothing.</param>
     /// <param name="cancellation">Checked before every block.</param>
     /// <exception cref="ArgumentException">The latents have a wrong shape.</exception>
@@ -148,9 +153,15 @@ public sealed class AutoencoderKlCausal : IDisposable
             using var scope = new TensorScope();
             var given = _postQuantConv.Apply(latents.Slice(1, i, 1), cache);
             watch?.Invoke("post_quant_conv", given);
-            var frames = _decoder.Apply(given, cache, watch, cancellation);
-            watch?.Invoke("decoder", frames);
-            receive(frames.Clamp(-1, 1, into: frames));
+            _decoder.Apply(
+                given, cache,
+                frame =>
+                {
+                    watch?.Invoke("decoder", frame);
+                    var pixels = CausalPatches.Unpack(frame, _patch);
+                    receive(pixels.Clamp(-1, 1, into: pixels));
+                },
+                watch, cancellation);
         }
     }
 
@@ -196,16 +207,25 @@ internal sealed class CausalEncoder
     {
         _path = at.Path;
         int inputs = config.BaseChannels;
-        _convIn = new CausalConv3d(at.At("conv_in"), 3, inputs, 3, 3);
+        _convIn = new CausalConv3d(at.At("conv_in"), config.PixelChannels, inputs, 3, 3);
         for (int level = 0; level < config.Multipliers.Length; level++)
         {
             int outputs = config.BaseChannels * config.Multipliers[level];
+            bool halves = level < config.Multipliers.Length - 1;
+            if (config.IsResidual)
+            {
+                _downBlocks.Add(new CausalResidualDown(
+                    at.At("down_blocks", level), inputs, outputs, config.ResnetsPerLevel, halves,
+                    halves && config.HalvesFrames[level]).Apply);
+                inputs = outputs;
+                continue;
+            }
             for (int i = 0; i < config.ResnetsPerLevel; i++)
             {
                 _downBlocks.Add(new CausalResnet(at.At("down_blocks", _downBlocks.Count), inputs, outputs).Apply);
                 inputs = outputs;
             }
-            if (level < config.Multipliers.Length - 1)
+            if (halves)
                 _downBlocks.Add(new CausalDownsample(at.At("down_blocks", _downBlocks.Count), outputs, config.HalvesFrames[level]).Apply);
         }
         _midBlock = new CausalMidBlock(at.At("mid_block"), inputs);
@@ -228,53 +248,99 @@ internal sealed class CausalEncoder
     }
 }
 
-/// <summary>Latents to video.</summary>
+/// <summary>
+/// Latents to video. Levels behind the last one that makes more frames see one frame after the other: their maps are the largest, and
+/// those of one frame are the peak then.
+/// </summary>
 internal sealed class CausalDecoder
 {
     private readonly string _path;
-    private readonly CausalConv3d _convIn;
-    private readonly CausalMidBlock _midBlock;
-    private readonly List<(CausalResnet[] Resnets, CausalUpsample? Upsampler)> _upBlocks = [];
-    private readonly CausalNorm _normOut;
-    private readonly CausalConv3d _convOut;
+    private readonly List<(Func<Tensor, FrameCache, Tensor> Apply, string? Name)> _stages = [];
+    private readonly int _single;
 
     public CausalDecoder(WeightCursor at, CausalConfig config)
     {
         _path = at.Path;
         int levels = config.Multipliers.Length;
-        int inputs = config.BaseChannels * config.Multipliers[^1];
-        _convIn = new CausalConv3d(at.At("conv_in"), config.LatentChannels, inputs, 3, 3);
-        _midBlock = new CausalMidBlock(at.At("mid_block"), inputs);
+        int inputs = config.DecoderChannels * config.Multipliers[^1];
+        _stages.Add((new CausalConv3d(at.At("conv_in"), config.LatentChannels, inputs, 3, 3).Apply, null));
+        _stages.Add((new CausalMidBlock(at.At("mid_block"), inputs).Apply, "mid_block"));
         for (int i = 0; i < levels; i++)
         {
-            int outputs = config.BaseChannels * config.Multipliers[levels - 1 - i];
+            int outputs = config.DecoderChannels * config.Multipliers[levels - 1 - i];
+            bool doubles = i < levels - 1;
+            bool frames = doubles && config.HalvesFrames[levels - 2 - i];
             var block = at.At("up_blocks", i);
-            CausalResnet[] resnets = [.. Enumerable.Range(0, config.ResnetsPerLevel + 1)
-                .Select(j => new CausalResnet(block.At("resnets", j), j == 0 ? inputs : outputs, outputs))];
-            var upsampler = i == levels - 1 ? null
-                : new CausalUpsample(block.At("upsamplers.0"), outputs, config.HalvesFrames[levels - 2 - i]);
-            _upBlocks.Add((resnets, upsampler));
+            string name = FormattableString.Invariant($"up_blocks.{i}");
+            if (config.IsResidual)
+            {
+                _stages.Add((
+                    new CausalResidualUp(block, inputs, outputs, config.ResnetsPerLevel + 1, doubles, frames).Apply, name));
+                inputs = outputs;
+                if (frames)
+                    _single = _stages.Count;
+                continue;
+            }
+            for (int j = 0; j <= config.ResnetsPerLevel; j++)
+            {
+                bool last = j == config.ResnetsPerLevel && !doubles;
+                _stages.Add((
+                    new CausalResnet(block.At("resnets", j), j == 0 ? inputs : outputs, outputs).Apply, last ? name : null));
+            }
             inputs = outputs / 2;
+            if (!doubles)
+                continue;
+            var upsampler = new CausalUpsample(block.At("upsamplers.0"), outputs, inputs, frames);
+            if (frames)
+            {
+                _stages.Add((upsampler.Double, null));
+                _single = _stages.Count;
+            }
+            _stages.Add(((x, _) => upsampler.Enlarge(x), name));
         }
-        _normOut = new CausalNorm(at.At("norm_out"), config.BaseChannels * config.Multipliers[0]);
-        _convOut = new CausalConv3d(at.At("conv_out"), config.BaseChannels * config.Multipliers[0], 3, 3, 3);
+        int width = config.DecoderChannels * config.Multipliers[0];
+        var norm = new CausalNorm(at.At("norm_out"), width);
+        var conv = new CausalSums(at.At("conv_out"), width, config.PixelChannels, 3, 3);
+        _stages.Add(((x, cache) => conv.Apply(norm.Apply(x, into: x).Activate(Activation.Silu, into: x), cache), null));
     }
 
-    public Tensor Apply(Tensor latents, FrameCache cache, Action<string, Tensor>? watch, CancellationToken cancellation)
+    /// <summary>Decodes a piece of a video.</summary>
+    /// <param name="latents">[batch, 1, height, width, channels]; disposed.</param>
+    /// <param name="cache">What is known of earlier pieces.</param>
+    /// <param name="receive">Receives one frame after the other, [batch, 1, height, width, channels].</param>
+    /// <param name="watch">Receives what submodules give; of those that see single frames only where the piece is one.</param>
+    /// <param name="cancellation">Checked before every stage.</param>
+    public void Apply(
+        Tensor latents, FrameCache cache, Action<Tensor> receive, Action<string, Tensor>? watch, CancellationToken cancellation)
     {
-        var x = latents.Then(_convIn.Apply(latents, cache));
-        x = _midBlock.Apply(x, cache);
-        watch?.Invoke(_path + ".mid_block", x);
-        for (int i = 0; i < _upBlocks.Count; i++)
+        var x = Run(0, _single, latents, cache, watch, cancellation);
+        int count = x.Shape[1];
+        for (int frame = 0; frame < count; frame++)
+        {
+            using var scope = new TensorScope();
+            cache.BeginFrame(frame, count);
+            receive(Run(
+                _single, _stages.Count, count == 1 ? x.View() : x.Slice(1, frame, 1).Clone(), cache, count == 1 ? watch : null,
+                cancellation));
+        }
+        x.Dispose();
+    }
+
+    private Tensor Run(
+        int first, int end, Tensor x, FrameCache cache, Action<string, Tensor>? watch, CancellationToken cancellation)
+    {
+        for (int i = first; i < end; i++)
         {
             cancellation.ThrowIfCancellationRequested();
-            foreach (var resnet in _upBlocks[i].Resnets)
-                x = x.Then(resnet.Apply(x, cache));
-            if (_upBlocks[i].Upsampler is { } upsampler)
-                x = x.Then(upsampler.Apply(x, cache));
-            watch?.Invoke(FormattableString.Invariant($"{_path}.up_blocks.{i}"), x);
+            var (apply, name) = _stages[i];
+            var next = apply(x, cache);
+            if (next != x)
+                x.Dispose();
+            x = next;
+            if (name != null)
+                watch?.Invoke($"{_path}.{name}", x);
         }
-        return x.Then(_convOut.Apply(_normOut.Apply(x, into: x).Activate(Activation.Silu, into: x), cache));
+        return x;
     }
 }
 
@@ -282,16 +348,49 @@ internal sealed class CausalDecoder
 internal sealed record CausalConfig(
     int BaseChannels, int LatentChannels, int[] Multipliers, int ResnetsPerLevel, bool[] HalvesFrames, float[] Mean, float[] Deviation)
 {
+    /// <summary>The channels of the decoder's last level.</summary>
+    public required int DecoderChannels { get; init; }
+
+    /// <summary>Whether levels have a shortcut beside them (Wan 2.2 5B).</summary>
+    public required bool IsResidual { get; init; }
+
+    /// <summary>How many pixels, in each direction, are one for the coders.</summary>
+    public required int PatchSize { get; init; }
+
+    /// <summary>The channels of what the coders take for a pixel.</summary>
+    public int PixelChannels => 3 * PatchSize * PatchSize;
+
     /// <summary>
     /// Bytes that decoding a frame takes for each pixel: three maps of a residual block at full size, or the enlarged map of the level
     /// below beside the half of its channels that the convolution gives; float32.
     /// </summary>
-    public long DecodingBytesPerPixel => sizeof(float) * (long)BaseChannels * Math.Max(3 * Multipliers[0], 3 * Multipliers[1] / 2);
+    public long DecodingBytesPerPixel =>
+        sizeof(float) * (long)DecoderChannels * Math.Max(3 * Multipliers[0], 3 * Multipliers[1] / 2) / (PatchSize * PatchSize);
+
+    /// <summary>Bytes of the two frames that every convolution but the last keeps of a video, for each pixel of a frame.</summary>
+    public long KeptBytesPerPixel
+    {
+        get
+        {
+            double channels = 0;
+            double share = 1.0 / (PatchSize * PatchSize);       // of the pixels, at a level
+            for (int level = 0; level < Multipliers.Length; level++, share /= 4)
+            {
+                bool last = level == Multipliers.Length - 1;
+                int outputs = DecoderChannels * Multipliers[level];
+                int inputs = last ? outputs : DecoderChannels * Multipliers[level + 1] / (IsResidual ? 1 : 2);
+                channels += share * (inputs + outputs * (2 * ResnetsPerLevel + 1));
+                if (level > 0 && HalvesFrames[level - 1])
+                    channels += share * outputs;
+                if (last)
+                    channels += share * (4 * outputs + LatentChannels);
+            }
+            return (long)(2 * sizeof(float) * channels);
+        }
+    }
 
     public static CausalConfig Read(ModelConfig json)
     {
-        if (json.Bool("is_residual", false))
-            throw new CheckpointException($"'{json.Path}': is_residual is true; the autoencoder of Wan 2.2 5B is not supported.");
         if (json.Floats("attn_scales").Length > 0)
             throw new CheckpointException($"'{json.Path}': attn_scales is not empty; attention in other places is not supported.");
         int channels = json.Size("z_dim", 16);
@@ -311,7 +410,38 @@ internal sealed record CausalConfig(
                 $"'{json.Path}': latents_mean and latents_std have {mean.Length} and {deviation.Length} numbers, expected "
                     + $"z_dim, {channels}.");
         }
-        return new CausalConfig(
-            json.Size("base_dim", 96), channels, multipliers, json.Layers("num_res_blocks", 2), frames, mean, deviation);
+        int width = json.Size("base_dim", 96);
+        var config = new CausalConfig(
+            width, channels, multipliers, json.Layers("num_res_blocks", 2), frames, mean, deviation)
+        {
+            DecoderChannels = json.OptionalSize("decoder_base_dim") ?? width,
+            IsResidual = json.Bool("is_residual", false),
+            PatchSize = json.OptionalSize("patch_size") ?? 1,
+        };
+        foreach (string key in new[] { "in_channels", "out_channels" })
+        {
+            // Some versions of the reference multiply by the patch, others state the product.
+            if (json.Size(key, 3) is var stated && stated != 3 && stated != config.PixelChannels)
+                throw new CheckpointException($"'{json.Path}': {key} is {stated}, expected {config.PixelChannels} as patch_size says.");
+        }
+        if (config.IsResidual)
+            config.CheckShortcuts(json);
+        return config;
+    }
+
+    /// <summary>The channels that shortcuts average, and those that they repeat, must divide into whole groups.</summary>
+    private void CheckShortcuts(ModelConfig json)
+    {
+        for (int level = 0; level < Multipliers.Length; level++)
+        {
+            // The smallest cell has 4 pixels; the last level has none.
+            int cell = level == Multipliers.Length - 1 ? 1 : 4;
+            int below = level == 0 ? 1 : Multipliers[level - 1];
+            if (Multipliers[level] % below == 0 && cell % (Multipliers[level] / below) == 0)
+                continue;
+            throw new CheckpointException(
+                $"'{json.Path}': dim_mult is [{string.Join(", ", Multipliers)}], expected each 1, 2 or 4 times the one before it, from 1 "
+                    + "on, and the last two equal: the shortcuts of is_residual need whole groups of channels.");
+        }
     }
 }

@@ -12,16 +12,23 @@ internal sealed class FrameCache : IDisposable
 {
     private readonly Dictionary<object, Tensor> _frames = [];
 
+    private int _pieces;
+
     /// <summary>How many pieces came before the one that is on its way.</summary>
     public int Piece { get; private set; }
 
-    /// <summary>Whether another piece follows; what nobody will look back to is not kept.</summary>
+    /// <summary>Whether other frames follow; what nobody will look back to is not kept.</summary>
     public bool More { get; private set; }
 
     /// <summary>Begins a piece.</summary>
     /// <param name="piece">Its number, from 0.</param>
     /// <param name="count">How many there are.</param>
-    public void Begin(int piece, int count) => (Piece, More) = (piece, piece < count - 1);
+    public void Begin(int piece, int count) => (Piece, _pieces, More) = (piece, count, piece < count - 1);
+
+    /// <summary>Says that layers see one frame of the piece after the other from here on.</summary>
+    /// <param name="frame">The frame of the piece, from 0.</param>
+    /// <param name="frames">How many there are.</param>
+    public void BeginFrame(int frame, int frames) => More = Piece < _pieces - 1 || frame < frames - 1;
 
     /// <summary>The frames that a layer kept, [batch, frames, height, width, channels], or null.</summary>
     public Tensor? Of(object layer) => _frames.GetValueOrDefault(layer);
@@ -40,10 +47,24 @@ internal sealed class FrameCache : IDisposable
         int fresh = Math.Min(count, x.Shape[1]);
         int old = Math.Min(count - fresh, known);
         var last = x.Slice(1, x.Shape[1] - fresh, fresh);
+        if (old + fresh == known)
+        {
+            // Frames move up in place: two sets of them at a time would be the peak of decoding.
+            for (int i = 0; i < old; i++)
+                earlier!.Slice(1, fresh + i, 1).CopyTo(earlier.Slice(1, i, 1));
+            last.CopyTo(earlier!.Slice(1, old, fresh));
+            return;
+        }
         var kept = old == 0 ? last.Clone() : TensorOperations.Concatenate(1, earlier!.Slice(1, known - old, old), last);
         _frames[layer] = TensorScope.Detach(kept);
         earlier?.Dispose();
     }
+
+    /// <summary>Takes what was put under a key; null for nothing. It is the caller's from here on.</summary>
+    public Tensor? Take(object key) => _frames.Remove(key, out var tensor) ? tensor : null;
+
+    /// <summary>Puts a tensor under a key that is free; it is the cache's from here on.</summary>
+    public void Put(object key, Tensor tensor) => _frames.Add(key, TensorScope.Detach(tensor));
 
     /// <inheritdoc/>
     public void Dispose()
@@ -82,6 +103,38 @@ internal sealed class CausalConv3d(WeightCursor at, int inputs, int outputs, int
         var result = scope.Keep(x.Slice(1, 1, x.Shape[1] - 1).CausalConv3d(_weight, _bias, _geometry, frameStride: 2, earlier: earlier));
         cache.Keep(this, x, 1);
         return result;
+    }
+}
+
+/// <summary>
+/// A causal convolution to few channels, of single frames: of earlier frames it keeps what they add to later ones, which is less than the
+/// frames.
+/// </summary>
+internal sealed class CausalSums(WeightCursor at, int inputs, int outputs, int frames, int kernel)
+{
+    private readonly PreparedWeight _weight = at.Get("weight", [outputs, inputs, frames, kernel, kernel], WeightRole.Convolution);
+    private readonly PreparedWeight _bias = at.Get("bias", [outputs], WeightRole.Vector);
+    private readonly Conv2dGeometry _geometry = Conv2dGeometry.Same(kernel / 2);
+
+    /// <summary>[batch, 1, height, width, inputs] to [batch, 1, height, width, outputs].</summary>
+    public Tensor Apply(Tensor x, FrameCache cache)
+    {
+        using var scope = new TensorScope();
+        var s = x.Shape;
+        var image = x.Reshape(s[0], s[2], s[3], s[4]);
+        var result = image.Conv2dOfFrame(_weight, frames - 1, _bias, _geometry);
+        for (int later = 1; later < frames; later++)
+        {
+            // Sums move up by a frame.
+            using var sum = cache.Take((this, later));
+            if (later == 1 && sum != null)
+                result.Add(sum, into: result);
+            if (!cache.More)
+                continue;
+            using var next = cache.Take((this, later + 1));
+            cache.Put((this, later), image.Conv2dOfFrame(_weight, frames - 1 - later, null, _geometry, next).View());
+        }
+        return scope.Keep(result.Reshape(s[0], 1, s[2], s[3], outputs));
     }
 }
 
@@ -174,27 +227,176 @@ internal sealed class CausalDownsample(WeightCursor at, int channels, bool frame
 }
 
 /// <summary>
-/// Doubles height and width, and the number of frames where it says so, but for the first frame of a video, which stays one. Halves the
-/// channels.
+/// Doubles height and width, and the number of frames where it says so, but for the first frame of a video, which stays one.
 /// </summary>
-internal sealed class CausalUpsample(WeightCursor at, int channels, bool frames)
+internal sealed class CausalUpsample(WeightCursor at, int inputs, int outputs, bool frames)
 {
-    private readonly CausalConv3d? _timeConv = frames ? new(at.At("time_conv"), channels, 2 * channels, 3, 1) : null;
-    private readonly Conv2d _conv = new(at.At("resample.1"), channels, channels / 2, kernel: 3);
+    private readonly CausalConv3d? _timeConv = frames ? new(at.At("time_conv"), inputs, 2 * inputs, 3, 1) : null;
+    private readonly Conv2d _conv = new(at.At("resample.1"), inputs, outputs, kernel: 3);
+
+    /// <summary>Whether it doubles the number of frames.</summary>
+    public bool HasFrames => _timeConv != null;
+
+    /// <summary>The frames, [batch, frames or twice as many, height, width, inputs]. May be another handle to x.</summary>
+    public Tensor Double(Tensor x, FrameCache cache)
+    {
+        if (_timeConv == null || cache.Piece == 0)
+            return x.View();
+        using var scope = new TensorScope();
+
+        // Each frame becomes two: the first half of the channels is the first of them.
+        var y = _timeConv.Apply(x, cache);
+        var s = y.Shape;
+        return scope.Keep(
+            y.Reshape(s[0], s[1], s[2] * s[3], 2, inputs).Permute(0, 1, 3, 2, 4).Reshape(s[0], 2 * s[1], s[2], s[3], inputs));
+    }
+
+    /// <summary>Height and width, [batch, frames, 2 height, 2 width, outputs].</summary>
+    public Tensor Enlarge(Tensor x)
+    {
+        using var scope = new TensorScope();
+        var s = x.Shape;
+        var images = x.Reshape(s[0] * s[1], s[2], s[3], s[4]).ResizeNearest(2 * s[2], 2 * s[3]);
+        images = images.Then(_conv.Apply(images));
+        return scope.Keep(images.Reshape(s[0], s[1], 2 * s[2], 2 * s[3], outputs));
+    }
+}
+
+/// <summary>
+/// Some residual blocks that halve height and width, and the number of frames where they say so, beside a shortcut: the means of groups of
+/// the channels that the pixels of a cell have together (Wan 2.2 5B).
+/// </summary>
+/// <param name="at">The block.</param>
+/// <param name="inputs">Channels of what goes in.</param>
+/// <param name="outputs">Channels of what comes out.</param>
+/// <param name="resnets">The number of residual blocks.</param>
+/// <param name="halves">Whether height and width are halved.</param>
+/// <param name="frames">Whether the number of frames is, too.</param>
+internal sealed class CausalResidualDown(WeightCursor at, int inputs, int outputs, int resnets, bool halves, bool frames)
+{
+    private readonly CausalResnet[] _resnets = [.. Enumerable.Range(0, resnets)
+        .Select(i => new CausalResnet(at.At("resnets", i), i == 0 ? inputs : outputs, outputs))];
+
+    private readonly CausalDownsample? _downsampler = halves ? new(at.At("downsampler"), outputs, frames) : null;
 
     public Tensor Apply(Tensor x, FrameCache cache)
     {
         using var scope = new TensorScope();
-        if (_timeConv != null && cache.Piece > 0)
-        {
-            // Each frame becomes two: the first half of the channels is the first of them.
-            var y = _timeConv.Apply(x, cache);
-            x = y.Reshape(y.Shape[0], y.Shape[1], y.Shape[2], y.Shape[3], 2, channels).Permute(0, 1, 4, 2, 3, 5)
-                .Reshape(y.Shape[0], 2 * y.Shape[1], y.Shape[2], y.Shape[3], channels);
-        }
+        var y = x.View();
+        foreach (var resnet in _resnets)
+            y = y.Then(resnet.Apply(y, cache));
+        if (_downsampler != null)
+            y = y.Then(_downsampler.Apply(y, cache));
+        return scope.Keep(y.Add(Means(x)));
+    }
+
+    private Tensor Means(Tensor x)
+    {
+        using var scope = new TensorScope();
+        var (time, space) = (frames ? 2 : 1, halves ? 2 : 1);
+        int cell = time * space * space;
+        int parts = outputs / inputs;       // channels of the result for each of x, each of a part of the cell
         var s = x.Shape;
-        var images = x.Reshape(s[0] * s[1], s[2], s[3], s[4]).ResizeNearest(2 * s[2], 2 * s[3]);
-        images = images.Then(_conv.Apply(images));
-        return scope.Keep(images.Reshape(s[0], s[1], 2 * s[2], 2 * s[3], channels / 2));
+
+        // A first frame, which is alone, has one of zeros before it.
+        int count = (s[1] + time - 1) / time;
+        var sums = Tensor.Zeros(x.Device, [parts, s[0], count, s[2] / space, s[3] / space, inputs]);
+        for (int i = 0; i < cell; i++)
+        {
+            int frame = i / (space * space) - (count * time - s[1]);
+            if (frame < 0)
+                continue;
+            var pixels = x.Slice(1, frame, count, time)
+                .Slice(2, i / space % space, s[2] / space, space).Slice(3, i % space, s[3] / space, space);
+            var sum = sums.Slice(0, i * parts / cell, 1).Reshape(pixels.Shape);
+            sum.Add(pixels, into: sum);
+        }
+        var means = sums.Affine((float)parts / cell, into: sums);
+        return scope.Keep(
+            parts == 1 ? means.Reshape(s[0], count, s[2] / space, s[3] / space, outputs)
+                : means.Permute(1, 2, 3, 4, 5, 0).Reshape(s[0], count, s[2] / space, s[3] / space, outputs));
+    }
+}
+
+/// <summary>
+/// Some residual blocks that double height and width, and the number of frames where they say so, beside a shortcut: the channels, each as
+/// often as the larger video has room for them (Wan 2.2 5B).
+/// </summary>
+/// <param name="at">The block.</param>
+/// <param name="inputs">Channels of what goes in.</param>
+/// <param name="outputs">Channels of what comes out.</param>
+/// <param name="resnets">The number of residual blocks.</param>
+/// <param name="doubles">Whether height and width are doubled; else there is no shortcut.</param>
+/// <param name="frames">Whether the number of frames is, too.</param>
+internal sealed class CausalResidualUp(WeightCursor at, int inputs, int outputs, int resnets, bool doubles, bool frames)
+{
+    private readonly CausalResnet[] _resnets = [.. Enumerable.Range(0, resnets)
+        .Select(i => new CausalResnet(at.At("resnets", i), i == 0 ? inputs : outputs, outputs))];
+
+    private readonly CausalUpsample? _upsampler = doubles ? new(at.At("upsampler"), outputs, outputs, frames) : null;
+
+    /// <summary>Whether it doubles the number of frames.</summary>
+    public bool HasFrames => frames;
+
+    public Tensor Apply(Tensor x, FrameCache cache)
+    {
+        using var scope = new TensorScope();
+        var y = x.View();
+        foreach (var resnet in _resnets)
+            y = y.Then(resnet.Apply(y, cache));
+        if (_upsampler == null)
+            return scope.Keep(y);
+        y = y.Then(_upsampler.Double(y, cache));
+        y = y.Then(_upsampler.Enlarge(y));
+        Spread(x, y, first: cache.Piece == 0);
+        return scope.Keep(y);
+    }
+
+    /// <summary>Adds the channels of x to y; of the first frame of a video, to which nothing precedes, those of its last twin.</summary>
+    private void Spread(Tensor x, Tensor y, bool first)
+    {
+        using var scope = new TensorScope();
+        int time = frames ? 2 : 1;
+        int cell = 4 * time;
+        int parts = inputs / outputs;       // channels of x for each of y, each for a part of the cell
+        var s = x.Shape;
+        var channels = parts == 1 ? x.Reshape(1, s[0], s[1], s[2], s[3], outputs)
+            : x.Reshape(s[0], s[1], s[2], s[3], outputs, parts).Permute(5, 0, 1, 2, 3, 4);
+        for (int i = 0; i < cell; i++)
+        {
+            int frame = i / 4 - (first ? time - 1 : 0);
+            if (frame < 0)
+                continue;
+            var pixels = y.Slice(1, frame, s[1], first ? 1 : time).Slice(2, i / 2 % 2, s[2], 2).Slice(3, i % 2, s[3], 2);
+            pixels.Add(channels.Slice(0, i * parts / cell, 1).Reshape(pixels.Shape), into: pixels);
+        }
+    }
+}
+
+/// <summary>Cells of a frame as one pixel with the channels of all: channels in the order (channel, column, row) of a cell.</summary>
+internal static class CausalPatches
+{
+    /// <summary>[batch, frames, height, width, channels] to [batch, frames, height / patch, width / patch, channels patch patch].</summary>
+    public static Tensor Pack(Tensor video, int patch)
+    {
+        if (patch == 1)
+            return video.View();
+        using var scope = new TensorScope();
+        var s = video.Shape;
+        var (height, width) = (s[2] / patch, s[3] / patch);
+        var cells = video.Contiguous().Reshape(s[0] * s[1], height, patch, width, patch, s[4]).Permute(0, 1, 3, 5, 4, 2);
+        return scope.Keep(cells.Reshape(s[0], s[1], height, width, s[4] * patch * patch));
+    }
+
+    /// <summary>The inverse of <see cref="Pack"/>.</summary>
+    public static Tensor Unpack(Tensor packed, int patch)
+    {
+        if (patch == 1)
+            return packed.View();
+        using var scope = new TensorScope();
+        var s = packed.Shape;
+        int channels = s[4] / (patch * patch);
+        var pixels = packed.Reshape(s[0] * s[1], s[2], s[3], channels, patch, patch).Permute(0, 1, 5, 2, 4, 3);
+        return scope.Keep(pixels.Reshape(s[0], s[1], s[2] * patch, s[3] * patch, channels));
     }
 }

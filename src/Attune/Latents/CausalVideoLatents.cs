@@ -69,7 +69,7 @@ internal sealed class CausalVideoLatents(AutoencoderKlCausal vae, Device device,
     }
 
     public override long DecodingBytes(PixelSize size, int count) =>
-        (long)size.Width * size.Height * count * vae.FramesPerLatent * vae.DecodingBytesPerPixel;
+        (long)size.Width * size.Height * count * (vae.DecodingBytesPerPixel + vae.KeptBytesPerPixel);
 
     public override void Dispose() => vae.Dispose();
 }

@@ -29,11 +29,14 @@ public sealed class WanFamily : Family
         if (source.Has("transformer_2"))
             denoiser = new WanExperts(high, OpenNetwork(owned, source, "transformer_2", vae, high.Config), Boundary(source));
         string[] options = [ModelOption.Sigmas, ModelOption.Cache, ModelOption.Frames];
-        var facts = new FamilyFacts("WanPipeline", "wan2.1", DefaultSize: 832, DefaultSteps: 50, options.ToHashSet())
+
+        // Wan 2.2 5B, which has latents of its own, was trained with other videos than the rest.
+        bool small = vae.PixelsPerLatent == 16;
+        var facts = new FamilyFacts("WanPipeline", "wan2.1", DefaultSize: small ? 1280 : 832, DefaultSteps: 50, options.ToHashSet())
         {
-            DefaultHeight = 480,
-            DefaultFrames = 81,
-            FrameRate = vae.PixelsPerLatent == 16 ? 24 : 16,
+            DefaultHeight = small ? 704 : 480,
+            DefaultFrames = small ? 121 : 81,
+            FrameRate = small ? 24 : 16,
         };
         return new Model(facts, prompts, denoiser, new CausalVideoLatents(vae, source.Device, high.Config.PatchSize), scheduler);
     });
