@@ -4,6 +4,7 @@ using Attune.Models.Chroma;
 using Attune.Models.ErnieImage;
 using Attune.Models.Flux2;
 using Attune.Models.QwenImage;
+using Attune.Models.QwenImage21;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.ZImage;
 using Attune.Tensors;
@@ -35,7 +36,8 @@ internal sealed class StreamBlocks
     /// <summary>The shapes, and the text tokens of a prompt where none are asked for.</summary>
     public static IReadOnlyDictionary<string, int> Shapes { get; } = new Dictionary<string, int>
     {
-        ["sd35"] = 333, ["flux2-klein"] = 512, ["qwen-image"] = 256, ["z-image"] = 128, ["chroma"] = 256, ["ernie-image"] = 256,
+        ["sd35"] = 333, ["flux2-klein"] = 512, ["qwen-image"] = 256, ["z-image"] = 128, ["chroma"] = 256,
+        ["ernie-image"] = 256, ["qwen-image-2.1"] = 64,
     };
 
     /// <summary>What they are.</summary>
@@ -44,18 +46,24 @@ internal sealed class StreamBlocks
     /// <summary>
     /// The arithmetic of a pass without the negative text: linear layers, two operations for each weight that a row meets, and attention.
     /// </summary>
-    public double Operations => _blocks * (_linearOfRow * (Latents + Text) + Pair * (Latents + Text) * (Latents + Text));
+    public double Operations => _blocks * (_linearOfRow * Rows + Pair * Rows * (Latents + Text));
 
     /// <summary>
     /// What the negative text adds: its rows, its attention to itself and the latents, and that of the latents to it; to each other once
     /// more where they stand elsewhere beside it.
     /// </summary>
     public double NegativeOperations => _blocks
-        * (_linearOfRow * NegativeText + Pair * (NegativeText * (NegativeText + Latents) + Latents * NegativeText)
+        * (Pair * Latents * NegativeText
+            + (TextIsPrefix ? 0 : _linearOfRow * NegativeText + Pair * NegativeText * (NegativeText + Latents))
             + (_parts.Any(part => part.BesideNegative != null) ? Pair * Latents * Latents : 0));
 
     /// <summary>What sparse attention over the text adds: its product with the values.</summary>
     public double SparseOperations => _blocks * Pair / 2 * Latents * Text;
+
+    /// <summary>Whether texts are no rows of a pass, but keys and values that were made before.</summary>
+    private bool TextIsPrefix { get; init; }
+
+    private double Rows => TextIsPrefix ? Latents : Latents + Text;
 
     private double Latents => RowsOf(TokenKind.Latent);
 
@@ -86,6 +94,7 @@ internal sealed class StreamBlocks
             "qwen-image" => Qwen(root, grid, text, noise),
             "z-image" => ZImage(root, grid, text, noise),
             "ernie-image" => Ernie(root, grid, text, noise),
+            "qwen-image-2.1" => Qwen21(root, grid, text, noise),
             _ => Chroma(root, grid, text, noise),
         };
     }
@@ -208,6 +217,33 @@ internal sealed class StreamBlocks
             "ERNIE-Image blocks (2), texts of unequal length", blocks.Length, width, 13, parts,
             (attention, given) => new TokenStream(attention, config.HeadChannels, config.Epsilon, config.Rotary, given),
             stream => Run(blocks, stream, time));
+    }
+
+    private static StreamBlocks Qwen21(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = QwenImage21Config.Read(Json("{}"));
+        QwenImage21Block[] blocks =
+            [.. Enumerable.Range(0, 2).Select(i => new QwenImage21Block(root.At("transformer_blocks", i), config, i))];
+        int width = config.Width;
+        var layer = new ModulationLayer(root.At("modulation.1"), width, QwenImage21Block.Form, bias: false);
+        var time = new TimeEmbeddings(noise([1, width])).Through(layer).Make(TokenKind.Latent);
+        var ids = TokenIds.Diagonal(text, 3, 0);
+        var made = noise([2 * blocks.Length, text, width]);
+        TokenPart[] parts =
+        [
+            new(TokenKind.NegativeText, noise([1, text, width]), ids), new(TokenKind.Text, noise([1, text, width]), ids),
+            new(TokenKind.Latent, noise([1, grid.Count, width]), TokenIds.Centred(grid, text), grid),
+        ];
+        return new StreamBlocks(
+            "Qwen-Image-2.1 blocks (2), texts made before", blocks.Length, width, 13, parts,
+            (attention, given) => new TokenStream(attention, config.AttentionHeadDim, config.Epsilon, config.Rotary, given[^1])
+            {
+                Prefix = [.. given[..^1].Select(part => new PrefixPart(part.Kind, made, 0, part.Ids))],
+            },
+            stream => Run(blocks, stream, time))
+        {
+            TextIsPrefix = true,
+        };
     }
 
     private static TokenPart[] TextFirst(

@@ -21,7 +21,8 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new StableDiffusion3TransformerCase(), new UnetCase(),
         new LoraCase("lora"), new LoraCase("adapter"), new LoraRefuseCase(),
         new GgufCase(), new QuantisedCase(), new WeightFileRefuseCase(),
-        new ErnieImageTransformerCase(),
+        new ErnieImageTransformerCase(), new QwenImage21AutoencoderCase(),
+        new QwenImage21TransformerCase(),
         new ManifestCase(), new PipelineCase(),
     ];
 

@@ -32,7 +32,7 @@ internal sealed class CaseTensors
 
     public Shape ShapeOf(string name) => Entry(name).Shape;
 
-    public bool IsInteger(string name) => Entry(name).Type is "I64" or "I32" or "U8";
+    public bool IsInteger(string name) => Entry(name).Type is "I64" or "I32" or "U8" or "BOOL";
 
     public Tensor Float(string name)
     {
@@ -63,7 +63,7 @@ internal sealed class CaseTensors
             {
                 "I64" => BinaryPrimitives.ReadInt64LittleEndian(_bytes.AsSpan(start + 8 * i)),
                 "I32" => BinaryPrimitives.ReadInt32LittleEndian(_bytes.AsSpan(start + 4 * i)),
-                "U8" => _bytes[start + i],
+                "U8" or "BOOL" => _bytes[start + i],
                 _ => throw new CheckpointException($"'{_path}': {name} is {type}, expected integers."),
             };
         }

@@ -41,6 +41,42 @@ internal sealed class CausalAutoencoderCase : ComponentCase
     }
 }
 
+/// <summary>One direction of the autoencoder of Qwen-Image-2.1; the case's pictures and latents are channels first, of one
+/// frame.</summary>
+internal sealed class QwenImage21AutoencoderCase : ComponentCase
+{
+    public override IReadOnlyCollection<string> Arguments { get; } = ["method"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["image", "latents"];
+
+    public override bool Takes(string? className) => className == "AutoencoderKLQwenImage21";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = Supported(() => AutoencoderKlQwenImage21.Load(source));
+        void Check(string name, Tensor value)
+        {
+            var first = value.Permute(0, 3, 1, 2);
+            run.Check(name, first.Reshape(first.Shape[0], first.Shape[1], 1, first.Shape[2], first.Shape[3]));
+        }
+
+        Tensor Input(string name)
+        {
+            var x = run.Input(name);
+            return x.Reshape(x.Shape[0], x.Shape[1], x.Shape[3], x.Shape[4]).Permute(0, 2, 3, 1).Clone();
+        }
+
+        if (run.Golden.Text("method") == "decode")
+        {
+            Check("image", model.Decode(Input("latents"), Check));
+            return;
+        }
+        var posterior = model.Encode(Input("image"), Check);
+        Check("mean", posterior.Mean);
+        Check("logvar", posterior.LogVariance);
+    }
+}
+
 /// <summary>One direction of an autoencoder; the case's images and latents are channels first.</summary>
 internal sealed class AutoencoderCase : ComponentCase
 {

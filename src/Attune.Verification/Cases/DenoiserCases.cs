@@ -7,6 +7,7 @@ using Attune.Models.Flux;
 using Attune.Models.Flux2;
 using Attune.Models.PixArt;
 using Attune.Models.QwenImage;
+using Attune.Models.QwenImage21;
 using Attune.Models.Sana;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
@@ -331,6 +332,62 @@ internal sealed class SanaTransformerCase : ComponentCase
         foreach (string name in new[] { "patch_embed", "time_embed.0", "time_embed.1", "proj_out" })
             run.Check(name, watched.Of(name));
         run.CheckMasked("caption_norm", watched.Padded("caption_norm", text.Shape[1]), mask);
+    }
+}
+
+/// <summary>
+/// A forward pass of Qwen-Image-2.1's transformer, without guidance rules: the prefix, then the picture's rows. Masked text rows count for
+/// nobody but in the positions: each item of a batch runs alone, with the rows of its own text.
+/// </summary>
+internal sealed class QwenImage21TransformerCase : ComponentCase
+{
+    public override IReadOnlyCollection<string> Arguments { get; } = ["image_shapes"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["hidden_states", "encoder_hidden_states", "encoder_hidden_states_mask", "timestep", "img_mask"];
+
+    public override bool Takes(string? className) => className == "QwenImage21Transformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = QwenImage21Transformer.Load(source);
+        using var watched = new WatchedItems();
+        var (rows, text) = (run.Input("hidden_states"), run.Input("encoder_hidden_states"));
+        var mask = run.Has("encoder_hidden_states_mask") ? run.Rows("encoder_hidden_states_mask") : null;
+        LatentGrid[] grids = [.. run.Golden.Arguments.GetProperty("image_shapes").EnumerateArray()
+            .Select(shape => new LatentGrid(shape[0].GetInt32(), shape[1].GetInt32(), shape[2].GetInt32()))];
+        float[] timesteps = run.Input("timestep").ToArray();
+        var samples = new List<Tensor>();
+        for (int i = 0; i < rows.Shape[0]; i++)
+        {
+            int length = mask?[i].Sum() ?? text.Shape[1];
+            bool[] slots = [.. run.Rows("img_mask")[i].Take(length).Select(slot => slot != 0)];
+            using var conditioning = new QwenImage21Conditioning(
+                text.Slice(0, i, 1).Slice(1, 0, length).Clone(), slots, text.Shape[1]);
+            var parts = new List<Tensor>();
+            int at = 0;
+            foreach (var grid in grids)
+            {
+                parts.Add(rows.Slice(0, i, 1).Slice(1, at, grid.Count).Clone());
+                at += grid.Count;
+            }
+            var input = new DenoiserInput(parts[^1], grids[^1], [1000 * timesteps[i]], conditioning)
+            {
+                References = [.. grids[..^1].Select((grid, place) => new ReferenceLatents(parts[place], grid))],
+                // The positions of all rows are those of an item without pads.
+                Watch = (name, value) =>
+                {
+                    if (name != "rope")
+                        watched.Add(name, value);
+                    else if (length == text.Shape[1])
+                        run.Check(name, value);
+                },
+            };
+            samples.Add(model.Predict(input, Steering.Plain));
+        }
+        run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]));
+        run.Check("time_text_embed", TensorOperations.Concatenate(
+            0, watched.Of("time_text_embed"), watched.Of("time_text_embed.zero").Slice(0, 0, 1)));
     }
 }
 

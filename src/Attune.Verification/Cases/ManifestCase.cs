@@ -10,6 +10,7 @@ using Attune.Models.Flux;
 using Attune.Models.Flux2;
 using Attune.Models.PixArt;
 using Attune.Models.QwenImage;
+using Attune.Models.QwenImage21;
 using Attune.Models.Sana;
 using Attune.Models.StableDiffusion3;
 using Attune.Models.Unet;
@@ -41,12 +42,14 @@ internal sealed partial class ManifestCase : CaseKind
         ["ChromaTransformer2DModel"] = ChromaTransformer.Load,
         ["PixArtTransformer2DModel"] = PixArtTransformer.Load,
         ["SanaTransformer2DModel"] = SanaTransformer.Load,
+        ["QwenImage21Transformer2DModel"] = QwenImage21Transformer.Load,
         ["ErnieImageTransformer2DModel"] = ErnieImageTransformer.Load,
         ["WanTransformer3DModel"] = WanTransformer.Load,
         ["AutoencoderKL"] = AutoencoderKl.Load,
         ["AutoencoderKLFlux2"] = AutoencoderKlFlux2.Load,
         ["AutoencoderKLQwenImage"] = AutoencoderKlCausal.Load,
         ["AutoencoderKLWan"] = AutoencoderKlCausal.Load,
+        ["AutoencoderKLQwenImage21"] = AutoencoderKlQwenImage21.Load,
         ["AutoencoderDC"] = AutoencoderDC.Load,
         ["AutoencoderTiny"] = AutoencoderTiny.Load,
         ["CLIPTextModel"] = ClipTextModel.Load,

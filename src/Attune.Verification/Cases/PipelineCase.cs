@@ -21,7 +21,7 @@ internal sealed class PipelineCase : CaseKind
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
         "cache", "previous_call", "cfg_normalization", "cfg_truncation", "mask",
         "use_resolution_binning", "clean_caption", "complex_human_instruction", "max_timesteps", "intermediate_timesteps",
-        "num_frames",
+        "num_frames", "batch_layout",
     ];
 
     /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
@@ -88,6 +88,7 @@ internal sealed class PipelineCase : CaseKind
         if (count != 1)
             throw new UnsupportedCaseException($"count {count} of each of several prompts");
         CheckDraw(golden, results, request.Seed);
+        request = PaddedAs(golden, pipeline, request, prompts, negatives);
         for (int i = 0; i < prompts.Length; i++)
         {
             using var scope = new TensorScope();
@@ -101,6 +102,50 @@ internal sealed class PipelineCase : CaseKind
             RunAsync(golden, results, pipeline, own).GetAwaiter().GetResult();
         }
         results.Item = null;
+    }
+
+    /// <summary>
+    /// Where pads count in positions, the prompts of a batch are as long as the longest of them, if the case says that; else each is as if
+    /// it ran alone.
+    /// </summary>
+    private static GenerationRequest PaddedAs(
+        GoldenCase golden, DiffusionPipeline pipeline, GenerationRequest request, string[] prompts, string[]? negatives)
+    {
+        switch (golden.OptionalText("batch_layout"))
+        {
+            case null or "own":
+                return request;
+            case "padded":
+                var rows = new RowCounts();
+                for (int i = 0; i < prompts.Length; i++)
+                    rows.Add(pipeline, request with { Prompt = prompts[i], NegativePrompt = negatives?[i] ?? request.NegativePrompt });
+                return request with { MaxSequenceLength = rows.Positive, NegativeMaxSequenceLength = rows.Negative };
+            case var other:
+                throw new UnsupportedCaseException($"batch_layout {other}");
+        }
+    }
+
+    /// <summary>The rows of the longest prompt and of the longest negative prompt of several requests.</summary>
+    private sealed class RowCounts : RunObserver
+    {
+        public int Positive { get; private set; }
+
+        public int? Negative { get; private set; }
+
+        public void Add(DiffusionPipeline pipeline, GenerationRequest request) => AddAsync(pipeline, request).GetAwaiter().GetResult();
+
+        public override void Begin(RunStart start)
+        {
+            Positive = Math.Max(Positive, start.Positive.Text.Shape[1]);
+            if (start.Negative is { } negative)
+                Negative = Math.Max(Negative ?? 0, negative.Text.Shape[1]);
+        }
+
+        private async Task AddAsync(DiffusionPipeline pipeline, GenerationRequest request)
+        {
+            await foreach (var _ in pipeline.DenoiseAsync(request, this).ConfigureAwait(false))
+                return;
+        }
     }
 
     /// <summary>What is said before the prompt; a case that knows such a thing and has none wants none.</summary>

@@ -40,7 +40,7 @@ internal sealed class BlockLoop<TTime>(IReadOnlyList<IStreamBlock<TTime>> blocks
     /// <exception cref="OperationCanceledException">Cancelled; checked before every block.</exception>
     public void Run(TokenStream x, TTime time, Steering steering, CancellationToken cancellation)
     {
-        int lastReader = x.Layout.Contains(TokenKind.NegativeText) ? LastReader(steering.Attention) : -1;
+        int lastReader = x.HasNegativeText ? LastReader(steering.Attention) : -1;
         bool forks = steering.ForkLatents;
         for (int i = 0; i < blocks.Count; i++)
         {

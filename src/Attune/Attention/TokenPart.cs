@@ -21,6 +21,22 @@ internal readonly record struct TokenPart(TokenKind Kind, Tensor Rows, TokenIds 
     public TokenIds? BesideNegative { get; init; }
 }
 
+/// <summary>
+/// Keys and values of rows that are not in a <see cref="TokenStream"/>: what was made of them earlier is all that its rows read of them.
+/// </summary>
+/// <param name="Kind">What they are.</param>
+/// <param name="Made">[2 * blocks, rows, heads * channels]: the keys of a block, before the rotary embedding, then its values.</param>
+/// <param name="Start">The first of the rows that are meant.</param>
+/// <param name="Ids">Their positions, one for each row.</param>
+internal readonly record struct PrefixPart(TokenKind Kind, Tensor Made, int Start, TokenIds Ids)
+{
+    /// <summary>Their positions as the negative text sees them; null for <see cref="Ids"/>.</summary>
+    public TokenIds? BesideNegative { get; init; }
+
+    /// <summary>[1, rows, heads * channels] of a block's keys (2 * block) or values (2 * block + 1): a view.</summary>
+    public Tensor Of(int place) => Made.Slice(0, place, 1).Slice(1, Start, Ids.Count);
+}
+
 /// <summary>The positions of tokens on the axes of a rotary embedding, as whole numbers; they may be negative.</summary>
 internal sealed class TokenIds
 {
@@ -103,6 +119,17 @@ internal sealed class TokenIds
         for (int i = 0; i < count; i++)
             positions[axes * i + axis] = first + i;
         return new TokenIds(positions, axes);
+    }
+
+    /// <summary>The same tokens, moved along one axis.</summary>
+    public TokenIds Moved(int axis, int by)
+    {
+        if (by == 0)
+            return this;
+        int[] moved = [.. _positions];
+        for (int i = axis; i < moved.Length; i += Axes)
+            moved[i] += by;
+        return new TokenIds(moved, Axes);
     }
 
     /// <summary>These tokens, then others on the same axes.</summary>

@@ -20,8 +20,10 @@ internal sealed class TokenStream : IDisposable
     private readonly float _epsilon;
     private readonly RotaryAxes? _axes;
     private readonly List<(TokenSpan Span, TokenIds Ids, TokenIds? BesideNegative)> _spans = [];
+    private readonly List<PrefixPart> _prefix = [];
     private Tensor _rows;
     private readonly bool _marks;
+    private Prefixed? _prefixed;
     private RotaryEmbedding? _rotary;
     private RotaryEmbedding? _besideNegative;
     private Tensor? _marked;
@@ -79,6 +81,19 @@ internal sealed class TokenStream : IDisposable
     /// <summary>What the rows are that are in the stream now.</summary>
     public TokenLayout Layout { get; private set; }
 
+    /// <summary>
+    /// Rows that are not in the stream, whose keys and values its rows read in every block (<see cref="WithPrefix"/>): texts, whose keys
+    /// stand before those of the stream's rows, and references, whose keys stand behind them.
+    /// </summary>
+    public IReadOnlyList<PrefixPart> Prefix
+    {
+        init => _prefix.AddRange(value);
+    }
+
+    /// <summary>Whether the negative text is there, in the stream or before it.</summary>
+    public bool HasNegativeText =>
+        Layout.Contains(TokenKind.NegativeText) || _prefix.Any(part => part.Kind == TokenKind.NegativeText);
+
     /// <summary>The rows of a kind, [batch, rows, width]: a view.</summary>
     public Tensor RowsOf(TokenKind kind) => Rows(Layout.Spans.Single(span => span.Kind == kind));
 
@@ -132,6 +147,35 @@ internal sealed class TokenStream : IDisposable
         return normed.AddGated(by.Scale(kind), normed, normed);
     }
 
+    /// <summary>Keys or values of all rows, and of those before the stream.</summary>
+    /// <param name="layer">Makes those of the rows.</param>
+    /// <param name="rows">All rows of the stream.</param>
+    /// <param name="place">Which of <see cref="PrefixPart.Made"/> the others have: 2 * block for keys, 2 * block + 1 for values.</param>
+    /// <returns>[batch, prefix and rows, heads * channels].</returns>
+    public StreamRows WithPrefix(IRowLayer layer, StreamRows rows, int place)
+    {
+        if (_prefix.Count == 0)
+            return layer.Apply(rows);
+        using var scope = new TensorScope();
+        var (batch, count) = (rows.Tensor.Shape[0], rows.Layout.Length);
+        var all = rows.Tensor.Like([batch, Keys.Layout.Length, layer.Outputs]);
+        int at = 0;
+        void Copy(bool behind)
+        {
+            foreach (var part in _prefix.Where(part => IsBehind(part) == behind))
+            {
+                part.Of(place).Expand(0, batch).CopyTo(all.Slice(1, at, part.Ids.Count));
+                at += part.Ids.Count;
+            }
+        }
+
+        Copy(behind: false);
+        layer.Apply(rows.Tensor, into: all.Slice(1, at, count));
+        at += count;
+        Copy(behind: true);
+        return new StreamRows(scope.Keep(all), Keys.Layout, 0, this);
+    }
+
     /// <summary>
     /// The attention of a layer, after which the stream holds the rows alone that live on.
     /// </summary>
@@ -142,12 +186,15 @@ internal sealed class TokenStream : IDisposable
     /// <returns>[batch, live rows, heads * channels].</returns>
     public StreamRows Attend(AttentionSite site, StreamRows q, StreamRows k, StreamRows v)
     {
+        var keys = _prefix.Count == 0 ? _rotary : Keys.Rotary;
+        var besideNegative = _prefix.Count == 0 ? _besideNegative : Keys.BesideNegative;
         var attended = _marks ? AttendMarked(site, q, k, v)
             : _attention.Attend(new AttentionCall(
                 Heads(q), Heads(k), Heads(v), 1 / MathF.Sqrt(_headChannels), q.Layout, k.Layout, site,
-                _rotary?.Slice(q.First, q.Layout.Length), _rotary)
+                _rotary?.Slice(q.First, q.Layout.Length), keys)
             {
-                BesideNegative = _besideNegative == null ? null : (_besideNegative.Slice(q.First, q.Layout.Length), _besideNegative),
+                BesideNegative = besideNegative == null ? null
+                    : ((_besideNegative ?? _rotary!).Slice(q.First, q.Layout.Length), besideNegative),
             });
         var result = q.With(attended.Reshape(q.Tensor.Shape)).Live;
         EndRows();
@@ -249,6 +296,8 @@ internal sealed class TokenStream : IDisposable
     /// <summary>Ends the rows that nobody reads any more, if the block's attention has not.</summary>
     internal void EndRows()
     {
+        if (_prefix.RemoveAll(part => _ending.Contains(part.Kind)) > 0)
+            ForgetKeys();
         if (!Layout.Spans.Any(span => _ending.Contains(span.Kind)))
             return;
         using var scope = new TensorScope();
@@ -262,6 +311,7 @@ internal sealed class TokenStream : IDisposable
             _marked.Dispose();
             _marked = marks;
         }
+        ForgetKeys();
         _spans.RemoveAll(part => _ending.Contains(part.Span.Kind));
         for (int i = 0; i < _spans.Count; i++)
             _spans[i] = _spans[i] with { Span = _spans[i].Span with { Start = _spans[i].Span.Start - start } };
@@ -292,6 +342,7 @@ internal sealed class TokenStream : IDisposable
         _rotary?.Dispose();
         _besideNegative?.Dispose();
         _marked?.Dispose();
+        ForgetKeys();
     }
 
     /// <summary>Whether rows of a kind are read after this block's attention.</summary>
@@ -305,6 +356,40 @@ internal sealed class TokenStream : IDisposable
     private Tensor Rows(TokenSpan span) => _rows.Slice(1, span.Start, span.Length);
 
     private Tensor Heads(StreamRows rows) => rows.Tensor.Reshape(rows.Tensor.Shape[0], rows.Layout.Length, -1, _headChannels);
+
+    /// <summary>What the keys are, where there is a prefix: made when it is first asked for, and again when rows have ended.</summary>
+    private Prefixed Keys => _prefixed ??= DescribeKeys();
+
+    private static bool IsBehind(PrefixPart part) => part.Kind == TokenKind.Reference;
+
+    private Prefixed DescribeKeys()
+    {
+        using var scope = new TensorScope();
+        var own = _spans.Select(part => (part.Span, part.Ids, part.BesideNegative));
+        var parts = _prefix.Where(part => !IsBehind(part)).Select(Described).Concat(own)
+            .Concat(_prefix.Where(IsBehind).Select(Described)).ToArray();
+        var spans = new List<TokenSpan>();
+        foreach (var (span, _, _) in parts)
+            spans.Add(span with { Start = spans.Count == 0 ? 0 : spans[^1].End });
+        RotaryEmbedding? rotary = null, besideNegative = null;
+        if (_axes != null)
+        {
+            Replace(ref rotary, _axes.Table(_rows.Device, [.. parts.Select(part => part.Ids)]));
+            if (HasNegativeText && parts.Any(part => part.BesideNegative != null))
+                Replace(ref besideNegative, _axes.Table(_rows.Device, [.. parts.Select(part => part.BesideNegative ?? part.Ids)]));
+        }
+        return new Prefixed(new TokenLayout(spans), rotary, besideNegative);
+
+        static (TokenSpan Span, TokenIds Ids, TokenIds? BesideNegative) Described(PrefixPart part) =>
+            (new TokenSpan(part.Kind, 0, part.Ids.Count), part.Ids, part.BesideNegative);
+    }
+
+    private void ForgetKeys()
+    {
+        _prefixed?.Rotary?.Dispose();
+        _prefixed?.BesideNegative?.Dispose();
+        _prefixed = null;
+    }
 
     private void Describe()
     {
@@ -332,4 +417,7 @@ internal sealed class TokenStream : IDisposable
             TensorScope.Detach(by.Sine);
         }
     }
+
+    /// <summary>The keys of the prefix and of the stream's rows, and what turns them.</summary>
+    private sealed record Prefixed(TokenLayout Layout, RotaryEmbedding? Rotary, RotaryEmbedding? BesideNegative);
 }

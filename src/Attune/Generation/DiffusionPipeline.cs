@@ -3,6 +3,7 @@ using Attune.Autoencoders;
 using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Models;
+using Attune.Prompts;
 using Attune.Schedulers;
 using Attune.Tensors;
 using Attune.Weights;
@@ -150,12 +151,29 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
 
     /// <summary>
     /// About how many bytes a request takes at its peak beside weights and what waits for reuse: that of decoding, whose feature maps at
-    /// full size outgrow the denoiser's in all families. It grows with the number of pixels of all pictures.
+    /// full size outgrow the denoiser's in all families, and what is kept of the prompts. It grows with the number of pixels of all
+    /// pictures, and in some families with the length of prompts.
     /// </summary>
     public long EstimateActivations(ResolvedRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        return _model.Latents.DecodingBytes(request.Size, request.Request.Count);
+        return _model.Latents.DecodingBytes(request.Size, request.Request.Count) + KeptBytes(request);
+    }
+
+    /// <summary>What is kept of the prompts of a request until it has ended.</summary>
+    private long KeptBytes(ResolvedRequest resolved)
+    {
+        if (Denoiser.KeptBytesPerTextRow == 0)
+            return 0;
+        var request = resolved.Request;
+        long Rows(string? text, PromptRole role) => _model.Prompts.RowsOf(
+            new PromptInput(text, role, resolved.Size, request.PromptSettings) { Images = request.Images.References });
+        long rows = Rows(request.Prompt, PromptRole.Prompt);
+        if (resolved.Guidance.NeedsNegativePrompt)
+            rows += Rows(request.NegativePrompt, PromptRole.NegativePass);
+        if (resolved.Guidance.NeedsEmptyPrompt)
+            rows += Rows("", PromptRole.Empty);
+        return rows * Denoiser.KeptBytesPerTextRow;
     }
 
     /// <summary>

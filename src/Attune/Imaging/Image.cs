@@ -186,14 +186,17 @@ public sealed class Image
         return tensor;
     }
 
-    /// <summary>Images from a tensor [batch, height, width, 3] of values from 0 to 1, which are clamped and rounded to nearest.</summary>
+    /// <summary>
+    /// Images from a tensor [batch, height, width, 3] of values from 0 to 1, which are clamped and rounded to nearest. A fourth channel is
+    /// how opaque a pixel is: it is laid over white.
+    /// </summary>
     /// <exception cref="NotFiniteException">A value is NaN or infinite: no colour stands for it.</exception>
     public static IReadOnlyList<Image> FromTensor(Tensor tensor)
     {
         ArgumentNullException.ThrowIfNull(tensor);
         var shape = tensor.Shape;
-        if (shape.Rank != 4 || shape[3] != 3)
-            throw new ArgumentException($"An image tensor is [batch, height, width, 3], not {shape}.", nameof(tensor));
+        if (shape.Rank != 4 || shape[3] is not (3 or 4))
+            throw new ArgumentException($"An image tensor is [batch, height, width, 3 or 4], not {shape}.", nameof(tensor));
         using var view = tensor.Read();
         if (view.CountNotFinite() is > 0 and var wrong)
             throw new NotFiniteException($"The pixels are not finite: {wrong} of {shape.Count} values are NaN or infinite.");
@@ -206,8 +209,10 @@ public sealed class Image
             {
                 for (int x = 0; x < shape[2]; x++)
                 {
-                    foreach (float value in view.Row(item, y, x))
-                        pixels[at++] = (byte)MathF.Round(Math.Clamp(value, 0, 1) * 255);
+                    var row = view.Row(item, y, x);
+                    float opaque = shape[3] == 4 ? Math.Clamp(row[3], 0, 1) : 1;
+                    foreach (float value in row[..3])
+                        pixels[at++] = (byte)MathF.Round((1 - opaque + opaque * Math.Clamp(value, 0, 1)) * 255);
                 }
             }
             images[item] = Wrap(shape[2], shape[1], pixels);

@@ -56,6 +56,9 @@ public abstract class Denoiser : IDisposable
     /// <summary>Which of them predicts at a timestep of the scheduler, counted from 0 at the highest noise.</summary>
     public virtual int ExpertOf(double timestep) => 0;
 
+    /// <summary>What is kept of each row of a prompt and of a reference while a request runs, in bytes; 0 where little is.</summary>
+    public virtual long KeptBytesPerTextRow => 0;
+
     /// <summary>
     /// The positions, on the axes of its rotary embedding, that the model gives the tokens of latents and references, in the order in which
     /// it packs them; empty for models without such positions.

@@ -83,6 +83,12 @@ public abstract class PromptEncoder : IDisposable
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public abstract Conditioning Encode(PromptInput input, CancellationToken cancellation = default);
 
+    /// <summary>
+    /// How many rows a prompt will have, those of reference images included, for models that keep much of each
+    /// (<see cref="Models.Denoiser.KeptBytesPerTextRow"/>); 0 for the others.
+    /// </summary>
+    public virtual int RowsOf(PromptInput input) => 0;
+
     /// <inheritdoc/>
     public abstract void Dispose();
 }

@@ -1,0 +1,61 @@
+using Attune.Attention;
+using Attune.Autoencoders;
+using Attune.Imaging;
+using Attune.Tensors;
+
+namespace Attune.Latents;
+
+/// <summary>The latents of an <see cref="AutoencoderKlQwenImage21"/>, one to a token.</summary>
+/// <param name="vae">The autoencoder; owned from here on.</param>
+/// <param name="device">Where latents live.</param>
+internal sealed class QwenImage21Latents(AutoencoderKlQwenImage21 vae, Device device) : LatentSpace
+{
+    public override Device Device => device;
+
+    public override int Channels => vae.LatentChannels;
+
+    /// <summary>Two latents in each direction: one row of the text encoder stands for four of them.</summary>
+    public override int SizeMultiple => 2 * vae.PixelsPerLatent;
+
+    public override LatentGrid GridOf(PixelSize size, int frames = 1) =>
+        new(frames, size.Height / vae.PixelsPerLatent, size.Width / vae.PixelsPerLatent);
+
+    public override Shape ShapeOf(LatentGrid grid, int count) => [count, grid.Height, grid.Width, Channels];
+
+    public override Tensor Draw(TorchRandom random, LatentGrid grid, int count)
+    {
+        using var scope = new TensorScope();
+        return scope.Keep(Normal(random, [count, Channels, grid.Height, grid.Width]).Permute(0, 2, 3, 1));
+    }
+
+    public override Tensor DrawStep(TorchRandom random, LatentGrid grid, int count) => Normal(random, [count, grid.Count, Channels]);
+
+    public override Tensor Pack(Tensor latents) =>
+        latents.Reshape(latents.Shape[0], latents.Shape[1] * latents.Shape[2], Channels);
+
+    public override Tensor Unpack(Tensor latents, LatentGrid grid) =>
+        latents.Reshape(latents.Shape[0], grid.Height, grid.Width, Channels);
+
+    public override Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default) =>
+        throw new NotSupportedException("Qwen-Image-2.1 begins with noise.");
+
+    public override Tensor Denormalize(Tensor latents) => vae.Denormalize(latents);
+
+    /// <summary>Pictures [count, height, width, 3 or 4]: with alpha where the autoencoder has it.</summary>
+    public override Tensor Decode(Tensor latents, CancellationToken cancellation = default)
+    {
+        using var scope = new TensorScope();
+        return scope.Keep(vae.Decode(vae.Denormalize(latents), cancellation: cancellation));
+    }
+
+    public override long DecodingBytes(PixelSize size, int count) => (long)size.Width * size.Height * count * vae.DecodingBytesPerPixel;
+
+    public override void Dispose() => vae.Dispose();
+
+    private Tensor Normal(TorchRandom random, Shape shape)
+    {
+        var noise = Tensor.Empty(device, shape);
+        random.Normal(noise);
+        return noise;
+    }
+}

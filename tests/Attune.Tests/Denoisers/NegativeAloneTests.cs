@@ -1,0 +1,125 @@
+using Attune.Attention;
+using Attune.Latents;
+using Attune.Models;
+using Attune.Models.ErnieImage;
+using Attune.Models.QwenImage21;
+using Attune.Prompts;
+using Attune.Tensors;
+
+namespace Attune.Tests.Denoisers;
+
+/// <summary>
+/// Where latents take what the negative text gives them and nothing else, in all layers, the prediction is that of the negative prompt
+/// alone: with prompts of any length, and with pictures that the model looks at.
+/// </summary>
+[NoLeaks]
+public class NegativeAloneTests
+{
+    private static readonly LatentGrid Grid = new(1, 4, 6);
+    private static readonly LatentGrid ReferenceGrid = new(1, 2, 4);
+
+    public static TheoryData<string, int, int, bool> Cases => new()
+    {
+        { "ernie-image", 5, 5, false },
+        { "ernie-image", 5, 3, false },
+        { "ernie-image", 3, 7, false },
+        { "qwen-image-2.1", 5, 5, false },
+        { "qwen-image-2.1", 5, 3, false },
+        { "qwen-image-2.1", 3, 7, false },
+        { "qwen-image-2.1", 5, 5, true },
+        { "qwen-image-2.1", 4, 7, true },
+    };
+
+    private static Tensor Noise(int seed, params ReadOnlySpan<int> shape)
+    {
+        var values = new float[Shape.Create(shape).Count];
+        new TorchRandom((ulong)seed).Normal(values);
+        return Tensor.From(Host, values, Shape.Create(shape));
+    }
+
+    private static Denoiser Open(string model)
+    {
+        string folder = Repository.Golden("checkpoints", model, "transformer");
+        return model == "ernie-image" ? ErnieImageTransformer.Load(folder, Host) : QwenImage21Transformer.Load(folder, Host);
+    }
+
+    private static Conditioning Prompt(Denoiser model, int seed, int length, bool reference)
+    {
+        if (model is ErnieImageTransformer ernie)
+            return new ErnieImageConditioning(Noise(seed, 1, length, ernie.Config.TextInDim));
+        int channels = ((QwenImage21Transformer)model).Config.ContextInDim;
+        int slots = reference ? ReferenceGrid.Count / 4 : 0;
+        return new QwenImage21Conditioning(
+            Noise(seed, 1, 2 + slots + length, channels),
+            [.. Enumerable.Range(0, 2 + slots + length).Select(row => row >= 2 && row < 2 + slots)]);
+    }
+
+    private static DenoiserInput Input(Denoiser model, Conditioning positive, Conditioning? negative, bool reference)
+    {
+        var latents = model is ErnieImageTransformer ernie ? Noise(1, 1, Grid.Height, Grid.Width, ernie.Config.InChannels)
+            : Noise(1, 1, Grid.Count, ((QwenImage21Transformer)model).Config.InChannels);
+        return new DenoiserInput(latents, Grid, [700], positive, negative)
+        {
+            References = reference ? [new ReferenceLatents(Noise(9, 1, ReferenceGrid.Count, latents.Shape[2]), ReferenceGrid)] : [],
+        };
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void What_the_negative_text_gives_is_what_it_would_give_alone(string name, int length, int negativeLength, bool reference)
+    {
+        using var model = Open(name);
+        using var scope = new TensorScope();
+        using var positive = Prompt(model, 2, length, reference);
+        using var negative = Prompt(model, 3, negativeLength, reference);
+        var effect = new AttentionEffect(_ => true, null, new NegativeAlone(), NeedsNegativeText: true);
+        var steered = model.Predict(Input(model, positive, negative, reference), new Steering(new GuidedAttention(effect))).ToArray();
+        var alone = model.Predict(Input(model, negative, null, reference), Steering.Plain).ToArray();
+        var plain = model.Predict(Input(model, positive, null, reference), Steering.Plain).ToArray();
+        float largest = alone.Max(Math.Abs);
+        Assert.InRange(steered.Zip(alone, (a, b) => Math.Abs(a - b)).Max(), 0, 2e-5f * largest);
+        Assert.True(plain.Zip(alone, (a, b) => Math.Abs(a - b)).Max() > 1e-2f * largest);
+    }
+
+    /// <summary>Keys and values of a prompt of Qwen-Image-2.1 are made in its first pass, whatever the timestep.</summary>
+    [Fact]
+    public void A_prefix_is_made_once()
+    {
+        using var model = Open("qwen-image-2.1");
+        using var scope = new TensorScope();
+        using var positive = Prompt(model, 2, 5, reference: false);
+        var made = new List<float>();
+        float at = 0;
+        var first = Pass(900);
+        Pass(300);
+        Pass(100);
+        Assert.Equal([900], made);
+        using var again = Prompt(model, 2, 5, reference: false);
+        Assert.Equal(first, model.Predict(Input(model, again, null, false) with { Timesteps = [900] }, Steering.Plain).ToArray());
+
+        float[] Pass(float timestep)
+        {
+            at = timestep;
+            var input = Input(model, positive, null, reference: false) with
+            {
+                Timesteps = [timestep],
+                Watch = (name, _) =>
+                {
+                    if (name == "time_text_embed.zero")
+                        made.Add(at);
+                },
+            };
+            return model.Predict(input, Steering.Plain).ToArray();
+        }
+    }
+
+    /// <summary>Z- in the place of Z+.</summary>
+    private sealed class NegativeAlone : IAttentionCorrection
+    {
+        public void AddTo(Tensor output, AttentionFacts facts)
+        {
+            using var scope = new TensorScope();
+            output.Add(facts.NegativeLatents.Subtract(facts.Latents), into: output);
+        }
+    }
+}
