@@ -49,8 +49,10 @@ public class NegativeAloneTests
             return new ErnieImageConditioning(Noise(seed, 1, length, ernie.Config.TextInDim));
         int channels = ((QwenImage21Transformer)model).Config.ContextInDim;
         int slots = reference ? ReferenceGrid.Count / 4 : 0;
+
+        // What stands before pictures is the template's: the same for all prompts, and so are the pictures' keys and values.
         return new QwenImage21Conditioning(
-            Noise(seed, 1, 2 + slots + length, channels),
+            TensorOperations.Concatenate(1, Noise(8, 1, 2 + slots, channels), Noise(seed, 1, length, channels)),
             [.. Enumerable.Range(0, 2 + slots + length).Select(row => row >= 2 && row < 2 + slots)]);
     }
 
