@@ -3,6 +3,7 @@ using Attune.Attention;
 using Attune.Models.Chroma;
 using Attune.Models.ErnieImage;
 using Attune.Models.Flux2;
+using Attune.Models.Krea2;
 using Attune.Models.QwenImage;
 using Attune.Models.QwenImage21;
 using Attune.Models.StableDiffusion3;
@@ -37,7 +38,7 @@ internal sealed class StreamBlocks
     public static IReadOnlyDictionary<string, int> Shapes { get; } = new Dictionary<string, int>
     {
         ["sd35"] = 333, ["flux2-klein"] = 512, ["qwen-image"] = 256, ["z-image"] = 128, ["chroma"] = 256,
-        ["ernie-image"] = 256, ["qwen-image-2.1"] = 64,
+        ["ernie-image"] = 256, ["qwen-image-2.1"] = 64, ["krea2"] = 256,
     };
 
     /// <summary>What they are.</summary>
@@ -95,6 +96,7 @@ internal sealed class StreamBlocks
             "z-image" => ZImage(root, grid, text, noise),
             "ernie-image" => Ernie(root, grid, text, noise),
             "qwen-image-2.1" => Qwen21(root, grid, text, noise),
+            "krea2" => Krea(root, grid, text, noise),
             _ => Chroma(root, grid, text, noise),
         };
     }
@@ -244,6 +246,21 @@ internal sealed class StreamBlocks
         {
             TextIsPrefix = true,
         };
+    }
+
+    private static StreamBlocks Krea(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = Krea2Config.Read(Json("{}"));
+        Krea2Block[] blocks = [.. Enumerable.Range(0, 2).Select(i => new Krea2Block(root.At("transformer_blocks", i), config))];
+        var time = noise([1, 6, config.Width]);
+        var parts = TextFirst(config.Width, grid, text, TokenIds.Same(text, 0, 0, 0), TokenIds.Of(grid), noise);
+
+        // Queries, gate and output of the whole width, keys and values of a quarter of it; three matrices of 8/3 of the width.
+        double weights = 3 + 2.0 * config.NumKeyValueHeads / config.NumAttentionHeads + 3.0 * config.IntermediateSize / config.Width;
+        return new StreamBlocks(
+            "Krea 2 blocks (2)", blocks.Length, config.Width, weights, parts,
+            (attention, given) => new TokenStream(attention, config.AttentionHeadDim, config.Epsilon, config.Rotary, given),
+            stream => Run(blocks, stream, time));
     }
 
     private static TokenPart[] TextFirst(

@@ -22,7 +22,7 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new LoraCase("lora"), new LoraCase("adapter"), new LoraRefuseCase(),
         new GgufCase(), new QuantisedCase(), new WeightFileRefuseCase(),
         new ErnieImageTransformerCase(), new QwenImage21AutoencoderCase(),
-        new QwenImage21TransformerCase(),
+        new QwenImage21TransformerCase(), new Krea2TransformerCase(),
         new ManifestCase(), new PipelineCase(),
     ];
 

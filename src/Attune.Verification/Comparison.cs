@@ -166,6 +166,29 @@ internal sealed class Comparison(GoldenCase golden)
         Note(same ? 0 : double.PositiveInfinity, $"{name} differs");
     }
 
+    /// <summary>
+    /// Compares rows [1, rows, ...] with those of an output, if the case has it, whose mask is 1, wherever its pads stand.
+    /// </summary>
+    public void CheckWithoutPads(string name, string maskName, Tensor value)
+    {
+        _seen.Add(maskName);
+        int first = Item?.Index ?? 0;
+        int length = golden.ExpectedShape(maskName)[1];
+        long[] mask = golden.ExpectedIntegers(maskName)[(first * length)..((first + 1) * length)];
+        int[] counted = [.. Enumerable.Range(0, length).Where(i => mask[i] != 0)];
+        if (counted.Length != value.Shape[1])
+        {
+            Note(double.PositiveInfinity, $"{maskName} counts {counted.Length} rows, not {value.Shape[1]}");
+            return;
+        }
+        if (!golden.Outputs.TryGetValue(name, out double tolerance))
+            return;
+        _seen.Add(name);
+        using var scope = new TensorScope();
+        var item = golden.Expected(name).Slice(0, first, 1);
+        Check(name, value.ToArray(), TensorOperations.Concatenate(1, [.. counted.Select(row => item.Slice(1, row, 1))]), tolerance);
+    }
+
     /// <summary>Compares a number of rows, [items], of one item or the same for all.</summary>
     public void CheckCount(string name, int rows)
     {

@@ -5,6 +5,7 @@ using Attune.Models.Chroma;
 using Attune.Models.ErnieImage;
 using Attune.Models.Flux;
 using Attune.Models.Flux2;
+using Attune.Models.Krea2;
 using Attune.Models.PixArt;
 using Attune.Models.QwenImage;
 using Attune.Models.QwenImage21;
@@ -388,6 +389,47 @@ internal sealed class QwenImage21TransformerCase : ComponentCase
         run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]));
         run.Check("time_text_embed", TensorOperations.Concatenate(
             0, watched.Of("time_text_embed"), watched.Of("time_text_embed.zero").Slice(0, 0, 1)));
+    }
+}
+
+/// <summary>
+/// A forward pass of Krea 2's transformer, without guidance rules. Masked text rows count for nobody: each item of a batch runs alone, with
+/// the rows of its own text.
+/// </summary>
+internal sealed class Krea2TransformerCase : ComponentCase
+{
+    public override IReadOnlyCollection<string> Arguments { get; } = ["image_grid"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } =
+        ["hidden_states", "encoder_hidden_states", "encoder_attention_mask", "timestep", "position_ids"];
+
+    public override bool Takes(string? className) => className == "Krea2Transformer2DModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = Krea2Transformer.Load(source);
+        var (rows, text) = (run.Input("hidden_states"), run.Input("encoder_hidden_states"));
+        var mask = run.Has("encoder_attention_mask") ? run.Rows("encoder_attention_mask") : null;
+        int length = text.Shape[1];
+        float[] last = run.Input("position_ids").ToArray()[^3..];
+        var grid = new LatentGrid(1, (int)last[1] + 1, (int)last[2] + 1);
+        if (run.Input("position_ids").Slice(0, 0, length).ToArray().Any(position => position != 0) || grid.Count != rows.Shape[1])
+            throw new UnsupportedCaseException("position_ids of text other than 0, or of no grid");
+        float[] timesteps = run.Input("timestep").ToArray();
+        var samples = new List<Tensor>();
+        for (int i = 0; i < rows.Shape[0]; i++)
+        {
+            var own = text.Slice(0, i, 1);
+            using var conditioning = new Krea2Conditioning(
+                mask == null ? own.Clone() : TensorOperations.Concatenate(
+                    1, [.. Enumerable.Range(0, length).Where(row => mask[i][row] != 0).Select(row => own.Slice(1, row, 1))]));
+            var input = new DenoiserInput(rows.Slice(0, i, 1).Clone(), grid, [1000 * timesteps[i]], conditioning)
+            {
+                Watch = mask == null && rows.Shape[0] == 1 ? run.Check : null,
+            };
+            samples.Add(model.Predict(input, Steering.Plain));
+        }
+        run.Check(run.Sample, TensorOperations.Concatenate(0, [.. samples]));
     }
 }
 

@@ -8,6 +8,7 @@ using Attune.Models.Chroma;
 using Attune.Models.ErnieImage;
 using Attune.Models.Flux;
 using Attune.Models.Flux2;
+using Attune.Models.Krea2;
 using Attune.Models.PixArt;
 using Attune.Models.QwenImage;
 using Attune.Models.QwenImage21;
@@ -42,6 +43,7 @@ internal sealed partial class ManifestCase : CaseKind
         ["ChromaTransformer2DModel"] = ChromaTransformer.Load,
         ["PixArtTransformer2DModel"] = PixArtTransformer.Load,
         ["SanaTransformer2DModel"] = SanaTransformer.Load,
+        ["Krea2Transformer2DModel"] = Krea2Transformer.Load,
         ["QwenImage21Transformer2DModel"] = QwenImage21Transformer.Load,
         ["ErnieImageTransformer2DModel"] = ErnieImageTransformer.Load,
         ["WanTransformer3DModel"] = WanTransformer.Load,

@@ -372,6 +372,11 @@ internal sealed class PipelineCase : CaseKind
                     "pooled" => prefix + "pooled_prompt_embeds",
                     _ => prefix + part,
                 };
+                if (part == "text" && results.Wants(name + "_mask") && value.Shape.Rank == 4)
+                {
+                    results.CheckWithoutPads(name, name + "_mask", value);
+                    continue;
+                }
                 if (part == "text" && results.Wants(name + "_mask"))
                     results.CheckLength(name + "_mask", value.Shape[1]);
                 if (part == "text")

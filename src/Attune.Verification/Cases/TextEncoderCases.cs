@@ -61,7 +61,10 @@ internal sealed class T5Case : ComponentCase
 /// </summary>
 internal sealed class DecoderTextCase : ComponentCase
 {
-    protected override IReadOnlyCollection<string> Inputs { get; } = ["input_ids", "attention_mask"];
+    /// <summary>Says which of the outputs a pipeline reads.</summary>
+    public override IReadOnlyCollection<string> Arguments { get; } = ["select_layers"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["input_ids", "attention_mask", "position_ids"];
 
     public override bool Takes(string? className) => className is "Qwen2_5_VLForConditionalGeneration" or "Qwen3ForCausalLM"
         or "Qwen3Model" or "Qwen3VLModel" or "Qwen3VLForConditionalGeneration" or "Mistral3ForConditionalGeneration" or "Mistral3Model"
@@ -73,12 +76,44 @@ internal sealed class DecoderTextCase : ComponentCase
         var ids = run.Rows("input_ids");
         var mask = run.Has("attention_mask") ? run.Rows("attention_mask") : null;
         int[] hidden = [.. Enumerable.Range(0, model.Layers + 1)];
+        if (run.Has("position_ids"))
+        {
+            RunWithoutPads(run, model, ids, mask!, hidden);
+            return;
+        }
         bool apart = run.Wants("last_hidden_state") && !IsGemma(source);
         var states = model.EncodeHiddenStates(ids, hidden, mask, finalNorm: !apart);
         for (int i = 0; i < states.Count; i++)
             run.Check(FormattableString.Invariant($"hidden_states.{i}"), Compared(run, states[i], mask));
         if (run.Wants("last_hidden_state"))
             run.Check("last_hidden_state", Compared(run, model.EncodeHiddenStates(ids, [-1], mask)[0], mask));
+    }
+
+    /// <summary>
+    /// Pads that stand anywhere and have no positions of their own are as if they were not there: each row runs without them.
+    /// </summary>
+    private static void RunWithoutPads(
+        ComponentRun run, DecoderTextModel model, IReadOnlyList<int[]> ids, IReadOnlyList<int[]> mask, int[] hidden)
+    {
+        var positions = run.Rows("position_ids");
+        var rows = hidden.Select(_ => new List<Tensor>()).ToArray();
+        for (int item = 0; item < ids.Count; item++)
+        {
+            int[] counted = [.. Enumerable.Range(0, ids[item].Length).Where(i => mask[item][i] != 0)];
+            if (counted.Where((place, i) => positions[item][place] != i).Any())
+                throw new UnsupportedCaseException("position_ids that do not count the tokens");
+            int[] own = [.. counted.Select(i => ids[item][i])];
+            var states = model.EncodeHiddenStates([own], hidden);
+            for (int i = 0; i < hidden.Length; i++)
+            {
+                var all = Tensor.Zeros(states[i].Device, [1, ids[item].Length, model.Channels]);
+                for (int row = 0; row < counted.Length; row++)
+                    states[i].Slice(1, row, 1).CopyTo(all.Slice(1, counted[row], 1));
+                rows[i].Add(all);
+            }
+        }
+        for (int i = 0; i < hidden.Length; i++)
+            run.Check(FormattableString.Invariant($"hidden_states.{i}"), TensorOperations.Concatenate(0, [.. rows[i]]));
     }
 
     private static bool IsGemma(ComponentSource source) => source.Config.ClassName == "Gemma2Model";

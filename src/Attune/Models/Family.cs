@@ -20,7 +20,7 @@ public abstract class Family
             new QwenImage.QwenImageFamily(), new Chroma.ChromaFamily(), new PixArt.PixArtFamily(),
             new Sana.SanaFamily(), new Sana.SanaSprintFamily(), new ErnieImage.ErnieImageFamily(),
             new Wan.WanFamily(),
-            new QwenImage21.QwenImage21Family(),
+            new QwenImage21.QwenImage21Family(), new Krea2.Krea2Family(),
         ];
 
     /// <summary>The <c>_class_name</c>s of model_index.json that the family opens.</summary>

@@ -2,6 +2,7 @@ using Attune.Attention;
 using Attune.Latents;
 using Attune.Models;
 using Attune.Models.ErnieImage;
+using Attune.Models.Krea2;
 using Attune.Models.QwenImage21;
 using Attune.Prompts;
 using Attune.Tensors;
@@ -23,6 +24,8 @@ public class NegativeAloneTests
         { "ernie-image", 5, 5, false },
         { "ernie-image", 5, 3, false },
         { "ernie-image", 3, 7, false },
+        { "krea2-turbo", 5, 5, false },
+        { "krea2-turbo", 3, 7, false },
         { "qwen-image-2.1", 5, 5, false },
         { "qwen-image-2.1", 5, 3, false },
         { "qwen-image-2.1", 3, 7, false },
@@ -40,13 +43,20 @@ public class NegativeAloneTests
     private static Denoiser Open(string model)
     {
         string folder = Repository.Golden("checkpoints", model, "transformer");
-        return model == "ernie-image" ? ErnieImageTransformer.Load(folder, Host) : QwenImage21Transformer.Load(folder, Host);
+        return model switch
+        {
+            "ernie-image" => ErnieImageTransformer.Load(folder, Host),
+            "krea2-turbo" => Krea2Transformer.Load(folder, Host),
+            _ => QwenImage21Transformer.Load(folder, Host),
+        };
     }
 
     private static Conditioning Prompt(Denoiser model, int seed, int length, bool reference)
     {
         if (model is ErnieImageTransformer ernie)
             return new ErnieImageConditioning(Noise(seed, 1, length, ernie.Config.TextInDim));
+        if (model is Krea2Transformer krea)
+            return new Krea2Conditioning(Noise(seed, 1, length, krea.Config.NumTextLayers, krea.Config.TextHiddenDim));
         int channels = ((QwenImage21Transformer)model).Config.ContextInDim;
         int slots = reference ? ReferenceGrid.Count / 4 : 0;
 
@@ -59,7 +69,8 @@ public class NegativeAloneTests
     private static DenoiserInput Input(Denoiser model, Conditioning positive, Conditioning? negative, bool reference)
     {
         var latents = model is ErnieImageTransformer ernie ? Noise(1, 1, Grid.Height, Grid.Width, ernie.Config.InChannels)
-            : Noise(1, 1, Grid.Count, ((QwenImage21Transformer)model).Config.InChannels);
+            : Noise(1, 1, Grid.Count, model is Krea2Transformer krea ? krea.Config.InChannels
+                : ((QwenImage21Transformer)model).Config.InChannels);
         return new DenoiserInput(latents, Grid, [700], positive, negative)
         {
             References = reference ? [new ReferenceLatents(Noise(9, 1, ReferenceGrid.Count, latents.Shape[2]), ReferenceGrid)] : [],

@@ -13,7 +13,7 @@ internal sealed record OriginalName(string Name, bool HalvesSwapped, params stri
 
 /// <summary>
 /// The layers of transformers that diffusers renames: FLUX.1 and FLUX.2 (Black Forest Labs' code, and xlabs' names of attention
-/// processors), Wan. A row counts where the checkpoint has its modules, so one list serves all models.
+/// processors), Wan, Krea 2. A row counts where the checkpoint has its modules, so one list serves all models.
 /// </summary>
 internal static class OriginalNames
 {
@@ -113,11 +113,36 @@ internal static class OriginalNames
         Row("time_embedding.2", "condition_embedder.time_embedder.linear_2"),
         Row("time_projection.1", "condition_embedder.time_proj"),
         Row("head.head", "proj_out"),
+
+        // Krea 2
+        .. Krea2Block("blocks.#", "transformer_blocks.#"),
+        .. Krea2Block("txtfusion.layerwise_blocks.#", "text_fusion.layerwise_blocks.#"),
+        .. Krea2Block("txtfusion.refiner_blocks.#", "text_fusion.refiner_blocks.#"),
+        Row("txtfusion.projector", "text_fusion.projector"),
+        Row("first", "img_in"),
+        Row("tmlp.0", "time_embed.linear_1"),
+        Row("tmlp.2", "time_embed.linear_2"),
+        Row("tproj.1", "time_mod_proj"),
+        Row("txtmlp.0", "txt_in.norm"),
+        Row("txtmlp.1", "txt_in.linear_1"),
+        Row("txtmlp.3", "txt_in.linear_2"),
+        Row("last.norm", "final_layer.norm"),
+        Row("last.linear", "final_layer.linear"),
     ];
 
     /// <summary>A name with a block's number.</summary>
     public static string Numbered(string name, int number) =>
         name.Replace(Number, number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+
+    private static OriginalName[] Krea2Block(string name, string module) =>
+    [
+        Row(name + ".attn.wq", module + ".attn.to_q"), Row(name + ".attn.wk", module + ".attn.to_k"),
+        Row(name + ".attn.wv", module + ".attn.to_v"), Row(name + ".attn.wo", module + ".attn.to_out.0"),
+        Row(name + ".attn.gate", module + ".attn.to_gate"), Row(name + ".attn.qknorm.qnorm", module + ".attn.norm_q"),
+        Row(name + ".attn.qknorm.knorm", module + ".attn.norm_k"), Row(name + ".mlp.gate", module + ".ff.gate"),
+        Row(name + ".mlp.up", module + ".ff.up"), Row(name + ".mlp.down", module + ".ff.down"),
+        Row(name + ".prenorm", module + ".norm1"), Row(name + ".postnorm", module + ".norm2"),
+    ];
 
     private static OriginalName Row(string name, params string[] modules) => new(name, false, modules);
 }
