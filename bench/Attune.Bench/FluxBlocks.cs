@@ -5,7 +5,7 @@ using Attune.Tensors;
 namespace Attune.Bench;
 
 /// <summary>
-/// One double-stream and two single-stream FLUX.1 blocks of real size (24 heads of 128 channels) with random bfloat16 weights. No block is
+/// One double-stream and two single-stream FLUX.1 blocks of real size (24 heads of 128 channels) with random weights. No block is
 /// the last: all rows are computed. Tensors belong to the scope in which it is made.
 /// </summary>
 internal sealed class FluxBlocks
@@ -22,12 +22,14 @@ internal sealed class FluxBlocks
     /// <param name="text">Text tokens of the prompt.</param>
     /// <param name="negativeText">Text tokens of the negative prompt, for passes that read it.</param>
     /// <param name="noise">Draws inputs.</param>
-    public FluxBlocks(Device device, int latents, int text, int negativeText, Func<Shape, Tensor> noise)
+    /// <param name="weights">The format of matrices, or null for bfloat16.</param>
+    public FluxBlocks(Device device, int latents, int text, int negativeText, Func<Shape, Tensor> noise,
+        WeightFormat? weights = null)
     {
         (Latents, Text, NegativeText) = (latents, text, negativeText);
-        var weights = RandomWeights.Checkpoint(device, seed: 1);
-        _double = new DoubleStreamBlock(weights.Root.At("transformer_blocks.0"), Config);
-        _singles = [.. Enumerable.Range(0, 2).Select(i => new SingleStreamBlock(weights.Root.At("single_transformer_blocks", i), Config))];
+        var root = RandomWeights.Checkpoint(device, seed: 1, weights).Root;
+        _double = new DoubleStreamBlock(root.At("transformer_blocks.0"), Config);
+        _singles = [.. Enumerable.Range(0, 2).Select(i => new SingleStreamBlock(root.At("single_transformer_blocks", i), Config))];
         _time = new TimeEmbeddings(noise([1, Config.Width]), noise([1, Config.Width]));
         _hidden = noise([1, negativeText + text + latents, Config.Width]);
         int side = (int)Math.Sqrt(latents);

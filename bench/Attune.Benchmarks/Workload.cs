@@ -37,7 +37,8 @@ internal sealed unsafe class Workload : IDisposable
         {
             "bf16" => WeightFormat.BFloat16,
             "f16" => WeightFormat.Float16,
-            _ => WeightFormat.Float32,
+            "f32" => WeightFormat.Float32,
+            var name => WeightFormat.Find(name.ToUpperInvariant()) ?? throw new ArgumentException($"There is no type '{name}'."),
         };
         if (parts[0] == "conv")
         {

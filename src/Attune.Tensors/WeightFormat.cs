@@ -59,6 +59,9 @@ public abstract class WeightFormat
     /// <exception cref="ArgumentException">The group is no power of 4.</exception>
     public static WeightFormat RotatedInt8(int group) => new RotatedInt8(group);
 
+    /// <summary>Whether <see cref="Dot"/> and <see cref="FourDots"/> are there.</summary>
+    internal virtual bool HasDots => false;
+
     /// <summary>The format that files call so, or null.</summary>
     public static WeightFormat? Find(string name)
     {
@@ -93,6 +96,15 @@ public abstract class WeightFormat
 
     /// <summary>The <see cref="Name"/>.</summary>
     public override string ToString() => Name;
+
+    /// <summary>The product of whole blocks with a row of floats, widened in registers.</summary>
+    /// <param name="blocks">The first byte.</param>
+    /// <param name="count">How many elements.</param>
+    /// <param name="row">As many floats.</param>
+    internal virtual unsafe float Dot(byte* blocks, int count, float* row) => throw new NotSupportedException();
+
+    /// <summary>As <see cref="Dot"/>, with four rows.</summary>
+    internal virtual unsafe void FourDots(byte* blocks, int count, float** rows, float* sums) => throw new NotSupportedException();
 
     /// <summary>Widens whole blocks, as many as there are values for.</summary>
     protected abstract void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values);

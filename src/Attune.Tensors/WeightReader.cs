@@ -46,6 +46,13 @@ internal sealed unsafe class WeightReader
         }
     }
 
+    /// <summary>
+    /// Whether rows can be multiplied without being widened first: the format can, rows are whole blocks, and there is at most one scale
+    /// for each row.
+    /// </summary>
+    public bool HasDots =>
+        Format.HasDots && _columns % Format.BlockLength == 0 && _factors == null && (_scale == null || _columnsPerScale == _columns);
+
     /// <summary>How the elements lie in memory.</summary>
     public WeightFormat Format { get; }
 
@@ -61,6 +68,30 @@ internal sealed unsafe class WeightReader
             Scale(start, destination, count);
         if (_factors != null)
             ScaleColumns(start, destination, count);
+    }
+
+    /// <summary>The product of a row with floats.</summary>
+    public float Dot(long row, float* floats) =>
+        Format.Dot(Pointer + Format.BytesOf(row * _columns), (int)_columns, floats) * ScaleOf(row);
+
+    /// <summary>The products of a row with four rows of floats.</summary>
+    public void FourDots(long row, float** floats, float* sums)
+    {
+        Format.FourDots(Pointer + Format.BytesOf(row * _columns), (int)_columns, floats, sums);
+        float scale = ScaleOf(row);
+        for (int i = 0; i < 4; i++)
+            sums[i] *= scale;
+    }
+
+    private float ScaleOf(long row)
+    {
+        if (_scale == null)
+            return 1;
+        if (_scales != null)
+            return _scales[row / _rowsPerScale];
+        float scale;
+        _scale.Widen(row / _rowsPerScale, &scale, 1);
+        return scale;
     }
 
     private static float[] Widened(StoredWeight scale)

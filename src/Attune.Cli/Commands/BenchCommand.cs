@@ -24,7 +24,7 @@ internal static class BenchCommand
             DeviceOptions.Open(result), result.GetRequiredValue(shape), result.GetValue(model),
             Positive("--latents", result.GetValue(latents)),
             Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
-        return new Command("bench", "Measure on this machine.") { Model(), Kernels(), nag };
+        return new Command("bench", "Measure on this machine.") { Model(), Kernels(), Weights(), nag };
     }
 
     private static Command Model()
@@ -64,6 +64,24 @@ internal static class BenchCommand
         command.SetAction(
             result => KernelBenchmark.Run(
                 result.GetRequiredValue(only), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
+        return command;
+    }
+
+    private static Command Weights()
+    {
+        var formats = new Option<string[]>("--format") {
+            Description = $"A format of weights, may be given several times. Default: {string.Join(", ", WeightBenchmark.Formats)}.",
+            DefaultValueFactory = _ => [] };
+        var latents = new Option<int>("--latents") {
+            Description = "Latent tokens of the blocks; 0 leaves them out.", DefaultValueFactory = _ => 1024 };
+        var text = new Option<int>("--text") { Description = "Text tokens.", DefaultValueFactory = _ => 256 };
+        var rounds = new Option<int>("--rounds") { Description = "Interleaved rounds; the medians count.", DefaultValueFactory = _ => 5 };
+        var command = new Command(
+            "weights", "FLUX blocks and the product of a single row with weights of few bits, beside bfloat16 in the same run.") { formats,
+            latents, text, rounds };
+        command.SetAction(result => WeightBenchmark.Run(
+            DeviceOptions.Open(result), result.GetRequiredValue(formats), result.GetValue(latents),
+            Positive("--text", result.GetValue(text))!.Value, Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
         return command;
     }
 

@@ -21,6 +21,15 @@ internal sealed unsafe class CpuWeight(StoredWeight weight) : PreparedWeight(wei
     /// <exception cref="ObjectDisposedException">The file or memory was disposed.</exception>
     public byte* Pointer => _reader.Pointer;
 
+    /// <summary>Whether rows can be multiplied without being widened first.</summary>
+    public bool HasDots => _reader.HasDots;
+
+    /// <summary>The product of a row with floats.</summary>
+    public float Dot(long row, float* floats) => _reader.Dot(row, floats);
+
+    /// <summary>The products of a row with four rows of floats.</summary>
+    public void FourDots(long row, float** floats, float* sums) => _reader.FourDots(row, floats, sums);
+
     /// <summary>Widens elements [start, start + count) to float32.</summary>
     public void Widen(long start, float* destination, long count) => _reader.Widen(start, destination, count);
 

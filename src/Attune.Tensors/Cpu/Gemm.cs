@@ -68,7 +68,7 @@ internal static unsafe class Gemm
         RowSource rows, CpuWeight weight, CpuWeight? bias, Activation activation, Rows output, Rows? residual)
         where TKernel : IMicroKernel
     {
-        var plan = Plan.For<TKernel>(rows, weight.Shape[0]);
+        var plan = Plan.For<TKernel>(rows, weight.Shape[0], weight.Format.BlockLength);
         _ = weight.Pointer;        // throws before anything is computed
         Workers.For(plan.Pieces, piece => Compute<TKernel>(plan, piece, rows, weight, bias, activation, output, residual));
     }
@@ -89,8 +89,8 @@ internal static unsafe class Gemm
         using var scratch = new Scratch(
             (
                 (nuint)depth
-                    * (nuint)(plan.PanelsPerStrip * panelWidth) + (nuint)(height * panelWidth) + 2 * (nuint)depth + (nuint)columnCount
-                    + (nuint)rowCount * (nuint)rows.RoomPerRow + 64) * sizeof(float)
+                    * (nuint)(plan.PanelsPerStrip * panelWidth) + (nuint)(height * panelWidth) + (nuint)depth + PanelPacking.Room
+                    + (nuint)columnCount + (nuint)rowCount * (nuint)rows.RoomPerRow + 64) * sizeof(float)
             + (nuint)(tiles * height) * (nuint)(rows.Runs + 2) * (nuint)sizeof(float*));
         float* packed = scratch.Take<float>((long)depth * plan.PanelsPerStrip * panelWidth);
         float* tile = scratch.Take<float>(height * panelWidth);
@@ -98,7 +98,7 @@ internal static unsafe class Gemm
         float** targets = (float**)scratch.Take<nint>((long)tiles * height);
         float** residuals = (float**)scratch.Take<nint>((long)tiles * height);
         int* order = scratch.Take<int>(depth);
-        float* line = scratch.Take<float>(depth);
+        float* packing = scratch.Take<float>(PanelPacking.Room);
         float* offsets = null;
         float* room = scratch.Take<float>((long)rowCount * rows.RoomPerRow);
         if (bias != null)
@@ -139,7 +139,7 @@ internal static unsafe class Gemm
                 int width = (columns + TKernel.Lanes - 1) / TKernel.Lanes * TKernel.Lanes;
                 PanelPacking.Pack(
                     weight, stride, firstColumn + p * panelWidth, columns, (long)start * rows.Runs, order, length * rows.Runs,
-                    packed + (long)p * depth * panelWidth, width, TKernel.Lanes, line);
+                    packed + (long)p * depth * panelWidth, width, TKernel.Lanes, packing);
             }
             for (int t = 0; t < tiles; t++)
             {
@@ -246,11 +246,16 @@ internal static unsafe class Gemm
         /// <summary>Elements of each run in a block of the inner dimension.</summary>
         public int BlockLength { get; }
 
-        public static Plan For<TKernel>(RowSource rows, int columns)
+        /// <param name="rows">The left factor.</param>
+        /// <param name="columns">Outputs.</param>
+        /// <param name="unit">Elements of a block of the weight's format: none should be widened for two parts of the inner
+        /// dimension.</param>
+        public static Plan For<TKernel>(RowSource rows, int columns, int unit)
             where TKernel : IMicroKernel
         {
             int panelWidth = 3 * TKernel.Lanes;
-            int blockLength = Even(rows.Length, Math.Max(8, BlockDepth / rows.Runs), 16);
+            int blockLength = Even(
+                rows.Length, Math.Max(8, BlockDepth / rows.Runs), rows.Runs == 1 && unit <= BlockDepth ? Math.Max(unit, 16) : 16);
             int panels = (columns + panelWidth - 1) / panelWidth;
             int panelsPerStrip = Even(panels, Math.Max(1, StripFloats / (Math.Max(blockLength, 1) * rows.Runs * panelWidth)), 1);
             int limit = Math.Min(RowsPerPiece, PointersPerPiece / rows.Runs);

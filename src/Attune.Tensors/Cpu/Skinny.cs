@@ -56,6 +56,8 @@ internal static unsafe class Skinny
         }
         if (Gemm.Wide && weight.PlainBytes > 0)
             Blocks<T>(from, to, count, weight.Pointer, length, start, end);
+        else if (weight.HasDots)
+            Dots(from, to, count, weight, start, end);
         else
             Narrow(from, to, count, weight, length, start, end);
         float* offsets = stackalloc float[256];
@@ -169,6 +171,21 @@ internal static unsafe class Skinny
         Store<T>(sums + 4, c10, c11, c12, c13, x1, columns, k, length);
         Store<T>(sums + 8, c20, c21, c22, c23, x2, columns, k, length);
         Store<T>(sums + 12, c30, c31, c32, c33, x3, columns, k, length);
+    }
+
+    /// <summary>Formats of few bits, widened in registers.</summary>
+    private static void Dots(float** from, float** to, int count, CpuWeight weight, int start, int end)
+    {
+        float* sums = stackalloc float[Height];
+        for (int n = start; n < end; n++)
+        {
+            if (count == 1)
+                sums[0] = weight.Dot(n, from[0]);
+            else
+                weight.FourDots(n, from, sums);
+            for (int i = 0; i < count; i++)
+                to[i][n] = sums[i];
+        }
     }
 
     /// <summary>

@@ -182,12 +182,14 @@ internal static unsafe class Winograd
             long productStride = (long)groups * tile + Skew;
 
             using var scratch = new Scratch(
-                (nuint)(9L * depth * width + (long)depth * pairs * width + pairs * productStride + 20L * depth + width) * sizeof(float));
+                (nuint)(
+                    9L * depth * width + (long)depth * pairs * width + pairs * productStride + 9L * depth + PanelPacking.Room + width)
+                * sizeof(float));
             float* taps = scratch.Take<float>(9L * depth * width);
             float* kernels = scratch.Take<float>((long)depth * pairs * width);
             float* products = scratch.Take<float>(pairs * productStride);
             int* order = scratch.Take<int>(9 * depth);
-            float* line = scratch.Take<float>(9 * depth);
+            float* packing = scratch.Take<float>(PanelPacking.Room);
             float* offsets = scratch.Take<float>(width);
             new Span<float>(offsets, width).Clear();
             if (bias != null)
@@ -200,7 +202,7 @@ internal static unsafe class Winograd
             {
                 int count = Math.Min(layout.Inputs - k0, depth);
                 PanelPacking.Pack(
-                    weight, 9L * layout.Inputs, column, columns, 9L * k0, order, 9 * count, taps, width, lanes, line);
+                    weight, 9L * layout.Inputs, column, columns, 9L * k0, order, 9 * count, taps, width, lanes, packing);
                 for (int k = 0; k < count; k++)
                 {
                     for (int j = 0; j < width; j += lanes)

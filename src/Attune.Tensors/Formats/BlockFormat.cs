@@ -1,12 +1,22 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Attune.Tensors.Formats;
 
+/// <summary>How one block is read: its elements in order, 32 at a time.</summary>
+internal unsafe interface IBlock
+{
+    /// <summary>Widens a block into a sink.</summary>
+    static abstract void Read<TSink>(byte* block, ref TSink sink)
+        where TSink : struct, IValueSink;
+}
+
 /// <summary>
-/// One of ggml's block formats (ggml-quants.c): integers of few bits with scales of binary16 beside them. What is in a block is the same
-/// for all elements, so a format widens one block at a time.
+/// One of ggml's block formats (ggml-quants.c): integers of few bits with scales of binary16 beside them. A product with few rows
+/// multiplies values where they are widened, in registers.
 /// </summary>
-internal abstract unsafe class BlockFormat(string name, int length, int bytes) : WeightFormat
+internal abstract unsafe class BlockFormat<TBlock>(string name, int length, int bytes) : WeightFormat
+    where TBlock : struct, IBlock
 {
     public sealed override string Name { get; } = name;
 
@@ -14,19 +24,38 @@ internal abstract unsafe class BlockFormat(string name, int length, int bytes) :
 
     public sealed override int BlockBytes { get; } = bytes;
 
+    internal sealed override bool HasDots => true;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal sealed override float Dot(byte* blocks, int count, float* row)
+    {
+        var sink = new DotSink(row);
+        for (; count > 0; count -= BlockLength, blocks += BlockBytes)
+            TBlock.Read(blocks, ref sink);
+        return sink.Sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal sealed override void FourDots(byte* blocks, int count, float** rows, float* sums)
+    {
+        var sink = new FourDotsSink(rows[0], rows[1], rows[2], rows[3]);
+        for (; count > 0; count -= BlockLength, blocks += BlockBytes)
+            TBlock.Read(blocks, ref sink);
+        sink.Sum(sums);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     protected sealed override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values)
     {
         fixed (byte* first = &MemoryMarshal.GetReference(blocks))
         {
             fixed (float* destination = &MemoryMarshal.GetReference(values))
             {
+                var sink = new StoringSink(destination);
                 byte* block = first;
-                for (int i = 0; i < values.Length; i += BlockLength, block += BlockBytes)
-                    WidenBlock(block, destination + i);
+                for (int count = values.Length; count > 0; count -= BlockLength, block += BlockBytes)
+                    TBlock.Read(block, ref sink);
             }
         }
     }
-
-    /// <summary>Widens one block.</summary>
-    protected abstract void WidenBlock(byte* block, float* values);
 }

@@ -1,47 +1,116 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
 namespace Attune.Tensors.Formats;
 
-/// <summary>Numbers of eight bits, widened by moving their bits where a float32 has them.</summary>
-internal static unsafe class Float8
+/// <summary>What numbers of eight bits are: a sign, an exponent and a mantissa, whose bits are moved where a float32 has them.</summary>
+internal interface IFloat8
 {
-    /// <summary>Widens bytes whose lower seven bits are exponent and mantissa.</summary>
-    /// <param name="blocks">The bytes.</param>
-    /// <param name="values">The values.</param>
-    /// <param name="table">The value of each byte.</param>
-    /// <param name="mantissa">Bits of the mantissa.</param>
-    /// <param name="rebias">A power of two: what the exponent's bias differs by. Multiplying with it makes subnormal numbers right,
-    /// too.</param>
-    /// <param name="firstSpecial">The first magnitude that is infinite or NaN.</param>
-    /// <param name="special">Bits that such have beside their own.</param>
-    public static void Widen(
-        ReadOnlySpan<byte> blocks, Span<float> values, float[] table, int mantissa, float rebias, int firstSpecial, uint special)
+    /// <summary>Bits of the mantissa.</summary>
+    static abstract int Mantissa { get; }
+
+    /// <summary>A power of two that makes up for the other bias of the exponent; multiplying with it makes subnormal numbers right,
+    /// too.</summary>
+    static abstract float Rebias { get; }
+
+    /// <summary>The last magnitude that is finite.</summary>
+    static abstract sbyte LastFinite { get; }
+
+    /// <summary>Bits that infinite numbers and NaN have beside their own.</summary>
+    static abstract uint Special { get; }
+}
+
+/// <summary>A format of eight bits an element, without blocks.</summary>
+internal abstract unsafe class Float8<T> : WeightFormat
+    where T : struct, IFloat8
+{
+    public sealed override int BlockLength => 1;
+
+    public sealed override int BlockBytes => 1;
+
+    internal sealed override bool HasDots => Avx2.IsSupported;
+
+    /// <summary>The value of each byte.</summary>
+    protected abstract float[] Table { get; }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal sealed override float Dot(byte* blocks, int count, float* row)
     {
-        fixed (byte* bytes = blocks)
+        var sink = new DotSink(row);
+        int read = Read(blocks, count, ref sink);
+        float sum = sink.Sum;
+        for (; read < count; read++)
+            sum += Table[blocks[read]] * row[read];
+        return sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal sealed override void FourDots(byte* blocks, int count, float** rows, float* sums)
+    {
+        var sink = new FourDotsSink(rows[0], rows[1], rows[2], rows[3]);
+        int first = Read(blocks, count, ref sink);
+        sink.Sum(sums);
+        for (int read = first; read < count; read++)
         {
-            fixed (float* destination = values)
+            for (int i = 0; i < 4; i++)
+                sums[i] += Table[blocks[read]] * rows[i][read];
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    protected sealed override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        int read = 0;
+        if (Avx2.IsSupported)
+        {
+            fixed (byte* bytes = &MemoryMarshal.GetReference(blocks))
             {
-                int i = 0;
-                if (Avx2.IsSupported)
+                fixed (float* destination = &MemoryMarshal.GetReference(values))
                 {
-                    var factor = Vector256.Create(rebias);
-                    var last = Vector256.Create(firstSpecial - 1);
-                    var extra = Vector256.Create(special);
-                    int shift = 23 - mantissa;
-                    for (; i <= blocks.Length - 8; i += 8)
-                    {
-                        var codes = Avx2.ConvertToVector256Int32(bytes + i);
-                        var magnitudes = codes & Vector256.Create(0x7F);
-                        var widened = ((magnitudes << shift).AsSingle() * factor).AsUInt32();
-                        var specials = Vector256.GreaterThan(magnitudes, last).AsUInt32() & extra;
-                        var signs = (codes.AsUInt32() & Vector256.Create(0x80u)) << 24;
-                        (widened | specials | signs).AsSingle().Store(destination + i);
-                    }
+                    var sink = new StoringSink(destination);
+                    read = Read(bytes, blocks.Length, ref sink);
                 }
-                for (; i < blocks.Length; i++)
-                    destination[i] = table[bytes[i]];
             }
         }
+        float[] table = Table;
+        for (; read < values.Length; read++)
+            values[read] = table[blocks[read]];
+    }
+
+    /// <summary>Widens 32 bytes at a time; returns how many.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Read<TSink>(byte* bytes, int count, ref TSink sink)
+        where TSink : struct, IValueSink
+    {
+        int read = 0;
+        for (; read <= count - 32; read += 32)
+        {
+            byte* at = bytes + read;
+            if (Vector256.GreaterThanAny(Vector256.Load((sbyte*)at) & Vector256.Create((sbyte)0x7F), Vector256.Create(T.LastFinite)))
+                sink.Take(WidenSpecial(at), WidenSpecial(at + 8), WidenSpecial(at + 16), WidenSpecial(at + 24));
+            else
+                sink.Take(Widen(at), Widen(at + 8), Widen(at + 16), Widen(at + 24));
+        }
+        return read;
+    }
+
+    /// <summary>Finite numbers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Widen(byte* bytes)
+    {
+        // The sign fills what is above the byte, and is kept where a float32 has it.
+        var codes = Avx2.ConvertToVector256Int32((sbyte*)bytes) << (23 - T.Mantissa);
+        return (codes & Vector256.Create(int.MinValue | 0x7F << (23 - T.Mantissa))).AsSingle() * T.Rebias;
+    }
+
+    /// <summary>Numbers some of which may be infinite or NaN.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Vector256<float> WidenSpecial(byte* bytes)
+    {
+        var magnitudes = Avx2.ConvertToVector256Int32(bytes) & Vector256.Create(0x7F);
+        var specials = Vector256.GreaterThan(magnitudes, Vector256.Create((int)T.LastFinite)).AsUInt32() & Vector256.Create(T.Special);
+        return (Widen(bytes).AsUInt32() | specials).AsSingle();
     }
 }

@@ -4,18 +4,13 @@ namespace Attune.Tensors.Formats;
 /// One sign bit, 4 bits of exponent with bias 7, 3 of mantissa; no infinities, and NaN only where all other bits are set (Micikevicius et
 /// al., "FP8 formats for deep learning", 2022: E4M3). Files often have a scale beside it, a companion of the weight.
 /// </summary>
-internal sealed class Float8E4M3 : WeightFormat
+internal sealed class Float8E4M3 : Float8<Float8E4M3.Layout>
 {
     private static readonly float[] Values = [.. Enumerable.Range(0, 256).Select(Value)];
 
     public override string Name => "F8_E4M3";
 
-    public override int BlockLength => 1;
-
-    public override int BlockBytes => 1;
-
-    protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values) =>
-        Float8.Widen(blocks, values, Values, mantissa: 3, MathF.ScaleB(1, 120), firstSpecial: 0x7F, special: 0x7FC00000);
+    protected override float[] Table => Values;
 
     /// <summary>The number of a code.</summary>
     public static float ValueOf(int code) => Values[code];
@@ -27,5 +22,16 @@ internal sealed class Float8E4M3 : WeightFormat
         float magnitude = (code & 0x7F) == 0x7F ? float.NaN
             : exponent == 0 ? MathF.ScaleB(mantissa, -9) : MathF.ScaleB(8 + mantissa, exponent - 10);
         return (code & 0x80) == 0 ? magnitude : -magnitude;
+    }
+
+    internal readonly struct Layout : IFloat8
+    {
+        public static int Mantissa => 3;
+
+        public static float Rebias => 1.329227995784916e36f;
+
+        public static sbyte LastFinite => 0x7E;
+
+        public static uint Special => 0x7FC00000;
     }
 }

@@ -3,7 +3,7 @@ namespace Attune.Tensors.Formats;
 /// <summary>
 /// ggml's Q1_0: a binary16 scale and 128 signs; a bit that is set is the scale, another one its negative.
 /// </summary>
-internal sealed unsafe class Q1_0() : BlockFormat("Q1_0", 128, 18)
+internal sealed unsafe class Q1_0() : RareBlockFormat("Q1_0", 128, 18)
 {
     protected override void WidenBlock(byte* block, float* values)
     {

@@ -3,7 +3,7 @@ namespace Attune.Tensors.Formats;
 /// <summary>
 /// ggml's Q2_0: a binary16 scale and 64 codes of two bits, the first in the lowest bits of a byte. An element is (code - 1) scale.
 /// </summary>
-internal sealed unsafe class Q2_0() : BlockFormat("Q2_0", 64, 18)
+internal sealed unsafe class Q2_0() : RareBlockFormat("Q2_0", 64, 18)
 {
     protected override void WidenBlock(byte* block, float* values)
     {

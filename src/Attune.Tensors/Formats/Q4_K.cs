@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Formats;
@@ -6,26 +7,41 @@ namespace Attune.Tensors.Formats;
 /// ggml's Q4_K: 256 codes of four bits in eight parts, each with a factor and a minimum of six bits, and binary16 scales of both. An
 /// element is scale factor code - scale of minima minimum; 32 bytes hold two parts, the first in their lower halves.
 /// </summary>
-internal sealed unsafe class Q4_K() : BlockFormat("Q4_K", 256, 144)
+internal sealed unsafe class Q4_K() : BlockFormat<Q4_K.Block>("Q4_K", 256, 144)
 {
-    /// <summary>Factor and minimum of a part, from 12 bytes that hold those of eight.</summary>
-    public static (int Factor, int Minimum) Factors(byte* packed, int part) => part < 4
-        ? (packed[part] & 63, packed[part + 4] & 63)
-        : ((packed[part + 4] & 15) | packed[part - 4] >> 6 << 4, packed[part + 4] >> 4 | packed[part] >> 6 << 4);
-
-    protected override void WidenBlock(byte* block, float* values)
+    /// <summary>Scales and offsets of eight parts, from two numbers of binary16 and 12 bytes of factors and minima.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Unpack(byte* packed, out Vector256<float> scales, out Vector256<float> offsets)
     {
-        float scale = Codes.Half(block);
-        float minimum = Codes.Half(block + 2);
-        for (int part = 0; part < 8; part++, values += 32)
+        const uint Six = 0x3F3F3F3F, Four = 0x0F0F0F0F, Upper = 0x30303030;
+        uint a = Unsafe.ReadUnaligned<uint>(packed + 4);
+        uint b = Unsafe.ReadUnaligned<uint>(packed + 8);
+        uint c = Unsafe.ReadUnaligned<uint>(packed + 12);
+        // The last four parts have their lower bits in c, and the upper two beside the numbers of the first four.
+        scales = Codes.Floats(a & Six | (ulong)(c & Four | a >> 2 & Upper) << 32) * Codes.Half(packed);
+        offsets = Codes.Floats(b & Six | (ulong)(c >> 4 & Four | b >> 2 & Upper) << 32) * -Codes.Half(packed + 2);
+    }
+
+    internal readonly struct Block : IBlock
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read<TSink>(byte* block, ref TSink sink)
+            where TSink : struct, IValueSink
         {
-            var (factor, below) = Factors(block + 4, part);
-            float scaled = scale * factor;
-            float offset = -(minimum * below);
-            byte* bytes = block + 16 + part / 2 * 32;
-            int shift = part % 2 * 4;
-            Codes.Scale(Codes.Shift(Vector128.Load(bytes), shift) & Codes.Low, scaled, offset, values);
-            Codes.Scale(Codes.Shift(Vector128.Load(bytes + 16), shift) & Codes.Low, scaled, offset, values + 16);
+            Unpack(block, out var unpackedScales, out var unpackedOffsets);
+            float* scales = (float*)&unpackedScales;
+            float* offsets = (float*)&unpackedOffsets;
+            for (int part = 0; part < 8; part += 2)
+            {
+                var first = Vector128.Load(block + 16 + 16 * part);
+                var second = Vector128.Load(block + 32 + 16 * part);
+                float scale = scales[part];
+                float offset = offsets[part];
+                Codes.Scale(ref sink, first & Codes.Low, scale, offset, second & Codes.Low, scale, offset);
+                scale = scales[part + 1];
+                offset = offsets[part + 1];
+                Codes.Scale(ref sink, Codes.Shift(first, 4) & Codes.Low, scale, offset, Codes.Shift(second, 4) & Codes.Low, scale, offset);
+            }
         }
     }
 }

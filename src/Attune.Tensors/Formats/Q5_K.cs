@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Formats;
@@ -5,24 +6,32 @@ namespace Attune.Tensors.Formats;
 /// <summary>
 /// ggml's Q5_K: as <see cref="Q4_K"/>, with codes of five bits: bit p of byte j is the fifth one of element j of part p.
 /// </summary>
-internal sealed unsafe class Q5_K() : BlockFormat("Q5_K", 256, 176)
+internal sealed unsafe class Q5_K() : BlockFormat<Q5_K.Block>("Q5_K", 256, 176)
 {
-    protected override void WidenBlock(byte* block, float* values)
+    internal readonly struct Block : IBlock
     {
-        float scale = Codes.Half(block);
-        float minimum = Codes.Half(block + 2);
-        var one = Vector128.Create((byte)1);
-        for (int part = 0; part < 8; part++, values += 32)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read<TSink>(byte* block, ref TSink sink)
+            where TSink : struct, IValueSink
         {
-            var (factor, below) = Q4_K.Factors(block + 4, part);
-            float scaled = scale * factor;
-            float offset = -(minimum * below);
-            byte* bytes = block + 48 + part / 2 * 32;
-            for (int half = 0; half < 32; half += 16)
+            Q4_K.Unpack(block, out var unpackedScales, out var unpackedOffsets);
+            float* scales = (float*)&unpackedScales;
+            float* offsets = (float*)&unpackedOffsets;
+            var bit = Vector128.Create((byte)16);
+            var firstFifth = Vector128.Load(block + 16);
+            var secondFifth = Vector128.Load(block + 32);
+            for (int part = 0; part < 8; part += 2)
             {
-                var lower = Codes.Shift(Vector128.Load(bytes + half), part % 2 * 4) & Codes.Low;
-                var fifth = Codes.Shift(Vector128.Load(block + 16 + half), part) & one;
-                Codes.Scale(lower | (fifth << 4), scaled, offset, values + half);
+                var first = Vector128.Load(block + 48 + 16 * part);
+                var second = Vector128.Load(block + 64 + 16 * part);
+                Codes.Scale(
+                    ref sink, (first & Codes.Low) | ((firstFifth << 4) & bit), scales[part], offsets[part],
+                    (second & Codes.Low) | ((secondFifth << 4) & bit), scales[part], offsets[part]);
+                Codes.Scale(
+                    ref sink, (Codes.Shift(first, 4) & Codes.Low) | ((firstFifth << 3) & bit), scales[part + 1], offsets[part + 1],
+                    (Codes.Shift(second, 4) & Codes.Low) | ((secondFifth << 3) & bit), scales[part + 1], offsets[part + 1]);
+                firstFifth = Codes.Shift(firstFifth, 2);
+                secondFifth = Codes.Shift(secondFifth, 2);
             }
         }
     }

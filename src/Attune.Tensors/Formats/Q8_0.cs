@@ -1,16 +1,19 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Attune.Tensors.Formats;
 
 /// <summary>
 /// ggml's Q8_0: a binary16 scale and 32 signed bytes. An element is its byte times the scale.
 /// </summary>
-internal sealed unsafe class Q8_0() : BlockFormat("Q8_0", 32, 34)
+internal sealed unsafe class Q8_0() : BlockFormat<Q8_0.Block>("Q8_0", 32, 34)
 {
-    protected override void WidenBlock(byte* block, float* values)
+    internal readonly struct Block : IBlock
     {
-        float scale = Codes.Half(block);
-        Codes.Scale(Vector128.Load((sbyte*)block + 2), scale, values);
-        Codes.Scale(Vector128.Load((sbyte*)block + 18), scale, values + 16);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read<TSink>(byte* block, ref TSink sink)
+            where TSink : struct, IValueSink
+        {
+            Codes.Scale(ref sink, (sbyte*)block + 2, Codes.Half(block));
+        }
     }
 }

@@ -4,7 +4,7 @@ namespace Attune.Tensors.Formats;
 /// ggml's TQ1_0: 256 numbers -1, 0 and 1 and a binary16 scale. A byte holds five of them (the last four bytes four) as the digits, in base
 /// three, of a fraction of 256.
 /// </summary>
-internal sealed unsafe class TQ1_0() : BlockFormat("TQ1_0", 256, 54)
+internal sealed unsafe class TQ1_0() : RareBlockFormat("TQ1_0", 256, 54)
 {
     private static readonly (int Start, int Count, int Digits)[] Runs = [(0, 32, 5), (32, 16, 5), (48, 4, 4)];
 
