@@ -59,7 +59,7 @@ public abstract class WeightFormat
     /// <exception cref="ArgumentException">The group is no power of 4.</exception>
     public static WeightFormat RotatedInt8(int group) => new RotatedInt8(group);
 
-    /// <summary>Whether <see cref="Dot"/> and <see cref="FourDots"/> are there.</summary>
+    /// <summary>Whether <see cref="Dot"/> is there.</summary>
     internal virtual bool HasDots => false;
 
     /// <summary>The format that files call so, or null.</summary>
@@ -97,14 +97,17 @@ public abstract class WeightFormat
     /// <summary>The <see cref="Name"/>.</summary>
     public override string ToString() => Name;
 
+    /// <summary>
+    /// How many neighbours of a row <see cref="Dot"/> needs the sums of: what codes have in common is multiplied with them. 0 for none.
+    /// </summary>
+    internal virtual int SumLength => 0;
+
     /// <summary>The product of whole blocks with a row of floats, widened in registers.</summary>
     /// <param name="blocks">The first byte.</param>
     /// <param name="count">How many elements.</param>
     /// <param name="row">As many floats.</param>
-    internal virtual unsafe float Dot(byte* blocks, int count, float* row) => throw new NotSupportedException();
-
-    /// <summary>As <see cref="Dot"/>, with four rows.</summary>
-    internal virtual unsafe void FourDots(byte* blocks, int count, float** rows, float* sums) => throw new NotSupportedException();
+    /// <param name="sums">The sums of each <see cref="SumLength"/> of them, where that is not 0.</param>
+    internal virtual unsafe float Dot(byte* blocks, int count, float* row, float* sums) => throw new NotSupportedException();
 
     /// <summary>Widens whole blocks, as many as there are values for.</summary>
     protected abstract void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values);

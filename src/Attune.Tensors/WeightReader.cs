@@ -71,17 +71,11 @@ internal sealed unsafe class WeightReader
     }
 
     /// <summary>The product of a row with floats.</summary>
-    public float Dot(long row, float* floats) =>
-        Format.Dot(Pointer + Format.BytesOf(row * _columns), (int)_columns, floats) * ScaleOf(row);
-
-    /// <summary>The products of a row with four rows of floats.</summary>
-    public void FourDots(long row, float** floats, float* sums)
-    {
-        Format.FourDots(Pointer + Format.BytesOf(row * _columns), (int)_columns, floats, sums);
-        float scale = ScaleOf(row);
-        for (int i = 0; i < 4; i++)
-            sums[i] *= scale;
-    }
+    /// <param name="row">The row.</param>
+    /// <param name="floats">As many floats as it has elements.</param>
+    /// <param name="sums">The sums of each <see cref="WeightFormat.SumLength"/> of them.</param>
+    public float Dot(long row, float* floats, float* sums) =>
+        Format.Dot(Pointer + Format.BytesOf(row * _columns), (int)_columns, floats, sums) * ScaleOf(row);
 
     private float ScaleOf(long row)
     {

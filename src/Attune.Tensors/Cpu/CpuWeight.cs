@@ -24,11 +24,8 @@ internal sealed unsafe class CpuWeight(StoredWeight weight) : PreparedWeight(wei
     /// <summary>Whether rows can be multiplied without being widened first.</summary>
     public bool HasDots => _reader.HasDots;
 
-    /// <summary>The product of a row with floats.</summary>
-    public float Dot(long row, float* floats) => _reader.Dot(row, floats);
-
-    /// <summary>The products of a row with four rows of floats.</summary>
-    public void FourDots(long row, float** floats, float* sums) => _reader.FourDots(row, floats, sums);
+    /// <summary>The product of a row with floats, and the sums of each <see cref="WeightFormat.SumLength"/> of them.</summary>
+    public float Dot(long row, float* floats, float* sums) => _reader.Dot(row, floats, sums);
 
     /// <summary>Widens elements [start, start + count) to float32.</summary>
     public void Widen(long start, float* destination, long count) => _reader.Widen(start, destination, count);

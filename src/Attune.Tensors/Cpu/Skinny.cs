@@ -56,8 +56,10 @@ internal static unsafe class Skinny
         }
         if (Gemm.Wide && weight.PlainBytes > 0)
             Blocks<T>(from, to, count, weight.Pointer, length, start, end);
+        else if (weight.HasDots && count == 1)
+            Dots(from[0], to[0], weight, length, start, end);
         else if (weight.HasDots)
-            Dots(from, to, count, weight, start, end);
+            Widened(from, to, count, weight, length, start, end);
         else
             Narrow(from, to, count, weight, length, start, end);
         float* offsets = stackalloc float[256];
@@ -173,18 +175,60 @@ internal static unsafe class Skinny
         Store<T>(sums + 12, c30, c31, c32, c33, x3, columns, k, length);
     }
 
-    /// <summary>Formats of few bits, widened in registers.</summary>
-    private static void Dots(float** from, float** to, int count, CpuWeight weight, int start, int end)
+    /// <summary>One row with a format of few bits, which is widened in registers.</summary>
+    private static void Dots(float* from, float* to, CpuWeight weight, int length, int start, int end)
     {
+        int unit = weight.Format.SumLength;
+        int count = unit == 0 ? 0 : length / unit;
+        using var scratch = new Scratch((nuint)count * sizeof(float));
+        float* sums = scratch.Take<float>(count);
+        for (int i = 0; i < count; i++)
+            sums[i] = TensorPrimitives.Sum(new ReadOnlySpan<float>(from + i * unit, unit));
+        for (int n = start; n < end; n++)
+            to[n] = weight.Dot(n, from, sums);
+    }
+
+    /// <summary>Up to four rows with such a format: each column is widened once.</summary>
+    private static void Widened(float** from, float** to, int count, CpuWeight weight, int length, int start, int end)
+    {
+        using var scratch = new Scratch((nuint)length * sizeof(float));
+        float* line = scratch.Take<float>(length);
         float* sums = stackalloc float[Height];
         for (int n = start; n < end; n++)
         {
-            if (count == 1)
-                sums[0] = weight.Dot(n, from[0]);
-            else
-                weight.FourDots(n, from, sums);
+            weight.Widen((long)n * length, line, length);
+            FourDots(from, line, length, sums);
             for (int i = 0; i < count; i++)
                 to[i][n] = sums[i];
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void FourDots(float** rows, float* line, int length, float* sums)
+    {
+        Vector256<float> a0 = default, a1 = default, a2 = default, a3 = default;
+        Vector256<float> b0 = default, b1 = default, b2 = default, b3 = default;
+        float* x0 = rows[0], x1 = rows[1], x2 = rows[2], x3 = rows[3];
+        nint k = 0;
+        for (; k <= length - 16; k += 16)
+        {
+            var w = Vector256.Load(line + k);
+            a0 = Vector256.MultiplyAddEstimate(w, Vector256.Load(x0 + k), a0);
+            a1 = Vector256.MultiplyAddEstimate(w, Vector256.Load(x1 + k), a1);
+            a2 = Vector256.MultiplyAddEstimate(w, Vector256.Load(x2 + k), a2);
+            a3 = Vector256.MultiplyAddEstimate(w, Vector256.Load(x3 + k), a3);
+            w = Vector256.Load(line + k + 8);
+            b0 = Vector256.MultiplyAddEstimate(w, Vector256.Load(x0 + k + 8), b0);
+            b1 = Vector256.MultiplyAddEstimate(w, Vector256.Load(x1 + k + 8), b1);
+            b2 = Vector256.MultiplyAddEstimate(w, Vector256.Load(x2 + k + 8), b2);
+            b3 = Vector256.MultiplyAddEstimate(w, Vector256.Load(x3 + k + 8), b3);
+        }
+        (sums[0], sums[1]) = (Vector256.Sum(a0 + b0), Vector256.Sum(a1 + b1));
+        (sums[2], sums[3]) = (Vector256.Sum(a2 + b2), Vector256.Sum(a3 + b3));
+        for (; k < length; k++)
+        {
+            for (int i = 0; i < Height; i++)
+                sums[i] += rows[i][k] * line[k];
         }
     }
 

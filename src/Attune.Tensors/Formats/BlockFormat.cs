@@ -27,21 +27,12 @@ internal abstract unsafe class BlockFormat<TBlock>(string name, int length, int 
     internal sealed override bool HasDots => true;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal sealed override float Dot(byte* blocks, int count, float* row)
+    internal override float Dot(byte* blocks, int count, float* row, float* sums)
     {
         var sink = new DotSink(row);
         for (; count > 0; count -= BlockLength, blocks += BlockBytes)
             TBlock.Read(blocks, ref sink);
         return sink.Sum;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal sealed override void FourDots(byte* blocks, int count, float** rows, float* sums)
-    {
-        var sink = new FourDotsSink(rows[0], rows[1], rows[2], rows[3]);
-        for (; count > 0; count -= BlockLength, blocks += BlockBytes)
-            TBlock.Read(blocks, ref sink);
-        sink.Sum(sums);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

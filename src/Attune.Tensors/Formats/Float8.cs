@@ -8,12 +8,11 @@ namespace Attune.Tensors.Formats;
 /// <summary>What numbers of eight bits are: a sign, an exponent and a mantissa, whose bits are moved where a float32 has them.</summary>
 internal interface IFloat8
 {
-    /// <summary>Bits of the mantissa.</summary>
-    static abstract int Mantissa { get; }
-
-    /// <summary>A power of two that makes up for the other bias of the exponent; multiplying with it makes subnormal numbers right,
-    /// too.</summary>
-    static abstract float Rebias { get; }
+    /// <summary>
+    /// Eight finite numbers: exponent and mantissa where a float32 has them, times a power of two for the other bias, which makes subnormal
+    /// numbers right, too.
+    /// </summary>
+    static abstract Vector256<float> Widen(Vector256<int> codes);
 
     /// <summary>The last magnitude that is finite.</summary>
     static abstract sbyte LastFinite { get; }
@@ -36,7 +35,7 @@ internal abstract unsafe class Float8<T> : WeightFormat
     protected abstract float[] Table { get; }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal sealed override float Dot(byte* blocks, int count, float* row)
+    internal sealed override float Dot(byte* blocks, int count, float* row, float* sums)
     {
         var sink = new DotSink(row);
         int read = Read(blocks, count, ref sink);
@@ -44,19 +43,6 @@ internal abstract unsafe class Float8<T> : WeightFormat
         for (; read < count; read++)
             sum += Table[blocks[read]] * row[read];
         return sum;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal sealed override void FourDots(byte* blocks, int count, float** rows, float* sums)
-    {
-        var sink = new FourDotsSink(rows[0], rows[1], rows[2], rows[3]);
-        int first = Read(blocks, count, ref sink);
-        sink.Sum(sums);
-        for (int read = first; read < count; read++)
-        {
-            for (int i = 0; i < 4; i++)
-                sums[i] += Table[blocks[read]] * rows[i][read];
-        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -98,15 +84,10 @@ internal abstract unsafe class Float8<T> : WeightFormat
 
     /// <summary>Finite numbers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Widen(byte* bytes)
-    {
-        // The sign fills what is above the byte, and is kept where a float32 has it.
-        var codes = Avx2.ConvertToVector256Int32((sbyte*)bytes) << (23 - T.Mantissa);
-        return (codes & Vector256.Create(int.MinValue | 0x7F << (23 - T.Mantissa))).AsSingle() * T.Rebias;
-    }
+    private static Vector256<float> Widen(byte* bytes) => T.Widen(Avx2.ConvertToVector256Int32((sbyte*)bytes));
 
     /// <summary>Numbers some of which may be infinite or NaN.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<float> WidenSpecial(byte* bytes)
     {
         var magnitudes = Avx2.ConvertToVector256Int32(bytes) & Vector256.Create(0x7F);

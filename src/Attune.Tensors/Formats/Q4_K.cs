@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Attune.Tensors.Formats;
 
@@ -20,6 +21,40 @@ internal sealed unsafe class Q4_K() : BlockFormat<Q4_K.Block>("Q4_K", 256, 144)
         // The last four parts have their lower bits in c, and the upper two beside the numbers of the first four.
         scales = Codes.Floats(a & Six | (ulong)(c & Four | a >> 2 & Upper) << 32) * Codes.Half(packed);
         offsets = Codes.Floats(b & Six | (ulong)(c >> 4 & Four | b >> 2 & Upper) << 32) * -Codes.Half(packed + 2);
+    }
+
+    internal override int SumLength => 32;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal override float Dot(byte* blocks, int count, float* row, float* sums)
+    {
+        if (!Avx2.IsSupported)
+            return base.Dot(blocks, count, row, sums);
+        // Codes are multiplied as they are, a part's products with its scale, and its offset with the sum of what it is multiplied with.
+        Vector256<float> total = default, other = default, common = default;
+        var low = Vector256.Create(15);
+        for (; count > 0; count -= 256, blocks += 144, sums += 8)
+        {
+            Unpack(blocks, out var unpacked, out var offsets);
+            float* scales = (float*)&unpacked;
+            common = Vector256.MultiplyAddEstimate(offsets, Vector256.Load(sums), common);
+            byte* bytes = blocks + 16;
+            for (int pair = 0; pair < 4; pair++, scales += 2, bytes += 32, row += 64)
+            {
+                var codes = Avx2.ConvertToVector256Int32(bytes);
+                var first = Vector256.ConvertToSingle(codes & low) * Vector256.Load(row);
+                var second = Vector256.ConvertToSingle(codes >> 4) * Vector256.Load(row + 32);
+                for (int i = 8; i < 32; i += 8)
+                {
+                    codes = Avx2.ConvertToVector256Int32(bytes + i);
+                    first = Vector256.MultiplyAddEstimate(Vector256.ConvertToSingle(codes & low), Vector256.Load(row + i), first);
+                    second = Vector256.MultiplyAddEstimate(Vector256.ConvertToSingle(codes >> 4), Vector256.Load(row + 32 + i), second);
+                }
+                total = Vector256.MultiplyAddEstimate(first, Vector256.Create(scales[0]), total);
+                other = Vector256.MultiplyAddEstimate(second, Vector256.Create(scales[1]), other);
+            }
+        }
+        return Vector256.Sum(total + other + common);
     }
 
     internal readonly struct Block : IBlock
