@@ -71,6 +71,18 @@ internal sealed class RunProgress
             _words.Progress("decoding");
     }
 
+    /// <summary>Frames are there.</summary>
+    /// <param name="done">How many are.</param>
+    /// <param name="count">Of how many.</param>
+    public void Decode(int done, int count)
+    {
+        _decoding?.IsIndeterminate(false).MaxValue(count).Value(done);
+        if (_bars != null || _watch.Elapsed - _said < _pause || done == count)
+            return;
+        _said = _watch.Elapsed;
+        _words.Progress(FormattableString.Invariant($"{done} of {count} frames are decoded"));
+    }
+
     /// <summary>The pictures are there.</summary>
-    public void Decoded() => _decoding?.IsIndeterminate(false).Value(100);
+    public void Decoded() => _decoding?.IsIndeterminate(false).MaxValue(100).Value(100);
 }

@@ -42,6 +42,7 @@ internal static class UsageErrors
             ("--precision", null, ["--dtype", "--torch-dtype", "--type", "--weight-type"]),
             ("--device", null, ["--backend", "--cpu", "--cuda", "--gpu"]),
             ("--frames", null, ["--num-frames", "--video-frames", "--length"]),
+            ("--fps", null, ["--frame-rate", "--framerate", "--frames-per-second"]),
             ("--quiet", null, ["-q", "--silent", "--no-progress"]),
             ("prompt", "the prompt without an option, in quotes", ["--prompt", "-p", "--text", "--positive"]),
         }.SelectMany(row => row.Names.Select(name => (name, row.Option, row.Written)))

@@ -11,7 +11,8 @@ public static class SkiaFormats
 {
     /// <summary>
     /// Makes <see cref="Image.Load(string)"/> read WebP, GIF (the first frame) and BMP, and <see cref="Image.Save"/> write
-    /// <c>.jpg</c>, <c>.jpeg</c> and <c>.webp</c>. PNG, and reading JPEG, stay with the library. Calling it again does nothing.
+    /// <c>.jpg</c>, <c>.jpeg</c> and <c>.webp</c>, which may be animated. PNG, and reading JPEG, stay with the library. Calling it again
+    /// does nothing.
     /// </summary>
     /// <param name="quality">The quality of JPEG and WebP files, 1 to 100.</param>
     public static void Register(int quality = 95)
@@ -20,6 +21,7 @@ public static class SkiaFormats
             ImageFormats.Add(writer);
         foreach (var reader in Readers)
             ImageFormats.Add(reader);
+        FrameFormats.Add(new AnimatedWebPWriter(quality));
     }
 
     /// <summary>What the package reads.</summary>

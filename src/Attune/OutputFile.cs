@@ -51,6 +51,40 @@ public static partial class OutputFile
         });
     }
 
+    /// <summary>Lets something else write a file, which is replaced only when it is complete: a program that wants a name.</summary>
+    /// <param name="path">The file; no pipe or device.</param>
+    /// <param name="write">Writes the file of the name that it gets, which is one of its own, in the target's folder.</param>
+    /// <param name="label">What errors begin with, as the option that has the path; null for nothing.</param>
+    /// <exception cref="IOException">The file cannot be written; the message has the path as it is given.</exception>
+    public static void WriteNamed(string path, Action<string> write, string? label = null)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        ArgumentNullException.ThrowIfNull(write);
+        var (target, kind) = Find(path, label);
+        if (kind is not (Kind.Missing or Kind.Regular))
+            throw Failure(path, label, "it is no regular file, which this format needs");
+        string temporary = TemporaryFor(target);
+        Guarded(path, label, temporary, () =>
+        {
+            try
+            {
+                write(temporary);
+                using (var stream = new FileStream(temporary, FileMode.Open, FileAccess.Write))
+                {
+                    stream.Flush(flushToDisk: true);
+                    if (!OperatingSystem.IsWindows() && File.Exists(target))
+                        File.SetUnixFileMode(stream.SafeFileHandle, File.GetUnixFileMode(target));
+                }
+                File.Move(temporary, target, overwrite: true);
+            }
+            catch
+            {
+                File.Delete(temporary);
+                throw;
+            }
+        });
+    }
+
     /// <summary>
     /// Writes a file under the first of several names that is free. Two processes that do so at once get different names.
     /// </summary>

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Attune.Generation;
 using Attune.Guidance;
 using Attune.Imaging;
+using Attune.Models;
 using Attune.Tensors;
 
 namespace Attune.Cli.Commands;
@@ -25,8 +26,9 @@ internal static class GenerateCommand
         var output = new Option<string?>("--output", "-o") {
             Description =
                 $"The file to write ({string.Join(", ", ImageFormats.Writers.SelectMany(writer => writer.Extensions))}), or - for a PNG on "
-                    + "standard output; several images get -1, -2, ... before the extension. Default: attune-SEED-N.png, N being the first "
-                    + "that is free." };
+                    + "standard output; several images get -1, -2, ... before the extension. Videos: "
+                    + $"{string.Join(", ", VideoOutput.Extensions)} ({string.Join(", ", Ffmpeg.Extensions)} through ffmpeg), a folder, or "
+                    + "pictures by number as frames/%04d.png. Default: attune-SEED-N.png, N being the first that is free." };
         var noMetadata = new Option<bool>("--no-metadata") { Description = "Leave out of the file how it was made, the prompt too." };
         var json = new Option<bool>("--json") {
             Description = "Print one JSON object: files, the resolved request, timings, memory, warnings." };
@@ -53,7 +55,10 @@ internal static class GenerateCommand
 
     private static async Task<int> RunAsync(ModelRequest asked, Settings settings, Words words, CancellationToken cancellation)
     {
-        var output = PictureOutput.Open(settings.Output, asked.Request.Seed, asked.Request.Count);
+        // Both check before anything is loaded; whether it is pictures or videos that go there, the model says.
+        bool videosAlone = VideoOutput.IsForVideosAlone(settings.Output);
+        var videos = videosAlone ? VideoOutput.Open(settings.Output, asked.Request.Seed, asked.Request.Count) : null;
+        var pictures = videosAlone ? null : PictureOutput.Open(settings.Output, asked.Request.Seed, asked.Request.Count);
         if (settings.Previews is { } pattern)
         {
             ImageFormats.WriterOf(pattern, "--preview");
@@ -64,13 +69,24 @@ internal static class GenerateCommand
         phases.End("load");
         var resolved = pipeline.Resolve(asked.Request);
         var (request, rules) = (resolved.Request, resolved.Guidance.Rules);
+        if (request.FrameRate is { } rate)
+        {
+            videos ??= VideoOutput.Open(settings.Output, request.Seed, request.Count);
+            videos.CheckRate(rate);
+        }
+        else if (pictures == null)
+        {
+            throw new ArgumentException(
+                $"--output: '{settings.Output}' holds a video, but {pipeline.Facts.ClassName} makes pictures, which are written as "
+                    + $"{string.Join(", ", ImageFormats.Writers.SelectMany(writer => writer.Extensions))}.");
+        }
         var need = MemoryNeed.Of(pipeline, resolved, asked.Folder);
         need.Check(settings.Force, words.Warn);
-        WarnOfSize(resolved, pipeline.Facts.DefaultSize, words);
+        WarnOfSize(resolved, pipeline.Facts, words);
 
         TensorMemory.ResetPeak();
         int evaluations = 0;
-        IReadOnlyList<Image> images = [];
+        IReadOnlyList<Frames> results = [];
         await RunProgress.ShowAsync(words, async progress =>
         {
             var observer = new Observer(words.Warn, () => phases.End("encode"));
@@ -79,20 +95,24 @@ internal static class GenerateCommand
                 evaluations = step.Count;
                 progress.Step(step.Index + 1, step.Count, step.Denoising);
                 if (settings.Previews is { } previews)
-                    SavePreview(await step.DecodePreviewAsync(cancellation).ConfigureAwait(false), PreviewFile(previews, step.Index));
+                {
+                    var shown = await step.DecodePreviewAsync(cancellation).ConfigureAwait(false);
+                    SavePreview(shown, request.Count, PreviewFile(previews, step.Index));
+                }
                 if (!step.IsLast)
                     continue;
                 phases.End("denoise");
                 progress.Decode();
-                images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
+                results = await step.DecodeFramesAsync(progress.Decode, cancellation).ConfigureAwait(false);
                 progress.Decoded();
                 phases.End("decode");
             }
         }).ConfigureAwait(false);
 
         var model = ModelIdentity.Of(asked.Folder);
-        var files = output.Save(
-            images, index => settings.Metadata ? PictureTexts.Of(pipeline, asked.Options, model, resolved, index) : []);
+        KeyValuePair<string, string>[] Texts(int index) =>
+            settings.Metadata ? PictureTexts.Of(pipeline, asked.Options, model, resolved, index) : [];
+        var files = videos?.Save(results, Texts) ?? pictures!.Save([.. results.Select(picture => picture[0])], Texts);
         phases.End("save");
         if (settings.Json)
         {
@@ -104,7 +124,9 @@ internal static class GenerateCommand
         words.Say(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{pipeline.Facts.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, {request.Steps} steps, seed "
+                $"{pipeline.Facts.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, "
+                    + $"{(request.FrameRate == null ? "" : $"{request.Frames} frames at {request.FrameRate} a second, ")}"
+                    + $"{request.Steps} steps, seed "
                     + $"{request.Seed}; guidance {(rules.Count == 0 ? "none" : string.Join(" + ", rules.Select(RuleCatalog.Format)))}"));
         words.Say(
             string.Create(
@@ -146,6 +168,11 @@ internal static class GenerateCommand
             json.WriteNumber("seed", resolved.Request.Seed);
             json.WriteNumber("width", resolved.Size.Width);
             json.WriteNumber("height", resolved.Size.Height);
+            if (resolved.Request.FrameRate is { } rate)
+            {
+                json.WriteNumber("frames", resolved.Request.Frames ?? 1);
+                json.WriteNumber("fps", rate);
+            }
             json.WriteStartObject("request");
             OptionCatalog.Write(json, resolved.Request);
             json.WriteEndObject();
@@ -176,24 +203,27 @@ internal static class GenerateCommand
         return process.PeakWorkingSet64;
     }
 
-    private static void WarnOfSize(ResolvedRequest resolved, int trained, Words words)
+    private static void WarnOfSize(ResolvedRequest resolved, FamilyFacts facts, Words words)
     {
-        double ratio = (double)resolved.Size.Width * resolved.Size.Height / ((double)trained * trained);
+        int trained = facts.DefaultSize;
+        int height = facts.DefaultHeight ?? trained;
+        double ratio = (double)resolved.Size.Width * resolved.Size.Height / ((double)trained * height);
         if (ratio is > 4 or < 1.0 / 16)
         {
             words.Warn(
                 FormattableString.Invariant(
-                    $"{resolved.Size.Width}x{resolved.Size.Height} is far from the {trained}x{trained} pixels of the model's default."));
+                    $"{resolved.Size.Width}x{resolved.Size.Height} is far from the {trained}x{height} pixels of the model's default."));
         }
     }
 
-    private static void SavePreview(IReadOnlyList<Image> images, string file)
+    /// <summary>Writes a picture for each that is made; of a video one of its frames side by side.</summary>
+    private static void SavePreview(IReadOnlyList<Image> images, int count, string file)
     {
         var writer = ImageFormats.WriterOf(file, "--preview");
-        for (int i = 0; i < images.Count; i++)
+        foreach (var (i, frames) in images.Chunk(images.Count / count).Index())
         {
-            var image = images[i];
-            string name = images.Count == 1 ? file
+            var image = frames.Length == 1 ? frames[0] : Image.SideBySide(frames);
+            string name = count == 1 ? file
                 : Path.ChangeExtension(file, null) + FormattableString.Invariant($"-{i + 1}") + Path.GetExtension(file);
             OutputFile.Write(name, stream => writer.Write(image, stream), "--preview");
         }

@@ -107,7 +107,8 @@ public sealed class DenoisingStep
 
     /// <summary>
     /// A picture of the step: what the prediction says the image will be, decoded by the small autoencoder of
-    /// <see cref="LoadOptions.PreviewVae"/>, or, without one, by the full autoencoder, which takes as long as decoding the result.
+    /// <see cref="LoadOptions.PreviewVae"/>, or, without one, by the full autoencoder, which takes as long as decoding the result. Of a
+    /// video up to eight of its latent frames, at even distances, each decoded as a picture of its own.
     /// </summary>
     /// <inheritdoc cref="DecodeAsync" path="/exception"/>
     public Task<IReadOnlyList<Image>> DecodePreviewAsync(CancellationToken cancellation = default) => Task.Run(

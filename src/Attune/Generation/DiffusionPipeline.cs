@@ -111,6 +111,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
             Width = request.Width ?? images.InitialTensor?.Shape[2] ?? Fitting(images.Initial?.Width) ?? Facts.DefaultSize,
             Height = request.Height ?? images.InitialTensor?.Shape[1] ?? Fitting(images.Initial?.Height)
                 ?? Facts.DefaultHeight ?? Facts.DefaultSize,
+            FrameRate = request.FrameRate ?? (float?)Facts.FrameRate,
             Frames = request.Frames ?? (Facts.Takes(ModelOption.Frames) ? Facts.DefaultFrames : null),
             Steps = request.Timesteps?.Count ?? request.Sigmas?.Count ?? request.Steps ?? Facts.DefaultSteps,
             GuidanceScale = request.GuidanceScale ?? Facts.DefaultGuidanceScale,

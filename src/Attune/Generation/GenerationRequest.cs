@@ -29,6 +29,12 @@ public sealed record GenerationRequest
     /// <summary>The number of frames, for families that make videos.</summary>
     public int? Frames { get; init; }
 
+    /// <summary>
+    /// Frames a second of the video, for families that make videos: how fast it is shown (<see cref="Imaging.Frames.Rate"/>). It changes no
+    /// frame. Null is the rate that the model was trained with.
+    /// </summary>
+    public float? FrameRate { get; init; }
+
     /// <summary>The number of denoising steps, 1 to 1000.</summary>
     public int? Steps { get; init; }
 

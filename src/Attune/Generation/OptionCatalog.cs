@@ -41,6 +41,10 @@ public static partial class OptionCatalog
         RequestOption.Integer<int>(
             "frames", nameof(GenerationRequest.Frames), r => r.Frames, (r, v) => r with { Frames = v }, "[1, inf)",
             "How many frames a video has. Default: the model's.") with { ModelOption = ModelOption.Frames },
+        RequestOption.Number(
+            "fps", nameof(GenerationRequest.FrameRate), r => r.FrameRate, (r, v) => r with { FrameRate = v }, "(0, 1000]",
+            "Frames a second with which a video is shown. It changes no frame. Default: the model's.") with {
+                ModelOption = ModelOption.Frames },
         RequestOption.Integer<int>(
             "count", nameof(GenerationRequest.Count), r => r.Count, (r, v) => r with { Count = v }, "[1, inf)",
             "How many images. Default: 1."),

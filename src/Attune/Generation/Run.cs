@@ -13,6 +13,9 @@ namespace Attune.Generation;
 /// <summary>One run of a request: encodes the prompts, then goes step by step from noise to latents.</summary>
 internal sealed class Run : IDisposable
 {
+    /// <summary>The most frames of a picture of a step.</summary>
+    private const int PreviewFrames = 8;
+
     private readonly Model _model;
     private readonly RunObserver _observer;
     private readonly ISchedulerRun _schedule;
@@ -54,8 +57,8 @@ internal sealed class Run : IDisposable
     /// <summary>What is generated.</summary>
     public ResolvedRequest Resolved { get; }
 
-    /// <summary>Frames a second of the model's videos; null for pictures.</summary>
-    public double? FrameRate => _model.Facts.FrameRate;
+    /// <summary>Frames a second of videos, as it is written: 23.976; null for pictures.</summary>
+    public double? FrameRate => (double?)(decimal?)Resolved.Request.FrameRate;
 
     /// <summary>The number of evaluations of the denoiser.</summary>
     public int Steps => _schedule.Steps;
@@ -196,14 +199,31 @@ internal sealed class Run : IDisposable
     }
 
     /// <summary>
-    /// The images of the clean sample that the last prediction means, shaped as those of <see cref="Decode"/>; the caller disposes it.
+    /// The images of the clean sample that the last prediction means, shaped as those of <see cref="Decode"/>, of videos some frames alone;
+    /// the caller disposes it.
     /// </summary>
     public Tensor DecodePreview(AutoencoderTiny? vae, CancellationToken cancellation)
     {
         using var scope = new TensorScope();
         var clean = _model.Latents.Unpack(_schedule.ToCleanSample(_prediction!, _step, _before!), Resolved.Grid);
+        if (_model.Latents.HasFrames)
+            return DecodeStrip(clean, vae, cancellation);
         return Finished(
             vae == null ? _model.Latents.Decode(clean, cancellation) : vae.Decode(vae.Denormalize(clean), cancellation), clean);
+    }
+
+    /// <summary>Some latent frames of each video, at even distances, each decoded as a picture of its own.</summary>
+    private Tensor DecodeStrip(Tensor clean, AutoencoderTiny? vae, CancellationToken cancellation)
+    {
+        var s = clean.Shape;
+        int shown = Math.Min(s[1], PreviewFrames);
+        var frames = TensorOperations.Concatenate(
+            1, [.. Enumerable.Range(0, shown).Select(i => clean.Slice(1, i * (s[1] - 1) / Math.Max(shown - 1, 1), 1))]);
+        var pictures = vae == null
+            ? _model.Latents.Decode(frames.Reshape(s[0] * shown, 1, s[2], s[3], s[4]), cancellation)
+            : vae.Decode(vae.Denormalize(frames.Reshape(s[0] * shown, s[2], s[3], s[4])), cancellation);
+        var (height, width) = (pictures.Shape[^3], pictures.Shape[^2]);
+        return Finished(pictures.Reshape(s[0], shown, height, width, 3), clean);
     }
 
     public void Dispose()

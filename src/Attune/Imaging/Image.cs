@@ -220,6 +220,25 @@ public sealed class Image
         return images;
     }
 
+    /// <summary>Pictures of one height next to each other.</summary>
+    /// <exception cref="ArgumentException">There is none, or their heights differ.</exception>
+    public static Image SideBySide(IReadOnlyList<Image> images)
+    {
+        ArgumentNullException.ThrowIfNull(images);
+        if (images.Count == 0 || images.Any(image => image.Height != images[0].Height))
+            throw new ArgumentException("Pictures side by side are one or more of one height.", nameof(images));
+        int width = images.Sum(image => image.Width);
+        byte[] pixels = new byte[3 * width * images[0].Height];
+        int left = 0;
+        foreach (var image in images)
+        {
+            for (int row = 0; row < image.Height; row++)
+                image.Pixels.AsSpan(3 * row * image.Width, 3 * image.Width).CopyTo(pixels.AsSpan(3 * (row * width + left)));
+            left += image.Width;
+        }
+        return Wrap(width, images[0].Height, pixels);
+    }
+
     /// <summary>An image of pixels that belong to nobody else; they are not copied.</summary>
     internal static Image Wrap(int width, int height, byte[] pixels, double transparentShare = 0) =>
         new(pixels, width, height) { TransparentShare = transparentShare };

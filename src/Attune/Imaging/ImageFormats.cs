@@ -45,7 +45,7 @@ public static class ImageFormats
     }
 
     /// <summary>As sentences have it: a, b or c.</summary>
-    internal static string InWords(IEnumerable<string> words, string last = "or")
+    public static string InWords(IEnumerable<string> words, string last = "or")
     {
         string[] all = [.. words];
         return all.Length < 2 ? string.Concat(all) : $"{string.Join(", ", all[..^1])} {last} {all[^1]}";

@@ -22,8 +22,81 @@ public static class Png
     {
         ArgumentNullException.ThrowIfNull(image);
         ArgumentNullException.ThrowIfNull(stream);
+        WriteHead(image, stream, texts);
+        WriteChunk(stream, "IDAT", Compress(image));
+        WriteChunk(stream, "IEND", []);
+    }
+
+    /// <summary>
+    /// Writes an animated PNG (third edition, section 11.3.6) that repeats for ever. Programs that know of none show the first frame.
+    /// </summary>
+    /// <param name="frames">The frames; one is an ordinary PNG.</param>
+    /// <param name="rate">Frames a second, above 0 and at most 1000; it is written as a fraction with three decimals.</param>
+    /// <param name="stream">Where to write.</param>
+    /// <param name="texts">Keywords and texts, as for <see cref="Write"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The rate is out of range.</exception>
+    public static void WriteAnimation(
+        Frames frames, double rate, Stream stream, params ReadOnlySpan<KeyValuePair<string, string>> texts)
+    {
+        ArgumentNullException.ThrowIfNull(frames);
+        ArgumentNullException.ThrowIfNull(stream);
+        if (rate is not (> 0 and <= 1000))
+            throw new ArgumentOutOfRangeException(nameof(rate), rate, "Expected more than 0 and at most 1000 frames a second.");
+        if (frames.Count == 1)
+        {
+            Write(frames[0], stream, texts);
+            return;
+        }
+        WriteHead(frames[0], stream, texts);
+        Span<byte> control = stackalloc byte[8];
+        BinaryPrimitives.WriteInt32BigEndian(control, frames.Count);
+        BinaryPrimitives.WriteInt32BigEndian(control[4..], 0);          // for ever
+        WriteChunk(stream, "acTL", control);
+        var (numerator, denominator) = Delay(rate);
+        int sequence = 0;
+        for (int i = 0; i < frames.Count; i++)
+        {
+            byte[] frame = new byte[26];
+            BinaryPrimitives.WriteInt32BigEndian(frame, sequence++);
+            BinaryPrimitives.WriteInt32BigEndian(frame.AsSpan(4), frames.Width);
+            BinaryPrimitives.WriteInt32BigEndian(frame.AsSpan(8), frames.Height);
+            BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(20), numerator);
+            BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(22), denominator);
+            WriteChunk(stream, "fcTL", frame);
+            if (i == 0)
+            {
+                WriteChunk(stream, "IDAT", Compress(frames[0]));
+                continue;
+            }
+            var pixels = Compress(frames[i]);
+            byte[] data = new byte[4 + pixels.Length];
+            BinaryPrimitives.WriteInt32BigEndian(data, sequence++);
+            pixels.CopyTo(data.AsSpan(4));
+            WriteChunk(stream, "fdAT", data);
+        }
+        WriteChunk(stream, "IEND", []);
+    }
+
+    /// <summary>How long a frame is shown, in seconds, of numbers of 16 bits.</summary>
+    private static (ushort Numerator, ushort Denominator) Delay(double rate)
+    {
+        foreach (int numerator in (ReadOnlySpan<int>)[1, 10, 100, 1000])
+        {
+            double denominator = rate * numerator;
+            if (denominator > ushort.MaxValue)
+                break;
+            if (denominator == Math.Round(denominator) || (numerator == 1000 && denominator >= 1))
+                return ((ushort)numerator, (ushort)Math.Round(denominator));
+        }
+        return rate < 1 ? ((ushort)Math.Min(Math.Round(1 / rate), ushort.MaxValue), (ushort)1)
+            : ((ushort)10, (ushort)Math.Round(10 * rate));
+    }
+
+    private static void WriteHead(Image image, Stream stream, ReadOnlySpan<KeyValuePair<string, string>> texts)
+    {
         stream.Write(Signature);
         Span<byte> header = stackalloc byte[13];
+        header.Clear();
         BinaryPrimitives.WriteInt32BigEndian(header, image.Width);
         BinaryPrimitives.WriteInt32BigEndian(header[4..], image.Height);
         header[8] = 8;          // bits per channel
@@ -35,8 +108,6 @@ public static class Png
                 throw new ArgumentException($"'{keyword}' is no PNG keyword: 1 to 79 printable Latin-1 characters.", nameof(texts));
             WriteChunk(stream, "iTXt", [.. Encoding.Latin1.GetBytes(keyword), 0, 0, 0, 0, 0, .. Encoding.UTF8.GetBytes(text)]);
         }
-        WriteChunk(stream, "IDAT", Compress(image));
-        WriteChunk(stream, "IEND", []);
     }
 
     /// <summary>

@@ -19,7 +19,8 @@ public class OptionCatalogTests
     private static readonly Dictionary<string, string> Values = new()
     {
         ["prompt"] = "a \"panda\",\nin the rain", ["negative"] = "", ["steps"] = "7", ["seed"] = "18446744073709551615", ["width"] = "64",
-        ["height"] = "80", ["frames"] = "5", ["count"] = "2", ["guidance"] = "nag:scale=3+cfg", ["preset"] = "sdxl-dmd2",
+        ["height"] = "80", ["frames"] = "5", ["fps"] = "23.976", ["count"] = "2", ["guidance"] = "nag:scale=3+cfg",
+        ["preset"] = "sdxl-dmd2",
         ["guidance-scale"] = "3.3", ["max-sequence-length"] = "16", ["negative-max-sequence-length"] = "8", ["strength"] = "0.7",
         ["scheduler"] = "DDIMScheduler:timestep_spacing=trailing", ["timesteps"] = "999,499", ["sigmas"] = "1,0.123456789012345",
         ["eta"] = "1E-05", ["clip-skip"] = "0", ["long-prompts"] = "true", ["original-size"] = "512x640", ["crop"] = "8,24",
