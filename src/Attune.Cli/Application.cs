@@ -25,12 +25,17 @@ internal static class Application
                 await Console.Error.WriteLineAsync($"attune: {UsageErrors.Describe(command, args)}").ConfigureAwait(false);
                 return 1;
             }
-            return await command.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
+            // The parser's own way waits two seconds for a run to end, and one operation of a large picture takes longer than that: the
+            // process would end in the middle of one, without a word.
+            using var interrupts = new Interrupts();
+            return await command.InvokeAsync(
+                new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, interrupts.Token)
+                .ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
             await Console.Error.WriteLineAsync("attune: cancelled").ConfigureAwait(false);
-            return 130;
+            return Interrupts.ExitCode;
         }
         catch (Exception exception)
             when (exception is CheckpointException or ArgumentException or FormatException or IOException or UnauthorizedAccessException

@@ -15,7 +15,9 @@ internal sealed class RunProgress
     private readonly Words _words;
     private readonly TimeSpan _pause;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
+    private readonly Lock _lock = new();
     private TimeSpan _said;
+    private string _state = "encoding the prompt";
     private ProgressTask? _steps;
     private ProgressTask? _decoding;
     private ProgressContext? _bars;
@@ -31,7 +33,11 @@ internal sealed class RunProgress
         var progress = new RunProgress(words, pause ?? Pause);
         if (words.Quiet || !words.Error.Profile.Out.IsTerminal || !words.Error.Profile.Capabilities.Interactive)
         {
-            await run(progress).ConfigureAwait(false);
+            // A step or the decoder may take longer than a pause by itself, so a clock looks whether something is to be said.
+            var period = progress._pause > TimeSpan.Zero ? progress._pause / 4 : Timeout.InfiniteTimeSpan;
+            var clock = new Timer(_ => progress.SayAfterAPause(), null, period, period);
+            await using (clock.ConfigureAwait(false))
+                await run(progress).ConfigureAwait(false);
             return;
         }
         await words.Error.Progress()
@@ -48,18 +54,22 @@ internal sealed class RunProgress
             .ConfigureAwait(false);
     }
 
-    /// <summary>A step is done.</summary>
+    /// <summary>The prompt is encoded, and the first step begins.</summary>
+    public void Denoise() => Become("in the first step");
+
+    /// <summary>An evaluation of the model is done: schedulers as PNDM and Heun do more of them than steps are asked for.</summary>
     /// <param name="done">How many are.</param>
     /// <param name="count">Of how many.</param>
+    /// <param name="steps">How many steps were asked for.</param>
     /// <param name="denoising">How long they took.</param>
-    public void Step(int done, int count, TimeSpan denoising)
+    public void Step(int done, int count, int steps, TimeSpan denoising)
     {
         _steps?.MaxValue(count).Value(done);
-        if (_bars != null || _watch.Elapsed - _said < _pause || done == count)
-            return;
-        _said = _watch.Elapsed;
-        _words.Progress(
-            FormattableString.Invariant($"{done} of {count} steps, about {denoising.TotalSeconds / done * (count - done):0} s left"));
+        string unit = count == steps ? count == 1 ? "step" : "steps" : "evaluations";
+        Become(
+            FormattableString.Invariant($"{done} of {count} {unit}")
+                + (done == count ? ""
+                    : FormattableString.Invariant($", about {denoising.TotalSeconds / done * (count - done):0} s left without decoding")));
     }
 
     /// <summary>The steps are done, and pictures are made of the latents.</summary>
@@ -67,8 +77,7 @@ internal sealed class RunProgress
     {
         if (_bars != null)
             _decoding = _bars.AddTask("Decoding").IsIndeterminate();
-        else if (_watch.Elapsed >= _pause)
-            _words.Progress("decoding");
+        Become("decoding");
     }
 
     /// <summary>Frames are there.</summary>
@@ -77,12 +86,31 @@ internal sealed class RunProgress
     public void Decode(int done, int count)
     {
         _decoding?.IsIndeterminate(false).MaxValue(count).Value(done);
-        if (_bars != null || _watch.Elapsed - _said < _pause || done == count)
-            return;
-        _said = _watch.Elapsed;
-        _words.Progress(FormattableString.Invariant($"{done} of {count} frames are decoded"));
+        Become(FormattableString.Invariant($"{done} of {count} frames are decoded"));
     }
 
     /// <summary>The pictures are there.</summary>
-    public void Decoded() => _decoding?.IsIndeterminate(false).MaxValue(100).Value(100);
+    public void Decoded()
+    {
+        _decoding?.IsIndeterminate(false).MaxValue(100).Value(100);
+        Become("saving");
+    }
+
+    private void Become(string state)
+    {
+        lock (_lock)
+            _state = state;
+        SayAfterAPause();
+    }
+
+    private void SayAfterAPause()
+    {
+        lock (_lock)
+        {
+            if (_bars != null || _watch.Elapsed - _said < _pause)
+                return;
+            _said = _watch.Elapsed;
+            _words.Progress(FormattableString.Invariant($"{_state}; {_said.TotalSeconds:0} s so far"));
+        }
+    }
 }

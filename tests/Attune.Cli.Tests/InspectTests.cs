@@ -156,8 +156,19 @@ public class InspectTests
             "holds no checkpoint", Assert.Throws<CheckpointException>(() => Inspect(folder.Path)).Message, StringComparison.Ordinal);
         string golden = Repository.Golden("checkpoints", "sd15");
         CopyTo(golden, folder.At("model"));
-        string message = Assert.Throws<CheckpointException>(() => Inspect(folder.Path)).Message;
-        Assert.EndsWith("Models below it: model.", message, StringComparison.Ordinal);
+        Directory.CreateDirectory(folder.At("damaged"));
+        File.WriteAllText(folder.At("damaged/model_index.json"), "{");
+        var (listed, models) = Inspect(folder.Path);
+        Assert.Equal(0, listed);
+        Assert.Contains("is no pipeline", models, StringComparison.Ordinal);
+        Assert.Contains($"StableDiffusionPipeline in {folder.At("model")}", models, StringComparison.Ordinal);
+        Assert.Contains($"an unreadable pipeline in {folder.At("damaged")}", models, StringComparison.Ordinal);
+
+        // Beside components they are listed too.
+        CopyTo(Path.Combine(golden, "vae"), folder.At("a-vae"));
+        Assert.Contains($"StableDiffusionPipeline in {folder.At("model")}", Inspect(folder.Path).Output, StringComparison.Ordinal);
+        Assert.Contains("AutoencoderKL", Inspect(folder.Path).Output, StringComparison.Ordinal);
+        Directory.Delete(folder.At("a-vae"), recursive: true);
         Assert.Contains("does not exist", Assert.Throws<CheckpointException>(() => Inspect("/no/such")).Message, StringComparison.Ordinal);
 
         // Components without an index, one of them, and a file of one.

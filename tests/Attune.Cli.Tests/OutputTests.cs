@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Attune.Imaging;
@@ -50,6 +51,29 @@ public sealed class OutputTests : IDisposable
         var more = await Generate("a cat", "--seed", "7", "--count", "2");
         Assert.True(more.Code == 0, more.Error);
         Assert.Equal(["attune-7-1.png", "attune-7-2.png", "attune-7-3.png", "attune-7-4.png"], Names());
+    }
+
+    [Fact]
+    public async Task An_interrupted_run_says_so_and_leaves_nothing()
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "attune")) {
+            RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = _folder };
+        foreach (string argument in (string[])[
+            "generate", "a panda", "-m", Model, "--steps", "1000", "--preview", "step-{step}.png", "-o", "panda.png"])
+            start.ArgumentList.Add(argument);
+        using var process = Process.Start(start)!;
+        var error = process.StandardError.ReadToEndAsync();
+        while (!process.HasExited && Names().Length == 0)
+            await Task.Delay(20);
+        // SIGINT is ignored by what a shell runs in the background, so the signal of this test is the other one.
+        using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)]))
+            await kill.WaitForExitAsync();
+        await process.WaitForExitAsync();
+        Assert.Equal(130, process.ExitCode);
+        Assert.EndsWith("attune: cancelled\n", await error, StringComparison.Ordinal);
+        Assert.DoesNotContain(Names(), name => !name.StartsWith("step-", StringComparison.Ordinal));
     }
 
     [Fact]

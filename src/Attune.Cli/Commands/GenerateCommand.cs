@@ -89,11 +89,15 @@ internal static class GenerateCommand
         IReadOnlyList<Frames> results = [];
         await RunProgress.ShowAsync(words, async progress =>
         {
-            var observer = new Observer(words.Warn, () => phases.End("encode"));
+            var observer = new Observer(words.Warn, () =>
+            {
+                phases.End("encode");
+                progress.Denoise();
+            });
             await foreach (var step in pipeline.DenoiseAsync(resolved, observer, cancellation).ConfigureAwait(false))
             {
                 evaluations = step.Count;
-                progress.Step(step.Index + 1, step.Count, step.Denoising);
+                progress.Step(step.Index + 1, step.Count, request.Steps ?? step.Count, step.Denoising);
                 if (settings.Previews is { } previews)
                 {
                     var shown = await step.DecodePreviewAsync(cancellation).ConfigureAwait(false);
@@ -126,12 +130,10 @@ internal static class GenerateCommand
                 CultureInfo.InvariantCulture,
                 $"{pipeline.Facts.ClassName} from {asked.Folder}; {request.Width}x{request.Height}, "
                     + $"{(request.FrameRate == null ? "" : $"{request.Frames} frames at {request.FrameRate} a second, ")}"
-                    + $"{request.Steps} steps, seed "
-                    + $"{request.Seed}; guidance {(rules.Count == 0 ? "none" : string.Join(" + ", rules.Select(RuleCatalog.Format)))}"));
-        words.Say(
-            string.Create(
-                CultureInfo.InvariantCulture,
-                $"{phases.Total:0.00} s in all: {string.Join(", ", phases.All.Select(phase => Describe(phase, evaluations)))}"));
+                    + $"{Count(request.Steps ?? evaluations, "step")}, seed {request.Seed}; "
+                    + $"guidance {(rules.Count == 0 ? "none" : string.Join(" + ", rules.Select(RuleCatalog.Format)))}"));
+        var times = phases.All.Select(phase => Describe(phase, evaluations, request.Steps));
+        words.Say(FormattableString.Invariant($"{phases.Total:0.00} s in all: {string.Join(", ", times)}"));
         words.Say(
             string.Create(
                 CultureInfo.InvariantCulture,
@@ -139,11 +141,17 @@ internal static class GenerateCommand
         return 0;
     }
 
-    private static string Describe((string Name, double Seconds) phase, int evaluations)
+    private static string Describe((string Name, double Seconds) phase, int evaluations, int? steps)
     {
         string text = FormattableString.Invariant($"{phase.Name} {phase.Seconds:0.00}");
-        return phase.Name == "denoise" ? FormattableString.Invariant($"{text} ({phase.Seconds / evaluations:0.000} s a step)") : text;
+        if (phase.Name != "denoise")
+            return text;
+        string each = FormattableString.Invariant($"{phase.Seconds / evaluations:0.000} s");
+        return evaluations == (steps ?? evaluations) ? $"{text} ({each} a step)"
+            : $"{text} ({each} for each of {Count(evaluations, "evaluation")})";
     }
+
+    private static string Count(int number, string what) => FormattableString.Invariant($"{number} {what}{(number == 1 ? "" : "s")}");
 
     private static void WriteJson(
         DiffusionPipeline pipeline, ModelRequest asked, ResolvedRequest resolved, ModelIdentity model, IReadOnlyList<string> files,

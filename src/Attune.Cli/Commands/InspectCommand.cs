@@ -56,16 +56,32 @@ internal static class InspectCommand
             throw new CheckpointException($"'{path}' does not exist.");
         string[] below = [.. Directory.GetDirectories(path).Order(StringComparer.Ordinal)];
         string[] components = [.. below.Where(HoldsWeights)];
-        if (components.Length == 0)
+        string[] models = [.. below.Where(IsModel)];
+        if (components.Length + models.Length == 0)
         {
-            string[] models = [.. below.Where(IsModel)];
             throw new CheckpointException(
-                $"'{path}' holds no checkpoint: expected model_index.json, or a component's weights (.safetensors)."
-                    + (models.Length == 0 ? "" : $" Models below it: {string.Join(", ", models.Select(Path.GetFileName))}."));
+                $"'{path}' holds no checkpoint: expected model_index.json, or a component's weights (.safetensors).");
         }
         console.WriteLine($"{path} is no pipeline (it has no model_index.json); it holds:");
-        console.Write(Table(components.Select(folder => DescribeWeights(Path.GetFileName(folder), folder, ClassIn(folder)))));
+        // A path is for the next command and must not be broken or cut: lines, not cells.
+        foreach (string model in models)
+            console.WriteLine($"  {PipelineIn(model)} in {model}");
+        if (components.Length > 0)
+            console.Write(Table(components.Select(folder => DescribeWeights(Path.GetFileName(folder), folder, ClassIn(folder)))));
         return 0;
+    }
+
+    /// <summary>A damaged model does not hide the others.</summary>
+    private static string PipelineIn(string model)
+    {
+        try
+        {
+            return ModelConfig.Read(Path.Combine(model, "model_index.json")).ClassName ?? "a pipeline without a class";
+        }
+        catch (CheckpointException)
+        {
+            return "an unreadable pipeline";
+        }
     }
 
     /// <summary>Shows a model; returns why it cannot be used, or null.</summary>

@@ -27,7 +27,8 @@ public static partial class OptionCatalog
             "Denoising steps. Default: the model's."),
         RequestOption.Seed(
             "seed", nameof(GenerationRequest.Seed), r => r.Seed, (r, v) => r with { Seed = v },
-            "Seed of the noise, 0 to 2^64 - 1, of which the generator takes the low 32 bits, as torch's does on a CPU. Default: 0."),
+            "Seed of the noise, -2^63 to 2^64 - 1, of which the generator takes the low 32 bits, as torch's does on a CPU: -1 is "
+                + "the same as 2^32 - 1. Default: 0."),
         RequestOption.Parsed(
             "size", nameof(GenerationRequest.Width), _ => null,
             (r, v, label) => ParseSize(v, label) is var size ? r with { Width = size.Width, Height = size.Height } : r,
