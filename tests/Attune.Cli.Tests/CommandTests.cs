@@ -271,7 +271,7 @@ public class CommandTests
                     "--max-sequence-length", "16", "-o", Path.Combine(folder, "a.png"));
                 Assert.True(code == 0, error);
                 Assert.Contains(expected, output, StringComparison.Ordinal);
-                Assert.Contains("1 steps", output, StringComparison.Ordinal);
+                Assert.Contains("1 step", output, StringComparison.Ordinal);
             }
         }
         finally

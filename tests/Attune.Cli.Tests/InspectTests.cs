@@ -58,7 +58,7 @@ public class InspectTests
             }
         }
         AssertAgree(Damaged(folder, golden, copy => Edit(
-            copy, "model_index.json", index => index["_class_name"] = "WanPipeline")), loads: false);
+            copy, "model_index.json", index => index["_class_name"] = "HunyuanVideoPipeline")), loads: false);
         AssertAgree(Damaged(folder, golden, copy => Edit(copy, "model_index.json", index =>
         {
             index["safety_checker"] = new JsonArray("stable_diffusion", "StableDiffusionSafetyChecker");
