@@ -115,9 +115,9 @@ internal static class OriginalNames
         Row("head.head", "proj_out"),
 
         // Krea 2
-        .. Krea2Block("blocks.#", "transformer_blocks.#"),
-        .. Krea2Block("txtfusion.layerwise_blocks.#", "text_fusion.layerwise_blocks.#"),
-        .. Krea2Block("txtfusion.refiner_blocks.#", "text_fusion.refiner_blocks.#"),
+        .. GatedLayer("blocks.#", "transformer_blocks.#"),
+        .. GatedLayer("txtfusion.layerwise_blocks.#", "text_fusion.layerwise_blocks.#"),
+        .. GatedLayer("txtfusion.refiner_blocks.#", "text_fusion.refiner_blocks.#"),
         Row("txtfusion.projector", "text_fusion.projector"),
         Row("first", "img_in"),
         Row("tmlp.0", "time_embed.linear_1"),
@@ -134,7 +134,7 @@ internal static class OriginalNames
     public static string Numbered(string name, int number) =>
         name.Replace(Number, number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
 
-    private static OriginalName[] Krea2Block(string name, string module) =>
+    private static OriginalName[] GatedLayer(string name, string module) =>
     [
         Row(name + ".attn.wq", module + ".attn.to_q"), Row(name + ".attn.wk", module + ".attn.to_k"),
         Row(name + ".attn.wv", module + ".attn.to_v"), Row(name + ".attn.wo", module + ".attn.to_out.0"),
