@@ -24,7 +24,7 @@ internal static class BenchCommand
             DeviceOptions.Open(result), result.GetRequiredValue(shape), result.GetValue(model),
             Positive("--latents", result.GetValue(latents)),
             Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
-        return new Command("bench", "Measure on this machine.") { Model(), Kernels(), Weights(), nag };
+        return new Command("bench", "Measure on this machine.") { Model(), Kernels(), Weights(), Text(), nag };
     }
 
     private static Command Model()
@@ -47,6 +47,22 @@ internal static class BenchCommand
             DeviceOptions.Open(result), result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)),
             Positive("--text", result.GetValue(text)),
             result.GetRequiredValue(guidance), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
+        return command;
+    }
+
+    private static Command Text()
+    {
+        var shape = new Option<string>("--shape") {
+            Description = $"{string.Join(", ", TextBenchmark.Shapes)}.", DefaultValueFactory = _ => "gemma2" };
+        var template = new Option<int?>("--template") { Description = "Tokens before every prompt. Default: as many as the family has." };
+        var prompt = new Option<int>("--text") { Description = "Tokens of a prompt.", DefaultValueFactory = _ => 32 };
+        var rounds = new Option<int>("--rounds") { Description = "Rounds; the medians count.", DefaultValueFactory = _ => 5 };
+        var command = new Command(
+            "text", "The first and the second prompt of a language model of real widths: what a template costs that is kept.") { shape,
+            template, prompt, rounds };
+        command.SetAction(result => TextBenchmark.Run(
+            DeviceOptions.Open(result), result.GetRequiredValue(shape), Positive("--template", result.GetValue(template)),
+            Positive("--text", result.GetValue(prompt))!.Value, Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
         return command;
     }
 

@@ -38,7 +38,7 @@ internal sealed class Flux2Prompts : PromptEncoder
         int length = input.Settings.LengthFor(input.Role) ?? DefaultSequence;
         var tokens = PromptTokens.Masked(_tokenizer, _chat.Render(input.Text ?? ""), length, _chat.Padding, input.Warn);
         using var scope = new TensorScope();
-        var states = _encoder.EncodeHiddenStates([tokens.Ids], _chat.Layers, [tokens.Mask], finalNorm: false, cancellation);
+        var states = _encoder.EncodeHiddenStates([tokens.Ids], _chat.Layers, [tokens.Mask], finalNorm: false, cancellation: cancellation);
         return new Flux2Conditioning(TensorOperations.Concatenate(2, [.. states]));
     }
 

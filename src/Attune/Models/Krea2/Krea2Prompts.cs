@@ -31,11 +31,13 @@ internal sealed class Krea2Prompts : PromptEncoder
     private readonly Tokenizer _tokenizer;
     private readonly DecoderTextModel _encoder;
     private readonly int[] _layers;
+    private readonly int[] _beginning;
 
     public Krea2Prompts(Components owned, ModelSource source, Krea2Config config)
     {
         _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
+        _beginning = PromptTokens.Upto(_tokenizer, Before, int.MaxValue, null);
         _layers = source.Index.Ints("text_encoder_select_layers", DefaultLayers);
         if (_layers.Length != config.NumTextLayers || _layers.Any(layer => layer < 0 || layer > _encoder.Layers)
             || _encoder.Channels != config.TextHiddenDim)
@@ -58,7 +60,7 @@ internal sealed class Krea2Prompts : PromptEncoder
             .. PromptTokens.Upto(_tokenizer, After, int.MaxValue, null),
         ];
         using var scope = new TensorScope();
-        var states = _encoder.EncodeHiddenStates([ids], _layers, cancellation: cancellation);
+        var states = _encoder.EncodeHiddenStates([ids], _layers, cancellation: cancellation, beginning: _beginning);
         int rows = ids.Length - LeftOut;
         var taken = states.Select(state => state.Slice(1, LeftOut, rows).Reshape(1, rows, 1, _encoder.Channels));
         return new Krea2Conditioning(TensorOperations.Concatenate(2, [.. taken]));

@@ -25,11 +25,13 @@ internal sealed class QwenImagePrompts : PromptEncoder
     private const string After = "<|im_end|>\n<|im_start|>assistant\n";
     private readonly Tokenizer _tokenizer;
     private readonly DecoderTextModel _encoder;
+    private readonly int[] _beginning;
 
     public QwenImagePrompts(Components owned, ModelSource source, QwenImageConfig config)
     {
         _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
+        _beginning = PromptTokens.Upto(_tokenizer, Before, int.MaxValue, null);
         if (_encoder.Channels != config.JointAttentionDim)
         {
             throw new CheckpointException(
@@ -43,7 +45,7 @@ internal sealed class QwenImagePrompts : PromptEncoder
         int length = input.Settings.LengthFor(input.Role) ?? DefaultSequence;
         int[] ids = PromptTokens.Upto(_tokenizer, Before + input.Text + After, LeftOut + length, input.Warn);
         using var scope = new TensorScope();
-        var states = _encoder.EncodeHiddenStates([ids], [-1], cancellation: cancellation)[0];
+        var states = _encoder.EncodeHiddenStates([ids], [-1], cancellation: cancellation, beginning: _beginning)[0];
         return new QwenImageConditioning(states.Slice(1, LeftOut, ids.Length - LeftOut).Clone());
     }
 

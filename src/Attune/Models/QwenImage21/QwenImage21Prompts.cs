@@ -22,12 +22,14 @@ internal sealed class QwenImage21Prompts : PromptEncoder
     private readonly Tokenizer _tokenizer;
     private readonly DecoderTextModel _encoder;
     private readonly int _leftOut;
+    private readonly int[] _beginning;
 
     public QwenImage21Prompts(Components owned, ModelSource source, QwenImage21Config config)
     {
         _tokenizer = Tokenizer.Load(source, "processor");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
         _leftOut = Ids(System, int.MaxValue, null).Length;
+        _beginning = Ids(System + Before, int.MaxValue, null);
         if (_encoder.Channels != config.ContextInDim)
         {
             throw new CheckpointException(
@@ -49,7 +51,7 @@ internal sealed class QwenImage21Prompts : PromptEncoder
         int[] ids = Ids(Chat(input), length is { } most ? _leftOut + most : int.MaxValue, input.Warn);
         int rows = ids.Length - _leftOut;
         using var scope = new TensorScope();
-        var states = _encoder.EncodeHiddenStates([ids], [-1], finalNorm: false, cancellation: cancellation)[0];
+        var states = _encoder.EncodeHiddenStates([ids], [-1], finalNorm: false, cancellation: cancellation, beginning: _beginning)[0];
         return new QwenImage21Conditioning(states.Slice(1, _leftOut, rows).Clone(), null, Math.Max(rows, length ?? 0));
     }
 

@@ -51,13 +51,14 @@ internal sealed class SanaPrompts : PromptEncoder
         int length = input.Settings.LengthFor(input.Role) ?? DefaultSequence;
         string prompt = PromptCase.LowerStripped(input.Text ?? "");
         string instruction = input.Role == PromptRole.Prompt ? input.Settings.Instruction ?? DefaultInstruction : "";
-        int before = instruction.Length == 0 ? 0 : _tokenizer.Encode(instruction).Ids.Length;
+        int[] beginning = instruction.Length == 0 ? [] : _tokenizer.Encode(instruction).Ids;
+        int before = beginning.Length;
 
         // Two of the instruction's tokens count as the prompt's: the first, and the last.
         int longest = before == 0 ? length : before + length - 2;
         int[] ids = PromptTokens.Unpadded(_tokenizer, instruction + prompt, longest, input.Warn);
         using var scope = new TensorScope();
-        var states = _encoder.EncodeHiddenStates([ids], [-1], cancellation: cancellation)[0];
+        var states = _encoder.EncodeHiddenStates([ids], [-1], cancellation: cancellation, beginning: beginning)[0];
         int first = longest - length + 1;           // of the rows behind the first one that are read
         if (first <= 1 || ids.Length <= 1)
             return new SanaConditioning(states.Clone());

@@ -6,7 +6,15 @@ namespace Attune.TextEncoders.Decoder;
 /// <summary>What turns queries and keys of a sequence, and what queries are multiplied by beside that.</summary>
 /// <param name="Rotary">The turns of tokens 0, 1, 2, ...</param>
 /// <param name="QueryScales">[tokens, 1, 1], or null where all are 1.</param>
-internal readonly record struct RotaryPositions(RotaryEmbedding Rotary, Tensor? QueryScales);
+internal readonly record struct RotaryPositions(RotaryEmbedding Rotary, Tensor? QueryScales)
+{
+    /// <summary>Those of the tokens from one on: views.</summary>
+    public RotaryPositions From(int first)
+    {
+        int count = Rotary.Tokens - first;
+        return first == 0 ? this : new RotaryPositions(Rotary.Slice(first, count), QueryScales?.Slice(0, first, count));
+    }
+}
 
 /// <summary>
 /// The rotary embedding of language models ("rotate half"), plain or stretched by YaRN (Peng et al., arXiv 2309.00071). Frequencies and
