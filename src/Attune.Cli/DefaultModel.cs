@@ -18,7 +18,8 @@ internal static class DefaultModel
         string path = Find(given);
         if (File.Exists(path) || File.Exists(Path.Combine(path, IndexFile)))
             return path;
-        const string Expected = "a local folder with model_index.json, or a .safetensors file; nothing is downloaded, see docs/models.md";
+        const string Expected =
+            "a local folder with model_index.json, or a .safetensors or .gguf file; nothing is downloaded, see docs/models.md";
         if (!Directory.Exists(path))
             throw new CheckpointException($"--model: '{path}' does not exist; expected {Expected}.");
         var options = new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 4, IgnoreInaccessible = true };

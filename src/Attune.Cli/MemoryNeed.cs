@@ -8,11 +8,15 @@ namespace Attune.Cli;
 /// <param name="Available">Bytes that the machine or its container has.</param>
 internal sealed record MemoryNeed(long Activations, long Weights, long Available)
 {
-    public static MemoryNeed Of(DiffusionPipeline pipeline, ResolvedRequest resolved, string path) => new(
+    /// <param name="pipeline">The model.</param>
+    /// <param name="resolved">What it is asked for.</param>
+    /// <param name="paths">The files and folders that it was opened from.</param>
+    public static MemoryNeed Of(DiffusionPipeline pipeline, ResolvedRequest resolved, IEnumerable<string> paths) => new(
         pipeline.EstimateActivations(resolved),
-        File.Exists(path) ? new FileInfo(path).Length
-            : Directory.EnumerateFiles(path, "*.safetensors", SearchOption.AllDirectories)
-                .Sum(file => (File.ResolveLinkTarget(file, returnFinalTarget: true) as FileInfo ?? new FileInfo(file)).Length),
+        paths.Sum(
+            path => File.Exists(path) ? new FileInfo(path).Length
+                : Directory.EnumerateFiles(path, "*.safetensors", SearchOption.AllDirectories)
+                    .Sum(file => (File.ResolveLinkTarget(file, returnFinalTarget: true) as FileInfo ?? new FileInfo(file)).Length)),
         GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
 
     /// <summary>Refuses what cannot fit, and warns of what hardly does.</summary>

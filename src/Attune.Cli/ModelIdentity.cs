@@ -17,7 +17,9 @@ internal sealed record ModelIdentity(string Name, string Hash)
     /// of 4 KiB spread over each file. Reading all of a model's weights would take longer than a picture does; models that were trained
     /// differ in all samples.
     /// </summary>
-    public static ModelIdentity Of(string path)
+    /// <param name="path">The folder or file.</param>
+    /// <param name="parts">Files that go with it.</param>
+    public static ModelIdentity Of(string path, IEnumerable<string>? parts = null)
     {
         string full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -38,6 +40,8 @@ internal sealed record ModelIdentity(string Name, string Hash)
                     AddWeights(hash, file);
             }
         }
+        foreach (string part in parts ?? [])
+            AddWeights(hash, part);
         return new ModelIdentity(Path.GetFileName(full), Convert.ToHexStringLower(hash.GetHashAndReset())[..16]);
     }
 

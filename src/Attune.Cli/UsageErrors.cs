@@ -37,6 +37,8 @@ internal static class UsageErrors
             ("--max-sequence-length", null, ["--max-seq-len", "--max-length", "--t5-length"]),
             ("--output", null, ["--out", "--output-path", "--outfile", "--outdir", "--out-dir", "--outpath", "--save", "--save-path"]),
             ("--model", null, ["--ckpt", "--ckpt-path", "--checkpoint", "--model-path", "--model-id", "--diffusion-model", "--pretrained"]),
+            ("--text-encoder", null, ["--t5xxl", "--clip_l", "--clip-l", "--clip_g", "--clip-g", "--llm", "--qwen2vl", "--encoder"]),
+            ("--vae", null, ["--ae", "--vae-path", "--autoencoder"]),
             ("--preview-vae", null, ["--taesd", "--tae", "--taesd-path"]),
             ("--precision", "--precision bf16", ["--bf16", "--fp16", "--half"]),
             ("--precision", null, ["--dtype", "--torch-dtype", "--type", "--weight-type"]),

@@ -82,6 +82,25 @@ public sealed record StoredWeight : IDisposable
         return rows with { Companions = companions };
     }
 
+    /// <summary>
+    /// A copy with the two halves of the rows exchanged, in the same format, with what belongs to them. Low-rank addends may not be there.
+    /// </summary>
+    /// <exception cref="ArgumentException">There is no half, or it does not end with a block or a part that has a scale of its own; or
+    /// there are low-rank addends.</exception>
+    public StoredWeight ExchangeHalves()
+    {
+        if (Shape.Rank == 0 || Shape[0] % 2 != 0 || LowRank.Count > 0)
+            throw new ArgumentException($"The halves of {Name} {Shape} cannot be exchanged.");
+        int half = Shape[0] / 2;
+        var (first, second) = (Rows(0, half), Rows(half, half));
+        return this with
+        {
+            Bytes = WeightBytes.Join(second.Bytes, first.Bytes),
+            Companions = Companions.TryGetValue(ScaleCompanion, out var scale) && scale.Shape.Count > 1
+                ? new Dictionary<string, StoredWeight>(Companions) { [ScaleCompanion] = scale.ExchangeHalves() } : Companions,
+        };
+    }
+
     /// <summary>The same elements with another shape.</summary>
     /// <exception cref="ArgumentException">The number of elements differs.</exception>
     public StoredWeight Reshape(Shape shape)

@@ -52,6 +52,15 @@ public sealed unsafe class WeightBytes : IDisposable
         return new WeightBytes(null, memory, true, 0, length);
     }
 
+    /// <summary>A copy of some bytes and others behind them.</summary>
+    internal static WeightBytes Join(WeightBytes first, WeightBytes second)
+    {
+        var joined = Allocate(first.Length + second.Length);
+        Buffer.MemoryCopy(first.Pointer, joined.Pointer, joined.Length, first.Length);
+        Buffer.MemoryCopy(second.Pointer, joined.Pointer + first.Length, second.Length, second.Length);
+        return joined;
+    }
+
     /// <summary>Some of the bytes, to read.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There are not so many.</exception>
     /// <exception cref="ObjectDisposedException">The file or the memory was disposed.</exception>

@@ -38,9 +38,9 @@ public class GoldenTests
     public void The_copy_covers_every_group_that_is_supported() =>
         Assert.Superset(
             new HashSet<string> {
-                "attention", "autoencoders", "caches", "chroma", "entmax", "ernie-image", "flux", "flux2", "gguf", "krea2", "pixart",
-                "qwen-image", "qwen-image-2.1",
-                "random", "schedulers", "sana", "sd3", "text-encoders", "tokenizers", "unet", "wan", "z-image" },
+                "attention", "autoencoders", "caches", "chroma", "entmax", "ernie-image", "flux", "flux2", "gguf", "krea2", "lora",
+                "lycoris", "pixart", "qwen-image", "qwen-image-2.1", "random", "sana", "schedulers", "sd3", "single-file",
+                "text-encoders", "tokenizers", "unet", "wan", "z-image" },
             Folder.Names.Select(name => name.Split('/')[0]).ToHashSet());
 
     [Fact]

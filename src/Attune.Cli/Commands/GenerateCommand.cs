@@ -80,7 +80,7 @@ internal static class GenerateCommand
                 $"--output: '{settings.Output}' holds a video, but {pipeline.Facts.ClassName} makes pictures, which are written as "
                     + $"{string.Join(", ", ImageFormats.Writers.SelectMany(writer => writer.Extensions))}.");
         }
-        var need = MemoryNeed.Of(pipeline, resolved, asked.Folder);
+        var need = MemoryNeed.Of(pipeline, resolved, [asked.Folder, .. asked.Options.Parts]);
         need.Check(settings.Force, words.Warn);
         WarnOfSize(resolved, pipeline.Facts, words);
 
@@ -113,7 +113,7 @@ internal static class GenerateCommand
             }
         }).ConfigureAwait(false);
 
-        var model = ModelIdentity.Of(asked.Folder);
+        var model = ModelIdentity.Of(asked.Folder, asked.Options.Parts);
         KeyValuePair<string, string>[] Texts(int index) =>
             settings.Metadata ? PictureTexts.Of(pipeline, asked.Options, model, resolved, index) : [];
         var files = videos?.Save(results, Texts) ?? pictures!.Save([.. results.Select(picture => picture[0])], Texts);

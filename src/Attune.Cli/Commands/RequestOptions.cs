@@ -19,7 +19,18 @@ internal sealed class RequestOptions
     private readonly List<(RequestOption Option, Option Line)> _request = [];
     private readonly Option<string?> _model = new("--model", "-m") {
         Description =
-            "A diffusers folder, or a single .safetensors file (SD 1.x, 2.x, XL). Default: the checkpoint that comes with Attune." };
+            "A diffusers folder, or a .safetensors or .gguf file: of a whole model, or of a denoiser with --text-encoder and --vae beside "
+                + "it. Default: the checkpoint that comes with Attune." };
+    private readonly Option<string[]> _encoders = new("--text-encoder") {
+        Description =
+            "A file with a text encoder (CLIP, T5, Qwen, ...; .safetensors or .gguf) for a model in files, or in the place of a folder's. "
+                + "May be given several times, in any order.",
+        DefaultValueFactory = _ => [] };
+    private readonly Option<string[]> _autoencoders = new("--vae") {
+        Description = "A file with the autoencoder, for a model in files, or in the place of a folder's.", DefaultValueFactory = _ => [] };
+    private readonly Option<string[]> _tokenizers = new("--tokenizer") {
+        Description = "For a model in files: the folder of a tokenizer, or one that holds tokenizer/ and such. May be given several times.",
+        DefaultValueFactory = _ => [] };
     private readonly Option<string[]> _lora = new("--lora") {
         Description = "A LoRA file, with its scale behind a colon: style.safetensors:0.8. May be given several times.",
         DefaultValueFactory = _ => [] };
@@ -29,10 +40,10 @@ internal sealed class RequestOptions
         Description = "Compute LoRA beside the weights rather than merge it into them: slower, but takes no memory." };
     private readonly Option<string?> _configs = new("--config-folder") {
         Description =
-            "For a single file: a diffusers folder with the tokenizers (and configurations) that go with it. Default: tokenizer/ beside "
-                + "the file." };
+            "For a model in files: a diffusers folder with the tokenizers (and configurations, and components that no file has) that go "
+                + "with them. Default: tokenizer/ beside the file." };
     private readonly Option<string?> _prediction = new("--prediction-type") {
-        Description = "For a single file: epsilon or v_prediction. Default: the family's (SD 2.x: v_prediction)." };
+        Description = "For a model in files: epsilon or v_prediction. Default: the family's (SD 2.x: v_prediction)." };
 
     public RequestOptions()
     {
@@ -54,7 +65,9 @@ internal sealed class RequestOptions
         command.Arguments.Add(_prompt);
         foreach (var (_, line) in _request)
             command.Options.Add(line);
-        foreach (var option in new Option[] { _model, _lora, _lenient, _apart, _configs, _prediction })
+        foreach (
+            var option in new Option[] {
+                _model, _encoders, _autoencoders, _tokenizers, _configs, _prediction, _lora, _lenient, _apart })
             command.Options.Add(option);
     }
 
@@ -86,6 +99,8 @@ internal sealed class RequestOptions
             Loras = [.. result.GetValue(_lora)!.Select(ParseLora)],
             LenientLora = result.GetValue(_lenient),
             MergeLora = !result.GetValue(_apart),
+            Parts = [.. result.GetValue(_encoders)!, .. result.GetValue(_autoencoders)!],
+            Tokenizers = result.GetValue(_tokenizers)!,
             ConfigFolder = result.GetValue(_configs),
             PredictionType = result.GetValue(_prediction),
             Warning = words.Warn,

@@ -62,7 +62,7 @@ internal static class TraceCommand
                 images = await step.DecodeAsync(cancellation).ConfigureAwait(false);
         }
 
-        var model = ModelIdentity.Of(asked.Folder);
+        var model = ModelIdentity.Of(asked.Folder, asked.Options.Parts);
         var report = new TraceReport(
             pipeline.Facts.ClassName, model.Name, resolved, PictureTexts.Json(pipeline, asked.Options, model, resolved, 0), trace, images);
         foreach (var (option, file, _, write) in outputs)

@@ -35,14 +35,26 @@ public sealed record LoadOptions
     public bool MergeLora { get; init; } = true;
 
     /// <summary>
-    /// For a model in a single file: a diffusers folder (its weights are not needed) with the tokenizers, which no single file holds. Where
-    /// it has configurations of components or of the scheduler, they replace the built-in ones. Without it, tokenizers are looked for
-    /// beside the file (<c>tokenizer/</c>, for SDXL <c>tokenizer_2/</c> too).
+    /// Files with the components that the model's file lacks, or that take the places of a folder's: text encoders, an autoencoder,
+    /// safetensors or GGUF, in any order. Each is told by its names and shapes. What no file and no folder has is an error that says what
+    /// would serve.
+    /// </summary>
+    public IReadOnlyList<string> Parts { get; init; } = [];
+
+    /// <summary>
+    /// For a model in files: folders of tokenizers, or folders that hold such (<c>tokenizer/</c>, <c>tokenizer_2/</c>), in any order.
+    /// </summary>
+    public IReadOnlyList<string> Tokenizers { get; init; } = [];
+
+    /// <summary>
+    /// For a model in files: a diffusers folder with the tokenizers, which no file of weights holds. Where it has configurations of
+    /// components or of the scheduler, they replace the built-in ones; where it has weights of a component that no file holds, they are
+    /// used. Without it, tokenizers are looked for beside the file (<c>tokenizer/</c>, for SDXL <c>tokenizer_2/</c> too).
     /// </summary>
     public string? ConfigFolder { get; init; }
 
     /// <summary>
-    /// For a model in a single file: <c>epsilon</c>, <c>v_prediction</c> or <c>sample</c>. Null is what the file says, else the family's:
+    /// For a model in files: <c>epsilon</c>, <c>v_prediction</c> or <c>sample</c>. Null is what the file says, else the family's:
     /// v_prediction for SD 2.x (as diffusers assumes; its 512 pixel base models need <c>epsilon</c>), epsilon for the others.
     /// </summary>
     public string? PredictionType { get; init; }
@@ -56,20 +68,23 @@ public sealed record LoadOptions
     /// <summary>Receives a warning for everything that was ignored.</summary>
     public Action<string>? Warning { get; init; }
 
-    /// <summary>A diffusers folder, or a single file.</summary>
+    /// <summary>A diffusers folder, or files.</summary>
+    /// <param name="path">The folder, or the file of the denoiser, which may hold more; <see cref="Parts"/> go with it.</param>
     /// <exception cref="CheckpointException">It is neither, or malformed.</exception>
-    /// <exception cref="ArgumentException">An option for single files is given with a folder.</exception>
+    /// <exception cref="ArgumentException">An option for files is given with a folder.</exception>
     public ModelSource Open(string path)
     {
-        if (Directory.Exists(path))
-        {
-            if ((ConfigFolder != null ? nameof(ConfigFolder) : PredictionType != null ? nameof(PredictionType) : null) is { } option)
-                throw new ArgumentException(
-                    $"{option} is for a model in a single file; '{path}' is a folder, which has configurations of its own.");
-            return Apply(new ModelFolder(path, Device));
-        }
-        return File.Exists(path) ? Apply(new SingleFileSource(path, Device, new SingleFileSettings(ConfigFolder, PredictionType)))
-            : throw new CheckpointException($"The folder or file '{path}' does not exist.");
+        bool isFolder = Directory.Exists(path);
+        if (!isFolder && !File.Exists(path))
+            throw new CheckpointException($"The folder or file '{path}' does not exist.");
+        string? forFiles = ConfigFolder != null ? nameof(ConfigFolder) : PredictionType != null ? nameof(PredictionType) : null;
+        if (isFolder && forFiles is { } option)
+            throw new ArgumentException(
+                $"{option} is for a model in a single file; '{path}' is a folder, which has configurations of its own.");
+        return Apply(
+            isFolder && Parts.Count == 0 && Tokenizers.Count == 0 ? new ModelFolder(path, Device)
+                : new SingleFileSource(
+                    path, Device, new SingleFileSettings(ConfigFolder, PredictionType) { Parts = Parts, Tokenizers = Tokenizers }));
     }
 
     /// <summary>The source with what these options change.</summary>

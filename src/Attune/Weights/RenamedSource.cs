@@ -8,8 +8,10 @@ namespace Attune.Weights;
 /// <param name="Dimensions">Its extents, where the file has it in another shape; null as there.</param>
 /// <param name="Rows">Which rows of the file's tensor it is; null for all.</param>
 /// <param name="Transposed">Whether the file has it with its two axes exchanged.</param>
+/// <param name="HalvesSwapped">Whether the file has the two halves of its rows the other way round.</param>
 internal sealed record RenamedTensor(
-    string Name, TensorEntry Entry, IReadOnlyList<long>? Dimensions = null, (int Start, int Length)? Rows = null, bool Transposed = false)
+    string Name, TensorEntry Entry, IReadOnlyList<long>? Dimensions = null, (int Start, int Length)? Rows = null, bool Transposed = false,
+    bool HalvesSwapped = false)
 {
     /// <summary>The tensor as the component has it.</summary>
     public TensorEntry Describe()
@@ -51,22 +53,6 @@ internal sealed class RenamedSource : WeightSource
     /// <inheritdoc/>
     public override IReadOnlyCollection<string> Names => _tensors.Keys;
 
-    /// <summary>Opens a file and chooses what a component has of it.</summary>
-    /// <exception cref="CheckpointException">The file is malformed, or two tensors get one name.</exception>
-    public static RenamedSource Open(string path, Func<WeightSource, IEnumerable<RenamedTensor>> select)
-    {
-        var source = WeightSource.Open(path);
-        try
-        {
-            return new RenamedSource(source, select(source));
-        }
-        catch
-        {
-            source.Dispose();
-            throw;
-        }
-    }
-
     /// <inheritdoc/>
     public override TensorEntry? Describe(string name) => _tensors.GetValueOrDefault(name)?.Describe();
 
@@ -79,6 +65,8 @@ internal sealed class RenamedSource : WeightSource
         var stored = _source.Find(tensor.Entry.Name, asItIs ? expected : null)! with { Name = name };
         if (tensor.Rows is { } rows)
             stored = stored.Rows(rows.Start, rows.Length);
+        if (tensor.HalvesSwapped)
+            stored = stored.ExchangeHalves();
         if (tensor.Transposed)
             stored = Transpose(stored);
         return tensor.Dimensions == null ? stored : stored.Reshape(tensor.Describe().ToShape());

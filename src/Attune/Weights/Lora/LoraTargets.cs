@@ -129,7 +129,7 @@ internal sealed partial class LoraTargets
 
     private void AddOriginalNames()
     {
-        foreach (var original in OriginalNames.All)
+        foreach (var original in OriginalNames.All.Where(original => original is { Modules.Length: > 0, TableRows: 0 }))
         {
             for (int i = 0; ; i++)
             {
@@ -137,7 +137,9 @@ internal sealed partial class LoraTargets
                 if (!parts.All(_modules.Contains))
                     break;
                 string name = OriginalNames.Numbered(original.Name, i);
-                if (parts.Length == 1 && !original.HalvesSwapped)
+                bool swapped = original.HalvesSwapped
+                    && !(original.SwappedUnless is { } other && _modules.Contains(OriginalNames.Numbered(other, i)));
+                if (parts.Length == 1 && !swapped)
                 {
                     AddName(name, parts[0]);
                 }
@@ -145,7 +147,7 @@ internal sealed partial class LoraTargets
                 {
                     _names[Underscored(name)] = name;
                     _fused[name] = parts;
-                    if (original.HalvesSwapped)
+                    if (swapped)
                         _swapped.Add(name);
                 }
                 if (!original.Name.Contains(OriginalNames.Number, StringComparison.Ordinal))

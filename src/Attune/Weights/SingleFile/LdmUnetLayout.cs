@@ -4,7 +4,7 @@ namespace Attune.Weights.SingleFile;
 
 /// <summary>The UNet (<c>model.diffusion_model.</c>): numbered input and output blocks instead of levels.</summary>
 /// <param name="heads">The number of heads for the channels of a level: no shape tells it.</param>
-internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
+internal sealed class LdmUnetLayout(Func<int, int> heads) 
 {
     /// <summary>
     /// A key of our own: the transformer blocks of the middle, where they are not as many as those behind the first residual block of the
@@ -14,8 +14,9 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
 
     private const string AttentionProjection = "attn2.to_k.weight";
 
-    /// <inheritdoc/>
-    public JsonObject Describe(LdmPart part)
+    /// <summary>What names and shapes say about the configuration.</summary>
+    /// <exception cref="CheckpointException">A tensor is missing.</exception>
+    public JsonObject Describe(FilePart part)
     {
         var (levels, layers) = Size(part);
         int First(int level) => 1 + level * (layers + 1);
@@ -57,7 +58,7 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
     /// The numbers of transformer blocks behind the residual blocks of a level; null for a level without attention. Pruned models (SSD-1B,
     /// Segmind Vega) have different ones within a level.
     /// </summary>
-    private static int[]? Depths(LdmPart part, string blocks, int first, int count, string module = ".1")
+    private static int[]? Depths(FilePart part, string blocks, int first, int count, string module = ".1")
     {
         string[] places = [.. Enumerable.Range(first, count).Select(i => FormattableString.Invariant($"{blocks}.{i}{module}"))];
         string[] attending = [.. places.Where(place => part.Has(place + ".proj_in.weight"))];
@@ -95,8 +96,8 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
     private static JsonArray Nested(int[]?[] depths, int[] missing) =>
         [.. depths.Select((level, i) => level != null ? List(level) : (JsonNode)missing[i])];
 
-    /// <inheritdoc/>
-    public IEnumerable<RenamedTensor> Map(LdmPart part)
+    /// <summary>The tensors under the names of diffusers. One that is not known keeps its name, so that the model reports it.</summary>
+    public static IEnumerable<RenamedTensor> Map(FilePart part)
     {
         var (levels, layers) = Size(part);
         var names = new PrefixMap(LdmUnetNames.Pairs(levels, layers).Select(pair => (pair.Ldm, pair.Diffusers)));
@@ -104,7 +105,7 @@ internal sealed class LdmUnetLayout(Func<int, int> heads) : ILdmLayout
             entry => new RenamedTensor(names.Rename(entry.Key).FirstOrDefault() ?? entry.Value.Name, entry.Value));
     }
 
-    private static (int Levels, int Layers) Size(LdmPart part)
+    private static (int Levels, int Layers) Size(FilePart part)
     {
         int layers = part.Count(i => FormattableString.Invariant($"input_blocks.{i}.0.in_layers.2.weight"), first: 1);
         int blocks = 1;

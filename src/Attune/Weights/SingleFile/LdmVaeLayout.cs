@@ -3,30 +3,30 @@ using System.Text.Json.Nodes;
 namespace Attune.Weights.SingleFile;
 
 /// <summary>
-/// The autoencoder (<c>first_stage_model.</c>): its decoder counts levels from the image, and its attention layers are 1 x 1 convolutions.
+/// An autoencoder under the names of the original code: its decoder counts levels from the image, and its attention layers are 1 x 1
+/// convolutions.
 /// </summary>
-internal sealed class LdmVaeLayout : ILdmLayout
+internal static class LdmVaeLayout
 {
     private static readonly string[] Sides = ["encoder", "decoder"];
     private static readonly (string Ldm, string Diffusers)[] Attention = [
         ("norm", "group_norm"), ("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("proj_out", "to_out.0")];
 
-    /// <inheritdoc/>
-    public JsonObject Describe(LdmPart part)
+    /// <summary>What the shapes say about the configuration, by the names of diffusers.</summary>
+    /// <exception cref="CheckpointException">A tensor is missing.</exception>
+    public static JsonObject Describe(FilePart part)
     {
-        var (levels, layers) = Size(part);
+        string Resnet(int level, int layer) => FormattableString.Invariant($"encoder.down_blocks.{level}.resnets.{layer}.conv1.weight");
+        int levels = part.Count(level => Resnet(level, 0));
         JsonArray Types(string type) => [.. Enumerable.Repeat(type, levels).Select(name => (JsonNode)name)];
         return new JsonObject
         {
             ["in_channels"] = part.Extent("encoder.conv_in.weight", 1),
             ["out_channels"] = part.Extent("decoder.conv_out.weight", 0),
             ["latent_channels"] = part.Extent("decoder.conv_in.weight", 1),
-            ["layers_per_block"] = layers,
+            ["layers_per_block"] = part.Count(layer => Resnet(0, layer)),
             ["block_out_channels"] = new JsonArray(
-                [
-                    .. Enumerable.Range(0, levels)
-                        .Select(
-                            level => (JsonNode)part.Extent(FormattableString.Invariant($"encoder.down.{level}.block.0.conv1.weight"), 0))]),
+                [.. Enumerable.Range(0, levels).Select(level => (JsonNode)part.Extent(Resnet(level, 0), 0))]),
             ["down_block_types"] = Types("DownEncoderBlock2D"),
             ["up_block_types"] = Types("UpDecoderBlock2D"),
             ["use_quant_conv"] = part.Has("quant_conv.weight"),
@@ -34,35 +34,34 @@ internal sealed class LdmVaeLayout : ILdmLayout
         };
     }
 
-    /// <inheritdoc/>
-    public IEnumerable<RenamedTensor> Map(LdmPart part)
+    /// <summary>
+    /// The tensors under the names of diffusers, which a file may have already. One that is not known keeps its name, so that the model
+    /// reports it.
+    /// </summary>
+    public static IEnumerable<RenamedTensor> Map(FilePart part)
     {
-        var (levels, layers) = Size(part);
+        int levels = part.Count(i => FormattableString.Invariant($"encoder.down.{i}.block.0.conv1.weight"));
+        int layers = part.Count(i => FormattableString.Invariant($"encoder.down.0.block.{i}.conv1.weight"));
         var names = new PrefixMap(Pairs(levels, layers));
         foreach (var (name, tensor) in part.Tensors)
         {
             if (name.StartsWith("loss.", StringComparison.Ordinal))
                 continue;
             bool matrix = tensor.Dimensions is [_, _, 1, 1] && name.Contains(".mid.attn_1.", StringComparison.Ordinal);
-            string renamed = names.Rename(name).FirstOrDefault() ?? tensor.Name;
-            yield return new RenamedTensor(renamed, tensor, matrix ? [.. tensor.Dimensions.Take(2)] : null);
-        }
-    }
 
-    private static (int Levels, int Layers) Size(LdmPart part)
-    {
-        var size = (
-            part.Count(i => FormattableString.Invariant($"encoder.down.{i}.block.0.conv1.weight")),
-            part.Count(i => FormattableString.Invariant($"encoder.down.0.block.{i}.conv1.weight")));
-        return size.Item1 > 0 ? size
-            : throw new CheckpointException(
-                $"'{part.Path}' holds no autoencoder: the tensor first_stage_model.encoder.down.0.block.0.conv1.weight is missing.");
+            // Statistics of FLUX.2's latents have one name everywhere.
+            bool same = levels == 0 || name.StartsWith("bn.", StringComparison.Ordinal);
+            yield return new RenamedTensor(
+                names.Rename(name).FirstOrDefault() ?? (same ? name : tensor.Name), tensor, matrix ? [.. tensor.Dimensions.Take(2)] : null);
+        }
     }
 
     private static IEnumerable<(string Ldm, string Diffusers)> Pairs(int levels, int layers)
     {
         yield return ("quant_conv", "quant_conv");
         yield return ("post_quant_conv", "post_quant_conv");
+        yield return ("encoder.quant_conv", "quant_conv");
+        yield return ("decoder.post_quant_conv", "post_quant_conv");
         foreach (string side in Sides)
         {
             yield return ($"{side}.conv_in", $"{side}.conv_in");

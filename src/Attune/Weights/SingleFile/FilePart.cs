@@ -1,40 +1,26 @@
-using System.Text.Json.Nodes;
-
 namespace Attune.Weights.SingleFile;
 
-/// <summary>
-/// How the names of one component of a single file become those of diffusers or transformers, and what its shapes say about its
-/// configuration.
-/// </summary>
-internal interface ILdmLayout
-{
-    /// <summary>The keys of the configuration that follow from names and shapes.</summary>
-    /// <exception cref="CheckpointException">A tensor is missing.</exception>
-    JsonObject Describe(LdmPart part);
-
-    /// <summary>The tensors under their new names. One that is not known keeps its old name, so that the model reports it.</summary>
-    /// <exception cref="CheckpointException">A tensor is missing or has a shape that cannot be.</exception>
-    IEnumerable<RenamedTensor> Map(LdmPart part);
-}
-
-/// <summary>The tensors of a single file whose names begin with a component's prefix.</summary>
-internal sealed class LdmPart
+/// <summary>The tensors of a file whose names begin with a component's prefix.</summary>
+internal sealed class FilePart
 {
     private readonly string _prefix;
     private readonly SortedDictionary<string, TensorEntry> _tensors = new(StringComparer.Ordinal);
 
-    public LdmPart(WeightSource file, string prefix)
+    /// <param name="path">The file, for messages.</param>
+    /// <param name="prefix">What stands before the names.</param>
+    /// <param name="tensors">The tensors of the file; those whose names begin otherwise are left out.</param>
+    public FilePart(string path, string prefix, IEnumerable<TensorEntry> tensors)
     {
-        (Path, _prefix) = (file.Path, prefix);
-        foreach (string name in file.Names)
-        {
-            if (name.StartsWith(prefix, StringComparison.Ordinal))
-                _tensors.Add(name[prefix.Length..], file.Describe(name)!);
-        }
+        (Path, _prefix) = (path, prefix);
+        foreach (var tensor in tensors.Where(tensor => tensor.Name.StartsWith(prefix, StringComparison.Ordinal)))
+            _tensors.Add(tensor.Name[prefix.Length..], tensor);
     }
 
     /// <summary>The file.</summary>
     public string Path { get; }
+
+    /// <summary>What stands before the names in the file.</summary>
+    public string Prefix => _prefix;
 
     /// <summary>The tensors by their names behind the prefix.</summary>
     public IEnumerable<KeyValuePair<string, TensorEntry>> Tensors => _tensors;
@@ -42,6 +28,16 @@ internal sealed class LdmPart
     public bool Has(string name) => _tensors.ContainsKey(name);
 
     public bool HasAny(string start) => _tensors.Keys.Any(name => name.StartsWith(start, StringComparison.Ordinal));
+
+    /// <summary>Whether a tensor of the file, by its whole name there, is of the part.</summary>
+    public bool Holds(string name) => name.StartsWith(_prefix, StringComparison.Ordinal) && _tensors.ContainsKey(name[_prefix.Length..]);
+
+    /// <summary>Whether a name is this one, or ends with it behind a dot.</summary>
+    public bool HasEnd(string end) => Ending(end) != null;
+
+    /// <summary>An extent of the tensor whose name is this one, or ends with it behind a dot.</summary>
+    /// <exception cref="CheckpointException">There is none, or it has no such axis.</exception>
+    public int ExtentOfEnd(string end, int axis) => Extent(Ending(end) ?? end, axis);
 
     /// <summary>An extent of a tensor that must exist.</summary>
     /// <exception cref="CheckpointException">It does not, or has no such axis.</exception>
@@ -68,4 +64,9 @@ internal sealed class LdmPart
             count++;
         return count;
     }
+
+    private string? Ending(string end) =>
+        _tensors.ContainsKey(end) ? end
+            : _tensors.Keys.FirstOrDefault(
+                name => name.Length > end.Length && name.EndsWith(end, StringComparison.Ordinal) && name[^(end.Length + 1)] == '.');
 }
