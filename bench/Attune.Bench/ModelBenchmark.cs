@@ -14,7 +14,7 @@ namespace Attune.Bench;
 /// <summary>Whole forward passes of models of real size with random bfloat16 weights, and where their time goes.</summary>
 public static class ModelBenchmark
 {
-    public static readonly string[] Shapes = ["sd15", "sdxl", "flux-block", "vae-512"];
+    public static readonly string[] Shapes = ["sd15", "sdxl", "flux-block", "vae-512", "wan-vae"];
 
     /// <summary>Measures and prints a table, or one line of JSON.</summary>
     /// <param name="device">What computes.</param>
@@ -22,11 +22,12 @@ public static class ModelBenchmark
     /// <param name="latents">The side of the latents, for flux-block the number of latent tokens; null is the shape's own.</param>
     /// <param name="text">Tokens of the prompt; null is the shape's own number.</param>
     /// <param name="guidance">Rules that act in attention, as <c>nag</c>, for the UNets.</param>
+    /// <param name="frames">Frames of a video, for wan-vae; null is the shape's own number.</param>
     /// <param name="rounds">Forward passes that are measured.</param>
     /// <param name="json">Print JSON.</param>
     /// <param name="output">Where to print.</param>
     public static int Run(
-        Device device, string shape, int? latents, int? text, string guidance, int rounds, bool json, TextWriter output)
+        Device device, string shape, int? latents, int? text, string guidance, int? frames, int rounds, bool json, TextWriter output)
     {
         var counting = new CountingDevice(device);
         using var scope = new TensorScope();
@@ -37,6 +38,7 @@ public static class ModelBenchmark
             "sdxl" => new Unet(counting, "UNet of SDXL", UnetConfig.StableDiffusionXL, latents ?? 64, text ?? 77, guidance),
             "flux-block" => new Flux(counting, latents ?? 1024, text ?? 256),
             "vae-512" => new Decoder(counting, latents ?? 64),
+            "wan-vae" => new VideoDecoder(counting, latents ?? 32, frames ?? 9),
             _ => throw new ArgumentException($"--shape is '{shape}', expected {string.Join(", ", Shapes)}."),
         };
         var report = Measure(subject, shape, device, counting, rounds);
@@ -74,7 +76,7 @@ public static class ModelBenchmark
         int typical = Enumerable.Range(0, rounds).MinBy(i => Math.Abs(samples[i].Seconds - result.Seconds));
         return new Report(
             shape, subject.Description, device, result, counts[typical], samples[typical].Seconds, processors[typical], PeakProbe.Highest,
-            PeakProbe.CopyBandwidth(256 << 20), activations);
+            PeakProbe.CopyBandwidth(256 << 20), activations, subject.Frames);
     }
 
     /// <summary>What is measured.</summary>
@@ -83,6 +85,9 @@ public static class ModelBenchmark
         private readonly TorchRandom _random = new(2);
 
         public abstract string Description { get; }
+
+        /// <summary>The frames of a video that a pass makes; null for other passes.</summary>
+        public virtual int? Frames => null;
 
         public abstract void Forward();
 
@@ -192,9 +197,46 @@ public static class ModelBenchmark
         }
     }
 
+    /// <summary>The decoder of the video autoencoder of Wan 2.1, frame by frame.</summary>
+    private sealed class VideoDecoder : Subject
+    {
+        private readonly CausalDecoder _decoder;
+        private readonly Tensor _latents;
+
+        public VideoDecoder(Device device, int side, int frames)
+            : base(device)
+        {
+            if (frames % 4 != 1)
+                throw new ArgumentException($"--frames is {frames}, expected one more than a multiple of 4.");
+            string numbers = string.Join(", ", Enumerable.Repeat("1", 16));
+            var config = CausalConfig.Read(ModelConfig.Parse(
+                "the autoencoder of Wan 2.1",
+                System.Text.Encoding.UTF8.GetBytes($$"""{ "latents_mean": [{{numbers}}], "latents_std": [{{numbers}}] }""")));
+            _decoder = new CausalDecoder(RandomWeights.Checkpoint(device, seed: 1).Root, config);
+            _latents = Noise([1, 1 + (frames - 1) / 4, side, side, config.LatentChannels]);
+            Frames = frames;
+        }
+
+        public override int? Frames { get; }
+
+        public override string Description => FormattableString.Invariant(
+            $"decoder of Wan 2.1's autoencoder, {Frames} frames of {8 * _latents.Shape[2]}x{8 * _latents.Shape[3]} pixels");
+
+        public override void Forward()
+        {
+            using var cache = new FrameCache();
+            for (int i = 0; i < _latents.Shape[1]; i++)
+            {
+                using var inner = new TensorScope();
+                cache.Begin(i, _latents.Shape[1]);
+                _decoder.Apply(_latents.Slice(1, i, 1).Clone(), cache, _ => { }, null, CancellationToken.None);
+            }
+        }
+    }
+
     private sealed record Report(
         string Shape, string Description, Device Device, Timing.Result Time, IReadOnlyDictionary<string, CountingDevice.Entry> Counts,
-        double CountedSeconds, double ProcessorSeconds, double Peak, double Bandwidth, long Activations)
+        double CountedSeconds, double ProcessorSeconds, double Peak, double Bandwidth, long Activations, int? Frames)
     {
         private double Operations => Counts.Values.Sum(entry => entry.Operations);
 
@@ -222,6 +264,8 @@ public static class ModelBenchmark
                     CultureInfo.InvariantCulture,
                     $"{Operations / 1e9:0.0} GFLOP, {Rate:0} effective GFLOP/s, {Rate / Peak:0.00} of the peak; peak of activations "
                         + $"{Activations / 1048576.0:0} MiB"));
+            if (Frames is { } frames)
+                text.AppendLine(FormattableString.Invariant($"{frames / Time.Seconds:0.00} frames a second"));
             text.AppendLine();
             text.AppendLine("primitive                 calls   time ms   share     GFLOP   GFLOP/s   of peak      GB/s");
             foreach (var (name, entry) in Sorted)
@@ -258,6 +302,8 @@ public static class ModelBenchmark
             json.WriteNumber("share_of_peak", Math.Round(Rate / Peak, 3));
             json.WriteNumber("copy_gbytes_per_s", Math.Round(Bandwidth, 1));
             json.WriteNumber("activation_bytes", Activations);
+            if (Frames is { } frames)
+                json.WriteNumber("frames_per_second", Math.Round(frames / Time.Seconds, 3));
             json.WriteStartArray("primitives");
             foreach (var (name, entry) in Sorted)
             {

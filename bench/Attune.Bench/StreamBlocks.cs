@@ -3,11 +3,16 @@ using Attune.Attention;
 using Attune.Models.Chroma;
 using Attune.Models.ErnieImage;
 using Attune.Models.Flux2;
+using Attune.Models;
 using Attune.Models.Krea2;
+using Attune.Models.PixArt;
 using Attune.Models.QwenImage;
 using Attune.Models.QwenImage21;
+using Attune.Models.Sana;
 using Attune.Models.StableDiffusion3;
+using Attune.Models.Wan;
 using Attune.Models.ZImage;
+using Attune.Prompts;
 using Attune.Tensors;
 using Attune.Weights;
 
@@ -39,6 +44,7 @@ internal sealed class StreamBlocks
     {
         ["sd35"] = 333, ["flux2-klein"] = 512, ["qwen-image"] = 256, ["z-image"] = 128, ["chroma"] = 256,
         ["ernie-image"] = 256, ["qwen-image-2.1"] = 64, ["krea2"] = 256,
+        ["wan-1.3b"] = 512, ["wan-14b"] = 512, ["sana"] = 300, ["pixart"] = 300,
     };
 
     /// <summary>What they are.</summary>
@@ -47,7 +53,7 @@ internal sealed class StreamBlocks
     /// <summary>
     /// The arithmetic of a pass without the negative text: linear layers, two operations for each weight that a row meets, and attention.
     /// </summary>
-    public double Operations => _blocks * (_linearOfRow * Rows + Pair * Rows * (Latents + Text));
+    public double Operations => _blocks * (_linearOfRow * Rows + Pair * Rows * (LatentsAttend ? Latents + Text : Text));
 
     /// <summary>
     /// What the negative text adds: its rows, its attention to itself and the latents, and that of the latents to it; to each other once
@@ -63,6 +69,9 @@ internal sealed class StreamBlocks
 
     /// <summary>Whether texts are no rows of a pass, but keys and values that were made before.</summary>
     private bool TextIsPrefix { get; init; }
+
+    /// <summary>Whether each latent attends to each, as linear attention does not.</summary>
+    private bool LatentsAttend { get; init; } = true;
 
     private double Rows => TextIsPrefix ? Latents : Latents + Text;
 
@@ -97,6 +106,10 @@ internal sealed class StreamBlocks
             "ernie-image" => Ernie(root, grid, text, noise),
             "qwen-image-2.1" => Qwen21(root, grid, text, noise),
             "krea2" => Krea(root, grid, text, noise),
+            "wan-1.3b" => Wan("1.3B", """{ "num_attention_heads": 12, "ffn_dim": 8960 }""", root, grid, text, noise),
+            "wan-14b" => Wan("14B", "{}", root, grid, text, noise),
+            "sana" => Sana(root, grid, text, noise),
+            "pixart" => PixArt(root, grid, text, noise),
             _ => Chroma(root, grid, text, noise),
         };
     }
@@ -262,6 +275,72 @@ internal sealed class StreamBlocks
             (attention, given) => new TokenStream(attention, config.AttentionHeadDim, config.Epsilon, config.Rotary, given),
             stream => Run(blocks, stream, time));
     }
+
+    private static StreamBlocks Wan(
+        string name, string json, WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = WanConfig.Read(Json(json));
+        WanBlock[] blocks = [.. Enumerable.Range(0, 2).Select(i => new WanBlock(root.At("blocks", i), config))];
+        var modulation = noise([1, 6, config.Width]);
+        var rotary = new RotaryAxes(config.RotaryChannels, WanTransformer.RotaryTheta);
+        return Cross(
+            $"Wan {name} blocks (2)", blocks, config.Width, config.AttentionHeadDim, 6 + 2.0 * config.FfnDim / config.Width, rotary, grid,
+            text, noise, texts => new WanPass(modulation, texts, null));
+    }
+
+    private static StreamBlocks Sana(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = SanaConfig.Read(Json("{}"));
+        SanaBlock[] blocks = [.. Enumerable.Range(0, 2).Select(i => new SanaBlock(root.At("transformer_blocks", i), config))];
+        var modulation = noise([1, 6, config.Width]);
+
+        // The gated convolution widens to twice its channels, and its heads are small: what attention costs is that of a row.
+        double weights = 6 + 3.0 * config.Hidden / config.Width + 2.0 * config.AttentionHeadDim / config.Width;
+        return Cross(
+            "Sana 1.6B blocks (2)", blocks, config.Width, config.CrossAttentionHeadDim, weights, null, grid, text, noise,
+            texts => new SanaPass(modulation, texts, grid), latentsAttend: false);
+    }
+
+    private static StreamBlocks PixArt(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    {
+        var config = PixArtConfig.Read(Json("""{ "caption_channels": 4096 }"""));
+        PixArtBlock[] blocks = [.. Enumerable.Range(0, 2).Select(i => new PixArtBlock(root.At("transformer_blocks", i), config))];
+        var modulation = noise([1, 6, config.Width]);
+        return Cross(
+            "PixArt blocks (2)", blocks, config.Width, config.AttentionHeadDim, 14, null, grid, text, noise,
+            texts => new PixArtPass(modulation, texts));
+    }
+
+    /// <summary>Blocks whose texts are read in cross-attention; keys and values are made once, as in a run.</summary>
+    private static StreamBlocks Cross<TPass>(
+        string description, IReadOnlyList<IStreamBlock<TPass>> blocks, int width, int headChannels, double weightsOfRow,
+        RotaryAxes? rotary, LatentGrid grid, int text, Func<Shape, Tensor> noise, Func<PromptTexts, TPass> pass,
+        bool latentsAttend = true)
+    {
+        const float Epsilon = 1e-6f;
+        var memo = new Memo();
+        var (positive, negative) = (new Prompt(noise([1, text, width])), new Prompt(noise([1, text, width])));
+        TokenPart[] parts =
+        [
+            new(TokenKind.NegativeText, negative.Text, TokenIds.Same(text, 0)), new(TokenKind.Text, positive.Text, TokenIds.Same(text, 0)),
+            new(TokenKind.Latent, noise([1, grid.Count, width]), TokenIds.OfFrames(grid), grid),
+        ];
+        PromptTexts? texts = null;
+        return new StreamBlocks(
+            description, blocks.Count, width, weightsOfRow, parts,
+            (attention, given) =>
+            {
+                texts = new PromptTexts(attention, memo, positive, given.Length == parts.Length ? negative : null);
+                return new TokenStream(attention, headChannels, Epsilon, rotary, given[^1]);
+            },
+            stream => Run(blocks, stream, pass(texts!)))
+        {
+            TextIsPrefix = true,
+            LatentsAttend = latentsAttend,
+        };
+    }
+
+    private sealed class Prompt(Tensor text) : Conditioning(text);
 
     private static TokenPart[] TextFirst(
         int width, LatentGrid grid, int text, TokenIds textIds, TokenIds ids, Func<Shape, Tensor> noise) =>

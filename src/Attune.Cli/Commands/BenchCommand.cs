@@ -13,9 +13,10 @@ internal static class BenchCommand
             Description = string.Join(", ", NagBenchmark.Shapes) + ".", DefaultValueFactory = _ => "flux",
         };
         var model = new Option<string?>("--model") { Description = "A folder of FLUX, whose own denoiser runs instead of a shape." };
-        var latents = new Option<int?>("--latents") { Description = "Latent tokens. Default: 1024 for flux, 64 for a model, else 4096." };
+        var latents = new Option<int?>("--latents") {
+            Description = "Latent tokens. Default: 4096 for sd15 and sdxl, 64 for a model, else 1024." };
         var text = new Option<int?>("--text") {
-            Description = "Text tokens of each prompt. Default: 256 for flux, 32 for a model, else 77." };
+            Description = "Text tokens of each prompt. Default: 77 for sd15 and sdxl, 32 for a model, else what is usual for the shape." };
         var rounds = new Option<int>("--rounds") { Description = "Interleaved rounds; the medians count.", DefaultValueFactory = _ => 5 };
         var nag = new Command(
             "nag", "The cost of NAG, GAG and PLADIS on blocks of real size or a model, against no guidance and CFG.") { shape, model,
@@ -33,7 +34,9 @@ internal static class BenchCommand
             Description = $"{string.Join(", ", ModelBenchmark.Shapes)}.", DefaultValueFactory = _ => "sd15" };
         var latents = new Option<int?>("--latents") {
             Description =
-                "Side of the latents (default 64; SDXL's own is 128); for flux-block the number of latent tokens (default 1024)." };
+                "Side of the latents (default 64, for wan-vae 32; SDXL's own is 128); for flux-block the number of latent tokens (default "
+                    + "1024)." };
+        var frames = new Option<int?>("--frames") { Description = "Frames of wan-vae, one more than a multiple of 4. Default: 9." };
         var text = new Option<int?>("--text") { Description = "Text tokens. Default: 77, for flux-block 256." };
         var guidance = new Option<string>("--guidance", "-g") {
             Description = "For the UNets: rules that act in attention, as nag.", DefaultValueFactory = _ => "none" };
@@ -42,11 +45,12 @@ internal static class BenchCommand
         var json = new Option<bool>("--json") { Description = "Print one line of JSON." };
         var command = new Command(
             "model", "Forward passes of a model of real size with random weights: speed, a breakdown by primitive, memory.") { shape,
-            latents, text, guidance, rounds, json };
+            latents, text, guidance, frames, rounds, json };
         command.SetAction(result => ModelBenchmark.Run(
             DeviceOptions.Open(result), result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)),
             Positive("--text", result.GetValue(text)),
-            result.GetRequiredValue(guidance), Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
+            result.GetRequiredValue(guidance), Positive("--frames", result.GetValue(frames)),
+            Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
         return command;
     }
 

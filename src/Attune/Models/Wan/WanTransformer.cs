@@ -13,7 +13,8 @@ namespace Attune.Models.Wan;
 /// </summary>
 public sealed class WanTransformer : Denoiser<WanConditioning>
 {
-    private const double RotaryTheta = 10000;
+    internal const double RotaryTheta = 10000;
+
     private readonly Checkpoint _checkpoint;
     private readonly WanConfig _config;
     private readonly FramePatches _patches;
