@@ -107,10 +107,14 @@ internal static class InspectCommand
         console.Write(
             Table(
                 source.Index.Keys()
-                    .Where(key => !key.StartsWith('_') && source.Index.Find(key) is { ValueKind: JsonValueKind.Array })
+                    .Where(key => !key.StartsWith('_') && IsComponent(source.Index.Find(key)))
                     .Select(key => Component(source, path, key, needed: problem != null))));
         return problem;
     }
+
+    /// <summary>Library and class, or null twice; other lists are settings.</summary>
+    private static bool IsComponent(JsonElement? entry) => entry is { ValueKind: JsonValueKind.Array } list && list.GetArrayLength() == 2
+        && list.EnumerateArray().All(part => part.ValueKind is JsonValueKind.String or JsonValueKind.Null);
 
     /// <summary>A component or tokenizer of a model. What is not there although everything loads is not needed.</summary>
     private static Row Component(ModelSource source, string path, string key, bool needed)

@@ -126,6 +126,21 @@ public class NegativeAloneTests
         }
     }
 
+    /// <summary>What is said to be kept of a row is what a pass leaves behind.</summary>
+    [Fact]
+    public void Kept_rows_take_what_is_said()
+    {
+        using var model = Open("qwen-image-2.1");
+        using var scope = new TensorScope();
+        using var positive = Prompt(model, 2, 50, reference: false);
+        var input = Input(model, positive, null, reference: false);
+        long before = TensorMemory.LiveBytes;
+        using (new TensorScope())
+            model.Predict(input, Steering.Plain);
+        double ratio = (double)(TensorMemory.LiveBytes - before) / (52 * model.KeptBytesPerTextRow);
+        Assert.InRange(ratio, 1, 1.1);
+    }
+
     /// <summary>Z- in the place of Z+.</summary>
     private sealed class NegativeAlone : IAttentionCorrection
     {
