@@ -64,7 +64,8 @@ internal sealed class DecoderTextCase : ComponentCase
     /// <summary>Says which of the outputs a pipeline reads.</summary>
     public override IReadOnlyCollection<string> Arguments { get; } = ["select_layers"];
 
-    protected override IReadOnlyCollection<string> Inputs { get; } = ["input_ids", "attention_mask", "position_ids"];
+    protected override IReadOnlyCollection<string> Inputs { get; } = [
+            "input_ids", "attention_mask", "position_ids", "pixel_values", "image_grid_thw", "mm_token_type_ids"];
 
     public override bool Takes(string? className) => className is "Qwen2_5_VLForConditionalGeneration" or "Qwen3ForCausalLM"
         or "Qwen3Model" or "Qwen3VLModel" or "Qwen3VLForConditionalGeneration" or "Mistral3ForConditionalGeneration" or "Mistral3Model"
@@ -72,6 +73,11 @@ internal sealed class DecoderTextCase : ComponentCase
 
     public override void Run(ComponentRun run, ComponentSource source)
     {
+        if (run.Has("pixel_values"))
+        {
+            RunPictures(run, source);
+            return;
+        }
         using var model = DecoderTextModel.Load(source);
         var ids = run.Rows("input_ids");
         var mask = run.Has("attention_mask") ? run.Rows("attention_mask") : null;
@@ -87,6 +93,29 @@ internal sealed class DecoderTextCase : ComponentCase
             run.Check(FormattableString.Invariant($"hidden_states.{i}"), Compared(run, states[i], mask));
         if (run.Wants("last_hidden_state"))
             run.Check("last_hidden_state", Compared(run, model.EncodeHiddenStates(ids, [-1], mask)[0], mask));
+    }
+
+    /// <summary>One text with pictures in it.</summary>
+    private static void RunPictures(ComponentRun run, ComponentSource source)
+    {
+        using var model = DecoderTextModel.Load(source, seesPictures: true);
+        int[] ids = run.Rows("input_ids").Single();
+        if (run.Rows("attention_mask").Single().Any(one => one != 1))
+            throw new UnsupportedCaseException("pads beside pictures");
+        var pixels = run.Input("pixel_values");
+        var pictures = new List<VisionPicture>();
+        int at = 0;
+        foreach (int[] grid in run.Rows("image_grid_thw"))
+        {
+            int count = grid[1] * grid[2];
+            pictures.Add(new VisionPicture(pixels.Slice(0, at, count).Clone(), grid[1], grid[2]));
+            at += count;
+        }
+        int[] hidden = [.. Enumerable.Range(0, model.Layers + 1)];
+        var states = model.EncodeWithPictures(ids, pictures, hidden, finalNorm: false, run.Check);
+        for (int i = 0; i < states.Count; i++)
+            run.Check(FormattableString.Invariant($"hidden_states.{i}"), states[i]);
+        run.Check("last_hidden_state", model.EncodeWithPictures(ids, pictures, [-1])[0]);
     }
 
     /// <summary>

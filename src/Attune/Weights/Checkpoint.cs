@@ -101,8 +101,8 @@ public sealed class Checkpoint : IDisposable
     {
         if (FindStored(name, shape) is not { } stored)
             return null;
-        if (role == WeightRole.Matrix && shape.Rank == 4)
-            stored = stored.Reshape([shape[0], shape[1]]);
+        if (role == WeightRole.Matrix && shape.Rank >= 4)
+            stored = stored.Reshape([shape[0], (int)(shape.Count / shape[0])]);
         if (role == WeightRole.Table)
         {
             stored = shape.Rank switch

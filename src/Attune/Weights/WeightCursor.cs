@@ -35,7 +35,8 @@ public readonly struct WeightCursor
 
     /// <summary>A weight that must exist with the given shape, ready to compute with.</summary>
     /// <param name="name">Its name below this place.</param>
-    /// <param name="shape">Its shape; of a matrix, also [out, in, 1, 1], which is then [out, in]; of a table, also [1, rows, channels],
+    /// <param name="shape">Its shape; of a matrix, also [out, in, 1, 1] and [out, channels, frames, height,
+    /// width], which are then [out, all of the others]; of a table, also [1, rows, channels],
     /// [rows, 1, height, width], which is then [rows, height * width], and [channels], which is one row; of a vector, also [channels, 1, 1,
     /// 1].
     /// </param>

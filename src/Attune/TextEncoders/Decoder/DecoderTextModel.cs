@@ -7,8 +7,8 @@ namespace Attune.TextEncoders.Decoder;
 /// <summary>
 /// A decoder-only language model whose hidden states condition a denoiser: Qwen2.5-VL, Qwen3, Qwen3-VL, Mistral 3, Ministral 3 and Gemma 2
 /// of transformers. They are one architecture with switches (<see cref="DecoderConfig"/>): causal attention with fewer heads for keys than
-/// for queries, rotary positions, gated feed-forward networks, root-mean-square norms. Only the text side is read: vision towers and the
-/// output layer may be in the file.
+/// for queries, rotary positions, gated feed-forward networks, root-mean-square norms. Only the text side is read, and the vision tower of
+/// Qwen3-VL where pictures are to be seen: other towers and the output layer may be in the file.
 /// </summary>
 public sealed class DecoderTextModel : IDisposable
 {
@@ -22,14 +22,30 @@ public sealed class DecoderTextModel : IDisposable
     private readonly DecoderLayer[] _layers;
     private readonly RmsNorm _norm;
     private readonly KeptBeginnings _beginnings = new();
+    private readonly Qwen3VisionTower? _vision;
+    private readonly int _imageToken;
 
-    private DecoderTextModel(Checkpoint checkpoint, DecoderConfig config)
+    private DecoderTextModel(Checkpoint checkpoint, DecoderConfig config, ModelConfig json, bool seesPictures)
     {
         (_checkpoint, _config) = (checkpoint, config);
         var root = TextTower(checkpoint.Root);
         _embedTokens = new Embedding(root.At("embed_tokens"), config.VocabSize, config.HiddenSize);
         _layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(i => new DecoderLayer(root.At("layers", i), config, i))];
         _norm = config.Norm(root.At("norm"), config.HiddenSize);
+        if (seesPictures)
+        {
+            var vision = json.Object("vision_config");
+            if (vision == null || json.String("model_type", "") != "qwen3_vl")
+                throw new CheckpointException($"'{json.Path}': the vision tower of Qwen3-VL is expected; there is none.");
+            string place = checkpoint.Root.At("model.visual").Contains("patch_embed.proj.weight") ? "model.visual" : "visual";
+            _vision = new Qwen3VisionTower(checkpoint.Root.At(place), VisionConfig.Read(vision));
+            _imageToken = json.Int("image_token_id", 151655);
+            if (_vision.Config.OutHiddenSize != config.HiddenSize)
+            {
+                throw new CheckpointException(
+                    $"'{json.Path}': out_hidden_size is {_vision.Config.OutHiddenSize}, expected hidden_size, {config.HiddenSize}.");
+            }
+        }
         checkpoint.RequireAllUsed(Unneeded);
     }
 
@@ -48,8 +64,14 @@ public sealed class DecoderTextModel : IDisposable
     /// <summary>Builds the component from a source: a folder, or one with LoRA or renamed weights.</summary>
     /// <param name="source">Where it comes from.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
-    public static DecoderTextModel Load(ComponentSource source) =>
-        source.Build((checkpoint, config) => new DecoderTextModel(checkpoint, DecoderConfig.Read(config)));
+    public static DecoderTextModel Load(ComponentSource source) => Load(source, seesPictures: false);
+
+    /// <summary>Builds the component from a source, with its vision tower where pictures are to be seen.</summary>
+    /// <param name="source">Where it comes from.</param>
+    /// <param name="seesPictures">Whether the vision tower is read; only Qwen3-VL's is supported.</param>
+    /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
+    public static DecoderTextModel Load(ComponentSource source, bool seesPictures) => source.Build(
+        (checkpoint, config) => new DecoderTextModel(checkpoint, DecoderConfig.Read(config), config, seesPictures));
 
     /// <summary>Encodes token ids and returns some of the hidden states; layers after the last of them do not run.</summary>
     /// <param name="ids">Rows of token ids of one length. Token i stands at position i, pads included.</param>
@@ -82,6 +104,108 @@ public sealed class DecoderTextModel : IDisposable
         return [.. rest.Select((state, i) => scope.Keep(TensorOperations.Concatenate(1, kept.States[i], state)))];
     }
 
+    /// <summary>
+    /// Encodes token ids with pictures in the places of their tokens: as many as a picture has groups of patches, one after the other.
+    /// </summary>
+    /// <param name="ids">Token ids.</param>
+    /// <param name="pictures">The pictures, in order.</param>
+    /// <param name="hiddenStates">As for <see cref="EncodeHiddenStates"/>.</param>
+    /// <param name="finalNorm">Whether the last hidden state is after the final norm.</param>
+    /// <param name="watch">Receives what the vision tower gives, to find a fault; null watches nothing.</param>
+    /// <param name="cancellation">Checked before every layer.</param>
+    /// <returns>In the order of the request, each [1, tokens, channels]; tensors of the current scope.</returns>
+    /// <exception cref="ArgumentException">The tokens of pictures do not fit the pictures.</exception>
+    /// <exception cref="InvalidOperationException">The model was loaded without its vision tower.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public IReadOnlyList<Tensor> EncodeWithPictures(
+        int[] ids, IReadOnlyList<VisionPicture> pictures, IReadOnlyList<int> hiddenStates, bool finalNorm = true,
+        Action<string, Tensor>? watch = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(pictures);
+        var tower = _vision ?? throw new InvalidOperationException("The model was loaded without its vision tower.");
+        int[] tokens = TokenBatch.Flatten([ids]);
+        int[] wanted = TokenBatch.HiddenStates(hiddenStates, Layers);
+        using var scope = new TensorScope();
+        var embeds = pictures.Select(picture => tower.Apply(picture, cancellation)).ToArray();
+        if (watch != null && embeds.Length > 0)
+        {
+            watch("image_embeds", TensorOperations.Concatenate(0, [.. embeds.Select(one => one.Embeds)]));
+            for (int i = 0; i < embeds[0].Deepstack.Count; i++)
+            {
+                watch(
+                    FormattableString.Invariant($"deepstack.{i}"),
+                    TensorOperations.Concatenate(0, [.. embeds.Select(one => one.Deepstack[i])]));
+            }
+        }
+        var (starts, positions) = PlacesOf(tokens, pictures, tower.Config.MergeSize);
+        var seen = new SeenPictures(embeds, starts, positions);
+        return [.. Run(tokens, 1, wanted, null, finalNorm, null, null, cancellation, seen).Select(scope.Keep)];
+    }
+
+    /// <summary>
+    /// Where each picture's tokens begin, and the positions of all tokens: text counts on along all axes; a picture stands at one time, its
+    /// rows and columns beside it, and text goes on behind the larger of both.
+    /// </summary>
+    private (int[] Starts, (int Time, int Row, int Column)[] Positions) PlacesOf(
+        int[] tokens, IReadOnlyList<VisionPicture> pictures, int merge)
+    {
+        var starts = new List<int>();
+        var positions = new (int, int, int)[tokens.Length];
+        int next = 0;
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            if (tokens[i] != _imageToken)
+            {
+                positions[i] = (next, next, next);
+                next++;
+                continue;
+            }
+            var picture = starts.Count < pictures.Count ? pictures[starts.Count] : null;
+            int columns = (picture?.Columns ?? 0) / merge;
+            int slots = (picture?.Rows ?? 0) / merge * columns;
+            if (slots == 0 || i + slots > tokens.Length || tokens.AsSpan(i, slots).ContainsAnyExcept(_imageToken))
+                throw new ArgumentException($"The tokens of pictures do not fit the {pictures.Count} pictures.", nameof(pictures));
+            starts.Add(i);
+            for (int slot = 0; slot < slots; slot++)
+                positions[i + slot] = (next, next + slot / columns, next + slot % columns);
+            next += Math.Max(slots / columns, columns);
+            i += slots - 1;
+        }
+        return starts.Count == pictures.Count ? ([.. starts], positions)
+            : throw new ArgumentException($"The tokens are those of {starts.Count} pictures, not {pictures.Count}.", nameof(pictures));
+    }
+
+    /// <summary>Pictures in the places of tokens.</summary>
+    /// <param name="Embeds">What they become.</param>
+    /// <param name="Starts">Where the tokens of each begin.</param>
+    /// <param name="Positions">Of all tokens.</param>
+    private sealed record SeenPictures(
+        IReadOnlyList<VisionEmbeds> Embeds, int[] Starts, (int Time, int Row, int Column)[] Positions)
+    {
+        /// <summary>Puts their rows in the places of tokens.</summary>
+        public void Place(Tensor hidden)
+        {
+            for (int i = 0; i < Starts.Length; i++)
+                Embeds[i].Embeds.CopyTo(Rows(hidden, i));
+        }
+
+        /// <summary>Adds what they give behind a layer.</summary>
+        public void AddBehind(int layer, Tensor hidden)
+        {
+            for (int i = 0; i < Starts.Length && layer < Embeds[i].Deepstack.Count; i++)
+            {
+                var rows = Rows(hidden, i);
+                rows.Add(Embeds[i].Deepstack[layer], into: rows);
+            }
+        }
+
+        private Tensor Rows(Tensor hidden, int picture)
+        {
+            int count = Embeds[picture].Embeds.Shape[0];
+            return hidden.Slice(1, Starts[picture], count).Reshape(count, hidden.Shape[2]);
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -98,18 +222,21 @@ public sealed class DecoderTextModel : IDisposable
     /// <param name="before">What the tokens before these have made; null where these are the first.</param>
     /// <param name="record">Receives keys and values of each layer; null keeps nothing.</param>
     /// <param name="cancellation">Checked before every layer.</param>
+    /// <param name="pictures">Pictures in the places of tokens; null for none.</param>
     private Tensor[] Run(
         int[] tokens, int batch, int[] wanted, Tensor? keys, bool finalNorm, KeptBeginning? before, Action<Tensor, Tensor>? record,
-        CancellationToken cancellation)
+        CancellationToken cancellation, SeenPictures? pictures = null)
     {
         int depth = wanted.DefaultIfEmpty(0).Max();
         int length = tokens.Length / batch;
         int first = before?.Ids.Length ?? 0;
         using var scope = new TensorScope();
-        var positions = _config.Rotary.Table(_checkpoint.Device, first + length).From(first);
+        var positions = pictures == null ? _config.Rotary.Table(_checkpoint.Device, first + length).From(first)
+            : _config.Rotary.Table(_checkpoint.Device, pictures.Positions);
         var hidden = _embedTokens.Apply(tokens).Reshape(batch, length, Channels);
         if (_config.EmbeddingScale != 1)
             hidden = hidden.Affine(_config.EmbeddingScale);
+        pictures?.Place(hidden);
         var states = new Tensor[wanted.Length];
         for (int layer = 0; ; layer++)
         {
@@ -121,6 +248,8 @@ public sealed class DecoderTextModel : IDisposable
             if (layer == depth)
                 return states;
             cancellation.ThrowIfCancellationRequested();
+            if (layer > 0)
+                pictures?.AddBehind(layer - 1, hidden);
             _layers[layer].AddTo(hidden, positions, keys, before?.Layers[layer], record);
         }
     }

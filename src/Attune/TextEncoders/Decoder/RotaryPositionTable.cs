@@ -30,6 +30,31 @@ internal sealed class RotaryPositionTable
     private RotaryPositionTable(float[] frequencies, float amplitude, double queryBeta, int originalLength) =>
         (_frequencies, _amplitude, _queryBeta, _originalLength) = (frequencies, amplitude, queryBeta, originalLength);
 
+    /// <summary>How many pairs turn by time, row and column where these differ, in turn; what is left turns by time.</summary>
+    private int[] Sections { get; init; } = [];
+
+    /// <summary>
+    /// The turns of tokens at positions (time, row, column), which differ for pictures: pairs take the axes in turn (Qwen3-VL).
+    /// </summary>
+    public RotaryPositions Table(Device device, IReadOnlyList<(int Time, int Row, int Column)> positions)
+    {
+        int half = _frequencies.Length;
+        var (cosine, sine) = (new float[positions.Count * half], new float[positions.Count * half]);
+        for (int token = 0; token < positions.Count; token++)
+        {
+            for (int i = 0; i < half; i++)
+            {
+                var (time, row, column) = positions[token];
+                int at = i % 3 == 1 && i < 3 * Sections[1] ? row : i % 3 == 2 && i < 3 * Sections[2] ? column : time;
+                float angle = at * _frequencies[i];
+                (cosine[token * half + i], sine[token * half + i]) = (MathF.Cos(angle), MathF.Sin(angle));
+            }
+        }
+        Shape shape = [positions.Count, half];
+        return new RotaryPositions(
+            new RotaryEmbedding(Tensor.From(device, cosine, shape), Tensor.From(device, sine, shape), RotaryPairing.Halves), null);
+    }
+
     /// <summary>Reads rope_parameters (transformers 5), or rope_theta and rope_scaling.</summary>
     public static RotaryPositionTable Read(ModelConfig config, int channels, double defaultTheta)
     {
@@ -39,7 +64,7 @@ internal sealed class RotaryPositionTable
         float[] plain = [.. Enumerable.Range(0, channels / 2).Select(i => 1 / (float)Math.Pow(theta, (float)(2 * i) / channels))];
         return type switch
         {
-            "default" or "mrope" => new(plain, 1, 0, 0),
+            "default" or "mrope" => new(plain, 1, 0, 0) { Sections = scaling?.Ints("mrope_section", 24, 20, 20) ?? [24, 20, 20] },
             "yarn" => Yarn(config, scaling!, plain, theta),
             _ => throw new CheckpointException($"'{config.Path}': rope_type is '{type}', expected default, mrope or yarn."),
         };
