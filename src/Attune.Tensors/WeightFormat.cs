@@ -94,6 +94,23 @@ public abstract class WeightFormat
             TensorPrimitives.Multiply(values, scale, values);
     }
 
+    /// <summary>Whether numbers can be written in it.</summary>
+    public virtual bool CanNarrow => false;
+
+    /// <summary>Rounds float32 numbers to whole blocks; block formats choose codes as ggml's reference quantiser does.</summary>
+    /// <param name="values">All elements of the blocks.</param>
+    /// <param name="blocks">Where the bytes go.</param>
+    /// <exception cref="ArgumentException">Blocks and values are not equally many.</exception>
+    /// <exception cref="NotSupportedException">Numbers cannot be written in the format.</exception>
+    public void Narrow(ReadOnlySpan<float> values, Span<byte> blocks)
+    {
+        if (!CanNarrow)
+            throw new NotSupportedException($"Numbers cannot be written as {Name}.");
+        if (blocks.Length != BytesOf(values.Length))
+            throw new ArgumentException($"{blocks.Length} bytes of {Name} do not hold {values.Length} elements.", nameof(blocks));
+        NarrowBlocks(values, blocks);
+    }
+
     /// <summary>The <see cref="Name"/>.</summary>
     public override string ToString() => Name;
 
@@ -108,6 +125,9 @@ public abstract class WeightFormat
     /// <param name="row">As many floats.</param>
     /// <param name="sums">The sums of each <see cref="SumLength"/> of them, where that is not 0.</param>
     internal virtual unsafe float Dot(byte* blocks, int count, float* row, float* sums) => throw new NotSupportedException();
+
+    /// <summary>Rounds numbers to whole blocks.</summary>
+    protected virtual void NarrowBlocks(ReadOnlySpan<float> values, Span<byte> blocks) => throw new NotSupportedException();
 
     /// <summary>Widens whole blocks, as many as there are values for.</summary>
     protected abstract void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values);

@@ -21,7 +21,8 @@ internal static class InspectCommand
     public static Command Create()
     {
         var directory = new Argument<string?>("dir") {
-            Description = "A pipeline folder, a component folder or a .safetensors file. Default: the checkpoint that comes with Attune.",
+            Description =
+                "A pipeline folder, a component folder, or a .safetensors or .gguf file. Default: the checkpoint that comes with Attune.",
             Arity = ArgumentArity.ZeroOrOne };
         var configs = new Option<string?>("--config-folder") {
             Description = "For a model in a single file: the diffusers folder that goes with it, as for generate." };
@@ -50,6 +51,7 @@ internal static class InspectCommand
         if (File.Exists(path) || HoldsWeights(path))
         {
             console.Write(Table([DescribeWeights(Path.GetFileName(Path.TrimEndingDirectorySeparator(path)), path, ClassIn(path))]));
+            console.Write(TypesIn(path));
             return 0;
         }
         if (!Directory.Exists(path))
@@ -182,6 +184,23 @@ internal static class InspectCommand
             return Describe(name, className, source);
         }
         return new Row(name, className, "", "", Size(Directory.EnumerateFiles(path).Sum(Length)));
+    }
+
+    /// <summary>The types of a file's tensors, those that take most room first.</summary>
+    private static Table TypesIn(string path)
+    {
+        using var source = WeightSource.Open(path);
+        var table = new Table().Border(TableBorder.Simple);
+        foreach (string heading in new[] { "type", "tensors", "parameters", "size" })
+            table.AddColumn(new TableColumn(heading).NoWrap());
+        foreach (var group in source.Entries.GroupBy(tensor => tensor.Type).OrderByDescending(group => group.Sum(tensor => tensor.Length)))
+        {
+            string tensors = group.Count().ToString(System.Globalization.CultureInfo.InvariantCulture);
+            table.AddRow(
+                new Text(group.Key), new Text(tensors), new Text(Count(group.Sum(tensor => tensor.Count))),
+                new Text(Size(group.Sum(tensor => tensor.Length))));
+        }
+        return table;
     }
 
     private static Row Describe(string name, string className, WeightSource source)

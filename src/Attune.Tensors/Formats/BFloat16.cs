@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
 namespace Attune.Tensors.Formats;
@@ -11,6 +12,15 @@ internal sealed unsafe class BFloat16 : WeightFormat
     public override int BlockLength => 1;
 
     public override int BlockBytes => 2;
+
+    public override bool CanNarrow => true;
+
+    protected override void NarrowBlocks(ReadOnlySpan<float> values, Span<byte> blocks)
+    {
+        var bits = MemoryMarshal.Cast<byte, ushort>(blocks);
+        for (int i = 0; i < values.Length; i++)
+            bits[i] = Conversion.ToBFloat16(values[i]);
+    }
 
     protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values)
     {

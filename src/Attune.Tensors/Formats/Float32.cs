@@ -11,5 +11,9 @@ internal sealed class Float32 : WeightFormat
 
     public override int BlockBytes => 4;
 
+    public override bool CanNarrow => true;
+
+    protected override void NarrowBlocks(ReadOnlySpan<float> values, Span<byte> blocks) => MemoryMarshal.AsBytes(values).CopyTo(blocks);
+
     protected override void WidenBlocks(ReadOnlySpan<byte> blocks, Span<float> values) => blocks.CopyTo(MemoryMarshal.AsBytes(values));
 }

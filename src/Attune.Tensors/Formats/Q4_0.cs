@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
@@ -9,6 +10,24 @@ namespace Attune.Tensors.Formats;
 /// </summary>
 internal sealed unsafe class Q4_0() : BlockFormat<Q4_0.Block>("Q4_0", 32, 18)
 {
+    public override bool CanNarrow => true;
+
+    protected override void NarrowBlocks(ReadOnlySpan<float> values, Span<byte> blocks)
+    {
+        for (; values.Length > 0; values = values[32..], blocks = blocks[18..])
+        {
+            // The largest magnitude gets the code 0, which stands for -8.
+            float largest = 0;
+            foreach (float value in values[..32])
+                largest = MathF.Abs(value) > MathF.Abs(largest) ? value : largest;
+            float scale = largest / -8;
+            float inverse = scale == 0 ? 0 : 1 / scale;
+            BinaryPrimitives.WriteHalfLittleEndian(blocks, (Half)scale);
+            for (int i = 0; i < 16; i++)
+                blocks[2 + i] = (byte)(Code(values[i] * inverse) | Code(values[i + 16] * inverse) << 4);
+        }
+    }
+
     internal override int SumLength => 32;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -35,6 +54,8 @@ internal sealed unsafe class Q4_0() : BlockFormat<Q4_0.Block>("Q4_0", 32, 18)
         }
         return Vector256.Sum(total + other) - 8 * common;
     }
+
+    private static int Code(float multiple) => Math.Min(15, (int)(multiple + 8.5f));
 
     internal readonly struct Block : IBlock
     {

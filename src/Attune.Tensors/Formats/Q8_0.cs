@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 
 namespace Attune.Tensors.Formats;
@@ -7,6 +9,20 @@ namespace Attune.Tensors.Formats;
 /// </summary>
 internal sealed unsafe class Q8_0() : BlockFormat<Q8_0.Block>("Q8_0", 32, 34)
 {
+    public override bool CanNarrow => true;
+
+    protected override void NarrowBlocks(ReadOnlySpan<float> values, Span<byte> blocks)
+    {
+        for (; values.Length > 0; values = values[32..], blocks = blocks[34..])
+        {
+            float scale = MathF.Abs(TensorPrimitives.MaxMagnitude(values[..32])) / 127;
+            float inverse = scale == 0 ? 0 : 1 / scale;
+            BinaryPrimitives.WriteHalfLittleEndian(blocks, (Half)scale);
+            for (int i = 0; i < 32; i++)
+                blocks[2 + i] = (byte)(sbyte)MathF.Round(values[i] * inverse, MidpointRounding.AwayFromZero);
+        }
+    }
+
     internal readonly struct Block : IBlock
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

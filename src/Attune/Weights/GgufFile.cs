@@ -12,8 +12,8 @@ namespace Attune.Weights;
 /// </summary>
 public sealed unsafe class GgufFile : IDisposable
 {
-    private const string AlignmentKey = "general.alignment";
-    private const string OriginalShapeKey = "comfy.gguf.orig_shape.";
+    internal const string AlignmentKey = "general.alignment";
+    internal const string OriginalShapeKey = "comfy.gguf.orig_shape.";
     private const int MaxKey = 65535;
     private const int MaxName = 1024;
     private const int MaxAxes = 5;
@@ -129,6 +129,16 @@ public sealed unsafe class GgufFile : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
 
+    /// <summary>A value as the file has it: the number of its type, and its bytes.</summary>
+    internal (int Type, byte[] Bytes) Raw(string key)
+    {
+        var value = _metadata[key];
+        return ((int)value.Type, new ReadOnlySpan<byte>(_file.Pointer + value.Offset, checked((int)value.Length)).ToArray());
+    }
+
+    /// <summary>The number of a type in files, or null for one that GGUF does not have.</summary>
+    internal static int? NumberOf(string type) => Array.IndexOf(TypeNames, type) is >= 0 and var number ? number : null;
+
     /// <summary>A tensor as a weight.</summary>
     /// <exception cref="CheckpointException">Its type is no format of weights, or it has too many axes.</exception>
     internal StoredWeight ToWeight(TensorEntry tensor)
@@ -211,14 +221,18 @@ public sealed unsafe class GgufFile : IDisposable
     {
         string key = ReadName("a key", MaxKey);
         var type = ReadType(key);
-        if (!_metadata.TryAdd(key, new Value(type, _at)))
-            throw Wrong($"the key {key} is there twice");
-        if (type != ValueType.Array)
-        {
+        long start = _at;
+        if (type == ValueType.Array)
+            SkipArray(key);
+        else
             Skip(type, 1, key);
-            return;
-        }
-        type = ReadType(key);
+        if (!_metadata.TryAdd(key, new Value(type, start, _at - start)))
+            throw Wrong($"the key {key} is there twice");
+    }
+
+    private void SkipArray(string key)
+    {
+        var type = ReadType(key);
         if (type == ValueType.Array)
             throw Wrong($"the value of {key} is an array of arrays");
         ulong count = Read<ulong>(key);
@@ -374,5 +388,5 @@ public sealed unsafe class GgufFile : IDisposable
     private CheckpointException Wrong(string what) => new($"'{Path}' is no GGUF file that can be read: {what}.");
 
     /// <summary>Where a value of the metadata lies.</summary>
-    private readonly record struct Value(ValueType Type, long Offset);
+    private readonly record struct Value(ValueType Type, long Offset, long Length);
 }

@@ -20,6 +20,9 @@ internal sealed class GgufSource : WeightSource
     /// <inheritdoc/>
     public override IReadOnlyCollection<string> Names => _names;
 
+    /// <summary>The file.</summary>
+    public GgufFile File => _file;
+
     /// <summary>Opens a file.</summary>
     /// <exception cref="CheckpointException">As <see cref="GgufFile.Open"/>, and for one of several files that belong together.</exception>
     public static new GgufSource Open(string path)
@@ -43,7 +46,7 @@ internal sealed class GgufSource : WeightSource
         try
         {
             Span<byte> start = stackalloc byte[4];
-            using var handle = File.OpenHandle(path);
+            using var handle = System.IO.File.OpenHandle(path);
             return RandomAccess.Read(handle, start, 0) == start.Length && start.SequenceEqual("GGUF"u8);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)

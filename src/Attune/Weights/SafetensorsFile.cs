@@ -116,6 +116,9 @@ public sealed unsafe class SafetensorsFile : IDisposable
         }
     }
 
+    /// <summary>Whether the format names a type.</summary>
+    internal static bool Names(string type) => BitsOfType.ContainsKey(type);
+
     /// <summary>The error that a model cannot use a tensor's type, which is no fault of the file.</summary>
     internal static CheckpointException Unsupported(TensorEntry tensor) => new(
         $"'{tensor.File}': the tensor {tensor.Name} holds a type that is not supported, {tensor.Type}; a weight may be of "
