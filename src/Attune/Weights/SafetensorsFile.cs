@@ -173,8 +173,9 @@ public sealed unsafe class SafetensorsFile : IDisposable
         var start = new ReadOnlySpan<byte>(_file.Pointer, 4);
         if (start.SequenceEqual("GGUF"u8))
             throw new CheckpointException($"'{Path}' is a GGUF file, expected .safetensors.");
-        if (start.SequenceEqual("PK\u0003\u0004"u8))
-            throw new CheckpointException($"'{Path}': pickled weights (.bin, .pt, .pth, .ckpt) are not read, expected .safetensors.");
+        // A zip archive (PyTorch 1.6 and later), or a pickle itself, with the number of its protocol.
+        if (start.SequenceEqual("PK\u0003\u0004"u8) || (start[0] == 0x80 && start[1] is >= 2 and <= 5))
+            throw new CheckpointException($"'{Path}': {WeightFiles.Pickled}");
     }
 
     private void ReadMetadata(ref Utf8JsonReader reader)

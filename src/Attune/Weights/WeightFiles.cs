@@ -11,6 +11,12 @@ namespace Attune.Weights;
 /// <param name="Variant">The variant, or null for the plain files.</param>
 internal sealed partial record WeightFiles(string Name, string? Variant)
 {
+    /// <summary>Why pickles are refused, and what to do.</summary>
+    public const string Pickled =
+        "pickled weights (.bin, .pt, .pth, .ckpt) are not read, because a pickle is a program; take the model's .safetensors or GGUF "
+            + "version, or convert the file where a program may run: safetensors.torch.save_file(torch.load(FILE, weights_only=True), "
+            + "\"model.safetensors\") in Python.";
+
     /// <summary>The names that diffusers and transformers give to a component's weights.</summary>
     private static readonly string[] Usual = ["diffusion_pytorch_model", "model"];
 
@@ -47,7 +53,7 @@ internal sealed partial record WeightFiles(string Name, string? Variant)
                 $"'{folder}' holds no .safetensors file"
                     + (
                         Directory.EnumerateFiles(folder).Any(IsPickled)
-                            ? "; pickled weights (.bin, .pt, .pth, .ckpt) are not read."
+                            ? $"; {Pickled}"
                             : "."));
         }
         string names = string.Join(
@@ -59,9 +65,18 @@ internal sealed partial record WeightFiles(string Name, string? Variant)
         throw new CheckpointException($"'{folder}' holds {what}: {names}.");
     }
 
+    /// <summary>The GGUF file of a folder that holds one and no safetensors; else null.</summary>
+    public static string? OnlyGguf(string folder)
+    {
+        if (!Directory.Exists(folder) || Directory.EnumerateFiles(folder).Any(file => Parse(Path.GetFileName(file)) != null))
+            return null;
+        string[] files = [.. Directory.EnumerateFiles(folder).Where(IsGguf)];
+        return files.Length == 1 ? files[0] : null;
+    }
+
     /// <summary>Whether a folder holds weights, readable ones or not.</summary>
     public static bool AnyIn(string folder) =>
-        Directory.Exists(folder) && Directory.EnumerateFiles(folder).Any(file => Parse(Path.GetFileName(file)) != null || IsPickled(file));
+        Directory.Exists(folder) && Directory.EnumerateFiles(folder).Any(file => Parse(Path.GetFileName(file)) != null || IsGguf(file) || IsPickled(file));
 
     /// <summary>The variant of a shard by its name; null for plain ones and for names without a number.</summary>
     public static string? VariantOfShard(string file) => Parse(file) is { Shard: true } parsed ? parsed.Variant : null;
@@ -112,6 +127,8 @@ internal sealed partial record WeightFiles(string Name, string? Variant)
                 match.Groups["shard"].Success, index)
             : null;
     }
+
+    private static bool IsGguf(string file) => Path.GetExtension(file).Equals(".gguf", StringComparison.OrdinalIgnoreCase);
 
     private static bool IsPickled(string file) => Path.GetExtension(file) is ".bin" or ".pt" or ".pth" or ".ckpt";
 

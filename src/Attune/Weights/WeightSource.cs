@@ -24,7 +24,9 @@ public abstract class WeightSource : IDisposable
     public static WeightSource Open(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        return File.Exists(path) && GgufSource.Is(path) ? GgufSource.Open(path) : QuantisedSource.Of(SafetensorsSource.Open(path));
+        if (File.Exists(path) && GgufSource.Is(path))
+            return GgufSource.Open(path);
+        return WeightFiles.OnlyGguf(path) is { } file ? GgufSource.Open(file) : QuantisedSource.Of(SafetensorsSource.Open(path));
     }
 
     /// <summary>A tensor as its file describes it, or null when there is none. It need not be a weight.</summary>

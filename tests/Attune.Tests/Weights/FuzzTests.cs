@@ -7,12 +7,27 @@ using Attune.Weights.SingleFile;
 namespace Attune.Tests.Weights;
 
 /// <summary>
-/// Thousands of damaged files: loaders answer with the documented exception or with something that can be used, in bounded memory.
+/// Thousands of damaged files: loaders answer with the documented exception or with something that can be used, in bounded memory and
+/// time. The environment variable ATTUNE_FUZZ is how many times as many files of weights there are: 100 for a run over night.
 /// </summary>
 public class FuzzTests
 {
     private const long MemoryBound = 256 << 20;
-    private static readonly string[] Fragments = [
+    private const string Variable = "ATTUNE_FUZZ";
+    private static readonly TimeSpan TimeBound = TimeSpan.FromSeconds(10);
+
+    private static readonly int Factor =
+        int.TryParse(Environment.GetEnvironmentVariable(Variable), out int factor) ? Math.Max(factor, 1) : 1;
+
+    /// <summary>Numbers as binary formats have them: lengths and counts that overflow, types that are not there.</summary>
+    private static readonly byte[][] Numbers =
+    [
+        [255, 255, 255, 255, 255, 255, 255, 255], [0, 0, 0, 0, 0, 0, 0, 128], [255, 255, 255, 255, 255, 255, 255, 127],
+        [0, 0, 0, 0, 1, 0, 0, 0], [255, 255, 255, 127], [0, 0, 0, 0, 0, 0, 0, 0], [9, 0, 0, 0], [12, 0, 0, 0], [39, 0, 0, 0], [1, 0, 0, 0],
+        [.. "general.alignment"u8], [.. "comfy.gguf.orig_shape."u8],
+    ];
+
+    private static readonly string[] Texts = [
         "{", "}", "[", "]", "\"", ",", ":", "-1", "0", "1e999", "null", "true", "9223372036854775807", "18446744073709551616", "\\ud800",
         "\u0000", "\"dtype\"", "\"F32\"", "\"data_offsets\"", "NaN", "-Infinity"];
 
@@ -20,7 +35,7 @@ public class FuzzTests
     public void Damaged_safetensors_files()
     {
         byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "text-encoders", "clip-no-prefix", "model.safetensors"));
-        Fuzz(valid, headerLength: 8 + (int)BitConverter.ToInt64(valid), rounds: 2000, "model.safetensors", folder =>
+        Fuzz(valid, headerLength: 8 + (int)BitConverter.ToInt64(valid), 2000 * Factor, "model.safetensors", folder =>
         {
             using var source = WeightSource.Open(folder.At("model.safetensors"));
             foreach (var tensor in source.Entries.ToArray())
@@ -30,6 +45,45 @@ public class FuzzTests
                 source.Read(tensor.Name);
             }
         });
+    }
+
+    [Theory]
+    [InlineData("container", 700)]
+    [InlineData("container-aligned", 700)]
+    [InlineData("q4_k", 300)]
+    [InlineData("five-d", 300)]
+    public void Damaged_gguf_files(string name, int rounds)
+    {
+        string path = Path.Combine(Repository.Golden(), "cases", "gguf", name + ".gguf");
+        int header;
+        using (var file = GgufFile.Open(path))
+            header = (int)file.Tensors.Values.Min(tensor => tensor.Offset);
+        Fuzz(File.ReadAllBytes(path), header, rounds * Factor, "model.gguf", folder =>
+        {
+            using (var file = GgufFile.Open(folder.At("model.gguf")))
+            {
+                foreach (string key in file.Keys)
+                    Assert.NotNull(file.Find(key));
+            }
+            ReadAll(folder.At("model.gguf"));
+        }, Numbers);
+    }
+
+    [Theory]
+    [InlineData("nf4")]
+    [InlineData("fp4")]
+    [InlineData("bnb-int8")]
+    [InlineData("comfy-quant")]
+    [InlineData("comfy-quant-header")]
+    [InlineData("scaled-fp8-e4m3fn")]
+    public void Damaged_quantised_files(string name)
+    {
+        byte[] valid = File.ReadAllBytes(Path.Combine(Repository.Golden(), "cases", "gguf", name + ".weights.safetensors"));
+        // Tensors that hold JSON are damaged, too.
+        Fuzz(valid, valid.Length, 100 * Factor, "model.safetensors", folder => ReadAll(folder.At("model.safetensors")));
+        Fuzz(
+            valid, 8 + (int)BitConverter.ToInt64(valid), 150 * Factor, "model.safetensors",
+            folder => ReadAll(folder.At("model.safetensors")));
     }
 
     [Fact]
@@ -104,7 +158,7 @@ public class FuzzTests
     {
         var source = TestSource.Folders(Repository.Golden("checkpoints", "lora", "base", model));
         byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "lora", name + ".safetensors"));
-        Fuzz(valid, 8 + (int)BitConverter.ToInt64(valid), 200, "lora.safetensors", folder =>
+        Fuzz(valid, 8 + (int)BitConverter.ToInt64(valid), 200 * Factor, "lora.safetensors", folder =>
         {
             var lora = new LoraSource(
                 source, [(folder.At("lora.safetensors"), 1)], new LoraSettings(Merge: true, Lenient: true, Warn: null));
@@ -140,16 +194,30 @@ public class FuzzTests
         });
     }
 
-    private static void Fuzz(byte[] valid, int headerLength, int rounds, string name, Action<TemporaryFolder> load)
+    /// <summary>Every weight of a file.</summary>
+    private static void ReadAll(string path)
     {
+        using var source = WeightSource.Open(path);
+        foreach (var entry in source.Entries.ToArray())
+        {
+            if (entry.IsWeight && entry.Dimensions.Count <= Shape.MaxRank && entry.Dimensions.All(extent => extent <= int.MaxValue))
+                source.Read(entry.Name);
+        }
+    }
+
+    private static void Fuzz(
+        byte[] valid, int headerLength, int rounds, string name, Action<TemporaryFolder> load, byte[][]? fragments = null)
+    {
+        fragments ??= [.. Texts.Select(System.Text.Encoding.UTF8.GetBytes)];
         var random = new Random(20260824);
         int refused = 0;
         using var folder = new TemporaryFolder();
         for (int round = 0; round < rounds; round++)
         {
-            byte[] damaged = Damage(valid, headerLength, random);
+            byte[] damaged = Damage(valid, headerLength, fragments, random);
             File.WriteAllBytes(folder.At(name), damaged);
             long before = GC.GetAllocatedBytesForCurrentThread();
+            long start = System.Diagnostics.Stopwatch.GetTimestamp();
             try
             {
                 load(folder);
@@ -164,6 +232,7 @@ public class FuzzTests
                 File.WriteAllBytes(copy, damaged);
                 Assert.Fail($"Round {round} of {name} ({copy}): {exception}");
             }
+            Assert.True(System.Diagnostics.Stopwatch.GetElapsedTime(start) < TimeBound, $"round {round} of {name} took long");
             Assert.True(
                 GC.GetAllocatedBytesForCurrentThread() - before < MemoryBound,
                 $"round {round} of {name} allocated {GC.GetAllocatedBytesForCurrentThread() - before} bytes");
@@ -171,7 +240,7 @@ public class FuzzTests
         Assert.InRange(refused, 1, rounds);
     }
 
-    private static byte[] Damage(byte[] valid, int headerLength, Random random)
+    private static byte[] Damage(byte[] valid, int headerLength, byte[][] fragments, Random random)
     {
         var bytes = valid.ToList();
         for (int change = random.Next(1, 4); change > 0; change--)
@@ -189,7 +258,10 @@ public class FuzzTests
                     bytes.RemoveRange(at, Math.Min(random.Next(1, 40), bytes.Count - at));
                     break;
                 case 3:
-                    bytes.InsertRange(at, System.Text.Encoding.UTF8.GetBytes(Fragments[random.Next(Fragments.Length)]));
+                    byte[] fragment = fragments[random.Next(fragments.Length)];
+                    if (fragments == Numbers && random.Next(2) == 0)
+                        bytes.RemoveRange(at, Math.Min(fragment.Length, bytes.Count - at));
+                    bytes.InsertRange(at, fragment);
                     break;
                 case 4:
                     bytes.InsertRange(at, bytes.GetRange(at, Math.Min(random.Next(1, 60), bytes.Count - at)));

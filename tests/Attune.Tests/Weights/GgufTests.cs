@@ -31,6 +31,16 @@ public class GgufTests
         Assert.Equal(Twelve, source.Read("a"));
     }
 
+    [Fact]
+    public void A_folder_may_hold_one()
+    {
+        using var folder = new TemporaryFolder();
+        new GgufBytes().Tensor("a", 0, [12], Bytes(Twelve)).Write(folder.At("model-Q8_0.gguf"));
+        File.WriteAllText(folder.At("config.json"), "{}");
+        using var source = WeightSource.Open(folder.Path);
+        Assert.Equal(Twelve, source.Read("a"));
+    }
+
     [Theory]
     [InlineData(new long[] { 12 }, new[] { 1, 1, 12 })]
     [InlineData(new long[] { 4, 3 }, new[] { 1, 3, 4 })]

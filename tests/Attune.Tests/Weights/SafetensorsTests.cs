@@ -200,6 +200,7 @@ public class SafetensorsTests
     [Theory]
     [InlineData("GGUF", "is a GGUF file")]
     [InlineData("PK\u0003\u0004", "pickled weights")]
+    [InlineData("PK\u0003\u0004", "safetensors.torch.save_file(torch.load(FILE, weights_only=True)")]
     public void Files_of_other_formats_are_called_by_their_names(string start, string reason)
     {
         using var folder = new TemporaryFolder();

@@ -26,7 +26,7 @@ internal static class Bitsandbytes
 
     private static QuantisedWeight EightBits(TensorParts parts, TensorEntry weight, string scales)
     {
-        if (weight.Type != "I8" || weight.Dimensions.Count != 2)
+        if (weight.Type != "I8" || weight.Dimensions.Count != 2 || weight.Count == 0)
             throw TensorParts.Wrong(weight, $"is {weight.Type} {weight.Extents}, expected a matrix of I8, because {scales} is there");
         var shape = weight.ToShape();
         if (parts.Take(weight.Name + "_format") is { } order && (order.Length != 1 || parts.Bytes(order)[0] != 0))

@@ -112,7 +112,7 @@ internal static class ComfyQuant
         TensorParts parts, Codes codes, TensorEntry scale, WeightFormat scaleFormat, StoredWeight? outer, TensorEntry? factors)
     {
         var weight = codes.Weight;
-        if (weight.Dimensions.Count != 2 || codes.Columns % codes.Group != 0 || codes.Columns > int.MaxValue)
+        if (weight.Dimensions.Count != 2 || weight.Count == 0 || codes.Columns % codes.Group != 0 || codes.Columns > int.MaxValue)
             throw TensorParts.Wrong(weight, $"is {weight.Extents}, expected a matrix with rows of groups of {codes.Group}");
         long paddedRows = Padded(codes.Rows, TileRows);
         long paddedGroups = Padded(codes.Columns / codes.Group, TileColumns);

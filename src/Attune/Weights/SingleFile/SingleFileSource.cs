@@ -160,7 +160,7 @@ internal sealed class SingleFileSource : ModelSource
     private static WeightSource OpenFile(string file)
     {
         if (System.IO.Path.GetExtension(file) is ".ckpt" or ".pt" or ".pth" or ".bin")
-            throw new CheckpointException($"'{file}': pickled weights (.bin, .pt, .pth, .ckpt) are not read, expected .safetensors.");
+            throw new CheckpointException($"'{file}': {WeightFiles.Pickled}");
         if (!File.Exists(file))
             throw new CheckpointException($"The file '{file}' does not exist.");
         return WeightSource.Open(file);

@@ -1,5 +1,4 @@
 using System.Text;
-using Attune.Tensors;
 
 namespace Attune.Weights.Writing;
 
