@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Attune.Weights;
 
 namespace Attune;
 
@@ -214,9 +215,9 @@ public static partial class OutputFile
         {
             action();
         }
-        catch (OutputException)
+        catch (Exception exception) when (exception is OutputException or CheckpointException)
         {
-            throw;
+            throw;        // says already what it is about
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -76,7 +76,8 @@ internal sealed partial record WeightFiles(string Name, string? Variant)
 
     /// <summary>Whether a folder holds weights, readable ones or not.</summary>
     public static bool AnyIn(string folder) =>
-        Directory.Exists(folder) && Directory.EnumerateFiles(folder).Any(file => Parse(Path.GetFileName(file)) != null || IsGguf(file) || IsPickled(file));
+        Directory.Exists(folder)
+            && Directory.EnumerateFiles(folder).Any(file => Parse(Path.GetFileName(file)) != null || IsGguf(file) || IsPickled(file));
 
     /// <summary>The variant of a shard by its name; null for plain ones and for names without a number.</summary>
     public static string? VariantOfShard(string file) => Parse(file) is { Shard: true } parsed ? parsed.Variant : null;

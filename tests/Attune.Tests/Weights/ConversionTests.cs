@@ -84,10 +84,13 @@ public class ConversionTests
         Assert.Equal(Bytes(before.Describe("blocks.0.attn.weight")!), Bytes(after.Describe("blocks.0.attn.weight")!));
     }
 
-    /// <summary>Numbers that no file was made of: half a step of the block's largest magnitude, a whole one at Q4_0's other end.</summary>
+    /// <summary>
+    /// Numbers that no file was made of: half a step of the block's largest magnitude, a whole one at Q4_0's other end; and what the scale is
+    /// off by, which has 11 bits, times the largest code.
+    /// </summary>
     [Theory]
-    [InlineData("q8_0", 127, .51)]
-    [InlineData("q4_0", 8, 1.01)]
+    [InlineData("q8_0", 127, .5 + 127 / 4096.0)]
+    [InlineData("q4_0", 8, 1 + 8 / 4096.0)]
     public void Rounding_is_off_by_a_step_at_most(string type, int steps, double most)
     {
         var format = WeightFormat.Find(type.ToUpperInvariant())!;
