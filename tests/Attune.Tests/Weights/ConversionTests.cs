@@ -85,12 +85,12 @@ public class ConversionTests
     }
 
     /// <summary>
-    /// Numbers that no file was made of: half a step of the block's largest magnitude, a whole one at Q4_0's other end; and what the scale is
-    /// off by, which has 11 bits, times the largest code.
+    /// Numbers that no file was made of: half a step of the block's largest magnitude, a whole one at Q4_0's other end; and what the scale
+    /// is off by, which has 11 bits, times the largest code.
     /// </summary>
     [Theory]
-    [InlineData("q8_0", 127, .5 + 127 / 4096.0)]
-    [InlineData("q4_0", 8, 1 + 8 / 4096.0)]
+    [InlineData("q8_0", 127, .5 + 127 / 2048.0)]
+    [InlineData("q4_0", 8, 1 + 8 / 2048.0)]
     public void Rounding_is_off_by_a_step_at_most(string type, int steps, double most)
     {
         var format = WeightFormat.Find(type.ToUpperInvariant())!;
