@@ -165,7 +165,7 @@ public class TraceTests
         using var document = JsonDocument.Parse(Text(TraceJson.Write, report));
         var root = document.RootElement;
         static string[] Names(JsonElement element) => [.. element.EnumerateObject().Select(member => member.Name)];
-        Assert.Equal(["format", "version", "request", "model", "rules", "steps", "layers", "quantities", "series"], Names(root));
+        Assert.Equal(["format", "version", "request", "model", "rules", "steps", "layers", "quantities", "series", "places"], Names(root));
         Assert.Equal("attune-trace", root.GetProperty("format").GetString());
         Assert.Equal(1, root.GetProperty("version").GetInt32());
         Assert.Equal(Hostile, root.GetProperty("request").GetProperty("prompt").GetString());

@@ -53,9 +53,9 @@ internal static class HeatMap
                 [
                     ("x", 0), ("y", 0), ("class", "axis"), ("text-anchor", "middle"),
                     ("transform", FormattableString.Invariant($"translate(12 {Top + gridHeight / 2:0.#}) rotate(-90)"))],
-                "layer"));
+                table.Axis));
         parts.AddRange(Legend(table, colors, left + width + 16, height));
-        return Drawing(left + width + 16 + LegendWidth, Top + height + 40, $"{table.Quantity.Title}, by layer and step", parts);
+        return Drawing(left + width + 16 + LegendWidth, Top + height + 40, $"{table.Quantity.Title}, by {table.Axis} and step", parts);
     }
 
     private static IEnumerable<XElement> Cell(

@@ -7,8 +7,8 @@ namespace Attune.Cli.Tracing;
 
 /// <summary>
 /// A trace as one JSON document: <c>format</c>, <c>version</c>, <c>request</c>, <c>model</c>, <c>rules</c>, <c>steps</c>, <c>layers</c>,
-/// <c>quantities</c> and <c>series</c>, whose values name steps, layers and rules by their positions in the lists. What is unknown or
-/// unbounded is null.
+/// <c>quantities</c>, <c>series</c>, whose values name steps, layers and rules by their positions in the lists, and <c>places</c>: where
+/// guidance acts, by frame, row and column of the latents, for each step. What is unknown or unbounded is null.
 /// </summary>
 internal static class TraceJson
 {
@@ -66,6 +66,15 @@ internal static class TraceJson
             WriteIndex(json, "rule", report.RuleOf(series));
             WriteList(json, "values", series.Entries, entry => WriteEntry(json, entry));
         });
+        WriteList(json, "places", report.Trace.Places, places =>
+        {
+            json.WriteNumber("frames", places.Grid.Frames);
+            json.WriteNumber("rows", places.Grid.Height);
+            json.WriteNumber("columns", places.Grid.Width);
+            WriteSteps(json, "by_frame", places.ByFrame, report.Trace.Steps.Count);
+            WriteSteps(json, "by_row", places.ByRow, report.Trace.Steps.Count);
+            WriteSteps(json, "by_column", places.ByColumn, report.Trace.Steps.Count);
+        });
         json.WriteEndObject();
     }
 
@@ -90,6 +99,30 @@ internal static class TraceJson
             json.WriteStartObject();
             write(item);
             json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    /// <summary>A list of numbers for each step; null where nothing acted.</summary>
+    private static void WriteSteps(Utf8JsonWriter json, string name, IReadOnlyList<double[]> means, int steps)
+    {
+        json.WriteStartArray(name);
+        foreach (double[] step in means.Take(steps))
+        {
+            if (step.All(double.IsNaN))
+            {
+                json.WriteNullValue();
+                continue;
+            }
+            json.WriteStartArray();
+            foreach (double mean in step)
+            {
+                if (double.IsFinite(mean))
+                    json.WriteNumberValue(mean);
+                else
+                    json.WriteNullValue();
+            }
+            json.WriteEndArray();
         }
         json.WriteEndArray();
     }

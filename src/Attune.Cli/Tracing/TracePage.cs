@@ -20,6 +20,9 @@ internal static class TracePage
         (
             "attention", "Attention",
             "What holds whatever the rules are: how far guidance moves the layers' outputs, and what it has to work with."),
+        (
+            "place", "Places",
+            "Where in the picture or video guidance acts: over frames, rows and columns of the latents, over all layers together."),
         ("prediction", "Predictions", "What happens to whole predictions, after all layers, once for every step."),
     ];
 
@@ -43,7 +46,8 @@ internal static class TracePage
     private static XElement Page(TraceReport report)
     {
         TraceTable[] tables = [.. report.Trace.Series.Select(series => new TraceTable(series, report.Trace))];
-        var groups = Groups(tables);
+        TraceTable[] places = [.. report.Trace.Places.SelectMany(places => TraceTable.Of(places, report.Trace))];
+        var groups = Groups([.. tables, .. places]);
         return Html($"Guidance trace: {report.Request.Request.Prompt}", PageStyle.Text,
             Header(report),
             Tiles(tables),
@@ -106,7 +110,7 @@ internal static class TracePage
         return shares.Count == 0 ? null : Classed("section", "tiles", shares.Select(table => Classed("div", "tile",
             Classed("div", "value", Scale.Format(table.Mean, table.Quantity)),
             Classed("div", "name", table.Quantity.Title),
-            table.Series.Rule == null ? null : Classed("div", "whose", table.Series.Rule.Form.Name))));
+            table.Series?.Rule is not { } rule ? null : Classed("div", "whose", rule.Form.Name))));
     }
 
     private static XElement Rules(TraceReport report)
@@ -136,18 +140,18 @@ internal static class TracePage
         XElement?[] lines =
         [
             table.Steps.Count > 1 || table.Layers.Count == 0
-                ? Figure(table.Layers.Count > 1 ? "by step, over all layers" : "by step", BySteps(table))
+                ? Figure(table.Layers.Count > 1 ? $"by step, over all {table.Axis}s" : "by step", BySteps(table))
                 : null,
-            table.Layers.Count > 8 ? Figure(table.Steps.Count > 1 ? "by layer, over all steps" : "by layer", ByLayers(table)) : null,
+            table.Layers.Count > 8 ? Figure($"by {table.Axis}{(table.Steps.Count > 1 ? ", over all steps" : "")}", ByLayers(table)) : null,
         ];
         bool several = report.Trace.Series.Count(series => series.Quantity == table.Quantity) > 1;
         return Classed("article", "panel",
             Element(
                 "h3", [], table.Quantity.Title,
-                several && table.Series.Rule != null ? Classed("span", "whose", RuleCatalog.Format(table.Series.Rule)) : null),
+                several && table.Series?.Rule is { } rule ? Classed("span", "whose", RuleCatalog.Format(rule)) : null),
             Classed("p", "says", TraceSummary.Text(table)),
             Classed("div", "plots",
-                table.Layers.Count == 0 ? null : Figure("by layer and step", HeatMap.Draw(table)),
+                table.Layers.Count == 0 ? null : Figure($"by {table.Axis} and step", HeatMap.Draw(table)),
                 lines.Any(line => line != null) ? Classed("div", "lines", lines) : null),
             Classed("p", "definition", table.Quantity.Definition));
     }
@@ -161,7 +165,7 @@ internal static class TracePage
     {
         string[] names = HeatMap.ShortNames(table.Layers);
         return LinePlot.Draw(
-            table, table.ByLayers, table.Rows, "layer", at => ((at + 1).ToString(CultureInfo.InvariantCulture), names[at]));
+            table, table.ByLayers, table.Rows, table.Axis, at => ((at + 1).ToString(CultureInfo.InvariantCulture), names[at]));
     }
 
     private static XElement Figure(string caption, XElement drawing) => Element("figure", [], Element("figcaption", [], caption), drawing);

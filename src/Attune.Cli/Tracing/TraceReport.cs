@@ -42,14 +42,14 @@ internal sealed record TraceReport(
     }
 }
 
-/// <summary>A series as a table of layers and steps, and what is read off it.</summary>
+/// <summary>A series as a table of layers (or of places) and steps, and what is read off it.</summary>
 internal sealed class TraceTable
 {
     private readonly Summary?[,] _cells;
 
     public TraceTable(TraceSeries series, GuidanceTrace trace)
     {
-        Series = series;
+        (Series, Quantity) = (series, series.Quantity);
         int?[] layers = [.. series.Entries.Select(entry => entry.Layer).Distinct().Order()];
         Layers = [.. layers.Where(layer => layer != null).Select(layer => trace.Layers[layer!.Value])];
         Steps = trace.Steps;
@@ -58,11 +58,47 @@ internal sealed class TraceTable
             _cells[Array.IndexOf(layers, entry.Layer), entry.Step] = entry.Values;
     }
 
-    public TraceSeries Series { get; }
+    private TraceTable(Quantity quantity, string axis, IReadOnlyList<double[]> means, GuidanceTrace trace)
+    {
+        (Quantity, Axis, Steps) = (quantity, axis, trace.Steps);
+        int count = means[0].Length;
+        Layers = [.. Enumerable.Range(1, count).Select(i => new AttentionSite($"{axis} {i}", AttentionKind.Cross))];
+        _cells = new Summary?[count, Steps.Count];
+        for (int step = 0; step < Steps.Count; step++)
+        {
+            for (int row = 0; row < count; row++)
+                _cells[row, step] = Summary.Of([means[step][row]]);
+        }
+    }
 
-    public Quantity Quantity => Series.Quantity;
+    /// <summary>Where guidance acts: a table for each axis of the latents on which there is more than one place.</summary>
+    public static IEnumerable<TraceTable> Of(TracePlaces places, GuidanceTrace trace)
+    {
+        var grid = places.Grid;
+        string form = FormattableString.Invariant(
+            $"{(grid.Frames > 1 ? $"{grid.Frames} frames of " : "")}{grid.Width} x {grid.Height} tokens");
+        foreach (var (axis, means) in new[] { ("frame", places.ByFrame), ("row", places.ByRow), ("column", places.ByColumn) })
+        {
+            if (means[0].Length == 1)
+                continue;
+            var quantity = new Quantity(
+                $"place.{axis}", $"Change of the attention output by {axis} ({form})",
+                "|output - plain| / |plain| for each latent token, as a mean over the tokens of a place and the layers where a rule acts.",
+                "guidance moves the attention output by {0} of its length")
+            { Unit = QuantityUnit.Share, Minimum = 0 };
+            yield return new TraceTable(quantity, axis, means, trace);
+        }
+    }
 
-    /// <summary>The layers that have a value in some step; empty for numbers about predictions.</summary>
+    /// <summary>The series; null for places.</summary>
+    public TraceSeries? Series { get; }
+
+    public Quantity Quantity { get; }
+
+    /// <summary>What the rows are.</summary>
+    public string Axis { get; } = "layer";
+
+    /// <summary>The layers that have a value in some step, or names of places; empty for numbers about predictions.</summary>
     public IReadOnlyList<AttentionSite> Layers { get; }
 
     public IReadOnlyList<StepPoint> Steps { get; }

@@ -17,8 +17,8 @@ internal static class TraceSummary
         string line = Line(table);
         string scope = (table.Layers.Count > 1, table.BySteps.Count > 1) switch
         {
-            (true, true) => "On average over layers and steps, ",
-            (true, false) => "On average over layers, ",
+            (true, true) => $"On average over {table.Axis}s and steps, ",
+            (true, false) => $"On average over {table.Axis}s, ",
             (false, true) => "On average over steps, ",
             _ => "",
         };

@@ -1,6 +1,7 @@
 using Attune.Autoencoders;
 using Attune.Generation;
 using Attune.Guidance;
+using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
 using Attune.Tensors;
 
@@ -193,6 +194,33 @@ public class VideoTests
         finally
         {
             Workers.MaxThreads = threads;
+        }
+    }
+
+    /// <summary>Means over the places of an axis are the mean over all tokens, at each layer's own place of a step.</summary>
+    [Fact]
+    public async Task A_trace_says_in_which_frames_rows_and_columns_guidance_acts()
+    {
+        using var pipeline = DiffusionPipeline.Load(Checkpoint);
+        var trace = new GuidanceTrace();
+        var request = Small with { Width = 64, Frames = 9, Guidance = GuidanceChoice.Parse("nag:steps=1-3") };
+        await pipeline.GenerateAsync(request, new TraceObserver(trace));
+        var places = Assert.Single(trace.Places);
+        Assert.Equal((3, 2, 4), (places.Grid.Frames, places.Grid.Height, places.Grid.Width));
+        var change = trace.Series.Single(series => series.Quantity.Name == "attention.change");
+        for (int step = 0; step < 4; step++)
+        {
+            foreach (double[] axis in new[] { places.ByFrame[step], places.ByRow[step], places.ByColumn[step] })
+            {
+                if (step is 0 or 3)
+                {
+                    Assert.All(axis, mean => Assert.True(double.IsNaN(mean)));
+                    continue;
+                }
+                double expected = change.Entries.Where(entry => entry.Step == step).Average(entry => entry.Values.Mean);
+                Assert.Equal(expected, axis.Average(), tolerance: 1e-9);
+                Assert.True(axis.Max() - axis.Min() > 1e-6);
+            }
         }
     }
 

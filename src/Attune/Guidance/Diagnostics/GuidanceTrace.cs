@@ -39,6 +39,7 @@ public sealed class GuidanceTrace : IAttentionProbe
     private readonly List<AttentionSite> _layers = [];
     private readonly Dictionary<AttentionSite, int> _layerIndices = [];
     private readonly List<TraceSeries> _series = [];
+    private readonly List<TracePlaces> _places = [];
     private readonly Dictionary<(Quantity, GuidanceRule?), TraceSeries> _seriesByKey = [];
 
     /// <summary>The steps that have begun.</summary>
@@ -49,6 +50,12 @@ public sealed class GuidanceTrace : IAttentionProbe
 
     /// <summary>What was measured: for each quantity, and each rule that reports it, one series.</summary>
     public IReadOnlyList<TraceSeries> Series => _series;
+
+    /// <summary>
+    /// Where guidance acts: over frames, rows and columns. One for each way in which the latents lie, as at the levels of a UNet, in the
+    /// order in which they were met; empty where no rule acted in attention.
+    /// </summary>
+    public IReadOnlyList<TracePlaces> Places => _places;
 
     /// <summary>Begins a step: what is observed from now on belongs to it. A pipeline does this.</summary>
     /// <exception cref="InvalidOperationException">The step does not follow the one before: the trace already holds another
@@ -75,7 +82,7 @@ public sealed class GuidanceTrace : IAttentionProbe
             _layers.Add(site);
         }
         using var scope = new TensorScope();
-        GeneralMeasures.OfAttention(facts, guided, effects.Count > 0, new Recorder(this, layer, null));
+        GeneralMeasures.OfAttention(facts, guided, effects.Count > 0, new Recorder(this, layer, null) { Grid = GridOf(facts) });
         foreach (var effect in effects)
         {
             if ((effect.Correction ?? (object?)effect.Base) is IDiagnosedRule rule)
@@ -101,6 +108,21 @@ public sealed class GuidanceTrace : IAttentionProbe
         }
     }
 
+    /// <summary>How the latents lie, where they are all of the rows that are guided.</summary>
+    private static LatentGrid? GridOf(AttentionFacts facts)
+    {
+        var latents = facts.Call.Queries.Spans.FirstOrDefault(span => span.Kind == TokenKind.Latent);
+        return latents.Grid is { } grid && grid.Count == latents.Length && facts.Length == latents.Length ? grid : null;
+    }
+
+    private void AddPlaces(LatentGrid grid, ReadOnlySpan<double> values)
+    {
+        var places = _places.Find(places => places.Grid == grid);
+        if (places == null)
+            _places.Add(places = new TracePlaces(grid, _steps[0].Count));
+        places.Add(_steps.Count - 1, values);
+    }
+
     private void Add(Quantity quantity, GuidanceRule? rule, int? layer, ReadOnlySpan<double> values)
     {
         if (_steps.Count == 0)
@@ -119,6 +141,14 @@ public sealed class GuidanceTrace : IAttentionProbe
     {
         public void Add(Quantity quantity, double value) => trace.Add(quantity, rule, layer, [value]);
 
-        public void Add(Quantity quantity, ReadOnlySpan<double> values) => trace.Add(quantity, rule, layer, values);
+        /// <summary>How the values of tokens lie; null where they do not.</summary>
+        public LatentGrid? Grid { get; init; }
+
+        public void Add(Quantity quantity, ReadOnlySpan<double> values)
+        {
+            trace.Add(quantity, rule, layer, values);
+            if (quantity == GeneralMeasures.Change && Grid is { } grid)
+                trace.AddPlaces(grid, values);
+        }
     }
 }
