@@ -43,6 +43,11 @@ public class GoldenTests
                 "text-encoders", "tokenizers", "unet", "wan", "z-image" },
             Folder.Names.Select(name => name.Split('/')[0]).ToHashSet());
 
+    /// <summary>The selection is in every clone: below 40 MB, and the rest stays in the full set.</summary>
+    [Fact]
+    public void The_copy_stays_small() => Assert.InRange(
+        new DirectoryInfo(Repository.Golden()).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length), 1, 40_000_000);
+
     [Fact]
     public void The_full_set_holds_where_it_is_present()
     {

@@ -20,7 +20,6 @@ public class T5EncoderModelTests
 
     [Theory]
     [InlineData("t5-masked")]
-    [InlineData("umt5-masked")]
     public void Matches_the_reference_with_a_mask(string name)
     {
         var golden = ComponentCase.Read("text-encoders/" + name);

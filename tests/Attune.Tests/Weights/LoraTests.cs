@@ -77,11 +77,10 @@ public class LoraTests
     [Theory]
     [InlineData("flux-kohya-1_0")]
     [InlineData("flux-peft-1_0")]
-    [InlineData("flux-dora-0_7")]
+    [InlineData("flux-dora-1_0")]
     [InlineData("flux-two-files")]
     [InlineData("sd-kohya-conv-1_0")]
     [InlineData("sd-peft-1_0")]
-    [InlineData("sdxl-kohya-0_7")]
     public void Golden_outputs_hold_with_factors_kept_apart(string name)
     {
         string file = Repository.Golden("cases", "lora", name);
