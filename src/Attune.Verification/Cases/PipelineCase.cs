@@ -21,7 +21,7 @@ internal sealed class PipelineCase : CaseKind
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
         "cache", "previous_call", "cfg_normalization", "cfg_truncation", "mask",
         "use_resolution_binning", "clean_caption", "complex_human_instruction", "max_timesteps", "intermediate_timesteps",
-        "num_frames", "batch_layout",
+        "num_frames", "batch_layout", "output_resolution",
     ];
 
     /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
@@ -69,6 +69,7 @@ internal sealed class PipelineCase : CaseKind
                 InitialTensor = golden.OptionalInput("image")?.Permute(0, 2, 3, 1),
                 Strength = (float?)golden.OptionalDouble("strength"),
                 References = ReferencesOf(golden),
+                ReferenceSize = golden.OptionalDouble("output_resolution") is { } side ? (int)side : null,
             },
             SizeConditioning = SizesOf(golden),
             NegativeAsDiffusers = pipeline.Facts.Takes(ModelOption.ClipSkip),
@@ -188,6 +189,8 @@ internal sealed class PipelineCase : CaseKind
         {
             string name = FormattableString.Invariant($"image.{i}");
             var shape = golden.InputShape(name);
+            if (shape[2] != 3)
+                throw new UnsupportedCaseException("references with alpha");
             images.Add(new Image(shape[1], shape[0], [.. golden.InputIntegers(name).Select(value => (byte)value)]));
         }
         return images;
@@ -372,6 +375,8 @@ internal sealed class PipelineCase : CaseKind
                     "pooled" => prefix + "pooled_prompt_embeds",
                     _ => prefix + part,
                 };
+                if (part == "text" && conditioning.Slots.Count > 0)
+                    results.CheckIntegers(prefix + "image_slots", [.. conditioning.Slots.Select(slot => slot ? 1L : 0)]);
                 if (part == "text" && results.Wants(name + "_mask") && value.Shape.Rank == 4)
                 {
                     results.CheckWithoutPads(name, name + "_mask", value);

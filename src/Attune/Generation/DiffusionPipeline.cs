@@ -168,7 +168,10 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
             return 0;
         var request = resolved.Request;
         long Rows(string? text, PromptRole role) => _model.Prompts.RowsOf(
-            new PromptInput(text, role, resolved.Size, request.PromptSettings) { Images = request.Images.References });
+            new PromptInput(text, role, resolved.Size, request.PromptSettings)
+            {
+                Images = [.. request.Images.References.Select(image => _model.Latents.FitReference(image, request.Images.ReferenceSize))],
+            });
         long rows = Rows(request.Prompt, PromptRole.Prompt);
         if (resolved.Guidance.NeedsNegativePrompt)
             rows += Rows(request.NegativePrompt, PromptRole.NegativePass);

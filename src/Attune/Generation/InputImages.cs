@@ -32,6 +32,11 @@ public sealed record InputImages
     /// <summary>Pictures that the model looks at.</summary>
     public IReadOnlyList<Image> References { get; init => field = Whole(value, nameof(References)); } = [];
 
+    /// <summary>
+    /// The side, in pixels, of the square whose area references are brought to, where a model does that; null is the model's.
+    /// </summary>
+    public int? ReferenceSize { get; init; }
+
     /// <summary>Pictures that say where things are: edges, depth, poses.</summary>
     public IReadOnlyList<Image> Control { get; init => field = Whole(value, nameof(Control)); } = [];
 

@@ -87,6 +87,11 @@ public static partial class OptionCatalog
         {
             ModelOption = ModelOption.References, IsRepeatable = true,
         },
+        RequestOption.Integer<int>(
+            "reference-size", "Images.ReferenceSize", r => r.Images.ReferenceSize,
+            (r, v) => r with { Images = r.Images with { ReferenceSize = v } }, "[32, 4096]",
+            "The side of the square whose area --reference is brought to, in pixels. Default: 1024.")
+            with { ModelOption = ModelOption.ReferenceSize },
         RequestOption.Number(
             "strength", "Images.Strength", r => r.Images.Strength,
             (r, v) => r with { Images = r.Images with { Strength = v } }, "(0, 1]",

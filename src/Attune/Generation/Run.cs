@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Attune.Attention;
 using Attune.Autoencoders;
 using Attune.Guidance;
+using Attune.Imaging;
 using Attune.Latents;
 using Attune.Models;
 using Attune.Prompts;
@@ -24,6 +25,7 @@ internal sealed class Run : IDisposable
     private readonly Memo _memo = new();
     private readonly StepCaches _caches;
     private readonly TensorBag _owned = new();
+    private readonly Image[] _pictures;
     private IReadOnlyList<ReferenceLatents> _references = [];
     private Conditioning? _positive;
     private Conditioning? _negative;
@@ -42,6 +44,7 @@ internal sealed class Run : IDisposable
         _random = new TorchRandom(resolved.Request.Seed);
         _caches = new StepCaches(resolved.Request.Cache);
         var (request, images) = (resolved.Request, resolved.Request.Images);
+        _pictures = [.. images.References.Select(image => model.Latents.FitReference(image, images.ReferenceSize))];
         var asked = new SchedulerRequest
         {
             Steps = request.Timesteps == null && request.Sigmas == null ? request.Steps : null,
@@ -247,7 +250,7 @@ internal sealed class Run : IDisposable
         var request = Resolved.Request;
         Conditioning Of(string? text, PromptRole role) => _model.Prompts.Encode(
             new PromptInput(text, role, Resolved.Size, request.PromptSettings) {
-                Images = request.Images.References, Warn = _observer.Warn },
+                Images = _pictures, Warn = _observer.Warn },
             cancellation);
         _positive = Of(request.Prompt, PromptRole.Prompt);
         Finite.Check(_positive, "prompt");
@@ -273,7 +276,7 @@ internal sealed class Run : IDisposable
         using var scope = new TensorScope();
         _references =
         [
-            .. Resolved.Request.Images.References.Select(image => _model.Latents.EncodeReference(image, cancellation))
+            .. _pictures.Select(image => _model.Latents.EncodeReference(image, cancellation))
                 .Select(reference => reference with { Latents = _owned.Own(reference.Latents) }),
         ];
         var image = Resolved.Request.Images.HasInitial ? EncodeImage(Resolved.Request.Images, cancellation) : null;

@@ -10,6 +10,9 @@ namespace Attune.Latents;
 /// <param name="device">Where latents live.</param>
 internal sealed class QwenImage21Latents(AutoencoderKlQwenImage21 vae, Device device) : LatentSpace
 {
+    /// <summary>The side of the square whose area references are brought to.</summary>
+    private const int DefaultReference = 1024;
+
     public override Device Device => device;
 
     public override int Channels => vae.LatentChannels;
@@ -38,6 +41,32 @@ internal sealed class QwenImage21Latents(AutoencoderKlQwenImage21 vae, Device de
 
     public override Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default) =>
         throw new NotSupportedException("Qwen-Image-2.1 begins with noise.");
+
+    /// <summary>
+    /// References keep their ratio and are brought to the area of a square, their sides multiples of 32, halves to the even one.
+    /// </summary>
+    public override Image FitReference(Image image, int? size)
+    {
+        double ratio = (double)image.Width / image.Height;
+        double width = Math.Sqrt((double)(size ?? DefaultReference) * (size ?? DefaultReference) * ratio);
+        double height = width / ratio;
+        int Side(double pixels) => (int)Math.Round(pixels / SizeMultiple) * SizeMultiple;
+        return Side(width) > 0 && Side(height) > 0 ? image.Resize(Side(width), Side(height)) : throw new ArgumentException(
+            $"A reference image has {image.Width} x {image.Height} pixels, a side of which would be less than {SizeMultiple} at the "
+                + "model's size.",
+            nameof(image));
+    }
+
+    /// <summary>The mean of the encoder's distribution is taken. Pictures are opaque.</summary>
+    public override ReferenceLatents EncodeReference(Image image, CancellationToken cancellation = default)
+    {
+        using var scope = new TensorScope();
+        var pixels = image.ToTensor(device).Affine(2, -1);
+        if (vae.ImageChannels == 4)
+            pixels = TensorOperations.Concatenate(3, pixels, Tensor.Full(device, [1, image.Height, image.Width, 1], 1));
+        var latents = vae.Normalize(vae.Encode(pixels, cancellation: cancellation).Mean);
+        return new ReferenceLatents(scope.Keep(Pack(latents).Clone()), GridOf(new PixelSize(image.Height, image.Width)));
+    }
 
     public override Tensor Denormalize(Tensor latents) => vae.Denormalize(latents);
 

@@ -91,6 +91,9 @@ public static class ModelOption
     /// <summary>Pictures that the model looks at.</summary>
     public const string References = "reference";
 
+    /// <summary>The area of pictures that the model looks at.</summary>
+    public const string ReferenceSize = "reference-size";
+
     /// <summary>Pictures that say where things are: edges, depth, poses.</summary>
     public const string Control = "control";
 

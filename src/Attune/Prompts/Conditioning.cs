@@ -32,6 +32,9 @@ public abstract class Conditioning : IDisposable
     /// <summary>How many rows of the text count; those behind them are pads. All, for most families.</summary>
     public virtual int CountedRows => Text.Shape[1];
 
+    /// <summary>Which rows of the text stand for reference images; empty where none does.</summary>
+    public virtual IReadOnlyList<bool> Slots => [];
+
     /// <summary>All that the prompt has become, by name: <c>text</c>, <c>pooled</c>, <c>time_ids</c>.</summary>
     public IReadOnlyDictionary<string, Tensor> Parts { get; }
 

@@ -14,8 +14,8 @@ namespace Attune.Models.QwenImage21;
 /// </param>
 public sealed class QwenImage21Conditioning(Tensor text, IReadOnlyList<bool>? slots = null, int? positions = null) : Conditioning(text)
 {
-    /// <summary>Which rows stand for references; empty for none.</summary>
-    public IReadOnlyList<bool> Slots { get; } = slots ?? [];
+    /// <inheritdoc/>
+    public override IReadOnlyList<bool> Slots { get; } = slots ?? [];
 
     /// <summary>How many rows the positions count, pads included.</summary>
     public int Positions { get; } = positions ?? text.Shape[1];

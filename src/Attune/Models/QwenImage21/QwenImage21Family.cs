@@ -31,11 +31,15 @@ public sealed class QwenImage21Family : Family
         }
         double[] levels = [.. source.Index.Floats("sample_sigmas").Select(level => (double)(decimal)level)];
         bool turbo = levels.Length > 0;
-        string[] options = [ModelOption.Sigmas, ModelOption.Cache];
+        var prompts = new QwenImage21Prompts(owned, source, transformer.Config);
+        string[] options =
+        [
+            ModelOption.Sigmas, ModelOption.Cache,
+            .. prompts.SeesPictures ? [ModelOption.References, ModelOption.ReferenceSize] : Array.Empty<string>(),
+        ];
         var facts = new FamilyFacts(
             "QwenImage21Pipeline", turbo ? "qwen-image-2.1-turbo" : "qwen-image-2.1", DefaultSize: 1024, turbo ? levels.Length : 40,
             options.ToHashSet());
-        var prompts = new QwenImage21Prompts(owned, source, transformer.Config);
         return new Model(facts, prompts, transformer, new QwenImage21Latents(vae, source.Device), scheduler)
         {
             Plan = (asked, chosen, grid) => Plan(turbo ? OnLevels(asked, chosen, levels) : asked, chosen, grid),

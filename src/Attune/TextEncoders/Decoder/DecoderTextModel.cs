@@ -32,13 +32,11 @@ public sealed class DecoderTextModel : IDisposable
         _embedTokens = new Embedding(root.At("embed_tokens"), config.VocabSize, config.HiddenSize);
         _layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(i => new DecoderLayer(root.At("layers", i), config, i))];
         _norm = config.Norm(root.At("norm"), config.HiddenSize);
-        if (seesPictures)
+        string visual = checkpoint.Root.At("model.visual").Contains("patch_embed.proj.weight") ? "model.visual" : "visual";
+        if (seesPictures && json.Object("vision_config") is { } vision && json.String("model_type", "") == "qwen3_vl"
+            && checkpoint.Root.At(visual).Contains("patch_embed.proj.weight"))
         {
-            var vision = json.Object("vision_config");
-            if (vision == null || json.String("model_type", "") != "qwen3_vl")
-                throw new CheckpointException($"'{json.Path}': the vision tower of Qwen3-VL is expected; there is none.");
-            string place = checkpoint.Root.At("model.visual").Contains("patch_embed.proj.weight") ? "model.visual" : "visual";
-            _vision = new Qwen3VisionTower(checkpoint.Root.At(place), VisionConfig.Read(vision));
+            _vision = new Qwen3VisionTower(checkpoint.Root.At(visual), VisionConfig.Read(vision));
             _imageToken = json.Int("image_token_id", 151655);
             if (_vision.Config.OutHiddenSize != config.HiddenSize)
             {
@@ -48,6 +46,9 @@ public sealed class DecoderTextModel : IDisposable
         }
         checkpoint.RequireAllUsed(Unneeded);
     }
+
+    /// <summary>Whether pictures can be encoded too (<see cref="EncodeWithPictures"/>).</summary>
+    public bool SeesPictures => _vision != null;
 
     /// <summary>The number of layers; hidden states are numbered from 0 (the embedding) to this.</summary>
     public int Layers => _layers.Length;
@@ -68,7 +69,7 @@ public sealed class DecoderTextModel : IDisposable
 
     /// <summary>Builds the component from a source, with its vision tower where pictures are to be seen.</summary>
     /// <param name="source">Where it comes from.</param>
-    /// <param name="seesPictures">Whether the vision tower is read; only Qwen3-VL's is supported.</param>
+    /// <param name="seesPictures">Whether the vision tower is read, where the files have one; only Qwen3-VL's is supported.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static DecoderTextModel Load(ComponentSource source, bool seesPictures) => source.Build(
         (checkpoint, config) => new DecoderTextModel(checkpoint, DecoderConfig.Read(config), config, seesPictures));
