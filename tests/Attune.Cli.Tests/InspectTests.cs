@@ -123,6 +123,41 @@ public class InspectTests
         AssertAgree(copy, loads: false);
     }
 
+    [Fact]
+    public void Types_of_a_file_are_listed_by_the_room_they_take()
+    {
+        using var folder = new TemporaryFolder();
+        var (code, output) = Inspect(new SafetensorsWriter().Add("a", "F16", new byte[2048], 4, 256)
+            .Add("b", "F32", new byte[4096], 4, 256).Add("c", "F8_E4M3", new byte[8192], 32, 256).Write(folder.At("m.safetensors")));
+        Assert.Equal(0, code);
+        string[] types = [.. output.Split('\n').SkipWhile(line => !line.TrimStart().StartsWith("type", StringComparison.Ordinal)).Skip(2)
+            .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .Where(words => words.Length > 4).Select(words => words[0])];
+        Assert.Equal(["F8_E4M3", "F32", "F16"], types);
+    }
+
+    /// <summary>A transformer in GGUF, in the place of its safetensors, makes the same picture.</summary>
+    [Fact]
+    public async Task A_component_may_be_a_gguf_file()
+    {
+        using var folder = new TemporaryFolder();
+        string golden = Repository.Golden("checkpoints", "flux-schnell");
+        string copy = Damaged(folder, golden, copy =>
+        {
+            foreach (string file in Directory.GetFiles(Path.Combine(copy, "transformer"), "*.safetensors*"))
+                File.Delete(file);
+            Assert.Equal(
+                0, Commands.ConvertCommand.Run(
+                    Path.Combine(golden, "transformer"), Path.Combine(copy, "transformer", "model.gguf"), null, TextWriter.Null));
+        });
+        string[] arguments = ["generate", "a cat", "--steps", "1", "--width", "64", "--height", "64", "--no-metadata", "--model"];
+        var before = await CommandTests.Run([.. arguments, golden, "-o", folder.At("before.png")]);
+        var after = await CommandTests.Run([.. arguments, copy, "-o", folder.At("after.png")]);
+        Assert.Equal((0, 0), (before.Code, after.Code));
+        Assert.Equal(File.ReadAllBytes(folder.At("before.png")), File.ReadAllBytes(folder.At("after.png")));
+        Assert.Contains("transformer", Inspect(copy).Output, StringComparison.Ordinal);
+    }
+
     /// <summary>The cache of the Hub holds links into a folder of blobs: sizes are those of the files.</summary>
     [Fact]
     public void Links_have_the_sizes_of_their_files()

@@ -37,6 +37,8 @@ internal static class InspectCommand
     {
         if (IsModel(path))
         {
+            if (File.Exists(path))
+                console.Write(TypesIn(path));
             var problem = InspectModel(path, configFolder, console);
             console.WriteLine(
                 $"{Workers.MaxThreads} threads, "
@@ -167,7 +169,8 @@ internal static class InspectCommand
     }
 
     private static bool HoldsWeights(string folder) =>
-        Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.safetensors*").Any();
+        Directory.Exists(folder)
+            && (Directory.EnumerateFiles(folder, "*.safetensors*").Any() || Directory.EnumerateFiles(folder, "*.gguf").Any());
 
     private static string ClassIn(string folder)
     {
