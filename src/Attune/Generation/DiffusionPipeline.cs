@@ -106,11 +106,11 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         bool takesGuidanceScale = Facts.Takes(ModelOption.GuidanceScale);
         request = request.With(named?.Sampling, takesGuidanceScale).With(_stated?.Sampling, takesGuidanceScale);
         var images = request.Images;
+        var fitting = images.Initial is { } image ? Fitting(image) : null;
         request = request with
         {
-            Width = request.Width ?? images.InitialTensor?.Shape[2] ?? Fitting(images.Initial?.Width) ?? Facts.DefaultSize,
-            Height = request.Height ?? images.InitialTensor?.Shape[1] ?? Fitting(images.Initial?.Height)
-                ?? Facts.DefaultHeight ?? Facts.DefaultSize,
+            Width = request.Width ?? images.InitialTensor?.Shape[2] ?? fitting?.Width ?? Facts.DefaultSize,
+            Height = request.Height ?? images.InitialTensor?.Shape[1] ?? fitting?.Height ?? Facts.DefaultHeight ?? Facts.DefaultSize,
             FrameRate = request.FrameRate ?? (float?)Facts.FrameRate,
             Frames = request.Frames ?? (Facts.Takes(ModelOption.Frames) ? Facts.DefaultFrames : null),
             Steps = request.Timesteps?.Count ?? request.Sigmas?.Count ?? request.Steps ?? Facts.DefaultSteps,
@@ -316,8 +316,16 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
                 + $"{model.Facts.ClassName} has.");
     }
 
-    /// <summary>The largest size that fits into an image.</summary>
-    private int? Fitting(int? pixels) => pixels is { } size ? Math.Max(size / SizeMultiple, 1) * SizeMultiple : null;
+    /// <summary>
+    /// The largest size that fits into an image; of a video's first frame one of its form, with as many pixels as the model's own size.
+    /// </summary>
+    private PixelSize? Fitting(Image image)
+    {
+        double scale = !Facts.BeginsWithImage ? 1
+            : Math.Sqrt((double)Facts.DefaultSize * (Facts.DefaultHeight ?? Facts.DefaultSize) / ((double)image.Width * image.Height));
+        int Whole(int pixels) => Math.Max((int)(scale * pixels) / SizeMultiple, 1) * SizeMultiple;
+        return new PixelSize(Whole(image.Height), Whole(image.Width));
+    }
 
     private void Enter()
     {

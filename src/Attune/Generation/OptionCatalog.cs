@@ -76,7 +76,7 @@ public static partial class OptionCatalog
             "The same for the negative prompt. Default: as for the prompt."),
         RequestOption.File(
             "image", "Images.Initial", r => r.Images.HasInitial, (r, v) => r with { Images = r.Images with { Initial = Image.Load(v) } },
-            "A PNG or JPEG file to begin with instead of noise.") with
+            "A PNG or JPEG file to begin with instead of noise; of image to video the first frame.") with
         {
             Aliases = ["i"], Key = "image_to_image", ModelOption = ModelOption.Image,
         },

@@ -35,6 +35,16 @@ internal static class RequestChecks
             throw new ArgumentException(
                 $"Images.InitialTensor is {image}, expected [1 or {request.Count}, height, width, 3].", nameof(request));
         }
+        if (facts.BeginsWithImage && !images.HasInitial)
+        {
+            throw new ArgumentException(
+                $"Images.Initial is missing: {facts.ClassName} makes a video of a picture, its first frame.", nameof(request));
+        }
+        if (facts.BeginsWithImage && images.Strength != null)
+        {
+            throw new ArgumentException(
+                $"Strength: {facts.ClassName} does not take it, since the picture is the video's first frame.", nameof(request));
+        }
         if (images.Strength != null && !images.HasInitial)
             throw new ArgumentException("Strength is given without an initial image.", nameof(request));
         if (request.Timesteps != null && request.Sigmas != null)

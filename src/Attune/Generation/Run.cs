@@ -27,6 +27,7 @@ internal sealed class Run : IDisposable
     private readonly TensorBag _owned = new();
     private readonly Image[] _pictures;
     private IReadOnlyList<ReferenceLatents> _references = [];
+    private Tensor? _beside;
     private Conditioning? _positive;
     private Conditioning? _negative;
     private Conditioning? _empty;
@@ -52,7 +53,7 @@ internal sealed class Run : IDisposable
             Sigmas = request.Sigmas,
             Eta = request.Eta,
             // As written: 0.7 of 10 steps are 7, but 0.7f is a little less than 0.7. Decimals round to what a float states.
-            Strength = images.HasInitial ? (double)(decimal)images.Strength!.Value : null,
+            Strength = images.HasInitial && !model.Facts.BeginsWithImage ? (double)(decimal)images.Strength!.Value : null,
         };
         _schedule = resolved.Scheduler.Begin(model.Plan(asked, resolved.Scheduler, resolved.Grid));
     }
@@ -129,6 +130,7 @@ internal sealed class Run : IDisposable
             {
                 GuidanceScale = Resolved.Request.GuidanceScale,
                 References = _references,
+                Beside = _beside,
                 Memo = _memo,
                 Watch = kind == PassKinds.None ? _observer.Watch : null,
             };
@@ -279,7 +281,14 @@ internal sealed class Run : IDisposable
             .. _pictures.Select(image => _model.Latents.EncodeReference(image, cancellation))
                 .Select(reference => reference with { Latents = _owned.Own(reference.Latents) }),
         ];
-        var image = Resolved.Request.Images.HasInitial ? EncodeImage(Resolved.Request.Images, cancellation) : null;
+        bool begins = _model.Facts.BeginsWithImage;
+        var image = Resolved.Request.Images.HasInitial && !begins ? EncodeImage(Resolved.Request.Images, cancellation) : null;
+        if (begins)
+        {
+            var first = PixelsOf(Resolved.Request.Images).Affine(2, -1);
+            _beside = _owned.Own(_model.Latents.EncodeFirstFrame(first, Resolved.Grid, cancellation));
+            Finite.CheckEncoded(_beside);
+        }
         var noise = Noise();
         var start = image != null ? _schedule.AddNoise(image, noise)
             : _schedule.InitialNoiseSigma == 1 ? noise.View() : noise.Affine(_schedule.InitialNoiseSigma);
@@ -308,12 +317,14 @@ internal sealed class Run : IDisposable
     private Tensor EncodeImage(InputImages images, CancellationToken cancellation)
     {
         using var scope = new TensorScope();
-        var pixels = images.InitialTensor
-            ?? images.Initial!.Resize(Resolved.Size.Width, Resolved.Size.Height).ToTensor(_model.Latents.Device);
-        var latents = _model.Latents.Encode(pixels.Affine(2, -1), _random, cancellation);
+        var latents = _model.Latents.Encode(PixelsOf(images).Affine(2, -1), _random, cancellation);
         int count = Resolved.Request.Count;
         return scope.Keep(latents.Shape[0] == count ? latents : latents.Expand(0, count).Clone());
     }
+
+    /// <summary>The initial image, [1 or count, height, width, 3], values from 0 to 1.</summary>
+    private Tensor PixelsOf(InputImages images) => images.InitialTensor
+        ?? images.Initial!.Resize(Resolved.Size.Width, Resolved.Size.Height).ToTensor(_model.Latents.Device);
 
     /// <summary>Decoded values around [-1, 1] as values from 0 to 1.</summary>
     private static Tensor Finished(Tensor pixels, Tensor latents)

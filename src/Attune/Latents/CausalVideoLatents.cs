@@ -54,6 +54,22 @@ internal sealed class CausalVideoLatents(AutoencoderKlCausal vae, Device device,
         return scope.Keep(vae.Normalize(drawn));
     }
 
+    /// <summary>
+    /// A mask of the frames that are given, one channel for each frame of a latent, and the latents of a video that is gray behind its
+    /// first frame.
+    /// </summary>
+    public override Tensor EncodeFirstFrame(Tensor pixels, LatentGrid grid, CancellationToken cancellation = default)
+    {
+        using var scope = new TensorScope();
+        var s = pixels.Shape;
+        var video = Tensor.Zeros(pixels.Device, [s[0], 1 + (grid.Frames - 1) * FrameMultiple, s[1], s[2], 3]);
+        pixels.Reshape(s[0], 1, s[1], s[2], 3).CopyTo(video.Slice(1, 0, 1));
+        var latents = vae.Normalize(vae.Encode(video, cancellation: cancellation).Mean);
+        var mask = Tensor.Zeros(latents.Device, latents.Shape.With(4, FrameMultiple));
+        mask.Slice(1, 0, 1).Fill(1);
+        return scope.Keep(TensorOperations.Concatenate(4, mask, latents));
+    }
+
     public override Tensor Denormalize(Tensor latents) => vae.Denormalize(latents);
 
     public override Tensor Decode(Tensor latents, CancellationToken cancellation = default)

@@ -70,6 +70,15 @@ public abstract class LatentSpace : IDisposable
     public virtual ReferenceLatents EncodeReference(Image image, CancellationToken cancellation = default) =>
         throw new NotSupportedException($"{GetType().Name} encodes no references.");
 
+    /// <summary>What stands beside the latents of a model that is given a video's first frame.</summary>
+    /// <param name="pixels">The frame, [count, height, width, 3], values in [-1, 1].</param>
+    /// <param name="grid">How the latents of the whole video lie.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <returns>A tensor of the current scope, shaped as the latents in the denoiser's form but for the channels.</returns>
+    /// <exception cref="NotSupportedException">The family takes no first frame.</exception>
+    public virtual Tensor EncodeFirstFrame(Tensor pixels, LatentGrid grid, CancellationToken cancellation = default) =>
+        throw new NotSupportedException($"{GetType().Name} encodes no first frame.");
+
     /// <summary>What the autoencoder's decoder is given for latents: without the scaling that the denoiser works with.</summary>
     /// <param name="latents">[count, height, width, channels], in the autoencoder's form.</param>
     /// <returns>[count, height, width, channels] of the decoder; a tensor of the current scope.</returns>

@@ -22,6 +22,12 @@ public sealed record DenoiserInput(
     public IReadOnlyList<ReferenceLatents> References { get; init; } = [];
 
     /// <summary>
+    /// Channels that stand beside the latents, [batch or 1, ..., channels], for models that read a picture so (image to video of Wan 2.2);
+    /// null for others.
+    /// </summary>
+    public Tensor? Beside { get; init; }
+
+    /// <summary>
     /// What depends on several inputs that do not change from step to step, such as the keys of two prompts; null keeps nothing.
     /// </summary>
     public Memo? Memo { get; init; }

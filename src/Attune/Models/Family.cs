@@ -72,6 +72,11 @@ public sealed record FamilyFacts(
     /// <summary>The number of frames when a request does not say; 1 for models of pictures.</summary>
     public int DefaultFrames { get; init; } = 1;
 
+    /// <summary>
+    /// Whether an initial image is the first frame of a video, which a request must give, and not what noise is added to.
+    /// </summary>
+    public bool BeginsWithImage { get; init; }
+
     /// <summary>Frames a second of the videos that the model was trained with; null for models of pictures.</summary>
     public double? FrameRate { get; init; }
 

@@ -5,14 +5,19 @@ using Attune.Weights;
 
 namespace Attune.Models.Wan;
 
-/// <summary>Wan 2.1 and 2.2 (Alibaba, 2025), text to video, with one network or one for high and one for low noise.</summary>
+/// <summary>
+/// Wan 2.1 and 2.2 (Alibaba, 2025), text to video, with one network or one for high and one for low noise, and image to video of Wan 2.2,
+/// whose networks read the first frame beside the latents.
+/// </summary>
 public sealed class WanFamily : Family
 {
     /// <summary>Timesteps of the schedule with which all models of the family were trained.</summary>
     private const int TrainTimesteps = 1000;
 
+    private const string OfImages = "WanImageToVideoPipeline";
+
     /// <inheritdoc/>
-    public override IReadOnlyList<string> ClassNames { get; } = ["WanPipeline"];
+    public override IReadOnlyList<string> ClassNames { get; } = ["WanPipeline", OfImages];
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> PresetForms { get; } = ["wan2.1"];
@@ -21,6 +26,7 @@ public sealed class WanFamily : Family
 
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
+        bool ofImages = source.Index.ClassName == OfImages;
         var scheduler = OpenScheduler(source);
         var vae = owned.Add(AutoencoderKlCausal.Load(source.Component("vae")));
         var high = OpenNetwork(owned, source, "transformer", vae);
@@ -28,13 +34,16 @@ public sealed class WanFamily : Family
         Denoiser denoiser = high;
         if (source.Has("transformer_2"))
             denoiser = new WanExperts(high, OpenNetwork(owned, source, "transformer_2", vae, high.Config), Boundary(source));
-        string[] options = [ModelOption.Sigmas, ModelOption.Cache, ModelOption.Frames];
+        string[] options =
+            [ModelOption.Sigmas, ModelOption.Cache, ModelOption.Frames, .. ofImages ? new[] { ModelOption.Image } : []];
 
         // Wan 2.2 5B, which has latents of its own, was trained with other videos than the rest.
         bool small = vae.PixelsPerLatent == 16;
-        var facts = new FamilyFacts("WanPipeline", "wan2.1", DefaultSize: small ? 1280 : 832, DefaultSteps: 50, options.ToHashSet())
+        var facts = new FamilyFacts(
+            source.Index.ClassName!, "wan2.1", DefaultSize: small ? 1280 : 832, DefaultSteps: 50, options.ToHashSet())
         {
             DefaultHeight = small ? 704 : 480,
+            BeginsWithImage = ofImages,
             DefaultFrames = small ? 121 : 81,
             FrameRate = small ? 24 : 16,
         };
@@ -47,11 +56,14 @@ public sealed class WanFamily : Family
         var component = source.Component(name);
         var network = owned.Add(WanTransformer.Load(component));
         var config = network.Config;
-        if (config.InChannels != vae.LatentChannels || config.OutChannels != vae.LatentChannels)
+        int channels = vae.LatentChannels;
+        int inputs = source.Index.ClassName == OfImages ? 2 * channels + vae.FramesPerLatent : channels;
+        if (config.InChannels != inputs || config.OutChannels != channels)
         {
             throw new CheckpointException(
-                $"'{component.Config.Path}': in_channels {config.InChannels} and out_channels {config.OutChannels}, expected "
-                    + $"{vae.LatentChannels}, the channels of the latents.");
+                $"'{component.Config.Path}': in_channels {config.InChannels} and out_channels {config.OutChannels}, expected {inputs} and "
+                    + $"{channels}: the latents have {channels} channels, and a {source.Index.ClassName} reads "
+                    + $"{(inputs == channels ? "nothing" : "a mask and the first frame's latents")} beside them.");
         }
         if (first != null && config != first)
         {

@@ -106,7 +106,9 @@ public sealed class WanTransformer : Denoiser<WanConditioning>
     private TokenStream Pack(DenoiserInput input, IAttention attention)
     {
         using var scope = new TensorScope();
-        var rows = _patches.Apply(input.Latents);
+        var latents = input.Beside == null ? input.Latents
+            : TensorOperations.Concatenate(4, input.Latents, input.Beside.Expand(0, input.Latents.Shape[0]));
+        var rows = _patches.Apply(latents);
         input.Watch?.Invoke("patch_embedding", rows);
         var part = new TokenPart(TokenKind.Latent, rows, TokenIds.OfFrames(input.Grid), input.Grid);
         return new TokenStream(attention, _config.AttentionHeadDim, _config.Epsilon, _rotary, part);
@@ -115,11 +117,13 @@ public sealed class WanTransformer : Denoiser<WanConditioning>
     private void Check(DenoiserInput input, params ReadOnlySpan<WanConditioning?> prompts)
     {
         var (s, grid, patch) = (input.Latents.Shape, input.Grid, _config.PatchSize);
-        if (s.Rank != 5 || s[1] != grid.Frames || s[2] != patch * grid.Height || s[3] != patch * grid.Width || s[4] != _config.InChannels)
+        int beside = input.Beside?.Shape[4] ?? 0;
+        if (s.Rank != 5 || s[1] != grid.Frames || s[2] != patch * grid.Height || s[3] != patch * grid.Width
+            || s[4] + beside != _config.InChannels || (beside > 0 && input.Beside!.Shape.With(0, s[0]).With(4, s[4]) != s))
         {
             throw new ArgumentException(
-                $"Latents {s} are not [batch, {grid.Frames}, {patch * grid.Height}, {patch * grid.Width}, {_config.InChannels}], as the "
-                    + $"grid {grid} says.",
+                $"Latents {s} with {input.Beside?.Shape.ToString() ?? "nothing"} beside them are not [batch, {grid.Frames}, "
+                    + $"{patch * grid.Height}, {patch * grid.Width}, {_config.InChannels}] together, as the grid {grid} says.",
                 nameof(input));
         }
         foreach (var prompt in prompts)
