@@ -71,6 +71,9 @@ public sealed record PromptInput(string? Text, PromptRole Role, PixelSize Size, 
     /// <summary>Receives warnings, for example that the prompt was truncated.</summary>
     public Action<string>? Warn { get; init; }
 
+    /// <summary>How many reference images there are.</summary>
+    internal int ReferenceCount => Images.Count;
+
     /// <summary>Height and width of a reference image.</summary>
     internal (int Height, int Width) ReferenceSize(int index) => (Images[index].Height, Images[index].Width);
 

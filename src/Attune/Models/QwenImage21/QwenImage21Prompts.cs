@@ -54,7 +54,7 @@ internal sealed class QwenImage21Prompts : PromptEncoder
     /// <inheritdoc/>
     public override int RowsOf(PromptInput input)
     {
-        int slots = Enumerable.Range(0, input.Images.Count).Sum(i => SlotsOf(input, i));
+        int slots = Enumerable.Range(0, input.ReferenceCount).Sum(i => SlotsOf(input, i));
         return Ids(Chat(input), int.MaxValue, null).Length - _leftOut + (LatentsPerSlot - 1) * slots;
     }
 
@@ -68,12 +68,12 @@ internal sealed class QwenImage21Prompts : PromptEncoder
         int[] ids = Ids(Chat(input), length is { } most ? _leftOut + most : int.MaxValue, input.Warn);
         int rows = ids.Length - _leftOut;
         using var scope = new TensorScope();
-        if (input.Images.Count == 0)
+        if (input.ReferenceCount == 0)
         {
             var plain = _encoder.EncodeHiddenStates([ids], [-1], finalNorm: false, beginning: _beginning, cancellation: cancellation)[0];
             return new QwenImage21Conditioning(plain.Slice(1, _leftOut, rows).Clone(), null, Math.Max(rows, length ?? 0));
         }
-        VisionPicture[] pictures = [.. Enumerable.Range(0, input.Images.Count).Select(i => PictureOf(input, i))];
+        VisionPicture[] pictures = [.. Enumerable.Range(0, input.ReferenceCount).Select(i => PictureOf(input, i))];
         var states = _encoder.EncodeWithPictures(ids, pictures, [-1], finalNorm: false, cancellation: cancellation)[0];
         bool[] slots = [.. ids.Skip(_leftOut).Select(id => id == _slot)];
         var text = states.Slice(1, _leftOut, rows)
@@ -96,7 +96,7 @@ internal sealed class QwenImage21Prompts : PromptEncoder
         string text = string.IsNullOrEmpty(input.Text) ? " " : input.Text;
         if (text.Contains(Slot, StringComparison.Ordinal))
             throw new ArgumentException($"A prompt holds '{Slot}', which stands for a part of a picture; leave it out.");
-        var pictures = Enumerable.Range(0, input.Images.Count).Select(i => FormattableString.Invariant($"<image{i + 1}>")
+        var pictures = Enumerable.Range(0, input.ReferenceCount).Select(i => FormattableString.Invariant($"<image{i + 1}>")
             + $"<|vision_start|>{string.Concat(Enumerable.Repeat(Slot, SlotsOf(input, i)))}<|vision_end|>");
         return System + Before + string.Join(' ', pictures) + text + After;
     }

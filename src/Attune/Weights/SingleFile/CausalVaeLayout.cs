@@ -23,9 +23,22 @@ internal static partial class CausalVaeLayout
                     ($"{side}.middle.1", $"{side}.mid_block.attentions.0"),
                 })));
 
-    /// <summary>The tensors under the names of diffusers. One that is not known keeps its name.</summary>
-    public static IEnumerable<RenamedTensor> Map(FilePart part) =>
-        part.Tensors.Select(tensor => new RenamedTensor(Rename(part, tensor.Key), tensor.Value));
+    /// <summary>
+    /// The tensors under the names of diffusers. One that is not known keeps its name. That of Qwen-Image-2.1 is the latter for pictures:
+    /// its kernels are over one frame, and have no axis of frames in diffusers.
+    /// </summary>
+    public static IEnumerable<RenamedTensor> Map(FilePart part)
+    {
+        bool pictures = part.Tensors.Any(tensor => tensor.Key == "decoder.head.2.weight" && IsOfOneFrame(tensor.Value));
+        foreach (var (name, tensor) in part.Tensors)
+        {
+            var renamed = new RenamedTensor(Rename(part, name), tensor);
+            yield return pictures && IsOfOneFrame(tensor)
+                ? renamed with { Dimensions = [.. tensor.Dimensions.Where((_, axis) => axis != 2)] } : renamed;
+        }
+    }
+
+    private static bool IsOfOneFrame(TensorEntry tensor) => tensor.Dimensions.Count == 5 && tensor.Dimensions[2] == 1;
 
     private static string Rename(FilePart part, string name)
     {

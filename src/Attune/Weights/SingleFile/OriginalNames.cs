@@ -271,6 +271,12 @@ internal static class OriginalNames
         Row("img_emb.emb_pos", "condition_embedder.image_embedder.pos_embed"),
     ];
 
+    /// <summary>Qwen-Image-2.1: gate and hidden channels of a feed-forward network in one matrix; all else as in diffusers.</summary>
+    public static IReadOnlyList<OriginalName> QwenImage2 { get; } =
+    [
+        Row("transformer_blocks.#.img_mlp.gate_up", "transformer_blocks.#.img_mlp.gate_layer", "transformer_blocks.#.img_mlp.proj"),
+    ];
+
     /// <summary>Krea 2. A block's table is one vector there.</summary>
     public static IReadOnlyList<OriginalName> Krea2 { get; } =
     [
@@ -347,7 +353,7 @@ internal static class OriginalNames
     public static IReadOnlyList<OriginalName> All { get; } =
     [
         .. Flux, .. FluxProcessors, .. Flux2, .. Chroma, .. StableDiffusion3, .. ZImage, .. PixArt, .. Sana, .. Sprint, .. Wan,
-        .. Krea2,
+        .. Krea2, .. QwenImage2,
     ];
 
     /// <summary>A name with a block's number.</summary>

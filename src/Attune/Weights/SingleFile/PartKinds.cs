@@ -74,6 +74,9 @@ internal static class PartKinds
             part => part.Has("t_block.1.weight") || part.Has("adaln_single.linear.weight"),
             part => part.HasAny("adaln_single.emb.resolution_embedder.") ? "pixart-alpha" : "pixart-sigma", DenoiserShapes.PixArt),
         Denoiser(
+            "the transformer of Qwen-Image-2.1", OriginalNames.QwenImage2,
+            part => part.Has("txt_in.text_norm.weight") && part.HasAny("transformer_blocks.0.img_mlp."), _ => null, (_, _) => []),
+        Denoiser(
             "the transformer of Krea 2", OriginalNames.Krea2,
             part => part.HasAny("txtfusion.") || part.HasAny("text_fusion.layerwise_blocks."), _ => null, (_, _) => []),
         Denoiser(
