@@ -51,6 +51,8 @@ internal static class PictureTexts
             OptionCatalog.Write(json, resolved.Request);
             if (options.Loras.Count > 0)
                 json.WriteString("lora", string.Join('+', options.Loras.Select(Describe)));
+            if (options.Embeddings.Count > 0)
+                json.WriteString("embedding", string.Join('+', options.Embeddings.Select(Describe)));
             json.WriteNumber("index", index);
             json.WriteEndObject();
         }
@@ -74,6 +76,9 @@ internal static class PictureTexts
             .Append(CultureInfo.InvariantCulture, $"Model hash: {model.Hash[..10]}, Model: {model.Name}, Version: Attune {Version}")
             .ToString();
     }
+
+    private static string Describe(EmbeddingWeights embedding) =>
+        Path.GetFileName(embedding.Path) + (embedding.Token is { } token ? ":" + token : "");
 
     private static string Describe(LoraWeights lora) =>
         string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(lora.Path)}:{lora.Scale}");

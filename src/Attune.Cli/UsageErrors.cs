@@ -30,6 +30,7 @@ internal static class UsageErrors
                     "-b", "--batch", "--batch-size", "--batch-count", "--num-images", "--num-images-per-prompt", "--n-samples", "--n-iter",
                     "--number"]),
             ("--lora", "--lora FILE:SCALE", ["--lora-scale", "--lora-weight", "--lora-strength", "--lora-alpha"]),
+            ("--embedding", null, ["--embd", "--embd-dir", "--embeddings", "--textual-inversion", "--ti"]),
             ("--lora", null, ["--loras", "--lora-path", "--lora-model-dir", "--lora-dir", "--adapter"]),
             ("--image", null, ["--init-image", "--init-img", "--input-image", "--input", "--init", "--img"]),
             ("--strength", null, ["--denoise", "--denoising-strength", "--image-strength"]),

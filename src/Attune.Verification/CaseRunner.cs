@@ -20,7 +20,7 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new SanaTransformerCase(), new WanTransformerCase(), new DcAutoencoderCase(), new CausalAutoencoderCase(),
         new StableDiffusion3TransformerCase(), new UnetCase(),
         new LoraCase("lora"), new LoraCase("adapter"), new LoraRefuseCase(),
-        new NamesCase(),
+        new NamesCase(), new TextualInversionCase(),
         new GgufCase(), new QuantisedCase(), new WeightFileRefuseCase(),
         new ErnieImageTransformerCase(), new QwenImage21AutoencoderCase(),
         new QwenImage21TransformerCase(), new Krea2TransformerCase(),

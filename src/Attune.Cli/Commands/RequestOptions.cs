@@ -34,6 +34,11 @@ internal sealed class RequestOptions
     private readonly Option<string[]> _lora = new("--lora") {
         Description = "A LoRA file, with its scale behind a colon: style.safetensors:0.8. May be given several times.",
         DefaultValueFactory = _ => [] };
+    private readonly Option<string[]> _embeddings = new("--embedding") {
+        Description =
+            "An embedding (textual inversion), with the name that prompts have for it behind a colon: bad.safetensors:badhands. Default "
+                + "name: the file's. May be given several times.",
+        DefaultValueFactory = _ => [] };
     private readonly Option<bool> _lenient = new("--lora-lenient") {
         Description = "Warn of keys of a LoRA file that match nothing in the model, rather than fail." };
     private readonly Option<bool> _apart = new("--lora-apart") {
@@ -67,7 +72,8 @@ internal sealed class RequestOptions
             command.Options.Add(line);
         foreach (
             var option in new Option[] {
-                _model, _encoders, _autoencoders, _tokenizers, _configs, _prediction, _lora, _lenient, _apart })
+                _model, _encoders, _autoencoders, _tokenizers, _configs, _prediction, _lora, _lenient, _apart,
+                _embeddings })
             command.Options.Add(option);
     }
 
@@ -97,6 +103,7 @@ internal sealed class RequestOptions
         {
             Device = DeviceOptions.Open(result),
             Loras = [.. result.GetValue(_lora)!.Select(ParseLora)],
+            Embeddings = [.. result.GetValue(_embeddings)!.Select(ParseEmbedding)],
             LenientLora = result.GetValue(_lenient),
             MergeLora = !result.GetValue(_apart),
             Parts = [.. result.GetValue(_encoders)!, .. result.GetValue(_autoencoders)!],
@@ -117,6 +124,14 @@ internal sealed class RequestOptions
             && float.IsFinite(scale)
             ? new LoraWeights(text[..colon], scale)
             : new LoraWeights(text);
+    }
+
+    /// <summary>FILE or FILE:TOKEN. A colon belongs to the file's name where a file of the whole name is there.</summary>
+    internal static EmbeddingWeights ParseEmbedding(string text)
+    {
+        int colon = text.LastIndexOf(':');
+        return colon > 1 && colon < text.Length - 1 && !File.Exists(text) ? new EmbeddingWeights(text[..colon], text[(colon + 1)..])
+            : new EmbeddingWeights(text);
     }
 
     private static string Label(RequestOption option) => "--" + option.Name;

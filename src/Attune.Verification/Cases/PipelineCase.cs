@@ -21,7 +21,7 @@ internal sealed class PipelineCase : CaseKind
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
         "cache", "previous_call", "cfg_normalization", "cfg_truncation", "mask",
         "use_resolution_binning", "clean_caption", "complex_human_instruction", "max_timesteps", "intermediate_timesteps",
-        "num_frames", "batch_layout", "output_resolution",
+        "num_frames", "batch_layout", "output_resolution", "embeddings",
     ];
 
     /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
@@ -45,7 +45,8 @@ internal sealed class PipelineCase : CaseKind
         int count = golden.Int("count", 1);
         if (golden.OptionalInput("noise")?.Shape[0] is { } images && images != count * prompts.Length)
             throw new UnsupportedCaseException($"count {count} with the noise of {images} images");
-        using var pipeline = Supported(() => DiffusionPipeline.Load(golden.Checkpoint, new LoadOptions { Device = golden.Device }));
+        using var pipeline = Supported(() => DiffusionPipeline.Load(
+                golden.Checkpoint, new LoadOptions { Device = golden.Device, Embeddings = [.. TextualInversionCase.Embeddings(golden)] }));
         var request = new GenerationRequest
         {
             Prompt = prompts[0],

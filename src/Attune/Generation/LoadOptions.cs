@@ -1,5 +1,7 @@
 using Attune.Tensors;
+using Attune.Tokenizers;
 using Attune.Weights;
+using Attune.Weights.Embeddings;
 using Attune.Weights.Lora;
 using Attune.Weights.SingleFile;
 
@@ -12,11 +14,21 @@ namespace Attune.Generation;
 /// <param name="Scale">A factor on the change, besides each layer's own alpha / rank: any finite number; 0 switches the file off.</param>
 public sealed record LoraWeights(string Path, float Scale = 1);
 
+/// <summary>An embedding of textual inversion (Gal et al., arXiv 2208.01618): vectors that a name in prompts stands for.</summary>
+/// <param name="Path">A .safetensors file: of AUTOMATIC1111 and kohya, of diffusers, or a pair for SDXL.</param>
+/// <param name="Token">The name in prompts, of any case; null for the one that the file has, else the file's own name.</param>
+public sealed record EmbeddingWeights(string Path, string? Token = null);
+
 /// <summary>How a model is loaded.</summary>
 public sealed record LoadOptions
 {
     /// <summary>LoRA files; their changes add up, in this order.</summary>
     public IReadOnlyList<LoraWeights> Loras { get; init; } = [];
+
+    /// <summary>
+    /// Embeddings for prompts, and for negative prompts. Those that come in LoRA files are loaded with them, behind these.
+    /// </summary>
+    public IReadOnlyList<EmbeddingWeights> Embeddings { get; init; } = [];
 
     /// <summary>
     /// Where the model's tensors live and which kernels act on them. Default: the managed kernels of the CPU
@@ -88,7 +100,20 @@ public sealed record LoadOptions
     }
 
     /// <summary>The source with what these options change.</summary>
-    public ModelSource Apply(ModelSource source) =>
-        Loras.Count == 0 ? source
+    /// <exception cref="CheckpointException">A file does not fit the model.</exception>
+    public ModelSource Apply(ModelSource source)
+    {
+        TokenVectors[] embeddings =
+        [
+            .. Embeddings.SelectMany(embedding => EmbeddingFile.Read(embedding.Path, embedding.Token)),
+            .. Loras.SelectMany(lora => EmbeddingFile.ReadBundled(LoraFile.Find(lora.Path))),
+        ];
+        if (embeddings.Length > 0)
+        {
+            var plain = source;
+            source = new EmbeddingSource(source, embeddings, name => Tokenizer.Load(plain, name).VocabularySize);
+        }
+        return Loras.Count == 0 ? source
             : new LoraSource(source, Loras.Select(lora => (lora.Path, lora.Scale)), new LoraSettings(MergeLora, LenientLora, Warning));
+    }
 }

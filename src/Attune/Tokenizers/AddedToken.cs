@@ -6,6 +6,9 @@ namespace Attune.Tokenizers;
 /// <summary>A token that is cut out of the text before the model sees it.</summary>
 internal sealed record AddedToken(string Content, int Id = -1)
 {
+    /// <summary>Further ids that follow it where it is written exactly so: names that stand for several vectors.</summary>
+    public IReadOnlyList<int> Rest { get; init; } = [];
+
     /// <summary>Whether decoding leaves it out.</summary>
     public bool Special { get; init; }
 

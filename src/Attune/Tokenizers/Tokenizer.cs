@@ -1,5 +1,6 @@
 using System.Text;
 using Attune.Weights;
+using Attune.Weights.Embeddings;
 
 namespace Attune.Tokenizers;
 
@@ -20,11 +21,13 @@ public sealed class Tokenizer
     {
         _parts = parts;
         _added = parts.AddedTokens.ToDictionary(token => token.Content, StringComparer.Ordinal);
-        _rawTokens = new AddedTokenSplitter(parts.AddedTokens.Where(token => !token.Normalized).Select(token => (token.Content, token)));
+        _rawTokens = new AddedTokenSplitter(
+            parts.AddedTokens.Where(token => !token.Normalized || token.Rest.Count > 0).Select(token => (token.Content, token)));
         _normalizedTokens = new AddedTokenSplitter(parts.AddedTokens.Where(token => token.Normalized)
-            .Select(token => (parts.Normalizer(new TextPiece(token.Content, true)).Text, token)));
+            .Select(token => (parts.Normalizer(new TextPiece(token.Content, true)).Text, token with { Rest = [] })));
         _tokens = new Lazy<Dictionary<int, string>>(MakeTokens);
-        VocabularySize = parts.Model.Count + parts.AddedTokens.Count(token => parts.Model.Find(token.Content) == null);
+        VocabularySize = parts.Model.Count
+            + parts.AddedTokens.Sum(token => parts.Model.Find(token.Content) == null ? 1 + token.Rest.Count : 0);
     }
 
     /// <summary>The number of tokens, added ones included.</summary>
@@ -61,7 +64,34 @@ public sealed class Tokenizer
     public static Tokenizer Load(ModelSource source, string name)
     {
         ArgumentNullException.ThrowIfNull(source);
-        return Load(source.Tokenizer(name), source.ClassOf(name));
+        var tokenizer = Load(source.Tokenizer(name), source.ClassOf(name));
+        var added = source.AddedTokens(name);
+        return added.Count == 0 ? tokenizer : tokenizer.With(added);
+    }
+
+    /// <summary>
+    /// The tokenizer with further names. They are found inside of words too, as added tokens of transformers are. A name that stands for
+    /// several ids does so where it is written as it was given; in another case it stands for the first of them, as in diffusers.
+    /// </summary>
+    /// <exception cref="CheckpointException">A name is empty, or a token of the vocabulary already.</exception>
+    private Tokenizer With(IReadOnlyList<NamedTokens> names)
+    {
+        foreach (var name in names)
+        {
+            if (name.Content.Length == 0 || IdOf(name.Content) != null)
+                throw new CheckpointException(
+                    $"The embedding's token '{name.Content}' is {(name.Content.Length == 0 ? "empty" : "a token of the vocabulary")}; give "
+                        + "it another name, as FILE:TOKEN.");
+        }
+        return new Tokenizer(
+            _parts with
+            {
+                AddedTokens =
+                [
+                    .. _parts.AddedTokens,
+                    .. names.Select(name => new AddedToken(name.Content, name.Ids[0]) { Normalized = true, Rest = [.. name.Ids.Skip(1)] }),
+                ],
+            });
     }
 
     /// <summary>The ids of a text. Surrogates without a partner count as U+FFFD.</summary>
@@ -150,6 +180,7 @@ public sealed class Tokenizer
             if (rawToken != null)
             {
                 ids.Add(rawToken.Id);
+                ids.AddRange(rawToken.Rest);
                 continue;
             }
             foreach (var (piece, token) in _normalizedTokens.Split(_parts.Normalizer(raw)))
@@ -186,7 +217,11 @@ public sealed class Tokenizer
         foreach (var (token, id) in _parts.Model.Tokens)
             tokens[id] = token;
         foreach (var token in _parts.AddedTokens)
+        {
             tokens[token.Id] = token.Content;
+            for (int i = 0; i < token.Rest.Count; i++)
+                tokens[token.Rest[i]] = FormattableString.Invariant($"{token.Content}_{i + 1}");
+        }
         return tokens;
     }
 

@@ -65,6 +65,9 @@ public abstract class ModelSource(Device device)
     /// <summary>The folder of a tokenizer.</summary>
     public abstract string Tokenizer(string name);
 
+    /// <summary>Names that a tokenizer knows beyond those of its folder.</summary>
+    internal virtual IReadOnlyList<Embeddings.NamedTokens> AddedTokens(string tokenizer) => [];
+
     /// <summary>The class that the index names for a component or tokenizer, or null.</summary>
     public string? ClassOf(string component) =>
         Index.Find(component) is { ValueKind: JsonValueKind.Array } entry

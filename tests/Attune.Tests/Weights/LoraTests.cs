@@ -700,8 +700,7 @@ public class LoraTests
     [Theory]
     [InlineData("base_model.model.block.to_q.oft_R.weight", "The OFT of peft, which rotates inputs, is not supported.")]
     [InlineData("lora_unet_block_to_q.oft_blocks.0", "OFT blocks in tensors of their own are not supported.")]
-    [InlineData("bundle_emb.style.string_to_param.*", "Embeddings (textual inversion) are not supported.")]
-    [InlineData("emb_params", "Embeddings (textual inversion) are not supported.")]
+    [InlineData("emb_params", "It is an embedding (textual inversion): --embedding takes it.")]
     public void Other_kinds_of_adapters_are_named(string key, string reason)
     {
         using var test = new Model();

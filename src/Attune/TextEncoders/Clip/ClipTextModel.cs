@@ -20,6 +20,7 @@ public sealed class ClipTextModel : IDisposable
 
     private readonly Checkpoint _checkpoint;
     private readonly int _endOfText;
+    private readonly int _firstAdded;
     private readonly ClipTextEmbeddings _embeddings;
     private readonly ClipEncoderLayer[] _layers;
     private readonly LayerNorm _finalLayerNorm;
@@ -31,7 +32,8 @@ public sealed class ClipTextModel : IDisposable
         var settings = ClipTextConfig.Read(config);
         var root = checkpoint.Root;
         var textModel = root.Contains("text_model") ? root.At("text_model") : root;
-        (Channels, MaxLength, _endOfText) = (settings.HiddenSize, settings.MaxPositionEmbeddings, settings.EosTokenId);
+        (Channels, MaxLength) = (settings.HiddenSize, settings.MaxPositionEmbeddings);
+        (_endOfText, _firstAdded) = (settings.EosTokenId, settings.FirstAddedToken);
         _embeddings = new ClipTextEmbeddings(textModel.At("embeddings"), settings);
         _layers = [
             .. Enumerable.Range(0, settings.NumHiddenLayers)
@@ -140,7 +142,9 @@ public sealed class ClipTextModel : IDisposable
         {
             int[] row = ids[item];
             // The first of equal ids; a text without an end pools at its start, as the reference's argmax does.
-            int at = _endOfText == LegacyEndOfText ? Array.IndexOf(row, row.Max()) : Math.Max(0, Array.IndexOf(row, _endOfText));
+            // Tokens of embeddings, whose ids are larger, are no end.
+            int at = _endOfText == LegacyEndOfText ? Array.IndexOf(row, row.Where(id => id < _firstAdded).DefaultIfEmpty(row[0]).Max())
+                : Math.Max(0, Array.IndexOf(row, _endOfText));
             hidden.Slice(0, item, 1).Slice(1, at, 1).Reshape(1, Channels).CopyTo(result.Slice(0, item, 1));
         }
         return scope.Keep(result);
@@ -212,7 +216,7 @@ internal sealed class ClipAttention(WeightCursor at, ClipTextConfig config)
 internal sealed record ClipTextConfig(
     int VocabSize, int HiddenSize, int IntermediateSize, int ProjectionDim, int NumHiddenLayers, int NumAttentionHeads,
     int MaxPositionEmbeddings,
-    Activation HiddenAct, float LayerNormEps, int EosTokenId)
+    Activation HiddenAct, float LayerNormEps, int EosTokenId, int FirstAddedToken)
 {
     /// <summary>Of a text encoder's configuration, or of a whole CLIP's, which holds the text encoder's as <c>text_config</c>.</summary>
     public static ClipTextConfig Read(ModelConfig config)
@@ -222,7 +226,8 @@ internal sealed record ClipTextConfig(
             config.Length("vocab_size", 49408), config.Size("hidden_size", 512), config.Size("intermediate_size", 2048),
             config.Size("projection_dim", 512),
             config.Layers("num_hidden_layers", 12), config.Heads("num_attention_heads", 8), config.Length("max_position_embeddings", 77),
-            config.Activation("hidden_act", "quick_gelu"), config.Epsilon("layer_norm_eps", 1e-5), config.Int("eos_token_id", 49407));
+            config.Activation("hidden_act", "quick_gelu"), config.Epsilon("layer_norm_eps", 1e-5), config.Int("eos_token_id", 49407),
+            config.Int("first_added_token", int.MaxValue));
         if (result.NumAttentionHeads <= 0 || result.HiddenSize % result.NumAttentionHeads != 0)
             throw new CheckpointException(
                 $"'{config.Path}': num_attention_heads {result.NumAttentionHeads} does not divide hidden_size {result.HiddenSize}.");

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Attune.Weights.Embeddings;
 
 namespace Attune.Weights.Lora;
 
@@ -52,7 +53,9 @@ internal sealed partial class LoraFile
         Path = file.Path;
         foreach (var tensor in file.Tensors.Values.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
         {
-            if (!Place(tensor, file))
+            if (tensor.Name.StartsWith(EmbeddingFile.Bundle, StringComparison.Ordinal))
+                Bundled++;
+            else if (!Place(tensor, file))
                 Unknown.Add(tensor.Name);
         }
         foreach (var layer in _layers.Values.ToArray())
@@ -77,6 +80,9 @@ internal sealed partial class LoraFile
     /// <summary>Keys that no dialect has, and factors without their counterpart.</summary>
     public List<string> Unknown { get; } = [];
 
+    /// <summary>How many tensors are embeddings that come with the file (<see cref="EmbeddingFile.ReadBundled"/>).</summary>
+    public int Bundled { get; private set; }
+
     /// <summary>What can be read in two ways.</summary>
     public List<string> Warnings { get; } = [];
 
@@ -91,7 +97,8 @@ internal sealed partial class LoraFile
         return new LoraFile(file);
     }
 
-    private static string Find(string path)
+    /// <summary>The file, or the one file of a folder.</summary>
+    public static string Find(string path)
     {
         if (!Directory.Exists(path))
             return File.Exists(path) ? path : throw new CheckpointException($"The LoRA file '{path}' does not exist.");

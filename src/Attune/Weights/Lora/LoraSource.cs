@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Attune.Weights.Embeddings;
 
 namespace Attune.Weights.Lora;
 
@@ -51,11 +52,11 @@ internal sealed class LoraSource : ModelSource
     private static readonly (string Mark, string What)[] OtherKinds =
     [
         (".oft_R", PeftRotations), (".oft_r", PeftRotations), (".oft_blocks.", " OFT blocks in tensors of their own are not supported."),
-        ("bundle_emb.", Embeddings), ("string_to_param", Embeddings), ("emb_params", Embeddings),
+        ("string_to_param", Embedding), ("emb_params", Embedding),
     ];
 
     private const string PeftRotations = " The OFT of peft, which rotates inputs, is not supported.";
-    private const string Embeddings = " Embeddings (textual inversion) are not supported.";
+    private const string Embedding = " It is an embedding (textual inversion): --embedding takes it.";
 
     private readonly ModelSource _model;
     private readonly LoraSettings _settings;
@@ -101,6 +102,9 @@ internal sealed class LoraSource : ModelSource
 
     /// <inheritdoc/>
     public override string Tokenizer(string name) => _model.Tokenizer(name);
+
+    /// <inheritdoc/>
+    internal override IReadOnlyList<NamedTokens> AddedTokens(string tokenizer) => _model.AddedTokens(tokenizer);
 
     /// <inheritdoc/>
     public override ComponentSource Component(string name)
