@@ -71,10 +71,10 @@ public class VideoTests
     {
         using var pipeline = DiffusionPipeline.Load(Checkpoint);
         var resolved = pipeline.Resolve(new GenerationRequest { Prompt = "a panda" });
-        Assert.Equal((832, 480, 81, 50), (
+        Assert.Equal((832, 480, 81, 40), (
             resolved.Request.Width, resolved.Request.Height, resolved.Request.Frames, resolved.Request.Steps));
         Assert.Equal((21, 30, 52), (resolved.Grid.Frames, resolved.Grid.Height, resolved.Grid.Width));
-        Assert.Equal("cfg:scale=5", string.Join('+', resolved.Guidance.Rules.Select(RuleCatalog.Format)));
+        Assert.Equal("cfg:scale=4,scale_2=3", string.Join('+', resolved.Guidance.Rules.Select(RuleCatalog.Format)));
     }
 
     [Fact]
@@ -82,13 +82,13 @@ public class VideoTests
     {
         using var pipeline = DiffusionPipeline.Load(Checkpoint);
         Assert.Equal(2, pipeline.Denoiser.Experts);
-        var one = await Predictions("cfg:scale=4");
+        var one = await Predictions("cfg:scale=4,scale_2=scale");
         Assert.Equal([0, 0, 1, 1], one.Select(step => step.Expert));
         var two = await Predictions("cfg:scale=4,scale_2=2");
         Assert.Equal(one.Take(2).Select(step => step.Prediction), two.Take(2).Select(step => step.Prediction));
         Assert.NotEqual(one[2].Prediction, two[2].Prediction);
         Assert.Equal(
-            (await Predictions("cfg:scale=4,scale_2=scale")).Select(step => step.Prediction), one.Select(step => step.Prediction));
+            (await Predictions("cfg:scale=4,scale_2=4")).Select(step => step.Prediction), one.Select(step => step.Prediction));
 
         // A scale of 1 in the first leaves the second its own.
         var rule = (ClassifierFreeGuidance)RuleCatalog.Parse("cfg:guidance_scale=1,guidance_scale_2=3")[0];

@@ -40,7 +40,8 @@ public sealed class WanFamily : Family
         // Wan 2.2 5B, which has latents of its own, was trained with other videos than the rest.
         bool small = vae.PixelsPerLatent == 16;
         var facts = new FamilyFacts(
-            source.Index.ClassName!, "wan2.1", DefaultSize: small ? 1280 : 832, DefaultSteps: 50, options.ToHashSet())
+            source.Index.ClassName!, denoiser.Experts == 2 ? "wan2.2" : "wan2.1", DefaultSize: small ? 1280 : 832,
+            DefaultSteps: denoiser.Experts == 2 ? 40 : 50, options.ToHashSet())
         {
             DefaultHeight = small ? 704 : 480,
             BeginsWithImage = ofImages,
