@@ -25,6 +25,7 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new ErnieImageTransformerCase(), new QwenImage21AutoencoderCase(),
         new QwenImage21TransformerCase(), new Krea2TransformerCase(),
         new ManifestCase(), new PipelineCase(),
+        new ImageResizeCase(), new ImagePreparationCase(), new FrechetCase(), new KernelCase(), new StatisticsCase(),
     ];
 
     /// <summary>

@@ -26,12 +26,45 @@ public static class Distances
             throw new ArgumentException(
                 $"The Frechet distance needs 2 samples of each at least, not {a.Count} and {b.Count}.",
                 a.Count < 2 ? nameof(a) : nameof(b));
-        double[] mean1 = a.Mean(), mean2 = b.Mean();
-        double[,] covariance1 = a.Covariance(), covariance2 = b.Covariance();
-        double distance = 0;
-        for (int i = 0; i < mean1.Length; i++)
-            distance += (mean1[i] - mean2[i]) * (mean1[i] - mean2[i]) + covariance1[i, i] + covariance2[i, i];
-        return Math.Max(0, distance - 2 * TraceOfRootOfProduct(covariance1, covariance2));
+        return Frechet(a.ToStatistics(), b.ToStatistics());
+    }
+
+    /// <summary>The Frechet distance of statistics that were kept; see <see cref="Frechet(FeatureMoments, FeatureMoments)"/>.</summary>
+    /// <param name="a">Of one set.</param>
+    /// <param name="b">Of the other.</param>
+    /// <param name="epsilon">
+    /// Added to both diagonals inside of the root alone: what pytorch-fid and clean-fid do, with 1e-6, where their root is not finite. Ours
+    /// always is.
+    /// </param>
+    /// <exception cref="ArgumentException">The numbers of features differ.</exception>
+    public static double Frechet(FeatureStatistics a, FeatureStatistics b, double epsilon = 0)
+    {
+        ArgumentNullException.ThrowIfNull(a);
+        ArgumentNullException.ThrowIfNull(b);
+        ArgumentOutOfRangeException.ThrowIfNegative(epsilon);
+        if (a.Mean.Length != b.Mean.Length)
+            throw new ArgumentException(
+                $"The statistics have {a.Mean.Length} and {b.Mean.Length} features, expected the same number.", nameof(b));
+        double distance = SquaredDistance(a.Mean, b.Mean);
+        for (int i = 0; i < a.Mean.Length; i++)
+            distance += a.Covariance[i, i] + b.Covariance[i, i];
+        return Math.Max(0, distance - 2 * TraceOfRootOfProduct(Plus(a.Covariance, epsilon), Plus(b.Covariance, epsilon)));
+    }
+
+    /// <summary>
+    /// The Frechet distance of two sets; see <see cref="Frechet(FeatureMoments, FeatureMoments)"/>. With no more vectors than features the
+    /// covariances are singular, and the root is taken without them: tr (C1 C2)^(1/2) is the sum of the singular values of X Y', X and Y
+    /// being the centred vectors over (n - 1)^(1/2). Nothing cancels there, where roots of eigenvalues near 0 are off by 1e-7.
+    /// </summary>
+    /// <exception cref="ArgumentException">There are fewer than two vectors in a set, or the numbers of features differ.</exception>
+    public static double Frechet(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b)
+    {
+        var (x, y) = Widen(a, b, "Frechet");
+        if (Math.Max(x.Length, y.Length) > x[0].Length)
+            return Frechet(FeatureMoments.Of(a), FeatureMoments.Of(b));
+        double distance = SquaredDistance(Centre(x), Centre(y)) + x.Concat(y).Sum(row => TensorPrimitives.SumOfSquares<double>(row));
+        var products = Matrix<double>.Build.Dense(x.Length, y.Length, (i, j) => TensorPrimitives.Dot<double>(x[i], y[j]));
+        return Math.Max(0, distance - 2 * products.Svd(computeVectors: false).S.Sum());
     }
 
     /// <summary>
@@ -64,11 +97,7 @@ public static class Distances
     public static KernelEstimate KernelOfSubsets(
         IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets = 100, int size = 1000, long seed = 0)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(subsets, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(size, 2);
-        var (x, y) = Widen(a, b);
-        if (x.Length < size || y.Length < size)
-            throw new ArgumentException($"Subsets of {size} cannot be drawn from {x.Length} and {y.Length} vectors.", nameof(size));
+        var (x, y) = WidenForSubsets(a, b, subsets, size);
         var draws = new Draws(seed);
         var values = new double[subsets];
         for (int i = 0; i < subsets; i++)
@@ -77,8 +106,76 @@ public static class Distances
             draws.Choose(y, size);
             values[i] = Kernel(x.AsSpan(0, size).ToArray(), y.AsSpan(0, size).ToArray());
         }
+        return Estimate(values);
+    }
+
+    /// <summary>
+    /// The kernel distance as the mean over the very subsets that a package draws; see
+    /// <see cref="KernelOfSubsets(IReadOnlyList{float[]}, IReadOnlyList{float[]}, int, int, long)"/>.
+    /// </summary>
+    /// <param name="a">Feature vectors; real ones in torchmetrics.</param>
+    /// <param name="b">Feature vectors.</param>
+    /// <param name="package">Whose draws.</param>
+    /// <param name="subsets">How many subsets, from 1.</param>
+    /// <param name="size">Vectors of each set in each subset, from 2.</param>
+    /// <param name="seed">Of the draws; torch-fidelity's is 2020.</param>
+    /// <exception cref="ArgumentException">As above.</exception>
+    public static KernelEstimate KernelOfSubsets(
+        IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, KernelSubsets package, int subsets = 100, int size = 1000, long seed = 2020)
+    {
+        var (x, y) = WidenForSubsets(a, b, subsets, size);
+        var draws = new KernelDraws(package, seed);
+        var values = new double[subsets];
+        for (int i = 0; i < subsets; i++)
+        {
+            var (first, second) = draws.Next(x.Length, y.Length, size);
+            values[i] = Kernel([.. first.Select(row => x[row])], [.. second.Select(row => y[row])]);
+        }
+        return Estimate(values);
+    }
+
+    private static KernelEstimate Estimate(double[] values)
+    {
         double mean = values.Average();
-        return new KernelEstimate(mean, Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / subsets));
+        double variance = values.Sum(value => (value - mean) * (value - mean)) / values.Length;
+        return new KernelEstimate(mean, Math.Sqrt(variance)) { Values = values };
+    }
+
+    private static (double[][] X, double[][] Y) WidenForSubsets(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets, int size)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(subsets, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(size, 2);
+        var (x, y) = Widen(a, b);
+        return x.Length >= size && y.Length >= size ? (x, y)
+            : throw new ArgumentException($"Subsets of {size} cannot be drawn from {x.Length} and {y.Length} vectors.", nameof(size));
+    }
+
+    private static double SquaredDistance(double[] a, double[] b) => a.Zip(b, (x, y) => (x - y) * (x - y)).Sum();
+
+    private static double[,] Plus(double[,] covariance, double epsilon)
+    {
+        if (epsilon == 0)
+            return covariance;
+        var result = (double[,])covariance.Clone();
+        for (int i = 0; i < result.GetLength(0); i++)
+            result[i, i] += epsilon;
+        return result;
+    }
+
+    /// <summary>Subtracts the mean of the vectors from each, divides by the root of their number less one, and gives the mean.</summary>
+    private static double[] Centre(double[][] rows)
+    {
+        var mean = new double[rows[0].Length];
+        foreach (double[] row in rows)
+            TensorPrimitives.Add(mean, row, mean);
+        TensorPrimitives.Divide(mean, rows.Length, mean);
+        double root = Math.Sqrt(rows.Length - 1);
+        foreach (double[] row in rows)
+        {
+            TensorPrimitives.Subtract(row, mean, row);
+            TensorPrimitives.Divide(row, root, row);
+        }
+        return mean;
     }
 
     private static double Kernel(double[][] x, double[][] y)
@@ -112,13 +209,14 @@ public static class Distances
         return total;
     }
 
-    private static (double[][] X, double[][] Y) Widen(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b)
+    private static (double[][] X, double[][] Y) Widen(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, string distance = "kernel")
     {
         ArgumentNullException.ThrowIfNull(a);
         ArgumentNullException.ThrowIfNull(b);
         if (a.Count < 2 || b.Count < 2)
             throw new ArgumentException(
-                $"The kernel distance needs 2 samples of each at least, not {a.Count} and {b.Count}.", a.Count < 2 ? nameof(a) : nameof(b));
+                $"The {distance} distance needs 2 samples of each at least, not {a.Count} and {b.Count}.",
+                a.Count < 2 ? nameof(a) : nameof(b));
         int features = a[0].Length;
         double[][] Convert(IReadOnlyList<float[]> samples, string name)
         {
@@ -181,4 +279,8 @@ public static class Distances
 /// <summary>A kernel distance over subsets.</summary>
 /// <param name="Mean">The mean over the subsets.</param>
 /// <param name="Deviation">The standard deviation among the subsets (of which two may share vectors).</param>
-public readonly record struct KernelEstimate(double Mean, double Deviation);
+public readonly record struct KernelEstimate(double Mean, double Deviation)
+{
+    /// <summary>The kernel distance of each subset.</summary>
+    internal IReadOnlyList<double> Values { get; init; } = [];
+}

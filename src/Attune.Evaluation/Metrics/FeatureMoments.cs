@@ -123,6 +123,10 @@ public sealed class FeatureMoments
         return result;
     }
 
+    /// <summary>Mean and covariance, as files keep them.</summary>
+    /// <exception cref="InvalidOperationException">There are fewer than two vectors.</exception>
+    public FeatureStatistics ToStatistics() => new(Mean(), Covariance());
+
     /// <summary>Counts vectors whose mean deviates from the mean so far by what <see cref="_deviation"/> holds.</summary>
     private void Merge(long count)
     {

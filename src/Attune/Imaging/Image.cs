@@ -102,22 +102,16 @@ public sealed class Image
     }
 
     /// <summary>
-    /// The image at another size, with Pillow's antialiased Lanczos resampling (<c>Image.resize(size, Resampling.LANCZOS)</c>), which
-    /// diffusers uses for the images that it is given. The aspect ratio is not kept.
+    /// The image at another size, with Pillow's antialiased Lanczos resampling (<c>Image.resize(size, Resampling.LANCZOS)</c>, Pillow to
+    /// 12.3), which diffusers uses for the images that it is given. The aspect ratio is not kept. <see cref="Resampling"/> has others.
     /// </summary>
     /// <param name="width">In pixels.</param>
     /// <param name="height">In pixels.</param>
     /// <exception cref="ArgumentOutOfRangeException">A side is not positive, or the image or its rows alone at the new width have more than
     /// 178,956,970 pixels.</exception>
-    public Image Resize(int width, int height)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(height);
-        if ((long)width * Math.Max(height, Height) > MaxPixels)
-            throw new ArgumentOutOfRangeException(
-                nameof(width), $"{width} x {height}, from {Width} x {Height}: more than {MaxPixels} pixels.");
-        return (width, height) == (Width, Height) ? this : Lanczos.Resize(this, width, height);
-    }
+    public Image Resize(int width, int height) =>
+        (width, height) == (Width, Height) ? this
+            : new Resampling(ResizeLibrary.Pillow12, ResizeFilter.Lanczos).Resize(this, width, height);
 
     /// <summary>The image as it is meant to be seen: turned and mirrored as Exif's orientation says (CIPA DC-008, section 4.6.4).</summary>
     /// <param name="orientation">1, upright, to 8.</param>

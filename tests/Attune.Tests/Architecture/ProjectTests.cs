@@ -12,7 +12,7 @@ public class ProjectTests
         ["Attune"] = ["Attune.Tensors"],
         ["Attune.Media.Skia"] = ["Attune"],
         ["Attune.Evaluation"] = ["Attune"],
-        ["Attune.Verification"] = ["Attune"],
+        ["Attune.Verification"] = ["Attune", "Attune.Evaluation"],
         ["Attune.Cli"] = ["Attune", "Attune.Media.Skia", "Attune.Evaluation", "Attune.Verification", "Attune.Bench"],
         ["Attune.Bench"] = ["Attune"],
         ["Attune.Benchmarks"] = ["Attune.Bench"],

@@ -37,7 +37,7 @@ public sealed class ClipTextModel : IDisposable
         _embeddings = new ClipTextEmbeddings(textModel.At("embeddings"), settings);
         _layers = [
             .. Enumerable.Range(0, settings.NumHiddenLayers)
-                .Select(i => new ClipEncoderLayer(textModel.At("encoder.layers", i), settings))];
+                .Select(i => new ClipEncoderLayer(textModel.At("encoder.layers", i), settings.Layer))];
         _finalLayerNorm = new LayerNorm(textModel.At("final_layer_norm"), Channels, settings.LayerNormEps);
         ProjectionChannels = config.ClassName == "CLIPTextModelWithProjection" ? settings.ProjectionDim
             : root.ShapeOf("text_projection.weight") is { Rank: 2 } shape && shape[1] == Channels ? shape[0] : null;
@@ -174,50 +174,15 @@ internal sealed class ClipTextEmbeddings
     }
 }
 
-/// <summary>One layer: causal self-attention and a feed-forward network, each added to the residual stream.</summary>
-internal sealed class ClipEncoderLayer(WeightCursor at, ClipTextConfig config)
-{
-    private readonly LayerNorm _layerNorm1 = new(at.At("layer_norm1"), config.HiddenSize, config.LayerNormEps);
-    private readonly ClipAttention _selfAttn = new(at.At("self_attn"), config);
-    private readonly LayerNorm _layerNorm2 = new(at.At("layer_norm2"), config.HiddenSize, config.LayerNormEps);
-    private readonly Linear _fc1 = new(at.At("mlp.fc1"), config.HiddenSize, config.IntermediateSize);
-    private readonly Linear _fc2 = new(at.At("mlp.fc2"), config.IntermediateSize, config.HiddenSize);
-
-    /// <summary>Updates [batch, tokens, channels] in place.</summary>
-    public void AddTo(Tensor hidden)
-    {
-        using var scope = new TensorScope();
-        hidden.Add(_selfAttn.Apply(_layerNorm1.Apply(hidden)), into: hidden);
-        hidden.Add(_fc2.Apply(_fc1.Apply(_layerNorm2.Apply(hidden), config.HiddenAct)), into: hidden);
-    }
-}
-
-/// <summary>Multi-head self-attention in which a token sees itself and what stands before it.</summary>
-internal sealed class ClipAttention(WeightCursor at, ClipTextConfig config)
-{
-    private static readonly AttentionMask Causal = new() { Causal = true };
-
-    private readonly Linear _qProj = new(at.At("q_proj"), config.HiddenSize, config.HiddenSize);
-    private readonly Linear _kProj = new(at.At("k_proj"), config.HiddenSize, config.HiddenSize);
-    private readonly Linear _vProj = new(at.At("v_proj"), config.HiddenSize, config.HiddenSize);
-    private readonly Linear _outProj = new(at.At("out_proj"), config.HiddenSize, config.HiddenSize);
-
-    public Tensor Apply(Tensor x)
-    {
-        float scale = 1 / MathF.Sqrt(config.HiddenSize / config.NumAttentionHeads);
-        var attended = Heads(_qProj.Apply(x)).Attention(Heads(_kProj.Apply(x)), Heads(_vProj.Apply(x)), scale, Causal);
-        return _outProj.Apply(attended.Reshape(x.Shape));
-    }
-
-    private Tensor Heads(Tensor x) => x.Reshape(x.Shape[0], x.Shape[1], config.NumAttentionHeads, -1);
-}
-
 /// <summary>The keys of config.json that shape the text encoder, with CLIPTextConfig's defaults.</summary>
 internal sealed record ClipTextConfig(
     int VocabSize, int HiddenSize, int IntermediateSize, int ProjectionDim, int NumHiddenLayers, int NumAttentionHeads,
     int MaxPositionEmbeddings,
     Activation HiddenAct, float LayerNormEps, int EosTokenId, int FirstAddedToken)
 {
+    /// <summary>What its layers are made by.</summary>
+    public ClipLayerConfig Layer => new(HiddenSize, IntermediateSize, NumAttentionHeads, HiddenAct, LayerNormEps, Causal: true);
+
     /// <summary>Of a text encoder's configuration, or of a whole CLIP's, which holds the text encoder's as <c>text_config</c>.</summary>
     public static ClipTextConfig Read(ModelConfig config)
     {
