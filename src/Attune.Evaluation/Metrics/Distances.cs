@@ -73,7 +73,7 @@ public static class Distances
     /// scatter, and may be a little below 0.
     /// </summary>
     /// <param name="a">Feature vectors, two at least; time grows with the square of their number: see
-    /// <see cref="KernelOfSubsets"/>.</param>
+    /// <see cref="KernelOfSubsets(IReadOnlyList{float[]}, IReadOnlyList{float[]}, int, int, long)"/>.</param>
     /// <param name="b">Feature vectors, two at least.</param>
     /// <exception cref="ArgumentException">There are fewer than two vectors in a set, the numbers of features differ, or one is NaN or
     /// infinite.</exception>
