@@ -26,6 +26,8 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new QwenImage21TransformerCase(), new Krea2TransformerCase(),
         new ManifestCase(), new PipelineCase(),
         new ImageResizeCase(), new ImagePreparationCase(), new FrechetCase(), new KernelCase(), new StatisticsCase(),
+        new ClipFeaturesCase(), new ClipScoreCase(), new ClipImageSimilarityCase(), new PickScoreCase(), new HpsCase(), new ClipFidCase(),
+        new InceptionFeaturesCase(), new FidFoldersCase(), new PatchFidCase(), new LpipsCase(), new TorchFileCase(),
     ];
 
     /// <summary>
