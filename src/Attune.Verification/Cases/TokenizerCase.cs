@@ -9,11 +9,17 @@ internal sealed class TokenizerCase : CaseKind
 
     /// <summary>The last one tells what the texts were made of.</summary>
     public override IReadOnlyCollection<string> Arguments { get; } =
-        ["texts", "special_tokens", "padding", "max_length", "truncation", "padding_side", "prompts"];
+        ["texts", "special_tokens", "padding", "max_length", "truncation", "padding_side", "prompts", "added"];
 
     public override void Run(GoldenCase golden, Comparison results)
     {
-        var tokenizer = Supported(() => Tokenizer.Load(golden.Checkpoint));
+        var tokenizer = Supported(() => Tokenizer.Load(golden.Checkpoint, golden.Class));
+        if (golden.Arguments.TryGetProperty("added", out var added))
+        {
+            tokenizer = tokenizer.With([.. added.EnumerateObject().Select(token => token.Name)]);
+            foreach (var token in added.EnumerateObject())
+                results.Require(tokenizer.IdOf(token.Name) == token.Value.GetInt32(), $"{token.Name} has another id");
+        }
         var plain = new TokenizerOptions { AddSpecialTokens = golden.Flag("special_tokens", true) };
         if (!golden.Arguments.TryGetProperty("texts", out var texts))
         {

@@ -41,11 +41,25 @@ internal static class CanonicalComposition
         // Below U+0300 nothing combines and nothing decomposes into something that does not compose again.
         if (text.AsSpan().IndexOfAnyExceptInRange('\0', '\u02FF') < 0)
             return text;
+        var codes = Decomposed(text);
+        Compose(codes);
+        return ToText(codes);
+    }
+
+    /// <summary>The text in normalisation form D.</summary>
+    public static string Decompose(string text) => Ascii.IsValid(text) ? text : ToText(Decomposed(text));
+
+    private static List<int> Decomposed(string text)
+    {
         var codes = new List<int>(text.Length);
         foreach (var rune in text.EnumerateRunes())
             Decompose(rune.Value, codes);
         Reorder(codes);
-        Compose(codes);
+        return codes;
+    }
+
+    private static string ToText(List<int> codes)
+    {
         var result = new StringBuilder(codes.Count);
         foreach (int code in codes)
             result.Append(new Rune(code).ToString());

@@ -9,6 +9,13 @@ internal static class Decoders
     /// <summary>One step: tokens to tokens; at the end they are joined.</summary>
     private delegate List<string> Step(List<string> tokens);
 
+    /// <summary>What BERT's decoder puts right, in this order.</summary>
+    private static readonly (string From, string To)[] Cleanups =
+    [
+        (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't"),
+        (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+    ];
+
     public static string Plain(IReadOnlyList<string> tokens) => string.Join(' ', tokens);
 
     public static string ByteLevel(IReadOnlyList<string> tokens) => ByteSymbols.Decode(string.Concat(tokens));
@@ -17,6 +24,11 @@ internal static class Decoders
     public static Decoder ByteLevel(string wordEnd) => tokens => ByteLevel(tokens).Replace(wordEnd, " ", StringComparison.Ordinal).Trim();
 
     public static Decoder Metaspace(string mark, bool prepended) => tokens => string.Concat(Unmark([.. tokens], mark, prepended));
+
+    /// <summary>Words with spaces between them, and tokens inside of words joined to what stands before.</summary>
+    /// <param name="prefix">Of tokens inside of words.</param>
+    /// <param name="cleanup">Whether spaces before punctuation go.</param>
+    public static Decoder WordPiece(string prefix, bool cleanup) => tokens => string.Concat(JoinWords([.. tokens], prefix, cleanup));
 
     /// <summary>Reads the entry "decoder" of tokenizer.json.</summary>
     /// <exception cref="CheckpointException">The entry is malformed or of a type that is not supported.</exception>
@@ -41,6 +53,10 @@ internal static class Decoders
                 string mark = PreTokenizers.Mark(part);
                 bool prepended = part.Find("add_prefix_space")?.Bool() != false && part.Find("prepend_scheme")?.String() != "never";
                 return tokens => Unmark(tokens, mark, prepended);
+            case "WordPiece":
+                string inner = part.Find("prefix")?.String() ?? "##";
+                bool cleanup = part.Find("cleanup")?.Bool() ?? true;
+                return tokens => JoinWords(tokens, inner, cleanup);
             case "Replace":
                 var pattern = TextPattern.Read(part["pattern"]);
                 string content = part["content"].String();
@@ -58,9 +74,15 @@ internal static class Decoders
                 return tokens => [.. tokens.Select((token, i) => suffix.Length == 0 ? token
                     : token.Replace(suffix, i == tokens.Count - 1 ? "" : " ", StringComparison.Ordinal))];
             default:
-                throw part.Unsupported("Sequence, ByteLevel, Metaspace, Replace, Fuse, ByteFallback, Strip or BPEDecoder");
+                throw part.Unsupported("Sequence, ByteLevel, Metaspace, WordPiece, Replace, Fuse, ByteFallback, Strip or BPEDecoder");
         }
     }
+
+    private static List<string> JoinWords(List<string> tokens, string prefix, bool cleanup) => [.. tokens.Select((token, i) =>
+    {
+        string text = i == 0 ? token : token.StartsWith(prefix, StringComparison.Ordinal) ? token[prefix.Length..] : " " + token;
+        return cleanup ? Cleanups.Aggregate(text, (current, pair) => current.Replace(pair.From, pair.To, StringComparison.Ordinal)) : text;
+    })];
 
     private static List<string> Unmark(List<string> tokens, string mark, bool prepended) => [.. tokens.Select((token, i) =>
         (i == 0 && prepended && token.StartsWith(mark, StringComparison.Ordinal) ? token[mark.Length..] : token)

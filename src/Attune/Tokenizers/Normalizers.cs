@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Attune.Weights;
 
@@ -41,6 +42,52 @@ internal static class Normalizers
         return new TextPiece(stripped, piece.AtStart && stripped.Length == text.Length);
     };
 
+    /// <summary>
+    /// What BERT does to texts: control characters go and white space becomes spaces, Chinese characters stand alone, accents go, and
+    /// letters become small.
+    /// </summary>
+    public static Normalizer Bert(bool clean, bool chinese, bool accents, bool lower) => piece =>
+    {
+        string text = piece.Text;
+        if (clean || chinese)
+        {
+            var result = new StringBuilder(text.Length);
+            foreach (var rune in text.EnumerateRunes())
+            {
+                bool space = rune.Value is '\t' or '\n' or '\r' || Rune.IsWhiteSpace(rune);
+                if (clean && (rune.Value is 0 or 0xFFFD || (!space && IsOther(rune))))
+                    continue;
+                if (chinese && IsChinese(rune.Value))
+                    result.Append(' ').Append(rune).Append(' ');
+                else if (clean && space)
+                    result.Append(' ');
+                else
+                    result.Append(rune);
+            }
+            text = result.ToString();
+        }
+        if (accents)
+        {
+            var result = new StringBuilder(text.Length);
+            foreach (var rune in CanonicalComposition.Decompose(text).EnumerateRunes())
+            {
+                if (Rune.GetUnicodeCategory(rune) != UnicodeCategory.NonSpacingMark)
+                    result.Append(rune);
+            }
+            text = result.ToString();
+        }
+        piece = piece with { Text = text };
+        return lower ? Lowercase(piece) : piece;
+    };
+
+    private static bool IsOther(Rune rune) => Rune.GetUnicodeCategory(rune)
+        is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.OtherNotAssigned or UnicodeCategory.PrivateUse;
+
+    /// <summary>The blocks of CJK ideographs that BERT counts.</summary>
+    private static bool IsChinese(int code) => code is (>= 0x4E00 and <= 0x9FFF) or (>= 0x3400 and <= 0x4DBF)
+        or (>= 0x20000 and <= 0x2A6DF) or (>= 0x2A700 and <= 0x2B73F) or (>= 0x2B740 and <= 0x2B81F) or (>= 0x2B920 and <= 0x2CEAF)
+        or (>= 0xF900 and <= 0xFAFF) or (>= 0x2F800 and <= 0x2FA1F);
+
     public static Normalizer Precompiled(CharacterMap map) => piece => piece with { Text = map.Apply(piece.Text) };
 
     /// <summary>Reads the entry "normalizer" of tokenizer.json.</summary>
@@ -61,13 +108,18 @@ internal static class Normalizers
                 return Replace(TextPattern.Read(part["pattern"]), part["content"].String());
             case "Strip":
                 return Strip(part["strip_left"].Bool(), part["strip_right"].Bool());
+            case "BertNormalizer":
+                bool small = part.Find("lowercase")?.Bool() ?? true;
+                return Bert(
+                    part.Find("clean_text")?.Bool() ?? true, part.Find("handle_chinese_chars")?.Bool() ?? true,
+                    part.Find("strip_accents")?.Bool() ?? small, small);
             case "Prepend":
                 string prefix = part["prepend"].String();
                 return piece => piece.Text.Length == 0 ? piece : piece with { Text = prefix + piece.Text };
             case "Precompiled":
                 return part.Find("precompiled_charsmap") is { } map ? Precompiled(new CharacterMap(part.File, map.Base64())) : None;
             default:
-                throw part.Unsupported("Sequence, NFC, Lowercase, Replace, Strip, Prepend or Precompiled");
+                throw part.Unsupported("Sequence, NFC, Lowercase, Replace, Strip, Prepend, BertNormalizer or Precompiled");
         }
     }
 }

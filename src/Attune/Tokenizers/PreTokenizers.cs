@@ -19,6 +19,8 @@ internal static class PreTokenizers
     /// <summary>What ByteLevel splits by unless it is told not to.</summary>
     private const string Gpt2 = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
+    private const string Signs = @"[!-/:-@\[-`{-~]|\p{P}";
+
     public static void None(TextPiece piece, List<TextPiece> words)
     {
         if (piece.Text.Length > 0)
@@ -102,6 +104,11 @@ internal static class PreTokenizers
         };
     }
 
+    /// <summary>Words between white space, each sign of punctuation alone.</summary>
+    public static PreTokenizer Bert { get; } = Sequence(
+        Split(TextPattern.Regex("", @"\s"), SplitBehavior.Removed, false),
+        Split(TextPattern.Regex("", Signs), SplitBehavior.Isolated, false));
+
     /// <summary>Reads the entry "pre_tokenizer" of tokenizer.json.</summary>
     /// <exception cref="CheckpointException">The entry is malformed or of a type that is not supported.</exception>
     public static PreTokenizer Read(JsonPart? entry)
@@ -125,15 +132,18 @@ internal static class PreTokenizers
                 return Split(TextPattern.Regex(part.File, @"\s"), SplitBehavior.Removed, false);
             case "Whitespace":
                 return Split(TextPattern.Regex(part.File, @"\w+|[^\w\s]+"), SplitBehavior.Removed, true);
+            case "BertPreTokenizer":
+                return Bert;
             case "Digits":
                 bool single = part.Find("individual_digits")?.Bool() ?? false;
                 return Split(TextPattern.Regex(part.File, @"\p{N}"), single ? SplitBehavior.Isolated : SplitBehavior.Contiguous, false);
             case "Punctuation":
                 return Split(
-                    TextPattern.Regex(part.File, @"[!-/:-@\[-`{-~]|\p{P}"),
+                    TextPattern.Regex(part.File, Signs),
                     part.Find("behavior") is { } behavior ? Behavior(behavior) : SplitBehavior.Isolated, false);
             default:
-                throw part.Unsupported("Sequence, Split, ByteLevel, Metaspace, WhitespaceSplit, Whitespace, Digits or Punctuation");
+                throw part.Unsupported(
+                    "Sequence, Split, ByteLevel, Metaspace, WhitespaceSplit, Whitespace, BertPreTokenizer, Digits or Punctuation");
         }
     }
 

@@ -94,6 +94,19 @@ public sealed class Tokenizer
             });
     }
 
+    /// <summary>The tokenizer with further special tokens behind its vocabulary, as <c>add_special_tokens</c> adds them.</summary>
+    internal Tokenizer With(params ReadOnlySpan<string> special)
+    {
+        var added = _parts.AddedTokens.ToList();
+        int next = VocabularySize;
+        foreach (string token in special)
+        {
+            if (IdOf(token) == null)
+                added.Add(new AddedToken(token, next++) { Special = true });
+        }
+        return new Tokenizer(_parts with { AddedTokens = added });
+    }
+
     /// <summary>The ids of a text. Surrogates without a partner count as U+FFFD.</summary>
     /// <exception cref="ArgumentException">The length has no room for the special tokens, or padding is asked for and there is no pad
     /// token.</exception>

@@ -66,8 +66,16 @@ internal sealed class TokenizerFolder
                 _ => throw UnsupportedClass("spiece.model", "T5Tokenizer"),
             });
         }
+        if (PathOf("vocab.txt") is { } words)
+        {
+            return Complete(_class switch
+            {
+                "BertTokenizer" => ReadBert(words),
+                _ => throw UnsupportedClass("vocab.txt", "BertTokenizer"),
+            });
+        }
         throw new CheckpointException(
-            $"'{_folder}' holds no tokenizer: expected tokenizer.json, vocab.json with merges.txt, or spiece.model.");
+            $"'{_folder}' holds no tokenizer: expected tokenizer.json, vocab.json with merges.txt, spiece.model, or vocab.txt.");
     }
 
     private static TokenizerParts ReadTokenizerJson(JsonPart json)
@@ -125,7 +133,13 @@ internal sealed class TokenizerFolder
                 IgnoreMerges = model.Find("ignore_merges")?.Bool() ?? false,
             });
         }
-        throw new CheckpointException($"'{model.File}': a model of type '{type}' is not supported; expected BPE or Unigram.");
+        if (type == "WordPiece")
+        {
+            return new WordPieceModel(
+                model.File, CheckIds(model.File, vocabulary.Ids()), model.Find("unk_token")?.String() ?? "[UNK]",
+                model.Find("continuing_subword_prefix")?.String() ?? "##", model.Find("max_input_chars_per_word")?.Id() ?? 100);
+        }
+        throw new CheckpointException($"'{model.File}': a model of type '{type}' is not supported; expected BPE, Unigram or WordPiece.");
     }
 
     /// <summary>Merges as pairs, or in older files as strings with a space in between.</summary>
@@ -281,6 +295,30 @@ internal sealed class TokenizerFolder
         };
     }
 
+    /// <summary>BERT from its list of words, one a line.</summary>
+    private TokenizerParts ReadBert(string file)
+    {
+        var ids = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (string line in File.ReadLines(file))
+        {
+            if (!ids.TryAdd(line.TrimEnd(), ids.Count))
+                throw new CheckpointException($"'{file}': line {ids.Count + 1} repeats the token '{line}'.");
+        }
+        var model = new WordPieceModel(file, ids, SpecialToken("unk_token") ?? "[UNK]", "##", 100);
+        bool lower = _config?.Find("do_lower_case")?.Bool() ?? true;
+        return new TokenizerParts
+        {
+            Model = model,
+            Normalizer = Normalizers.Bert(
+                clean: true, _config?.Find("tokenize_chinese_chars")?.Bool() ?? true,
+                _config?.Find("strip_accents")?.Bool() ?? lower, lower),
+            PreTokenizer = PreTokenizers.Bert,
+            Decoder = Decoders.WordPiece("##", cleanup: true),
+            Before = [IdIn(model, file, "cls_token")],
+            After = [IdIn(model, file, "sep_token")],
+        };
+    }
+
     private static string ExtraId(int number) => string.Create(CultureInfo.InvariantCulture, $"<extra_id_{number}>");
 
     /// <summary>Adds what the files beside the vocabulary say: added tokens, special tokens, lengths and sides.</summary>
@@ -390,6 +428,11 @@ internal sealed class TokenizerFolder
             ("CLIPTokenizer", "bos_token") => "<|startoftext|>",
             ("CLIPTokenizer", "eos_token" or "unk_token" or "pad_token") => "<|endoftext|>",
             ("Qwen2Tokenizer", "eos_token" or "unk_token" or "pad_token") => "<|endoftext|>",
+            ("BertTokenizer", "unk_token") => "[UNK]",
+            ("BertTokenizer", "sep_token") => "[SEP]",
+            ("BertTokenizer", "pad_token") => "[PAD]",
+            ("BertTokenizer", "cls_token") => "[CLS]",
+            ("BertTokenizer", "mask_token") => "[MASK]",
             ("T5Tokenizer", "eos_token") => "</s>",
             ("T5Tokenizer" or "GemmaTokenizer", "pad_token") => "<pad>",
             ("T5Tokenizer" or "GemmaTokenizer" or "LlamaTokenizer", "unk_token") => "<unk>",
