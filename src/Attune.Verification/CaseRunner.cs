@@ -28,6 +28,7 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new ImageResizeCase(), new ImagePreparationCase(), new FrechetCase(), new KernelCase(), new StatisticsCase(),
         new ClipFeaturesCase(), new ClipScoreCase(), new ClipImageSimilarityCase(), new PickScoreCase(), new HpsCase(), new ClipFidCase(),
         new InceptionFeaturesCase(), new FidFoldersCase(), new PatchFidCase(), new LpipsCase(), new TorchFileCase(),
+        new ImageRewardCase(), new ImageRewardPartsCase(),
     ];
 
     /// <summary>
