@@ -25,17 +25,21 @@ internal static class MetricsCommand
     private static Command Frechet()
     {
         var (a, b) = (Set("a"), Set("b"));
+        var inception = new Option<string?>("--inception") { Description = $"{Inception.Description} Statistics need none." };
         var preparation = PreparationOption(Preparation.PytorchFid);
         var save = new Option<string?>("--save-statistics") {
             Description = "Write mean and covariance of A's features, as .npz, which pytorch-fid reads too." };
         var command = new Command("fid", "Frechet distance of Inception features. A and B are folders, or .npz files of statistics.") {
-            a, b, Inception, preparation, save, Json };
+            a, b, inception, preparation, save, Json };
         command.SetAction((result, cancellation) => Task.FromResult(Report(result, "fid", output =>
         {
             var how = Of(result, preparation);
-            using var model = InceptionModel.Load(result.GetRequiredValue(Inception), DeviceOptions.Open(result));
             string[] sets = [result.GetRequiredValue(a), result.GetRequiredValue(b)];
-            float[][]?[] features = [.. sets.Select(set => IsStatistics(set) ? null : Features(model, set, how, cancellation))];
+            bool reads = !sets.All(IsStatistics);
+            if (reads && result.GetValue(inception) == null)
+                throw new ArgumentException("--inception is needed to read pictures; expected a file of weights.");
+            using var model = reads ? InceptionModel.Load(result.GetValue(inception)!, DeviceOptions.Open(result)) : null;
+            float[][]?[] features = [.. sets.Select(set => IsStatistics(set) ? null : Features(model!, set, how, cancellation))];
             FeatureStatistics Statistics(int i) => features[i] is { } rows ? FeatureMoments.Of(rows).ToStatistics()
                 : FeatureStatistics.Load(sets[i]);
             if (result.GetValue(save) is { } path)

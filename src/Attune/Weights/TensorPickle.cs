@@ -108,7 +108,7 @@ internal sealed class TensorPickle(string path, Func<long, int, byte[]> read, lo
                 break;
             case 0x8a:
                 var number = new BigInteger(Next(Next(1)[0]));
-                _stack.Add(number >= long.MinValue && number <= long.MaxValue ? (long)number : number);
+                _stack.Add(number >= long.MinValue && number <= long.MaxValue ? (object)(long)number : number);
                 break;
             case (byte)'G':
                 _stack.Add(BinaryPrimitives.ReadDoubleBigEndian(Next(8)));

@@ -1,0 +1,43 @@
+using System.Text.Json.Nodes;
+using Attune.Evaluation.Metrics;
+using Attune.Tests;
+
+namespace Attune.Cli.Tests;
+
+/// <summary><c>attune metrics</c>: what it is told and what it says; the networks' numbers are golden cases.</summary>
+public class MetricsCommandTests
+{
+    [Fact]
+    public async Task Statistics_are_compared_without_a_network()
+    {
+        using var folder = new TemporaryFolder();
+        string a = Path.Combine(folder.Path, "a.npz"), b = Path.Combine(folder.Path, "b.npz");
+        new FeatureStatistics([0, 0], new double[,] { { 1, 0 }, { 0, 4 } }).Save(a);
+        new FeatureStatistics([3, 0], new double[,] { { 4, 0 }, { 0, 4 } }).Save(b);
+        var (code, output, error) = await CommandTests.Run("metrics", "fid", a, b, "--json");
+        Assert.True(code == 0, error);
+        var json = JsonNode.Parse(output)!;
+        Assert.Equal("fid", json["metric"]!.GetValue<string>());
+        Assert.Equal(9 + 1, json["value"]!.GetValue<double>(), 1e-9);
+        Assert.Equal("pytorch-fid", json["preparation"]!.GetValue<string>());
+    }
+
+    [Theory]
+    [InlineData("fid ABSENT ABSENT", "--inception is needed")]
+    [InlineData("fid ABSENT ABSENT --inception ABSENT", "does not exist")]
+    [InlineData("kid ABSENT ABSENT --inception ABSENT --draws mine", "--draws is 'mine'")]
+    [InlineData("fid ABSENT ABSENT --inception ABSENT --preparation mine", "'mine' is no preparation of pictures; expected clip, ")]
+    [InlineData("clip-score ABSENT --prompts ABSENT --clip ABSENT", "is no folder; expected a folder of pictures")]
+    [InlineData("lpips ABSENT ABSENT --backbone ABSENT --linear ABSENT", "is no folder; expected a folder of pictures")]
+    [InlineData("image-reward EMPTY --prompts ABSENT --model ABSENT", "holds no pictures")]
+    public async Task What_is_missing_is_said(string arguments, string message)
+    {
+        using var folder = new TemporaryFolder();
+        string empty = Directory.CreateDirectory(Path.Combine(folder.Path, "empty")).FullName;
+        string line = arguments.Replace("ABSENT", Path.Combine(folder.Path, "absent"), StringComparison.Ordinal)
+            .Replace("EMPTY", empty, StringComparison.Ordinal);
+        var (code, _, error) = await CommandTests.Run(["metrics", .. line.Split(' ')]);
+        Assert.Equal(1, code);
+        Assert.Contains(message, error, StringComparison.Ordinal);
+    }
+}
