@@ -226,7 +226,7 @@ internal static class MetricsCommand
         if (!Directory.Exists(folder))
             throw new ArgumentException($"'{folder}' is no folder; expected a folder of pictures.");
         string[] files = [.. Directory.EnumerateFiles(folder)
-            .Where(file => Extensions.Contains(Path.GetExtension(file).ToLowerInvariant()))
+            .Where(file => Extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase))
             .Order(StringComparer.Ordinal)];
         return files.Length > 0 ? files : throw new ArgumentException($"'{folder}' holds no pictures ({string.Join(", ", Extensions)}).");
     }

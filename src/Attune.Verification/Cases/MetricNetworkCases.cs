@@ -1,7 +1,6 @@
 using Attune.Evaluation.Metrics;
 using Attune.Imaging;
 using Attune.Tensors;
-using Attune.Weights;
 
 namespace Attune.Verification;
 

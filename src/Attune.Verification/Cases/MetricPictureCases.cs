@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Attune.Evaluation.Metrics;
 using Attune.Imaging;
-using Attune.Tensors;
 
 namespace Attune.Verification;
 
