@@ -41,7 +41,7 @@ public sealed class ClipModel : IDisposable
         var file = ModelConfig.Read(_padsWithZero ? open : System.IO.Path.Combine(folder, "config.json"));
         var config = _padsWithZero ? OpenClipNames.Config(file) : file;
         var source = new ComponentSource(
-            config, device, () => _padsWithZero ? RenamedSource.Open(folder, OpenClipNames.Map) : WeightSource.Open(folder));
+            config, device, () => _padsWithZero ? OpenClipNames.Rename(MetricWeights.Open(folder)) : MetricWeights.Open(folder));
         var vision = ClipVisionConfig.Read(config);
         _text = components.Add(ClipTextModel.Load(source));
         _vision = components.Add(source.Build((checkpoint, _) => new ClipVisionTower(checkpoint, vision)));

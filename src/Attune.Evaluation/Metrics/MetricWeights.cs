@@ -13,7 +13,17 @@ internal static class MetricWeights
     {
         if (!File.Exists(path) && !Directory.Exists(path))
             throw new CheckpointException($"'{path}' does not exist.");
-        return File.Exists(path) && TorchFile.Is(path) ? TorchFile.Open(path) : WeightSource.Open(path);
+        string file = Directory.Exists(path) ? TorchFileIn(path) ?? path : path;
+        return File.Exists(file) && TorchFile.Is(file) ? TorchFile.Open(file) : WeightSource.Open(file);
+    }
+
+    /// <summary>The one file of <c>torch.save</c> of a folder without safetensors, or null.</summary>
+    private static string? TorchFileIn(string folder)
+    {
+        string[] files = Directory.GetFiles(folder);
+        bool Has(string extension) => files.Any(file => file.EndsWith(extension, StringComparison.Ordinal));
+        string[] pickles = [.. files.Where(file => Path.GetExtension(file) is ".pt" or ".pth" or ".bin" or ".ckpt")];
+        return pickles.Length == 1 && !Has(".safetensors") && !Has(".safetensors.index.json") ? pickles[0] : null;
     }
 
     /// <summary>Builds something of a source, which belongs to it from then on.</summary>

@@ -26,8 +26,21 @@ internal static class OpenClipNames
         (".mlp.c_proj.", ".mlp.fc2."),
     ];
 
-    /// <summary>The tensors of a source under the names of transformers.</summary>
-    public static IEnumerable<RenamedTensor> Map(WeightSource source)
+    /// <summary>A source under the names of transformers, which belongs to the result.</summary>
+    public static WeightSource Rename(WeightSource source)
+    {
+        try
+        {
+            return new RenamedSource(source, Map(source));
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
+    }
+
+    private static IEnumerable<RenamedTensor> Map(WeightSource source)
     {
         foreach (var entry in source.Entries)
         {
