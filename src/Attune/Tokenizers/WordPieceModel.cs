@@ -1,4 +1,3 @@
-using System.Text;
 using Attune.Weights;
 
 namespace Attune.Tokenizers;
