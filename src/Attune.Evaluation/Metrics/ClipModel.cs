@@ -26,6 +26,8 @@ public enum LongText
 /// </summary>
 public sealed class ClipModel : IDisposable
 {
+    private static readonly string[] TokenizerFiles = ["tokenizer.json", "vocab.json"];
+
     private readonly ClipTextModel _text;
     private readonly ClipVisionTower _vision;
     private readonly Device _device;
@@ -56,7 +58,7 @@ public sealed class ClipModel : IDisposable
             scale.Widen(0, value);
             LogitScale = MathF.Exp(value[0]);
         }
-        if (new[] { "tokenizer.json", "vocab.json" }.Any(name => File.Exists(System.IO.Path.Combine(folder, name))))
+        if (TokenizerFiles.Any(name => File.Exists(System.IO.Path.Combine(folder, name))))
             _tokenizer = Tokenizer.Load(folder, "CLIPTokenizer");
         _normal = Normal(folder, file);
     }

@@ -19,6 +19,7 @@ public sealed class ImageReward : IDisposable
     /// <summary>The mean and the deviation of the network's numbers, which are subtracted and divided by.</summary>
     private const double Mean = 0.16717362830052426, Deviation = 1.0333394966054072;
 
+    private static readonly string[] WeightNames = ["ImageReward.safetensors", "ImageReward.pt"];
     private static readonly int[] HeadWidths = [1024, 128, 64, 16, 1];
     private static readonly int[] HeadPlaces = [0, 2, 4, 6, 7];
 
@@ -52,7 +53,7 @@ public sealed class ImageReward : IDisposable
     internal static ImageReward Load(string folder, Device device, int? visionHeads)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        string weights = new[] { "ImageReward.safetensors", "ImageReward.pt" }.Select(name => Path.Combine(folder, name))
+        string weights = WeightNames.Select(name => Path.Combine(folder, name))
             .FirstOrDefault(File.Exists)
             ?? throw new CheckpointException($"'{folder}' holds neither ImageReward.safetensors nor ImageReward.pt.");
         var config = ModelConfig.Read(Path.Combine(folder, "med_config.json"));
