@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using MathNet.Numerics.LinearAlgebra;
 
 namespace Attune.Evaluation.Metrics;
@@ -121,7 +122,12 @@ public static class Distances
     /// <param name="seed">Of the draws; torch-fidelity's is 2020.</param>
     /// <exception cref="ArgumentException">As above.</exception>
     public static KernelEstimate KernelOfSubsets(
-        IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, KernelSubsets package, int subsets = 100, int size = 1000, long seed = 2020)
+        IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, KernelSubsets package, int subsets = 100, int size = 1000, long seed = 2020) =>
+        Estimate(KernelsOfSubsets(a, b, package, subsets, size, seed));
+
+    /// <summary>The kernel distance of each subset.</summary>
+    internal static double[] KernelsOfSubsets(
+        IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, KernelSubsets package, int subsets, int size, long seed)
     {
         var (x, y) = WidenForSubsets(a, b, subsets, size);
         var draws = new KernelDraws(package, seed);
@@ -131,14 +137,14 @@ public static class Distances
             var (first, second) = draws.Next(x.Length, y.Length, size);
             values[i] = Kernel([.. first.Select(row => x[row])], [.. second.Select(row => y[row])]);
         }
-        return Estimate(values);
+        return values;
     }
 
     private static KernelEstimate Estimate(double[] values)
     {
         double mean = values.Average();
         double variance = values.Sum(value => (value - mean) * (value - mean)) / values.Length;
-        return new KernelEstimate(mean, Math.Sqrt(variance)) { Values = values };
+        return new KernelEstimate(mean, Math.Sqrt(variance));
     }
 
     private static (double[][] X, double[][] Y) WidenForSubsets(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets, int size)
@@ -238,49 +244,21 @@ public static class Distances
     }
 
     /// <summary>
-    /// tr (C1 C2)^(1/2). The product is not symmetric, but has the eigenvalues of C1^(1/2) C2 C1^(1/2), which is, and whose eigenvalues are
-    /// those of W' C2 W with C1 = V diag(l) V', W = V diag(l)^(1/2).
+    /// tr (C1 C2)^(1/2). The product is not symmetric, but has the eigenvalues of F' C2 F, which is, with C1 = F F'.
     /// </summary>
     private static double TraceOfRootOfProduct(double[,] covariance1, double[,] covariance2)
     {
-        int n = covariance1.GetLength(0);
-        var eigen = Matrix<double>.Build.DenseOfArray(covariance1).Evd(Symmetricity.Symmetric);
-        // Rows: the eigenvectors of C1 by the roots of their eigenvalues; rounding may leave some a little below 0.
-        var roots = new double[n][];
-        for (int i = 0; i < n; i++)
-        {
-            double root = Math.Sqrt(Math.Max(0, eigen.EigenValues[i].Real));
-            roots[i] = [.. eigen.EigenVectors.Column(i).Select(value => value * root)];
-        }
-        // MathNet's own products may be divided among threads: these have one order.
-        var product = new double[n][];
-        for (int i = 0; i < n; i++)
-        {
-            product[i] = new double[n];
-            for (int k = 0; k < n; k++)
-                TensorPrimitives.MultiplyAdd(Row(covariance2, k), roots[i][k], product[i], product[i]);
-        }
-        var symmetric = Matrix<double>.Build.Dense(n, n);
-        for (int i = 0; i < n; i++)
-        {
-            for (int j = 0; j <= i; j++)
-                symmetric[i, j] = symmetric[j, i] = TensorPrimitives.Dot<double>(product[i], roots[j]);
-        }
-        double trace = 0;
-        foreach (var value in symmetric.Evd(Symmetricity.Symmetric).EigenValues)
-            trace += Math.Sqrt(Math.Max(0, value.Real));
-        return trace;
+        double[][] product = SymmetricMatrix.Congruent(SymmetricMatrix.Factor(ToRows(covariance1)), ToRows(covariance2));
+        // Rounding may leave some a little below 0.
+        return SymmetricMatrix.Eigenvalues(product).Sum(value => Math.Sqrt(Math.Max(0, value)));
     }
 
-    private static ReadOnlySpan<double> Row(double[,] matrix, int row) =>
-        System.Runtime.InteropServices.MemoryMarshal.CreateReadOnlySpan(ref matrix[row, 0], matrix.GetLength(1));
+    private static double[][] ToRows(double[,] matrix) =>
+        [.. Enumerable.Range(0, matrix.GetLength(0))
+            .Select(row => MemoryMarshal.CreateSpan(ref matrix[row, 0], matrix.GetLength(1)).ToArray())];
 }
 
 /// <summary>A kernel distance over subsets.</summary>
 /// <param name="Mean">The mean over the subsets.</param>
 /// <param name="Deviation">The standard deviation among the subsets (of which two may share vectors).</param>
-public readonly record struct KernelEstimate(double Mean, double Deviation)
-{
-    /// <summary>The kernel distance of each subset.</summary>
-    internal IReadOnlyList<double> Values { get; init; } = [];
-}
+public readonly record struct KernelEstimate(double Mean, double Deviation);

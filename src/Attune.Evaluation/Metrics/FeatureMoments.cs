@@ -9,6 +9,9 @@ namespace Attune.Evaluation.Metrics;
 /// </summary>
 public sealed class FeatureMoments
 {
+    /// <summary>Vectors that share a pass over the sums: these are too large for a cache.</summary>
+    private const int Together = 64;
+
     private readonly double[] _mean;
 
     /// <summary>Sums of products of deviations from the mean, [features, features], of which the lower triangle is kept.</summary>
@@ -40,8 +43,8 @@ public sealed class FeatureMoments
         if (samples.Count == 0)
             throw new ArgumentException("There are no feature vectors.", nameof(samples));
         var moments = new FeatureMoments(samples[0].Length);
-        foreach (float[] sample in samples)
-            moments.Add(sample);
+        for (int start = 0; start < samples.Count; start += Together)
+            moments.Add(samples, start, Math.Min(Together, samples.Count - start));
         return moments;
     }
 
@@ -79,15 +82,55 @@ public sealed class FeatureMoments
     /// <exception cref="ArgumentException">It has another number of features, or holds NaN or infinity.</exception>
     public void Add(ReadOnlySpan<float> sample)
     {
+        RequireSample(sample);
+        for (int i = 0; i < sample.Length; i++)
+            _deviation[i] = sample[i] - _mean[i];
+        Merge(1);
+    }
+
+    private void RequireSample(ReadOnlySpan<float> sample)
+    {
         if (sample.Length != Features)
             throw new ArgumentException($"The vector has {sample.Length} features, expected {Features}.", nameof(sample));
         for (int i = 0; i < sample.Length; i++)
         {
             if (!float.IsFinite(sample[i]))
                 throw new ArgumentException($"Feature {i} is {sample[i]}, expected a finite number.", nameof(sample));
-            _deviation[i] = sample[i] - _mean[i];
         }
-        Merge(1);
+    }
+
+    /// <summary>
+    /// Adds some vectors of a list as one part: their mean, and the sums around it. Each row of sums has one order, whatever the threads.
+    /// </summary>
+    private void Add(IReadOnlyList<float[]> samples, int start, int count)
+    {
+        var mean = new double[Features];
+        var rows = new double[count][];
+        for (int i = 0; i < count; i++)
+        {
+            RequireSample(samples[start + i]);
+            rows[i] = Array.ConvertAll(samples[start + i], value => (double)value);
+            TensorPrimitives.Add(mean, rows[i], mean);
+        }
+        TensorPrimitives.Divide(mean, count, mean);
+        foreach (double[] row in rows)
+            TensorPrimitives.Subtract(row, mean, row);
+        void Row(int i)
+        {
+            var sums = _scatter.AsSpan(i * Features, i + 1);
+            foreach (double[] row in rows)
+                TensorPrimitives.MultiplyAdd(row.AsSpan(0, i + 1), row[i], sums, sums);
+        }
+
+        if (Features < 128)
+        {
+            for (int i = 0; i < Features; i++)
+                Row(i);
+        }
+        else
+            Parallel.For(0, Features, Row);
+        TensorPrimitives.Subtract(mean, _mean, _deviation);
+        Merge(count);
     }
 
     /// <summary>Adds the vectors that other moments were taken of.</summary>
