@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using System.Text;
-using Attune.Weights;
 
 namespace Attune;
 
@@ -215,9 +214,9 @@ public static partial class OutputFile
         {
             action();
         }
-        catch (Exception exception) when (exception is OutputException or CheckpointException)
+        catch (IOException exception) when (exception.GetType().Assembly == typeof(OutputFile).Assembly)
         {
-            throw;        // says already what it is about
+            throw;        // one of this library's own says already what it is about
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -349,6 +349,18 @@ internal static class OriginalNames
         }.Select(layer => Row("blk.#." + layer.Item1, "model.layers.#." + layer.Item2)),
     ];
 
+    /// <summary>Qwen3-VL in files that leave out where the language model stands; the vision tower has its names.</summary>
+    public static IReadOnlyList<OriginalName> Qwen3Vision { get; } =
+    [
+        Row("model.embed_tokens", "model.language_model.embed_tokens"),
+        Row("model.norm", "model.language_model.norm"),
+        .. new[]
+        {
+            "input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.q_norm", "self_attn.k_norm",
+            "self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+        }.Select(layer => Row("model.layers.#." + layer, "model.language_model.layers.#." + layer)),
+    ];
+
     /// <summary>All that adapters may name, whatever the model.</summary>
     public static IReadOnlyList<OriginalName> All { get; } =
     [

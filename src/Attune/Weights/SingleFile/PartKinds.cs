@@ -243,6 +243,19 @@ internal static class PartKinds
     /// </summary>
     private static IEnumerable<PartKind> LanguageModels()
     {
+        const string Vision = "visual.";
+        static bool Sees(FilePart part) => part.Tensors.Any(tensor => tensor.Key.StartsWith(Vision, StringComparison.Ordinal));
+
+        // With its vision tower beside it the language model stands below a name of its own in folders, and not in files.
+        var vision = new NamesLayout(OriginalNames.Qwen3Vision);
+        yield return new PartKind(
+            "Qwen3-VL", PartRole.TextEncoder,
+            part => part.HasEnd("layers.0.self_attn.q_norm.weight")
+                && part.Tensors.Any(tensor => tensor.Key.StartsWith("model." + Vision, StringComparison.Ordinal)),
+            (part, _) => vision.Map(part))
+        {
+            Width = part => part.ExtentOfEnd("embed_tokens.weight", 1), Classes = ["Qwen3VLModel", "Qwen3VLForConditionalGeneration"],
+        };
         foreach (var (names, start, norm, bias, behind) in new[]
         {
             (OriginalNames.None, "layers.0.", "self_attn.q_norm.weight", "self_attn.q_proj.bias", "pre_feedforward_layernorm.weight"),
@@ -254,7 +267,8 @@ internal static class PartKinds
             bool Has(FilePart part, string end) => part.HasEnd(start + end);
             PartKind Kind(string name, string mark, params string[] classes) => new(
                 name, PartRole.TextEncoder,
-                part => Has(part, mark), llama && classes.Length == 0 ? Permuted : (part, _) => layout.Map(part))
+                part => Has(part, mark) && !(mark == norm && Sees(part)),
+                llama && classes.Length == 0 ? Permuted : (part, _) => layout.Map(part))
             {
                 Width = part => part.ExtentOfEnd("embed_tokens.weight", 1), Classes = classes,
             };
