@@ -267,7 +267,7 @@ internal static class PartKinds
             bool Has(FilePart part, string end) => part.HasEnd(start + end);
             PartKind Kind(string name, string mark, params string[] classes) => new(
                 name, PartRole.TextEncoder,
-                part => Has(part, mark) && !(mark == norm && Sees(part)),
+                part => Has(part, mark) && (mark == bias || !Sees(part)),
                 llama && classes.Length == 0 ? Permuted : (part, _) => layout.Map(part))
             {
                 Width = part => part.ExtentOfEnd("embed_tokens.weight", 1), Classes = classes,
