@@ -102,7 +102,7 @@ public class ExperimentTests
         { "steps", "4", "steps is 4, expected a list" },
         { "width", "\"16\"", "width is \"16\", expected an integer, at least 1" },
         { "options", "[]", "options is [], expected an object" },
-        { "options", "{ \"etta\": 1 }", "options.etta (value 1) is no known key; known here are frames, guidance_scale, " },
+        { "options", "{ \"etta\": 1 }", "options.etta (value 1) is no known key; known here are frames, " },
         { "options", "{ \"steps\": 4 }", "options.steps (value 4) is no known key" },
         { "options", "{ \"image_to_image\": \"a.png\" }", "options.image_to_image (value \"a.png\") is no known key" },
         { "options", "{ \"eta\": 2 }", "options.eta is '2', expected a number, 0 to 1" },
