@@ -112,7 +112,7 @@ public class DeviceTests
     }
 
     [Theory]
-    [InlineData("--shape is 'sd9', expected sd15, sdxl, flux-block, vae-512.", "model", "--shape", "sd9")]
+    [InlineData("--shape is 'sd9', expected sd15, sdxl, flux-block, vae-512, wan-vae.", "model", "--shape", "sd9")]
     [InlineData("--rounds is 0, expected 1 or more.", "model", "--rounds", "0")]
     [InlineData("--only is 'gemm', expected products, convolutions, attention, norms, elementwise.", "kernels", "--only", "gemm")]
     public async Task A_wrong_benchmark_is_one_clear_line(string message, params string[] arguments)
