@@ -107,6 +107,46 @@ public abstract class Denoiser<TConditioning> : Denoiser
     protected abstract Tensor Predict(
         DenoiserInput input, TConditioning positive, TConditioning? negative, Steering steering, CancellationToken cancellation);
 
+    /// <summary>Checks that packed latents are [batch, tokens of the grid, channels].</summary>
+    private protected static void RequireRows(DenoiserInput input, int channels) =>
+        RequireRows(input, input.Latents, input.Grid, channels, "Latents");
+
+    /// <summary>Checks that packed latents of all references are [batch, tokens of their grid, channels].</summary>
+    private protected static void RequireReferences(DenoiserInput input, int channels)
+    {
+        foreach (var reference in input.References)
+            RequireRows(input, reference.Latents, reference.Grid, channels, "Latents of a reference");
+    }
+
+    /// <summary>Checks that latents are [batch, height, width, channels], of patches of so many pixels that the grid counts.</summary>
+    private protected static void RequirePixels(DenoiserInput input, int patch, int channels)
+    {
+        var (latents, grid) = (input.Latents.Shape, input.Grid);
+        if (latents.Rank != 4 || latents[1] != patch * grid.Height || latents[2] != patch * grid.Width || latents[3] != channels)
+        {
+            throw new ArgumentException(
+                $"Latents {latents} are not [batch, {patch * grid.Height}, {patch * grid.Width}, {channels}], as the grid {grid} says.",
+                nameof(input));
+        }
+    }
+
+    /// <summary>Checks that a prompt's text is [1 or batch, tokens, width]; no prompt passes.</summary>
+    private protected static void RequireText(DenoiserInput input, Conditioning? prompt, int width)
+    {
+        if (prompt != null && (prompt.Text.Shape is not { Rank: 3 } text
+            || text[2] != width || (text[0] != 1 && text[0] != input.Latents.Shape[0])))
+            throw new ArgumentException($"Text embeddings {prompt.Text.Shape} are not [1, tokens, {width}].", nameof(input));
+    }
+
+    private static void RequireRows(DenoiserInput input, Tensor latents, LatentGrid grid, int channels, string what)
+    {
+        if (latents.Shape.Rank != 3 || latents.Shape[1] != grid.Count || latents.Shape[2] != channels)
+        {
+            throw new ArgumentException(
+                $"{what} {latents.Shape} are not [batch, {grid.Count}, {channels}], as the grid {grid} says.", nameof(input));
+        }
+    }
+
     private TConditioning Typed(Conditioning conditioning) => conditioning as TConditioning
         ?? throw new ArgumentException($"{GetType().Name} takes a {typeof(TConditioning).Name}, not a {conditioning.GetType().Name}.");
 }

@@ -106,21 +106,8 @@ public sealed class ChromaTransformer : Denoiser<ChromaConditioning>
 
     private void Check(DenoiserInput input, params ReadOnlySpan<ChromaConditioning?> conditionings)
     {
-        var latents = input.Latents.Shape;
-        if (latents.Rank != 3 || latents[1] != input.Grid.Count || latents[2] != _config.InChannels)
-        {
-            throw new ArgumentException(
-                $"Latents {latents} are not [batch, {input.Grid.Count}, {_config.InChannels}], as the grid {input.Grid} says.",
-                nameof(input));
-        }
+        RequireRows(input, _config.InChannels);
         foreach (var conditioning in conditionings)
-        {
-            if (conditioning != null && (conditioning.Text.Shape is not { Rank: 3 } text
-                || text[2] != _config.JointAttentionDim || (text[0] != 1 && text[0] != latents[0])))
-            {
-                throw new ArgumentException(
-                    $"Text embeddings {conditioning.Text.Shape} are not [1, tokens, {_config.JointAttentionDim}].", nameof(input));
-            }
-        }
+            RequireText(input, conditioning, _config.JointAttentionDim);
     }
 }

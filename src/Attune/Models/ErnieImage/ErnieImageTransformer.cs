@@ -118,21 +118,8 @@ public sealed class ErnieImageTransformer : Denoiser<ErnieImageConditioning>
 
     private void Check(DenoiserInput input, params ReadOnlySpan<ErnieImageConditioning?> prompts)
     {
-        var (latents, grid) = (input.Latents.Shape, input.Grid);
-        if (latents.Rank != 4 || latents[1] != grid.Height || latents[2] != grid.Width || latents[3] != _config.InChannels)
-        {
-            throw new ArgumentException(
-                $"Latents {latents} are not [batch, {grid.Height}, {grid.Width}, {_config.InChannels}], as the grid {grid} says.",
-                nameof(input));
-        }
+        RequirePixels(input, patch: 1, _config.InChannels);
         foreach (var prompt in prompts)
-        {
-            if (prompt != null
-                && (prompt.Text.Shape is not { Rank: 3 } text || text[2] != _config.TextInDim || (text[0] != 1 && text[0] != latents[0])))
-            {
-                throw new ArgumentException(
-                    $"Text embeddings {prompt.Text.Shape} are not [1, tokens, {_config.TextInDim}].", nameof(input));
-            }
-        }
+            RequireText(input, prompt, _config.TextInDim);
     }
 }

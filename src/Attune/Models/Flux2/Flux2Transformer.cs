@@ -117,26 +117,9 @@ public sealed class Flux2Transformer : Denoiser<Flux2Conditioning>
 
     private void Check(DenoiserInput input, params ReadOnlySpan<Flux2Conditioning?> conditionings)
     {
-        void Fits(Tensor latents, LatentGrid grid, string what)
-        {
-            if (latents.Shape.Rank != 3 || latents.Shape[1] != grid.Count || latents.Shape[2] != _config.InChannels)
-            {
-                throw new ArgumentException(
-                    $"{what} {latents.Shape} are not [batch, {grid.Count}, {_config.InChannels}], as the grid {grid} says.", nameof(input));
-            }
-        }
-
-        Fits(input.Latents, input.Grid, "Latents");
-        foreach (var reference in input.References)
-            Fits(reference.Latents, reference.Grid, "Latents of a reference");
+        RequireRows(input, _config.InChannels);
+        RequireReferences(input, _config.InChannels);
         foreach (var conditioning in conditionings)
-        {
-            if (conditioning != null && (conditioning.Text.Shape is not { Rank: 3 } text
-                || text[2] != _config.JointAttentionDim || (text[0] != 1 && text[0] != input.Latents.Shape[0])))
-            {
-                throw new ArgumentException(
-                    $"Text embeddings {conditioning.Text.Shape} are not [1, tokens, {_config.JointAttentionDim}].", nameof(input));
-            }
-        }
+            RequireText(input, conditioning, _config.JointAttentionDim);
     }
 }

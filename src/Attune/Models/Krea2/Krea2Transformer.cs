@@ -129,16 +129,11 @@ public sealed class Krea2Transformer : Denoiser<Krea2Conditioning>
 
     private void Check(DenoiserInput input, params ReadOnlySpan<Krea2Conditioning?> prompts)
     {
-        var (latents, grid) = (input.Latents.Shape, input.Grid);
-        if (latents.Rank != 3 || latents[1] != grid.Count || latents[2] != _config.InChannels)
-        {
-            throw new ArgumentException(
-                $"Latents {latents} are not [batch, {grid.Count}, {_config.InChannels}], as the grid {grid} says.", nameof(input));
-        }
+        RequireRows(input, _config.InChannels);
         foreach (var prompt in prompts)
         {
             if (prompt != null && (prompt.Text.Shape is not { Rank: 4 } text || text[2] != _config.NumTextLayers
-                || text[3] != _config.TextHiddenDim || (text[0] != 1 && text[0] != latents[0])))
+                || text[3] != _config.TextHiddenDim || (text[0] != 1 && text[0] != input.Latents.Shape[0])))
             {
                 throw new ArgumentException(
                     $"Text embeddings {prompt.Text.Shape} are not [1, tokens, {_config.NumTextLayers}, {_config.TextHiddenDim}].",

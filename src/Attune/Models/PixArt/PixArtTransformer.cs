@@ -141,23 +141,12 @@ public sealed class PixArtTransformer : Denoiser<PixArtConditioning>
 
     private void Check(DenoiserInput input, params ReadOnlySpan<PixArtConditioning?> prompts)
     {
-        var (latents, grid, patch) = (input.Latents.Shape, input.Grid, _config.PatchSize);
-        if (latents.Rank != 4 || latents[1] != patch * grid.Height || latents[2] != patch * grid.Width || latents[3] != _config.InChannels)
-        {
-            throw new ArgumentException(
-                $"Latents {latents} are not [batch, {patch * grid.Height}, {patch * grid.Width}, {_config.InChannels}], as the grid {grid} "
-                    + "says.",
-                nameof(input));
-        }
+        RequirePixels(input, _config.PatchSize, _config.InChannels);
         foreach (var prompt in prompts)
         {
             if (prompt == null)
                 continue;
-            if (prompt.Text.Shape is not { Rank: 3 } text || text[2] != _config.CaptionChannels || (text[0] != 1 && text[0] != latents[0]))
-            {
-                throw new ArgumentException(
-                    $"Text embeddings {prompt.Text.Shape} are not [1, tokens, {_config.CaptionChannels}].", nameof(input));
-            }
+            RequireText(input, prompt, _config.CaptionChannels);
             if (_config.UseAdditionalConditions && (prompt.Resolution?.Shape != [1, 2] || prompt.AspectRatio?.Shape != [1, 1]))
             {
                 throw new ArgumentException(

@@ -192,18 +192,8 @@ public sealed class QwenImage21Transformer : Denoiser<QwenImage21Conditioning>
 
     private void Check(DenoiserInput input, params ReadOnlySpan<QwenImage21Conditioning?> prompts)
     {
-        void Fits(Tensor latents, LatentGrid grid, string what)
-        {
-            if (latents.Shape.Rank != 3 || latents.Shape[1] != grid.Count || latents.Shape[2] != _config.InChannels)
-            {
-                throw new ArgumentException(
-                    $"{what} {latents.Shape} are not [batch, {grid.Count}, {_config.InChannels}], as the grid {grid} says.", nameof(input));
-            }
-        }
-
-        Fits(input.Latents, input.Grid, "Latents");
-        foreach (var reference in input.References)
-            Fits(reference.Latents, reference.Grid, "Latents of a reference");
+        RequireRows(input, _config.InChannels);
+        RequireReferences(input, _config.InChannels);
         foreach (var prompt in prompts)
         {
             if (prompt != null && (prompt.Text.Shape is not { Rank: 3 } text || text[0] != 1 || text[2] != _config.ContextInDim))

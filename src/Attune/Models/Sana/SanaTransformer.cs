@@ -136,22 +136,8 @@ public sealed class SanaTransformer : Denoiser<SanaConditioning>
 
     private void Check(DenoiserInput input, params ReadOnlySpan<SanaConditioning?> prompts)
     {
-        var (latents, grid, patch) = (input.Latents.Shape, input.Grid, _config.PatchSize);
-        if (latents.Rank != 4 || latents[1] != patch * grid.Height || latents[2] != patch * grid.Width || latents[3] != _config.InChannels)
-        {
-            throw new ArgumentException(
-                $"Latents {latents} are not [batch, {patch * grid.Height}, {patch * grid.Width}, {_config.InChannels}], as the grid {grid} "
-                    + "says.",
-                nameof(input));
-        }
+        RequirePixels(input, _config.PatchSize, _config.InChannels);
         foreach (var prompt in prompts)
-        {
-            if (prompt != null && (prompt.Text.Shape is not { Rank: 3 } text
-                || text[2] != _config.CaptionChannels || (text[0] != 1 && text[0] != latents[0])))
-            {
-                throw new ArgumentException(
-                    $"Text embeddings {prompt.Text.Shape} are not [1, tokens, {_config.CaptionChannels}].", nameof(input));
-            }
-        }
+            RequireText(input, prompt, _config.CaptionChannels);
     }
 }

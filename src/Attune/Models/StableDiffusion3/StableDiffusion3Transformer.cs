@@ -125,14 +125,8 @@ public sealed class StableDiffusion3Transformer : Denoiser<StableDiffusion3Condi
 
     private void Check(DenoiserInput input, params ReadOnlySpan<StableDiffusion3Conditioning?> prompts)
     {
-        var (latents, grid, patch) = (input.Latents.Shape, input.Grid, _config.PatchSize);
-        if (latents.Rank != 4 || latents[1] != patch * grid.Height || latents[2] != patch * grid.Width || latents[3] != _config.InChannels)
-        {
-            throw new ArgumentException(
-                $"Latents {latents} are not [batch, {patch * grid.Height}, {patch * grid.Width}, {_config.InChannels}], as the grid {grid} "
-                    + "says.",
-                nameof(input));
-        }
+        RequirePixels(input, _config.PatchSize, _config.InChannels);
+        var grid = input.Grid;
         int max = _config.PosEmbedMaxSize;
         if (grid.Height > max || grid.Width > max)
         {
@@ -143,12 +137,7 @@ public sealed class StableDiffusion3Transformer : Denoiser<StableDiffusion3Condi
         {
             if (prompt == null)
                 continue;
-            if (prompt.Text.Shape is not { Rank: 3 } text
-                || text[2] != _config.JointAttentionDim || (text[0] != 1 && text[0] != latents[0]))
-            {
-                throw new ArgumentException(
-                    $"Text embeddings {prompt.Text.Shape} are not [1, tokens, {_config.JointAttentionDim}].", nameof(input));
-            }
+            RequireText(input, prompt, _config.JointAttentionDim);
             if (prompt.Pooled.Shape is not { Rank: 2 } pooled || pooled[1] != _config.PooledProjectionDim)
             {
                 throw new ArgumentException(

@@ -121,19 +121,11 @@ public sealed class Unet2DConditionModel : Denoiser<UnetConditioning>
         var latents = input.Latents.Shape;
         if (latents.Rank != 4 || latents[3] != _config.InChannels || latents.Count == 0)
             throw new ArgumentException($"Latents {latents} are not [batch, height, width, {_config.InChannels}].", nameof(input));
-        bool FitsBatch(int rows) => rows == 1 || rows == latents[0];
         foreach (var conditioning in new[] { positive, negative })
-        {
-            if (conditioning == null)
-                continue;
-            if (conditioning.Text.Shape is not { Rank: 3 } text || text[2] != _config.CrossAttentionDim || !FitsBatch(text[0]))
-            {
-                throw new ArgumentException(
-                    $"Text embeddings {conditioning.Text.Shape} are not [1, tokens, {_config.CrossAttentionDim}].", nameof(input));
-            }
-        }
+            RequireText(input, conditioning, _config.CrossAttentionDim);
         if (!_config.HasTextTime)
             return;
+        bool FitsBatch(int rows) => rows == 1 || rows == latents[0];
         if (positive.Pooled?.Shape is not { Rank: 2 } pooled || positive.TimeIds?.Shape is not { Rank: 2 } ids
             || !FitsBatch(pooled[0]) || !FitsBatch(ids[0])
             || pooled[1] + ids[1] * _config.AdditionTimeEmbedDim != _config.ProjectionClassEmbeddingsInputDim)

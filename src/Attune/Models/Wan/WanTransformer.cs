@@ -127,12 +127,6 @@ public sealed class WanTransformer : Denoiser<WanConditioning>
                 nameof(input));
         }
         foreach (var prompt in prompts)
-        {
-            if (prompt != null && (prompt.Text.Shape is not { Rank: 3 } text
-                || text[2] != _config.TextDim || (text[0] != 1 && text[0] != s[0])))
-            {
-                throw new ArgumentException($"Text embeddings {prompt.Text.Shape} are not [1, tokens, {_config.TextDim}].", nameof(input));
-            }
-        }
+            RequireText(input, prompt, _config.TextDim);
     }
 }
