@@ -37,8 +37,9 @@ public sealed record DenoiserInput(
     /// </summary>
     public Action<string, Tensor>? Watch { get; init; }
 
-    /// <summary>The timestep of an item of the batch.</summary>
-    internal float TimestepOf(int item) => Timesteps.Count == 1 ? Timesteps[0] : Timesteps[item];
+    /// <summary>The timestep of each item of the batch.</summary>
+    internal IEnumerable<float> ItemTimesteps => Enumerable.Range(0, Latents.Shape[0])
+        .Select(item => Timesteps.Count == 1 ? Timesteps[0] : Timesteps[item]);
 }
 
 /// <summary>A network that predicts what the noise in latents hides. It keeps no state between passes: concurrent ones share it.</summary>

@@ -71,7 +71,7 @@ public sealed class ChromaTransformer : Denoiser<ChromaConditioning>
             negative = null;
 
         // Divided and multiplied by 1000 on its way, as in the reference: float32 rounds it twice.
-        float[] timesteps = [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(item => input.TimestepOf(item) / 1000 * 1000)];
+        float[] timesteps = [.. input.ItemTimesteps.Select(timestep => timestep / 1000 * 1000)];
         var table = _modulations.Apply(input.Latents.Device, timesteps);
         input.Watch?.Invoke("distilled_guidance_layer", table);
         var time = new ChromaTime(table, _config);

@@ -72,7 +72,7 @@ public sealed class ErnieImageTransformer : Denoiser<ErnieImageConditioning>
         using var scope = new TensorScope();
         if (!_blocks.ReadsNegativeText(steering.Attention))
             negative = null;
-        float[] timesteps = [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(input.TimestepOf)];
+        float[] timesteps = [.. input.ItemTimesteps];
         var sinusoid = Sinusoid.Of(input.Latents.Device, timesteps, _config.HiddenSize, cosineFirst: false);
         var embedding = _timeEmbedding.Apply(sinusoid);
         input.Watch?.Invoke("time_embedding", embedding);

@@ -77,7 +77,7 @@ public sealed class FluxTransformer : Denoiser<FluxConditioning>
             negative = null;
 
         // The scheduler's timestep is divided and multiplied by 1000 on its way, as in the reference: float32 rounds it twice.
-        float[] timesteps = [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(item => input.TimestepOf(item) / 1000)];
+        float[] timesteps = [.. input.ItemTimesteps.Select(timestep => timestep / 1000)];
         Tensor Embed(FluxConditioning prompt) => _timeTextEmbed.Apply(timesteps, input.GuidanceScale, prompt.Pooled);
         var time = new TimeEmbeddings(Embed(positive), negative == null || steering.PromptPooled ? null : Embed(negative));
 

@@ -30,7 +30,7 @@ internal sealed class Flux2Time(WeightCursor root, Flux2Config config)
     public TimeEmbeddings Embed(DenoiserInput input)
     {
         // Timesteps are divided and multiplied by 1000 on their way, as in the reference: float32 rounds them twice.
-        float[] timesteps = [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(item => input.TimestepOf(item) / 1000 * 1000)];
+        float[] timesteps = [.. input.ItemTimesteps.Select(timestep => timestep / 1000 * 1000)];
         var embedding = _timestep.Apply(Sinusoid.Of(input.Latents.Device, timesteps, config.TimestepGuidanceChannels));
         if (_guidance != null)
         {

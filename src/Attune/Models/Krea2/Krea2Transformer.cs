@@ -94,7 +94,7 @@ public sealed class Krea2Transformer : Denoiser<Krea2Conditioning>
     private Tensor Embed(DenoiserInput input)
     {
         // Divided and multiplied by 1000 on their way, as in the reference: float32 rounds them twice.
-        float[] times = [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(item => input.TimestepOf(item) / 1000 * 1000)];
+        float[] times = [.. input.ItemTimesteps.Select(timestep => timestep / 1000 * 1000)];
         var sinusoid = Sinusoid.Of(input.Latents.Device, times, _config.TimestepEmbedDim);
         return _time2.Apply(_time1.Apply(sinusoid, Activation.GeluTanh));
     }

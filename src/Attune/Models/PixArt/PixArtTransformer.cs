@@ -111,7 +111,7 @@ public sealed class PixArtTransformer : Denoiser<PixArtConditioning>
     {
         using var scope = new TensorScope();
         var device = input.Latents.Device;
-        float[] timesteps = [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(input.TimestepOf)];
+        float[] timesteps = [.. input.ItemTimesteps];
         var embedded = _timestepEmbedder.Apply(Sinusoid.Of(device, timesteps, SinusoidChannels));
         if (_resolutionEmbedder != null)
         {

@@ -74,7 +74,7 @@ public sealed class QwenImageTransformer : Denoiser<QwenImageConditioning>
         using var scope = new TensorScope();
         if (!_blocks.ReadsNegativeText(steering.Attention))
             negative = null;
-        float[] timesteps = [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(item => input.TimestepOf(item) / 1000)];
+        float[] timesteps = [.. input.ItemTimesteps.Select(timestep => timestep / 1000)];
         var embedding = _timestepEmbedder.Apply(
             Sinusoid.Of(input.Latents.Device, timesteps, SinusoidChannels, scale: 1000));
         var time = new TimeEmbeddings(embedding.Activate(Activation.Silu));

@@ -86,7 +86,7 @@ public sealed class QwenImage21Transformer : Denoiser<QwenImage21Conditioning>
         using var scope = new TensorScope();
         if (!_blocks.ReadsNegativeText(steering.Attention))
             negative = null;
-        var time = Embed(input.Latents.Device, [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(input.TimestepOf)]);
+        var time = Embed(input.Latents.Device, [.. input.ItemTimesteps]);
         input.Watch?.Invoke("time_text_embed", time);
         var layout = new QwenImage21Layout(positive, input.References);
         var here = TokenIds.Centred(input.Grid, layout.Frame);

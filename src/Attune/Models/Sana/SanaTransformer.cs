@@ -105,8 +105,7 @@ public sealed class SanaTransformer : Denoiser<SanaConditioning>
     {
         using var scope = new TensorScope();
         var device = input.Latents.Device;
-        float[] timesteps =
-            [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(item => input.TimestepOf(item) * _config.TimestepScale)];
+        float[] timesteps = [.. input.ItemTimesteps.Select(timestep => timestep * _config.TimestepScale)];
         var embedded = _timestepEmbedder.Apply(Sinusoid.Of(device, timesteps, SinusoidChannels));
         if (_guidanceEmbedder != null)
         {

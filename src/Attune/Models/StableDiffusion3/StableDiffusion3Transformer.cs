@@ -77,9 +77,7 @@ public sealed class StableDiffusion3Transformer : Denoiser<StableDiffusion3Condi
         using var scope = new TensorScope();
         if (!_blocks.ReadsNegativeText(steering.Attention))
             negative = null;
-        int batch = input.Latents.Shape[0];
-        var timestep = _timestepEmbedder.Apply(
-            Sinusoid.Of(input.Latents.Device, [.. Enumerable.Range(0, batch).Select(input.TimestepOf)], TimestepChannels));
+        var timestep = _timestepEmbedder.Apply(Sinusoid.Of(input.Latents.Device, [.. input.ItemTimesteps], TimestepChannels));
         Tensor Embed(StableDiffusion3Conditioning prompt) =>
             timestep.Add(_textEmbedder.Apply(prompt.Pooled)).Activate(Activation.Silu);
         var time = new TimeEmbeddings(Embed(positive), negative == null || steering.PromptPooled ? null : Embed(negative));

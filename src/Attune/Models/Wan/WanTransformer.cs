@@ -82,7 +82,7 @@ public sealed class WanTransformer : Denoiser<WanConditioning>
     {
         Check(input, positive, negative);
         using var scope = new TensorScope();
-        float[] timesteps = [.. Enumerable.Range(0, input.Latents.Shape[0]).Select(input.TimestepOf)];
+        float[] timesteps = [.. input.ItemTimesteps];
         var embedded = _timeEmbedder.Apply(Sinusoid.Of(input.Latents.Device, timesteps, _config.FreqDim));
         var modulation = _timeProj.Apply(embedded.Activate(Activation.Silu));
         input.Watch?.Invoke("condition_embedder.0", embedded);

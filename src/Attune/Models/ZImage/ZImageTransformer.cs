@@ -111,8 +111,7 @@ public sealed class ZImageTransformer : Denoiser<ZImageConditioning>
     /// <summary>The embedding of the time, which runs from 0 at pure noise to 1: [batch, channels].</summary>
     private Tensor Embed(DenoiserInput input)
     {
-        float[] times = [.. Enumerable.Range(0, input.Latents.Shape[0])
-            .Select(item => (1000 - input.TimestepOf(item)) / 1000 * _config.TimeScale)];
+        float[] times = [.. input.ItemTimesteps.Select(timestep => (1000 - timestep) / 1000 * _config.TimeScale)];
         return _time2.Apply(_time1.Apply(Sinusoid.Of(input.Latents.Device, times, SinusoidChannels), Activation.Silu));
     }
 
