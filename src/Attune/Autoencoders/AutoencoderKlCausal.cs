@@ -19,6 +19,7 @@ public sealed class AutoencoderKlCausal : IDisposable
     private readonly CausalDecoder _decoder;
     private readonly CausalConv3d _quantConv;
     private readonly CausalConv3d _postQuantConv;
+    private readonly ChannelStatistics _statistics;
 
     private AutoencoderKlCausal(Checkpoint checkpoint, CausalConfig config)
     {
@@ -28,7 +29,7 @@ public sealed class AutoencoderKlCausal : IDisposable
         PixelsPerLatent = _patch << (config.Multipliers.Length - 1);
         FramesPerLatent = 1 << config.HalvesFrames.Count(halves => halves);
         (DecodingBytesPerPixel, KeptBytesPerPixel) = (config.DecodingBytesPerPixel, config.KeptBytesPerPixel);
-        (LatentsMean, LatentsStd) = (config.Mean, config.Deviation);
+        _statistics = config.Statistics;
         _encoder = new CausalEncoder(root.At("encoder"), config);
         _decoder = new CausalDecoder(root.At("decoder"), config);
         _quantConv = new CausalConv3d(root.At("quant_conv"), 2 * LatentChannels, 2 * LatentChannels, 1, 1);
@@ -52,10 +53,10 @@ public sealed class AutoencoderKlCausal : IDisposable
     internal long KeptBytesPerPixel { get; }
 
     /// <summary>The mean of each latent channel.</summary>
-    public IReadOnlyList<float> LatentsMean { get; }
+    public IReadOnlyList<float> LatentsMean => _statistics.Mean;
 
     /// <summary>The standard deviation of each latent channel.</summary>
-    public IReadOnlyList<float> LatentsStd { get; }
+    public IReadOnlyList<float> LatentsStd => _statistics.Deviation;
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <param name="folder">The folder.</param>
@@ -171,9 +172,7 @@ public sealed class AutoencoderKlCausal : IDisposable
     public Tensor Normalize(Tensor latents)
     {
         ArgumentNullException.ThrowIfNull(latents);
-        using var scope = new TensorScope();
-        var shifted = latents.Subtract(Vector(latents, LatentsMean));
-        return scope.Keep(shifted.Divide(Vector(latents, LatentsStd), into: shifted));
+        return _statistics.Normalize(latents);
     }
 
     /// <summary>The inverse of <see cref="Normalize"/>.</summary>
@@ -182,15 +181,11 @@ public sealed class AutoencoderKlCausal : IDisposable
     public Tensor Denormalize(Tensor latents)
     {
         ArgumentNullException.ThrowIfNull(latents);
-        using var scope = new TensorScope();
-        var scaled = latents.Multiply(Vector(latents, LatentsStd));
-        return scope.Keep(scaled.Add(Vector(latents, LatentsMean), into: scaled));
+        return _statistics.Denormalize(latents);
     }
 
     /// <inheritdoc/>
     public void Dispose() => _checkpoint.Dispose();
-
-    private Tensor Vector(Tensor like, IReadOnlyList<float> values) => Tensor.From(like.Device, [.. values], [LatentChannels]);
 }
 
 /// <summary>Video to moments of the latents.</summary>
@@ -346,7 +341,7 @@ internal sealed class CausalDecoder
 
 /// <summary>What config.json states.</summary>
 internal sealed record CausalConfig(
-    int BaseChannels, int LatentChannels, int[] Multipliers, int ResnetsPerLevel, bool[] HalvesFrames, float[] Mean, float[] Deviation)
+    int BaseChannels, int LatentChannels, int[] Multipliers, int ResnetsPerLevel, bool[] HalvesFrames, ChannelStatistics Statistics)
 {
     /// <summary>The channels of the decoder's last level.</summary>
     public required int DecoderChannels { get; init; }
@@ -395,24 +390,11 @@ internal sealed record CausalConfig(
             throw new CheckpointException($"'{json.Path}': attn_scales is not empty; attention in other places is not supported.");
         int channels = json.Size("z_dim", 16);
         int[] multipliers = json.Sizes("dim_mult", 1, 2, 4, 4);
-        bool[] frames = json.Bools("temperal_downsample", false, true, true);
-        float[] mean = json.Floats("latents_mean");
-        float[] deviation = json.Floats("latents_std");
-        if (multipliers.Length < 2 || frames.Length != multipliers.Length - 1)
-        {
-            throw new CheckpointException(
-                $"'{json.Path}': temperal_downsample has {frames.Length} entries, expected one less than dim_mult, which has "
-                    + $"{multipliers.Length}.");
-        }
-        if (mean.Length != channels || deviation.Length != channels)
-        {
-            throw new CheckpointException(
-                $"'{json.Path}': latents_mean and latents_std have {mean.Length} and {deviation.Length} numbers, expected "
-                    + $"z_dim, {channels}.");
-        }
+        bool[] frames = ReadHalvings(json, multipliers, false, true, true);
+        var statistics = ChannelStatistics.Read(json, channels);
         int width = json.Size("base_dim", 96);
         var config = new CausalConfig(
-            width, channels, multipliers, json.Layers("num_res_blocks", 2), frames, mean, deviation)
+            width, channels, multipliers, json.Layers("num_res_blocks", 2), frames, statistics)
         {
             DecoderChannels = json.OptionalSize("decoder_base_dim") ?? width,
             IsResidual = json.Bool("is_residual", false),
@@ -427,6 +409,17 @@ internal sealed record CausalConfig(
         if (config.IsResidual)
             config.CheckShortcuts(json);
         return config;
+    }
+
+    /// <summary>At which levels but the last the frames of a video are halved.</summary>
+    /// <exception cref="CheckpointException">There is not one entry for each.</exception>
+    internal static bool[] ReadHalvings(ModelConfig json, int[] multipliers, params bool[] missing)
+    {
+        bool[] frames = json.Bools("temperal_downsample", missing);
+        return multipliers.Length >= 2 && frames.Length == multipliers.Length - 1 ? frames
+            : throw new CheckpointException(
+                $"'{json.Path}': temperal_downsample has {frames.Length} entries, expected one less than dim_mult, which has "
+                    + $"{multipliers.Length}.");
     }
 
     /// <summary>The channels that shortcuts average, and those that they repeat, must divide into whole groups.</summary>

@@ -102,9 +102,7 @@ public sealed class AutoencoderKlQwenImage21 : IDisposable
     public Tensor Normalize(Tensor latents)
     {
         ArgumentNullException.ThrowIfNull(latents);
-        using var scope = new TensorScope();
-        var shifted = latents.Subtract(Vector(latents, _config.Mean));
-        return scope.Keep(shifted.Divide(Vector(latents, _config.Deviation), into: shifted));
+        return _config.Statistics.Normalize(latents);
     }
 
     /// <summary>The inverse of <see cref="Normalize"/>.</summary>
@@ -113,9 +111,7 @@ public sealed class AutoencoderKlQwenImage21 : IDisposable
     public Tensor Denormalize(Tensor latents)
     {
         ArgumentNullException.ThrowIfNull(latents);
-        using var scope = new TensorScope();
-        var scaled = latents.Multiply(Vector(latents, _config.Deviation));
-        return scope.Keep(scaled.Add(Vector(latents, _config.Mean), into: scaled));
+        return _config.Statistics.Denormalize(latents);
     }
 
     /// <inheritdoc/>
@@ -126,8 +122,6 @@ public sealed class AutoencoderKlQwenImage21 : IDisposable
         using var scope = new TensorScope();
         return scope.Keep(_quantConv.Apply(_encoder.Apply(image, watch, cancellation)));
     }
-
-    private Tensor Vector(Tensor like, float[] values) => Tensor.From(like.Device, values, [LatentChannels]);
 }
 
 /// <summary>What config.json states.</summary>
@@ -148,9 +142,7 @@ internal sealed record QwenImage21CoderConfig
     /// <summary>For all levels but the last: whether a video's frames would be halved there, which the shortcuts count.</summary>
     public required bool[] HalvesFrames { get; init; }
 
-    public required float[] Mean { get; init; }
-
-    public required float[] Deviation { get; init; }
+    public required ChannelStatistics Statistics { get; init; }
 
     /// <summary>
     /// Bytes that decoding takes for each pixel: three maps of a residual block at full size, or the enlarged map of the level below beside
@@ -169,21 +161,8 @@ internal sealed record QwenImage21CoderConfig
         int channels = json.Size("z_dim", 64);
         int image = json.Size("in_channels", 4);
         int[] multipliers = json.Sizes("dim_mult", 1, 2, 4, 8, 8);
-        bool[] frames = json.Bools("temperal_downsample", false, true, true, true);
-        float[] mean = json.Floats("latents_mean");
-        float[] deviation = json.Floats("latents_std");
-        if (multipliers.Length < 2 || frames.Length != multipliers.Length - 1)
-        {
-            throw new CheckpointException(
-                $"'{json.Path}': temperal_downsample has {frames.Length} entries, expected one less than dim_mult, which has "
-                    + $"{multipliers.Length}.");
-        }
-        if (mean.Length != channels || deviation.Length != channels)
-        {
-            throw new CheckpointException(
-                $"'{json.Path}': latents_mean and latents_std have {mean.Length} and {deviation.Length} numbers, expected "
-                    + $"z_dim, {channels}.");
-        }
+        bool[] frames = CausalConfig.ReadHalvings(json, multipliers, false, true, true, true);
+        var statistics = ChannelStatistics.Read(json, channels);
         if (json.Size("out_channels", 4) != image || image is not (3 or 4))
         {
             throw new CheckpointException(
@@ -199,8 +178,7 @@ internal sealed record QwenImage21CoderConfig
             Multipliers = multipliers,
             ResnetsPerLevel = json.Layers("num_res_blocks", 2),
             HalvesFrames = frames,
-            Mean = mean,
-            Deviation = deviation,
+            Statistics = statistics,
         };
     }
 }
