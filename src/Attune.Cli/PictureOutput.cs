@@ -1,4 +1,3 @@
-using System.Globalization;
 using Attune.Imaging;
 
 namespace Attune.Cli;
@@ -24,15 +23,16 @@ internal sealed class PictureOutput
     /// <exception cref="IOException">A file cannot be written; the message names the option.</exception>
     public static PictureOutput Open(string? path, ulong seed, int count)
     {
-        string Free(int number) => string.Create(CultureInfo.InvariantCulture, $"attune-{seed}-{number}.png");
+        string Free(int number) => OutputNames.Free(seed, number);
         if (path == "-")
         {
             return count == 1 ? new PictureOutput(path, ImageFormats.WriterOf(".png"), Free)
                 : throw new ArgumentException($"{Option} is -, standard output, which takes one picture; --count is {count}.");
         }
         var output = new PictureOutput(path, ImageFormats.WriterOf(path is null or "" ? Free(1) : path, Option), Free);
-        string First() => Enumerable.Range(1, int.MaxValue).Select(Free).First(file => !File.Exists(file));
-        foreach (string file in path == null ? [First()] : Enumerable.Range(0, count).Select(index => output.Numbered(index, count)))
+        var files = path == null ? [OutputNames.FirstFree(seed)]
+            : Enumerable.Range(0, count).Select(index => OutputNames.Numbered(path, index, count));
+        foreach (string file in files)
             OutputFile.Check(file, Option);
         return output;
     }
@@ -55,15 +55,12 @@ internal sealed class PictureOutput
         {
             int index = i;
             void Write(Stream stream) => _writer.Write(images[index], stream, texts(index));
-            string file = _path == null ? OutputFile.WriteNew(_free, Write, Option) : Numbered(i, images.Count);
+            string file = _path == null ? OutputFile.WriteNew(_free, Write, Option)
+                : OutputNames.Numbered(_path, i, images.Count);
             if (_path != null)
                 OutputFile.Write(file, Write, Option);
             files.Add(file);
         }
         return files;
     }
-
-    /// <summary>Several pictures get -1, -2, ... before the extension.</summary>
-    private string Numbered(int index, int count) => count == 1 ? _path!
-        : Path.ChangeExtension(_path, null) + string.Create(CultureInfo.InvariantCulture, $"-{index + 1}") + Path.GetExtension(_path);
 }

@@ -35,8 +35,7 @@ internal sealed partial class VideoOutput
     /// <exception cref="NotSupportedException">What encodes them is not there.</exception>
     public static VideoOutput Open(string? path, ulong seed, int count)
     {
-        string Free(int number) => string.Create(CultureInfo.InvariantCulture, $"attune-{seed}-{number}.png");
-        var output = new VideoOutput(path, count, Free);
+        var output = new VideoOutput(path, count, number => OutputNames.Free(seed, number));
         if (path == "-")
         {
             return count == 1 ? output
@@ -44,7 +43,7 @@ internal sealed partial class VideoOutput
         }
         if (path == null)
         {
-            OutputFile.Check(Enumerable.Range(1, int.MaxValue).Select(Free).First(file => !File.Exists(file)), Option);
+            OutputFile.Check(OutputNames.FirstFree(seed), Option);
             return output;
         }
         if (IsSequence(path))
@@ -151,13 +150,10 @@ internal sealed partial class VideoOutput
     }
 
     /// <summary>The names of a video's frames, with %04d for the number.</summary>
-    private string Pattern(int video) => Numbered(IsFolder(_path!) ? Path.Combine(_path!, "%04d.png") : _path!, video);
+    private string Pattern(int video) =>
+        OutputNames.Numbered(IsFolder(_path!) ? Path.Combine(_path!, "%04d.png") : _path!, video, _count);
 
-    private string Numbered(int video) => Numbered(_path!, video);
-
-    /// <summary>Several videos get -1, -2, ... before the extension.</summary>
-    private string Numbered(string path, int video) => _count == 1 ? path
-        : Path.ChangeExtension(path, null) + string.Create(CultureInfo.InvariantCulture, $"-{video + 1}") + Path.GetExtension(path);
+    private string Numbered(int video) => OutputNames.Numbered(_path!, video, _count);
 
     /// <summary>%d, %4d or %04d, as C and ffmpeg write it.</summary>
     [GeneratedRegex("%0?([1-9]?)d")]
