@@ -190,7 +190,7 @@ public class InspectTests
         Assert.Contains(
             "holds no checkpoint", Assert.Throws<CheckpointException>(() => Inspect(folder.Path)).Message, StringComparison.Ordinal);
         string golden = Repository.Golden("checkpoints", "sd15");
-        CopyTo(golden, folder.At("model"));
+        Repository.Copy(golden, folder.At("model"));
         Directory.CreateDirectory(folder.At("damaged"));
         File.WriteAllText(folder.At("damaged/model_index.json"), "{");
         var (listed, models) = Inspect(folder.Path);
@@ -200,7 +200,7 @@ public class InspectTests
         Assert.Contains($"an unreadable pipeline in {folder.At("damaged")}", models, StringComparison.Ordinal);
 
         // Beside components they are listed too.
-        CopyTo(Path.Combine(golden, "vae"), folder.At("a-vae"));
+        Repository.Copy(Path.Combine(golden, "vae"), folder.At("a-vae"));
         Assert.Contains($"StableDiffusionPipeline in {folder.At("model")}", Inspect(folder.Path).Output, StringComparison.Ordinal);
         Assert.Contains("AutoencoderKL", Inspect(folder.Path).Output, StringComparison.Ordinal);
         Directory.Delete(folder.At("a-vae"), recursive: true);
@@ -268,19 +268,9 @@ public class InspectTests
         string copy = folder.At("copy");
         if (Directory.Exists(copy))
             Directory.Delete(copy, recursive: true);
-        CopyTo(golden, copy);
+        Repository.Copy(golden, copy);
         damage(copy);
         return copy;
-    }
-
-    private static void CopyTo(string folder, string copy)
-    {
-        foreach (string file in Directory.GetFiles(folder, "*", SearchOption.AllDirectories))
-        {
-            string target = Path.Combine(copy, Path.GetRelativePath(folder, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.Copy(file, target);
-        }
     }
 
     private static void Edit(string folder, string file, Action<JsonObject> edit)

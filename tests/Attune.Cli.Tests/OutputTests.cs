@@ -208,17 +208,7 @@ public sealed class OutputTests : IDisposable
     [Fact]
     public void A_models_hash_is_that_of_its_files()
     {
-        string Copy(string name)
-        {
-            string to = At(name);
-            foreach (string file in Directory.GetFiles(Model, "*", SearchOption.AllDirectories))
-            {
-                string target = Path.Combine(to, Path.GetRelativePath(Model, file));
-                Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-                File.Copy(file, target);
-            }
-            return to;
-        }
+        string Copy(string name) => Repository.Copy(Model, At(name));
         string other = Copy("other");
         Assert.Equal(ModelIdentity.Of(Model).Hash, ModelIdentity.Of(other + "/").Hash);
         Assert.Equal("other", ModelIdentity.Of(other + "/").Name);

@@ -9,6 +9,23 @@ internal static class Repository
 
     public static string Golden(params string[] parts) => Path.Combine([Root, "tests", "golden", .. parts]);
 
+    /// <summary>Copies a folder with all below it.</summary>
+    /// <param name="from">The folder.</param>
+    /// <param name="to">Where it goes; it may be there.</param>
+    /// <param name="takes">Which files; null for all.</param>
+    /// <returns>The copy, whose files can be changed.</returns>
+    public static string Copy(string from, string to, Func<string, bool>? takes = null)
+    {
+        foreach (string file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories).Where(file => takes?.Invoke(file) ?? true))
+        {
+            string target = Path.Combine(to, Path.GetRelativePath(from, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+            File.SetAttributes(target, FileAttributes.Normal);
+        }
+        return to;
+    }
+
     private static string Find([CallerFilePath] string path = "")
     {
         string? folder = Path.GetDirectoryName(path);

@@ -70,12 +70,7 @@ public class DefaultGuidanceTests
         Assert.Equal(2, Rules(pipeline, request with { Scheduler = SchedulerChoice.Parse("euler"), Steps = 4 }).Length);
 
         using var folder = new TemporaryFolder();
-        foreach (string file in Directory.GetFiles(Golden("sdxl"), "*", SearchOption.AllDirectories))
-        {
-            string copy = folder.At(Path.GetRelativePath(Golden("sdxl"), file));
-            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
-            File.Copy(file, copy);
-        }
+        Repository.Copy(Golden("sdxl"), folder.Path);
         foreach (var (scheduler, family, rules) in new[]
         {
             ("""{"_class_name": "EulerAncestralDiscreteScheduler", "timestep_spacing": "trailing"}""", "sdxl-turbo", 0),

@@ -47,13 +47,7 @@ public class FluxPipelineTests
     /// <summary>A copy of the model in which files have been changed.</summary>
     private static TemporaryModel Changed(params (string File, string Old, string New)[] changes)
     {
-        string folder = Directory.CreateTempSubdirectory("attune-").FullName;
-        foreach (string file in Directory.GetFiles(Model, "*", SearchOption.AllDirectories))
-        {
-            string copy = Path.Combine(folder, Path.GetRelativePath(Model, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
-            File.Copy(file, copy);
-        }
+        string folder = Repository.Copy(Model, Directory.CreateTempSubdirectory("attune-").FullName);
         foreach (var (file, old, replacement) in changes)
         {
             string path = Path.Combine(folder, file), text = File.ReadAllText(path);

@@ -67,13 +67,7 @@ public class FolderFormsTests
         var (model, change) = Forms[form];
         using var folder = new TemporaryFolder();
         string golden = Repository.Golden("checkpoints", model);
-        string copy = folder.At("model");
-        foreach (string file in Directory.GetFiles(golden, "*", SearchOption.AllDirectories))
-        {
-            string target = Path.Combine(copy, Path.GetRelativePath(golden, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.Copy(file, target);
-        }
+        string copy = Repository.Copy(golden, folder.At("model"));
         change(copy);
         Assert.Equal(await Picture(golden), await Picture(copy));
     }

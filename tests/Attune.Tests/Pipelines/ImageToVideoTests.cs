@@ -33,12 +33,7 @@ public class ImageToVideoTests
     private static TemporaryFolder Folder(float factor)
     {
         var folder = new TemporaryFolder();
-        foreach (string file in Directory.GetFiles(Text, "*", SearchOption.AllDirectories))
-        {
-            string target = folder.At(Path.GetRelativePath(Text, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.Copy(file, target);
-        }
+        Repository.Copy(Text, folder.Path);
         Change(folder.At("model_index.json"), json => json["_class_name"] = "WanImageToVideoPipeline");
         foreach (string name in new[] { "transformer", "transformer_2" })
         {

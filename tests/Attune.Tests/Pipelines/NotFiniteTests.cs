@@ -197,14 +197,7 @@ public class NotFiniteTests
     private static TemporaryFolder Copy(string model)
     {
         var folder = new TemporaryFolder();
-        string original = Repository.Golden("checkpoints", model);
-        foreach (string file in Directory.GetFiles(original, "*", SearchOption.AllDirectories))
-        {
-            string copy = folder.At(Path.GetRelativePath(original, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
-            File.Copy(file, copy);
-            File.SetAttributes(copy, FileAttributes.Normal);
-        }
+        Repository.Copy(Repository.Golden("checkpoints", model), folder.Path);
         return folder;
     }
 

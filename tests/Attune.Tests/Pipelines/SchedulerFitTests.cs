@@ -153,13 +153,7 @@ public class SchedulerFitTests
     public void The_scheduler_of_a_folder_must_fit_too(string model)
     {
         using var folder = new TemporaryFolder();
-        string original = Repository.Golden("checkpoints", model);
-        foreach (string file in Directory.GetFiles(original, "*", SearchOption.AllDirectories))
-        {
-            string copy = folder.At(Path.GetRelativePath(original, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
-            File.Copy(file, copy);
-        }
+        Repository.Copy(Repository.Golden("checkpoints", model), folder.Path);
         string config = folder.At(Path.Combine("scheduler", "scheduler_config.json"));
         bool flow = model is "flux-schnell" or "sd35-medium";
         foreach (var (name, kind) in Kinds)

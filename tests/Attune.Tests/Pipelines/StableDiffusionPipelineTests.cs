@@ -246,7 +246,7 @@ public class StableDiffusionPipelineTests
         Assert.Equal(empty, await Negative(null, new NormalizedAttentionGuidance()));
 
         using var folder = new TemporaryFolder();
-        string copy = CopyOf(Large, folder.At("sdxl"));
+        string copy = Repository.Copy(Large, folder.At("sdxl"));
         string index = Path.Combine(copy, "model_index.json");
         File.WriteAllText(
             index,
@@ -347,7 +347,7 @@ public class StableDiffusionPipelineTests
     public void Checkpoints_whose_parts_do_not_go_together_are_named()
     {
         using var folder = new TemporaryFolder();
-        string copy = CopyOf(Small, folder.At("sd15"));
+        string copy = Repository.Copy(Small, folder.At("sd15"));
         string index = Path.Combine(copy, "model_index.json");
         string text = File.ReadAllText(index);
         File.WriteAllText(index, text.Replace("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", StringComparison.Ordinal));
@@ -356,13 +356,13 @@ public class StableDiffusionPipelineTests
         File.WriteAllText(index, text);
 
         Directory.Delete(Path.Combine(copy, "vae"), recursive: true);
-        CopyOf(Repository.Golden("checkpoints", "flux-schnell", "vae"), Path.Combine(copy, "vae"));
+        Repository.Copy(Repository.Golden("checkpoints", "flux-schnell", "vae"), Path.Combine(copy, "vae"));
         Assert.Contains(
             "in_channels 4", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message, StringComparison.Ordinal);
         Directory.Delete(Path.Combine(copy, "vae"), recursive: true);
-        CopyOf(Path.Combine(Small, "vae"), Path.Combine(copy, "vae"));
+        Repository.Copy(Path.Combine(Small, "vae"), Path.Combine(copy, "vae"));
         Directory.Delete(Path.Combine(copy, "unet"), recursive: true);
-        CopyOf(Path.Combine(Large, "unet"), Path.Combine(copy, "unet"));
+        Repository.Copy(Path.Combine(Large, "unet"), Path.Combine(copy, "unet"));
         Assert.Contains(
             "cross_attention_dim", Assert.Throws<CheckpointException>(() => DiffusionPipeline.Load(copy)).Message,
             StringComparison.Ordinal);
@@ -382,7 +382,7 @@ public class StableDiffusionPipelineTests
     public async Task The_refiner_has_one_encoder_and_reads_scores()
     {
         using var folder = new TemporaryFolder();
-        string copy = CopyOf(Large, folder.At("refiner"));
+        string copy = Repository.Copy(Large, folder.At("refiner"));
         Edit(Path.Combine(copy, "model_index.json"), json =>
         {
             json["_class_name"] = "StableDiffusionXLImg2ImgPipeline";
@@ -428,7 +428,7 @@ public class StableDiffusionPipelineTests
     public async Task A_latent_consistency_model_embeds_the_guidance_scale()
     {
         using var folder = new TemporaryFolder();
-        string copy = CopyOf(Small, folder.At("lcm"));
+        string copy = Repository.Copy(Small, folder.At("lcm"));
         Edit(Path.Combine(copy, "model_index.json"), json => json["_class_name"] = "LatentConsistencyModelPipeline");
         Edit(Path.Combine(copy, "scheduler", "scheduler_config.json"), json => json["_class_name"] = "LCMScheduler");
         Edit(Path.Combine(copy, "unet", "config.json"), json => json["time_cond_proj_dim"] = 8);
@@ -502,16 +502,5 @@ public class StableDiffusionPipelineTests
         file.Write(BitConverter.GetBytes((long)text.Length));
         file.Write(text);
         data.WriteTo(file);
-    }
-
-    private static string CopyOf(string source, string target)
-    {
-        foreach (string file in Directory.EnumerateFiles(source, "*", SearchOption.AllDirectories))
-        {
-            string to = Path.Combine(target, Path.GetRelativePath(source, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
-            File.Copy(file, to);
-        }
-        return target;
     }
 }

@@ -26,7 +26,7 @@ public class ConfigurationRangeTests
     public async Task A_number_that_makes_no_sense_is_refused_or_does_no_harm(string model)
     {
         using var folder = new TemporaryFolder();
-        CopyFolder(Repository.Golden("checkpoints", model), folder.Path);
+        Repository.Copy(Repository.Golden("checkpoints", model), folder.Path);
         int refused = 0, harmless = 0;
         string[] files = [.. Directory.GetFiles(folder.Path, "*config.json", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
         foreach (string file in files.Where(file => !file.Contains("tokenizer", StringComparison.Ordinal)))
@@ -93,14 +93,4 @@ public class ConfigurationRangeTests
         JsonValue value when value.GetValueKind() == System.Text.Json.JsonValueKind.Number => [value],
         _ => [],
     };
-
-    private static void CopyFolder(string from, string to)
-    {
-        foreach (string file in Directory.GetFiles(from, "*", SearchOption.AllDirectories))
-        {
-            string target = Path.Combine(to, Path.GetRelativePath(from, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.Copy(file, target);
-        }
-    }
 }

@@ -133,15 +133,6 @@ public class SplitFilesTests
     }
 
     /// <summary>The folder without weights.</summary>
-    private static string ConfigurationsOf(string golden, string copy)
-    {
-        foreach (string file in Directory.EnumerateFiles(golden, "*", SearchOption.AllDirectories)
-            .Where(file => !Path.GetFileName(file).Contains(".safetensors", StringComparison.Ordinal)))
-        {
-            string target = Path.Combine(copy, Path.GetRelativePath(golden, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.Copy(file, target);
-        }
-        return copy;
-    }
+    private static string ConfigurationsOf(string golden, string copy) => Repository.Copy(
+        golden, copy, file => !Path.GetFileName(file).Contains(".safetensors", StringComparison.Ordinal));
 }
