@@ -4,6 +4,7 @@ using System.Text.Json;
 using Attune.Tensors;
 using Attune.Weights;
 using Attune.Weights.SingleFile;
+using Attune.Weights.Writing;
 
 namespace Attune.Verification;
 
@@ -22,21 +23,19 @@ internal sealed class NamesCase : CaseKind
         var component = ComponentSource.Folder(golden.Checkpoint, golden.Device);
         using var folder = component.OpenWeights();
         var tensors = Tensors(golden, folder).ToArray();
-        foreach (string extension in new[] { ".safetensors", ".gguf" })
+        string safetensors = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName() + ".safetensors");
+        string gguf = Path.ChangeExtension(safetensors, ".gguf");
+        try
         {
-            string file = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName() + extension);
-            try
-            {
-                if (extension == ".gguf")
-                    WriteGguf(file, tensors);
-                else
-                    WriteSafetensors(file, tensors);
-                Compare(file, golden, component.Config, folder, results);
-            }
-            finally
-            {
-                File.Delete(file);
-            }
+            WriteSafetensors(safetensors, tensors);
+            Compare(safetensors, golden, component.Config, folder, results);
+            WeightConversion.Convert(safetensors, gguf, type: null);
+            Compare(gguf, golden, component.Config, folder, results);
+        }
+        finally
+        {
+            File.Delete(safetensors);
+            File.Delete(gguf);
         }
     }
 
@@ -128,43 +127,5 @@ internal sealed class NamesCase : CaseKind
         stream.Write(text);
         foreach (float value in tensors.SelectMany(tensor => tensor.Values))
             stream.Write(value);
-    }
-
-    /// <summary>GGUF of version 3, all tensors F32: sizes innermost first, data at multiples of 32 bytes.</summary>
-    private static void WriteGguf(string file, (string Name, int[] Shape, float[] Values)[] tensors)
-    {
-        using var stream = new BinaryWriter(File.Create(file));
-        stream.Write("GGUF"u8);
-        stream.Write(3);
-        stream.Write((long)tensors.Length);
-        stream.Write(0L);
-        long at = 0;
-        foreach (var (name, shape, values) in tensors)
-        {
-            byte[] text = Encoding.UTF8.GetBytes(name);
-            stream.Write((long)text.Length);
-            stream.Write(text);
-            stream.Write(shape.Length);
-            foreach (int extent in shape.Reverse())
-                stream.Write((long)extent);
-            stream.Write(0);
-            stream.Write(at);
-            at += Padded(4L * values.Length);
-        }
-        Pad(stream);
-        foreach (var (_, _, values) in tensors)
-        {
-            foreach (float value in values)
-                stream.Write(value);
-            Pad(stream);
-        }
-
-        static long Padded(long length) => (length + 31) / 32 * 32;
-
-        static void Pad(BinaryWriter stream)
-        {
-            while (stream.BaseStream.Position % 32 != 0)
-                stream.Write((byte)0);
-        }
     }
 }
