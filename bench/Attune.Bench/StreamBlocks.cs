@@ -43,7 +43,7 @@ internal sealed class StreamBlocks
     public static IReadOnlyDictionary<string, int> Shapes { get; } = new Dictionary<string, int>
     {
         ["sd35"] = 333, ["flux2-klein"] = 512, ["qwen-image"] = 256, ["z-image"] = 128, ["chroma"] = 256,
-        ["ernie-image"] = 256, ["qwen-image-2.1"] = 64, ["krea2"] = 256,
+        ["ernie-image"] = 256, ["qwen-image-2.1"] = 64, ["qwen-image-2.1-reference"] = 64, ["krea2"] = 256,
         ["wan-1.3b"] = 512, ["wan-14b"] = 512, ["sana"] = 300, ["pixart"] = 300,
     };
 
@@ -53,16 +53,17 @@ internal sealed class StreamBlocks
     /// <summary>
     /// The arithmetic of a pass without the negative text: linear layers, two operations for each weight that a row meets, and attention.
     /// </summary>
-    public double Operations => _blocks * (_linearOfRow * Rows + Pair * Rows * (LatentsAttend ? Latents + Text : Text));
+    public double Operations =>
+        _blocks * (_linearOfRow * Rows + Pair * Rows * ((LatentsAttend ? Latents + Text : Text) + RowsOf(TokenKind.Reference)));
 
     /// <summary>
-    /// What the negative text adds: its rows, its attention to itself and the latents, and that of the latents to it; to each other once
-    /// more where they stand elsewhere beside it.
+    /// What the negative text adds: its rows, its attention to itself and the latents, and that of the latents to it, and once more to
+    /// each other or to references where these stand elsewhere beside it.
     /// </summary>
     public double NegativeOperations => _blocks
         * (Pair * Latents * NegativeText
             + (TextIsPrefix ? 0 : _linearOfRow * NegativeText + Pair * NegativeText * (NegativeText + Latents))
-            + (_parts.Any(part => part.BesideNegative != null) ? Pair * Latents * Latents : 0));
+            + Pair * Latents * _parts.Where(part => part.BesideNegative != null).Sum(part => part.Rows.Shape[1]));
 
     /// <summary>What sparse attention over the text adds: its product with the values.</summary>
     public double SparseOperations => _blocks * Pair / 2 * Latents * Text;
@@ -104,7 +105,8 @@ internal sealed class StreamBlocks
             "qwen-image" => Qwen(root, grid, text, noise),
             "z-image" => ZImage(root, grid, text, noise),
             "ernie-image" => Ernie(root, grid, text, noise),
-            "qwen-image-2.1" => Qwen21(root, grid, text, noise),
+            "qwen-image-2.1" => Qwen21(root, grid, text, noise, reference: false),
+            "qwen-image-2.1-reference" => Qwen21(root, grid, text, noise, reference: true),
             "krea2" => Krea(root, grid, text, noise),
             "wan-1.3b" => Wan("1.3B", """{ "num_attention_heads": 12, "ffn_dim": 8960 }""", root, grid, text, noise),
             "wan-14b" => Wan("14B", "{}", root, grid, text, noise),
@@ -234,7 +236,8 @@ internal sealed class StreamBlocks
             stream => Run(blocks, stream, time));
     }
 
-    private static StreamBlocks Qwen21(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)
+    /// <summary>Beside a reference, of as many latents, the negative text is one token longer, so that it stands elsewhere.</summary>
+    private static StreamBlocks Qwen21(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise, bool reference)
     {
         var config = QwenImage21Config.Read(Json("{}"));
         QwenImage21Block[] blocks =
@@ -242,18 +245,29 @@ internal sealed class StreamBlocks
         int width = config.Width;
         var layer = new ModulationLayer(root.At("modulation.1"), width, QwenImage21Block.Form, bias: false);
         var time = new TimeEmbeddings(noise([1, width])).Through(layer).Make(TokenKind.Latent);
-        var ids = TokenIds.Diagonal(text, 3, 0);
-        var made = noise([2 * blocks.Length, text, width]);
+        var made = noise([2 * blocks.Length, text + 1 + (reference ? grid.Count : 0), width]);
+        TokenPart Text(TokenKind kind, int length) => new(kind, noise([1, length, width]), TokenIds.Diagonal(length, 3, 0));
         TokenPart[] parts =
         [
-            new(TokenKind.NegativeText, noise([1, text, width]), ids), new(TokenKind.Text, noise([1, text, width]), ids),
-            new(TokenKind.Latent, noise([1, grid.Count, width]), TokenIds.Centred(grid, text), grid),
+            Text(TokenKind.NegativeText, reference ? text + 1 : text), Text(TokenKind.Text, text),
+            .. reference
+                ? new TokenPart[]
+                {
+                    new(TokenKind.Reference, noise([1, grid.Count, width]), TokenIds.Centred(grid, 3))
+                    {
+                        BesideNegative = TokenIds.Centred(grid, 2),
+                    },
+                }
+                : [],
+            new(TokenKind.Latent, noise([1, grid.Count, width]), TokenIds.Centred(grid, text + (reference ? grid.Width : 0)), grid),
         ];
         return new StreamBlocks(
-            "Qwen-Image-2.1 blocks (2), texts made before", blocks.Length, width, 13, parts,
+            $"Qwen-Image-2.1 blocks (2), texts {(reference ? "of unequal length and a reference " : "")}made before", blocks.Length,
+            width, 13, parts,
             (attention, given) => new TokenStream(attention, config.AttentionHeadDim, config.Epsilon, config.Rotary, given[^1])
             {
-                Prefix = [.. given[..^1].Select(part => new PrefixPart(part.Kind, made, 0, part.Ids))],
+                Prefix = [.. given[..^1].Select(part => new PrefixPart(
+                    part.Kind, made, part.Kind == TokenKind.Reference ? text + 1 : 0, part.Ids) { BesideNegative = part.BesideNegative })],
             },
             stream => Run(blocks, stream, time))
         {

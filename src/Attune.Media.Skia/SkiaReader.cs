@@ -5,8 +5,8 @@ using SkiaSharp;
 namespace Attune.Media.Skia;
 
 /// <summary>
-/// Reads the first frame of files of one format as it is stored: alpha is not multiplied in but dropped, as the library's own readers do,
-/// and colour profiles are not applied. A file that is not whole is an error, never half a picture.
+/// Reads the first frame of files of one format as it is stored: alpha is not multiplied in, and colour profiles are not applied. A file
+/// that is not whole is an error, never half a picture.
 /// </summary>
 internal sealed class SkiaReader(string name, SKEncodedImageFormat format, byte[][] starts, byte[] then, int at) : IImageReader
 {
@@ -55,16 +55,13 @@ internal sealed class SkiaReader(string name, SKEncodedImageFormat format, byte[
             handle.Free();
         }
 
-        var rgb = new byte[3L * width * height];
-        long transparent = 0;
-        for (int from = 0, to = 0; from < rgba.Length; from += 4, to += 3)
+        byte[] rgb = new byte[3L * width * height], alpha = new byte[(long)width * height];
+        for (int pixel = 0; pixel < alpha.Length; pixel++)
         {
-            rgba.AsSpan(from, 3).CopyTo(rgb.AsSpan(to));
-            if (rgba[from + 3] != 255)
-                transparent++;
+            rgba.AsSpan(4 * pixel, 3).CopyTo(rgb.AsSpan(3 * pixel));
+            alpha[pixel] = rgba[(4 * pixel) + 3];
         }
-        return new Image(width, height, rgb) { TransparentShare = (double)transparent / ((long)width * height) }
-            .Upright((int)codec.EncodedOrigin);
+        return new Image(width, height, rgb, alpha).Upright((int)codec.EncodedOrigin);
     }
 
     private string Problem(SKCodecResult result) => result switch

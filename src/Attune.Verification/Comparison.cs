@@ -166,6 +166,22 @@ internal sealed class Comparison(GoldenCase golden)
         Note(same ? 0 : double.PositiveInfinity, $"{name} differs");
     }
 
+    /// <summary>Compares flags, [items, rows], of one item or the same for all; rows behind the last are pads, which are 0.</summary>
+    public void CheckFlags(string name, IReadOnlyList<bool> flags)
+    {
+        if (!golden.Outputs.ContainsKey(name))
+            return;
+        _seen.Add(name);
+        int length = golden.ExpectedShape(name)[1];
+        int items = golden.ExpectedShape(name)[0];
+        long[] padded = [.. Enumerable.Range(0, length).Select(row => row < flags.Count && flags[row] ? 1L : 0)];
+        long[] expected = golden.ExpectedIntegers(name);
+        bool same = flags.Count <= length
+            && (Item is { } item ? [item.Index] : Enumerable.Range(0, items))
+                .All(i => padded.AsSpan().SequenceEqual(expected.AsSpan(i * length, length)));
+        Note(same ? 0 : double.PositiveInfinity, $"{name} differs");
+    }
+
     /// <summary>
     /// Compares rows [1, rows, ...] with those of an output, if the case has it, whose mask is 1, wherever its pads stand.
     /// </summary>

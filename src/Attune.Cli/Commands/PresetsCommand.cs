@@ -60,6 +60,8 @@ internal static class PresetsCommand
             parts.Add(string.Create(CultureInfo.InvariantCulture, $"{steps} {(steps == 1 ? "step" : "steps")}"));
         if (sampling.Timesteps is { } timesteps)
             parts.Add("timesteps " + string.Join(", ", timesteps));
+        if (sampling.Sigmas is { } sigmas)
+            parts.Add("sigmas " + string.Join(", ", sigmas.Select(sigma => sigma.ToString(CultureInfo.InvariantCulture))));
         if (sampling.Eta is { } eta)
             parts.Add(string.Create(CultureInfo.InvariantCulture, $"eta {eta}"));
         if (sampling.GuidanceScale is { } scale)

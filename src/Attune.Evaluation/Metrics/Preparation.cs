@@ -133,6 +133,7 @@ public sealed class Preparation
     public Tensor Apply(Image image, int size, Device device)
     {
         ArgumentNullException.ThrowIfNull(image);
+        image = image.WithoutAlpha();
         int width = size, height = size;
         float[] values;
         if (_whole && _resampling == null)

@@ -182,7 +182,7 @@ internal sealed class PipelineCase : CaseKind
         results.Require(largest <= 1e-6f, FormattableString.Invariant($"noise: what the seed gives differs by {largest}"));
     }
 
-    /// <summary>Pictures that the model looks at: bytes, [rows, columns, 3].</summary>
+    /// <summary>Pictures that the model looks at: bytes, [rows, columns, 3 or 4].</summary>
     private static List<Image> ReferencesOf(GoldenCase golden)
     {
         var images = new List<Image>();
@@ -190,9 +190,9 @@ internal sealed class PipelineCase : CaseKind
         {
             string name = FormattableString.Invariant($"image.{i}");
             var shape = golden.InputShape(name);
-            if (shape[2] != 3)
-                throw new UnsupportedCaseException("references with alpha");
-            images.Add(new Image(shape[1], shape[0], [.. golden.InputIntegers(name).Select(value => (byte)value)]));
+            byte[] bytes = [.. golden.InputIntegers(name).Select(value => (byte)value)];
+            images.Add(shape[2] == 3 ? new Image(shape[1], shape[0], bytes)
+                : new Image(shape[1], shape[0], [.. bytes.Where((_, at) => at % 4 != 3)], [.. bytes.Where((_, at) => at % 4 == 3)]));
         }
         return images;
     }
@@ -357,6 +357,8 @@ internal sealed class PipelineCase : CaseKind
         {
             if (start.References.Count == 0)
                 return;
+            for (int i = 0; i < start.Pictures.Count; i++)
+                results.CheckIntegers(FormattableString.Invariant($"resized_image.{i}"), [.. Bytes(start.Pictures[i])]);
             results.Check("image_latents", TensorOperations.Concatenate(1, [.. start.References.Select(one => one.Latents)]));
             if (results.Wants("image_ids"))
             {
@@ -364,6 +366,10 @@ internal sealed class PipelineCase : CaseKind
                 results.CheckIntegers("image_ids", [.. own.SelectMany(ids => ids).Select(id => (long)id)]);
             }
         }
+
+        /// <summary>Red, green, blue and alpha of each pixel.</summary>
+        private static IEnumerable<long> Bytes(Image image) => Enumerable.Range(0, 4 * image.Width * image.Height).Select(i =>
+            i % 4 < 3 ? (long)image.Rgb[i / 4 * 3 + i % 4] : image.Alpha.IsEmpty ? 255 : image.Alpha[i / 4]);
 
         /// <summary>Conditionings are computed once for all images of a request.</summary>
         private void Embeddings(string prefix, Conditioning conditioning)
@@ -377,7 +383,7 @@ internal sealed class PipelineCase : CaseKind
                     _ => prefix + part,
                 };
                 if (part == "text" && conditioning.Slots.Count > 0)
-                    results.CheckIntegers(prefix + "image_slots", [.. conditioning.Slots.Select(slot => slot ? 1L : 0)]);
+                    results.CheckFlags(prefix + "image_slots", conditioning.Slots);
                 if (part == "text" && results.Wants(name + "_mask") && value.Shape.Rank == 4)
                 {
                     results.CheckWithoutPads(name, name + "_mask", value);

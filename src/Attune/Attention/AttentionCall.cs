@@ -51,6 +51,12 @@ public sealed record AttentionCall(
     /// text beside them; null where they do not, so that latents are turned once for both texts.
     /// </summary>
     public (RotaryEmbedding Query, RotaryEmbedding Key)? BesideNegative { get; init; }
+
+    /// <summary>
+    /// Whether of <see cref="BesideNegative"/> the latents stand where they are beside the prompt, and references alone do not: then the
+    /// latents' attention to each other serves both texts.
+    /// </summary>
+    public bool LatentsStay { get; init; }
 }
 
 /// <summary>How a model's attention layers attend. Models call it and do not know what it does.</summary>

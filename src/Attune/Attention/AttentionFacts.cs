@@ -34,7 +34,8 @@ public interface ISparseTextReader
 /// <summary>
 /// What guidance rules read of one attention call: plain attention outputs of the latent rows over parts of the keys, each computed at most
 /// once and only when asked for. The latents' partial over the latents is shared by the prompt and the negative prompt, unless they stand
-/// elsewhere beside the negative text (<see cref="AttentionCall.BesideNegative"/>). Facts stay plain whatever rules do. All results are
+/// elsewhere beside the negative text (<see cref="AttentionCall.BesideNegative"/>); where references alone do, all but theirs is. Facts
+/// stay plain whatever rules do. All results are
 /// [batch, latent rows, heads, channels] unless stated; rows are the latents, then the references, in packing order. They are owned by the
 /// facts, are only read, and may be the same tensor: in cross-attention, where the keys hold no latents, the latents' output is that over
 /// the text.
@@ -47,6 +48,7 @@ public sealed class AttentionFacts : IDisposable
     private Tensor? _key;
     private (Tensor Query, Tensor Key)? _besideNegative;
     private AttentionPartial? _overLatents;
+    private AttentionPartial? _overStaying;
     private AttentionPartial? _overText;
     private AttentionPartial? _overNegativeText;
     private AttentionPartial? _latents;
@@ -125,7 +127,13 @@ public sealed class AttentionFacts : IDisposable
     private (Tensor Query, Tensor Key) BesideNegative => Call.BesideNegative is not { } rotary ? (Query, Key)
         : _besideNegative ??= (Rotated(Call.Query, rotary.Query), Rotated(Call.Key, rotary.Key));
 
-    private AttentionPartial OverLatents => _overLatents ??= Attend(Start, Length, GuidedKinds);
+    private AttentionPartial OverLatents => _overLatents ??= ReferencesMove ? OverReferencesToo() : Attend(Start, Length, GuidedKinds);
+
+    /// <summary>Whether references alone stand elsewhere beside the negative text.</summary>
+    private bool ReferencesMove => Call is { BesideNegative: not null, LatentsStay: true } && HasNegativeText;
+
+    /// <summary>The latents over those keys among them that stand alike beside both texts.</summary>
+    private AttentionPartial OverStaying => _overStaying ??= Attend(Start, Length, [TokenKind.Latent]);
 
     private AttentionPartial OverText
     {
@@ -186,7 +194,9 @@ public sealed class AttentionFacts : IDisposable
     internal AttentionPartial Attend(
         int start, int length, ReadOnlySpan<TokenKind> kinds, Tensor? into = null, bool besideNegative = false)
     {
-        var (queries, keys) = besideNegative ? BesideNegative : (Query, Key);
+        // Where the latents stay, few keys are turned anew, each run when it is its turn.
+        bool anew = besideNegative && Call.LatentsStay && Call.BesideNegative != null;
+        var (queries, keys) = besideNegative && !anew ? BesideNegative : (Query, Key);
         var runs = Call.Keys.Runs(kinds);
         if (runs.Count == 0)
             runs.Add((0, 0));
@@ -200,7 +210,9 @@ public sealed class AttentionFacts : IDisposable
             var part = i == 0 ? output : query.Like(query.Shape);
             var sums = i == 0 ? logSumExp : query.Like(logSumExp.Shape);
             var mask = MaskOf(start, length, first, count);
-            query.Attention(keys.Slice(1, first, count), Call.Value.Slice(1, first, count), Call.Scale, mask, part, sums);
+            var key = anew ? Call.Key.Slice(1, first, count).Rotate(Call.BesideNegative!.Value.Key.Slice(first, count))
+                : keys.Slice(1, first, count);
+            query.Attention(key, Call.Value.Slice(1, first, count), Call.Scale, mask, part, sums);
             if (i > 0)
                 query.Device.MergeAttention(output, logSumExp, part, sums, output, logSumExp);
         }
@@ -211,6 +223,7 @@ public sealed class AttentionFacts : IDisposable
     public void Dispose()
     {
         _overLatents?.Dispose();
+        _overStaying?.Dispose();
         _overText?.Dispose();
         _overNegativeText?.Dispose();
         _latents?.Dispose();
@@ -256,6 +269,12 @@ public sealed class AttentionFacts : IDisposable
             return Attend(mirrored[0].Start, mirrored[0].Length, [TokenKind.NegativeText, TokenKind.NegativeLatent]);
         if (!_mixed)
             return OverNegativeText;
+        if (ReferencesMove)
+        {
+            var moved = Attend(Start, Length, [TokenKind.NegativeText, TokenKind.Reference], besideNegative: true);
+            MergeInto(moved, OverStaying);
+            return moved;
+        }
         if (Call.BesideNegative != null && HasNegativeText)
             return Attend(Start, Length, [TokenKind.NegativeText, .. GuidedKinds], besideNegative: true);
         if (_overNegativeText != null)
@@ -263,10 +282,20 @@ public sealed class AttentionFacts : IDisposable
 
         // Nobody else reads the part over the negative text: the merged output takes its place.
         var negative = AttendNegativeText();
-        negative.Output.Device.MergeAttention(
-            OverLatents.Output, OverLatents.LogSumExp, negative.Output, negative.LogSumExp, negative.Output, negative.LogSumExp);
+        MergeInto(negative, OverLatents);
         return negative;
     }
+
+    private AttentionPartial OverReferencesToo()
+    {
+        var references = Attend(Start, Length, [TokenKind.Reference]);
+        MergeInto(references, OverStaying);
+        return references;
+    }
+
+    /// <summary>Takes other keys into a partial, whose own output nobody reads.</summary>
+    private static void MergeInto(AttentionPartial partial, AttentionPartial other) => partial.Output.Device.MergeAttention(
+        other.Output, other.LogSumExp, partial.Output, partial.LogSumExp, partial.Output, partial.LogSumExp);
 
     private static AttentionPartial Merge(AttentionPartial first, AttentionPartial second)
     {

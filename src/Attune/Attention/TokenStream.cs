@@ -195,6 +195,7 @@ internal sealed class TokenStream : IDisposable
             {
                 BesideNegative = besideNegative == null ? null
                     : ((_besideNegative ?? _rotary!).Slice(q.First, q.Layout.Length), besideNegative),
+                LatentsStay = _besideNegative == null,
             });
         var result = q.With(attended.Reshape(q.Tensor.Shape)).Live;
         EndRows();

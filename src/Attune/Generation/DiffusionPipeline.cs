@@ -106,7 +106,8 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         bool takesGuidanceScale = Facts.Takes(ModelOption.GuidanceScale);
         request = request.With(named?.Sampling, takesGuidanceScale).With(_stated?.Sampling, takesGuidanceScale);
         var images = request.Images;
-        var fitting = images.Initial is { } image ? Fitting(image) : null;
+        var fitting = images.Initial is { } image ? Fitting(image)
+            : images.References.Count > 0 ? _model.Latents.SizeLike(images.References[^1], images.ReferenceSize) : null;
         request = request with
         {
             Width = request.Width ?? images.InitialTensor?.Shape[2] ?? fitting?.Width ?? Facts.DefaultSize,

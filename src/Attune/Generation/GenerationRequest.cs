@@ -146,8 +146,8 @@ public sealed record GenerationRequest
     };
 
     /// <summary>
-    /// The request with what a preset says about sampling, where the request itself says nothing: a scheduler, steps or timesteps, and how
-    /// much noise that scheduler draws anew; the embedded guidance scale, for models that take one.
+    /// The request with what a preset says about sampling, where the request itself says nothing: a scheduler, steps, timesteps or sigmas,
+    /// how much noise that scheduler draws anew; the embedded guidance scale, for models that take one.
     /// </summary>
     internal GenerationRequest With(SamplingPreset? sampling, bool takesGuidanceScale)
     {
@@ -159,6 +159,7 @@ public sealed record GenerationRequest
             Scheduler = Scheduler ?? (sampling.Scheduler == null ? null : SchedulerChoice.Parse(sampling.Scheduler)),
             Steps = counted ? Steps : sampling.Steps,
             Timesteps = counted ? Timesteps : sampling.Timesteps,
+            Sigmas = counted ? Sigmas : sampling.Sigmas,
             Eta = Eta ?? (Scheduler == null ? sampling.Eta : null),
             GuidanceScale = GuidanceScale ?? (takesGuidanceScale ? sampling.GuidanceScale : null),
         };

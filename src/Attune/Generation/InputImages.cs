@@ -55,11 +55,12 @@ public sealed record InputImages
     }
 
     /// <summary>A sentence for each picture that hides colours below its alpha, which shows them.</summary>
-    internal IEnumerable<string> TransparencyWarnings()
+    /// <param name="referencesHaveAlpha">Whether the model sees the alpha of references.</param>
+    internal IEnumerable<string> TransparencyWarnings(bool referencesHaveAlpha)
     {
         IEnumerable<(string Name, Image? Image)> given = [
             (nameof(Initial), Initial), (nameof(Mask), Mask),
-            .. References.Select((image, i) => ($"{nameof(References)}[{i}]", (Image?)image)),
+            .. referencesHaveAlpha ? [] : References.Select((image, i) => ($"{nameof(References)}[{i}]", (Image?)image)),
             .. Control.Select((image, i) => ($"{nameof(Control)}[{i}]", (Image?)image))];
         foreach (var (name, image) in given)
         {

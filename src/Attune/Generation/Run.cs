@@ -92,7 +92,7 @@ internal sealed class Run : IDisposable
         var run = new Run(model, resolved, observer);
         try
         {
-            foreach (string warning in resolved.Request.Images.TransparencyWarnings())
+            foreach (string warning in resolved.Request.Images.TransparencyWarnings(model.Latents.ReferencesHaveAlpha))
                 observer.Warn(warning);
             foreach (string warning in resolved.Warnings)
                 observer.Warn(warning);
@@ -299,7 +299,7 @@ internal sealed class Run : IDisposable
         _observer.Begin(
             new RunStart(
                 [.. _schedule.Timesteps.Skip(_schedule.First)], _schedule.Sigmas, _positive!, _negative, noise, image,
-                _latents) { Grid = Resolved.Grid, References = _references });
+                _latents) { Grid = Resolved.Grid, References = _references, Pictures = _pictures });
     }
 
     private Tensor Noise()
@@ -324,7 +324,7 @@ internal sealed class Run : IDisposable
 
     /// <summary>The initial image, [1 or count, height, width, 3], values from 0 to 1.</summary>
     private Tensor PixelsOf(InputImages images) => images.InitialTensor
-        ?? images.Initial!.Resize(Resolved.Size.Width, Resolved.Size.Height).ToTensor(_model.Latents.Device);
+        ?? images.Initial!.WithoutAlpha().Resize(Resolved.Size.Width, Resolved.Size.Height).ToTensor(_model.Latents.Device);
 
     /// <summary>Decoded values around [-1, 1] as values from 0 to 1.</summary>
     private static Tensor Finished(Tensor pixels, Tensor latents)

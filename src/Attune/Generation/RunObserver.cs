@@ -1,6 +1,7 @@
 using Attune.Attention;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
+using Attune.Imaging;
 using Attune.Latents;
 using Attune.Models;
 using Attune.Prompts;
@@ -66,6 +67,9 @@ public sealed record RunStart(
 
     /// <summary>The pictures that the model looks at, encoded; empty for none.</summary>
     public IReadOnlyList<ReferenceLatents> References { get; init; } = [];
+
+    /// <summary>The same pictures, at the size at which all parts of the model see them.</summary>
+    public IReadOnlyList<Image> Pictures { get; init; } = [];
 }
 
 /// <summary>What a step computed.</summary>

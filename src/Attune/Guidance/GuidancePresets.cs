@@ -31,14 +31,19 @@ public sealed record RulePreset(GuidanceRule Rule, PresetOrigin Origin, string S
 /// </summary>
 /// <param name="Scheduler">A scheduler and changes of its configuration, as <c>EulerDiscreteScheduler:timestep_spacing=trailing</c>; null
 /// is the checkpoint's.</param>
-/// <param name="Steps">The number of steps; null where <paramref name="Timesteps"/> say it.</param>
+/// <param name="Steps">The number of steps; null where <paramref name="Timesteps"/> or <see cref="Sigmas"/> say it.</param>
 /// <param name="Timesteps">The timesteps themselves, from high to low.</param>
 /// <param name="Eta">How much of the noise is drawn anew, for schedulers with this option.</param>
 /// <param name="GuidanceScale">The guidance scale that the model embeds.</param>
 /// <param name="Origin">How well the numbers are founded.</param>
 /// <param name="Source">Where they are from.</param>
 public sealed record SamplingPreset(
-    string? Scheduler, int? Steps, IReadOnlyList<int>? Timesteps, float? Eta, float? GuidanceScale, PresetOrigin Origin, string Source);
+    string? Scheduler, int? Steps, IReadOnlyList<int>? Timesteps, float? Eta, float? GuidanceScale, PresetOrigin Origin, string Source)
+{
+    /// <summary>The noise levels themselves, from high to low, before the scheduler's own shift; null where steps or timesteps are
+    /// stated.</summary>
+    public IReadOnlyList<double>? Sigmas { get; init; }
+}
 
 /// <summary>What is known of a family of models.</summary>
 /// <param name="Family">Its name, as <c>sdxl-dmd2</c>.</param>
@@ -141,8 +146,12 @@ public static partial class GuidancePresets
         {
             if (string.IsNullOrWhiteSpace(sampling.Source))
                 throw new FormatException(At("the sampling has no source."));
-            if ((sampling.Steps == null) == (sampling.Timesteps == null))
-                throw new FormatException(At("the sampling has either steps or timesteps."));
+            if (new[] { sampling.Steps != null, sampling.Timesteps != null, sampling.Sigmas != null }.Count(given => given) != 1)
+                throw new FormatException(At("the sampling has either steps or timesteps or sigmas."));
+            if (sampling.Sigmas is { } levels
+                && (levels.Count == 0 || levels.Any(level => level is not (> 0 and <= 1))
+                    || levels.Zip(levels.Skip(1)).Any(pair => pair.First <= pair.Second)))
+                throw new FormatException(At("sigmas fall and lie above 0, up to 1."));
             if (sampling.Steps is < 1 or > 1000
                 || sampling.Timesteps is { } times
                 && (
@@ -164,7 +173,10 @@ public static partial class GuidancePresets
         }
         var sampled = entry.Sampling is not { } found ? null
             : new SamplingPreset(
-                found.Scheduler, found.Steps, found.Timesteps, found.Eta, found.GuidanceScale, found.Origin, found.Source);
+                found.Scheduler, found.Steps, found.Timesteps, found.Eta, found.GuidanceScale, found.Origin, found.Source)
+            {
+                Sigmas = found.Sigmas,
+            };
         return new ModelPreset(family, entry.Title, entry.FewStep, rules, sampled)
         {
             Form = entry.Form ?? family,
@@ -181,7 +193,7 @@ public static partial class GuidancePresets
 
     private sealed record SamplingEntry(
         PresetOrigin Origin, string Source, string? Scheduler = null, int? Steps = null, IReadOnlyList<int>? Timesteps = null,
-        float? Eta = null, float? GuidanceScale = null);
+        float? Eta = null, float? GuidanceScale = null, IReadOnlyList<double>? Sigmas = null);
 
     /// <summary>The file's form, compiled: nothing is looked up by reflection.</summary>
     [JsonSourceGenerationOptions(

@@ -2,7 +2,9 @@ using Attune.Tensors;
 
 namespace Attune.Imaging;
 
-/// <summary>An image of 8-bit RGB pixels, row by row from the top.</summary>
+/// <summary>
+/// An image of 8-bit RGB pixels, row by row from the top, and how opaque each is. Colours are straight: not multiplied by alpha.
+/// </summary>
 public sealed class Image
 {
     /// <summary>
@@ -24,7 +26,24 @@ public sealed class Image
         (Width, Height, Pixels) = (width, height, pixels.ToArray());
     }
 
-    private Image(byte[] pixels, int width, int height) => (Width, Height, Pixels) = (width, height, pixels);
+    /// <summary>An image of a copy of some pixels, not all of which need be opaque.</summary>
+    /// <param name="width">In pixels.</param>
+    /// <param name="height">In pixels.</param>
+    /// <param name="pixels">Red, green, blue for each pixel, not multiplied by alpha: 3 width height bytes.</param>
+    /// <param name="alpha">For each pixel from 0, invisible, to 255, opaque: width height bytes.</param>
+    /// <exception cref="ArgumentException">The number of bytes does not fit the size.</exception>
+    public Image(int width, int height, ReadOnlySpan<byte> pixels, ReadOnlySpan<byte> alpha)
+        : this(width, height, pixels)
+    {
+        if (alpha.Length != (long)width * height)
+            throw new ArgumentException($"{alpha.Length} bytes are no alpha of {width} x {height} pixels.", nameof(alpha));
+        int transparent = alpha.Length - alpha.Count((byte)255);
+        if (transparent > 0)
+            (AlphaPlane, TransparentShare) = (alpha.ToArray(), (double)transparent / alpha.Length);
+    }
+
+    private Image(byte[] pixels, byte[]? alpha, int width, int height) =>
+        (Width, Height, Pixels, AlphaPlane) = (width, height, pixels, alpha);
 
     /// <summary>In pixels.</summary>
     public int Width { get; }
@@ -35,14 +54,20 @@ public sealed class Image
     /// <summary>Red, green, blue for each pixel.</summary>
     public ReadOnlySpan<byte> Rgb => Pixels;
 
+    /// <summary>How opaque each pixel is, from 0 to 255; empty where all are.</summary>
+    public ReadOnlySpan<byte> Alpha => AlphaPlane;
+
     /// <summary>
     /// Which part of the pixels, from 0 to 1, was not opaque in the file that the image was read from. Their colours are those that the
-    /// file stores below its alpha, which is dropped, as Pillow's <c>convert("RGB")</c> does: what was invisible shows. A run that is given
-    /// such an image warns.
+    /// file stores below its alpha. Models that take no alpha drop it, as Pillow's <c>convert("RGB")</c> does: what was invisible shows. A
+    /// run that is given such an image warns.
     /// </summary>
     public double TransparentShare { get; init; }
 
     internal byte[] Pixels { get; }
+
+    /// <summary>Null where all pixels are opaque.</summary>
+    internal byte[]? AlphaPlane { get; }
 
     /// <summary>Reads a PNG or JPEG file, whatever its extension.</summary>
     /// <exception cref="ImageException">The file is no image, damaged, too large, or uses a feature that is not read.</exception>
@@ -103,7 +128,8 @@ public sealed class Image
 
     /// <summary>
     /// The image at another size, with Pillow's antialiased Lanczos resampling (<c>Image.resize(size, Resampling.LANCZOS)</c>, Pillow to
-    /// 12.3), which diffusers uses for the images that it is given. The aspect ratio is not kept. <see cref="Resampling"/> has others.
+    /// 12.3), which diffusers uses for the images that it is given. The aspect ratio is not kept. <see cref="Resampling"/> has others, and
+    /// says what becomes of alpha.
     /// </summary>
     /// <param name="width">In pixels.</param>
     /// <param name="height">In pixels.</param>
@@ -121,13 +147,21 @@ public sealed class Image
         ArgumentOutOfRangeException.ThrowIfGreaterThan(orientation, 8);
         if (orientation == 1)
             return this;
+        var (width, height) = orientation < 5 ? (Width, Height) : (Height, Width);
+        return Wrap(
+            width, height, Turned(Pixels, 3, orientation), TransparentShare,
+            AlphaPlane == null ? null : Turned(AlphaPlane, 1, orientation));
+    }
+
+    private byte[] Turned(byte[] plane, int channels, int orientation)
+    {
         int lastX = Width - 1, lastY = Height - 1;
         var (width, height) = orientation < 5 ? (Width, Height) : (Height, Width);
-        var pixels = new byte[Pixels.Length];
+        var turned = new byte[plane.Length];
         int at = 0;
         for (int y = 0; y < height; y++)
         {
-            for (int x = 0; x < width; x++, at += 3)
+            for (int x = 0; x < width; x++, at += channels)
             {
                 var (fromX, fromY) = orientation switch
                 {
@@ -139,10 +173,10 @@ public sealed class Image
                     7 => (lastX - y, lastY - x),
                     _ => (lastX - y, x),
                 };
-                Pixels.AsSpan(((fromY * Width) + fromX) * 3, 3).CopyTo(pixels.AsSpan(at));
+                plane.AsSpan(((fromY * Width) + fromX) * channels, channels).CopyTo(turned.AsSpan(at));
             }
         }
-        return Wrap(width, height, pixels, TransparentShare);
+        return turned;
     }
 
     /// <summary>A part of the image.</summary>
@@ -160,23 +194,57 @@ public sealed class Image
         }
         if ((width, height) == (Width, Height))
             return this;
-        byte[] part = new byte[3 * width * height];
-        for (int row = 0; row < height; row++)
-            Pixels.AsSpan(3 * ((top + row) * Width + left), 3 * width).CopyTo(part.AsSpan(3 * row * width));
-        return Wrap(width, height, part, TransparentShare);
+        return Wrap(width, height, Part(Pixels, 3), TransparentShare, AlphaPlane == null ? null : Part(AlphaPlane, 1));
+
+        byte[] Part(byte[] plane, int channels)
+        {
+            byte[] part = new byte[channels * width * height];
+            for (int row = 0; row < height; row++)
+                plane.AsSpan(channels * ((top + row) * Width + left), channels * width).CopyTo(part.AsSpan(channels * row * width));
+            return part;
+        }
     }
 
+    /// <summary>The colours alone, as Pillow's <c>convert("RGB")</c>: what was below alpha shows.</summary>
+    public Image WithoutAlpha() => AlphaPlane == null ? this : Wrap(Width, Height, Pixels, TransparentShare);
+
+    /// <summary>The opaque image that is seen on white paper, rounded as Pillow's <c>paste</c> with a mask does.</summary>
+    public Image OverWhite()
+    {
+        if (AlphaPlane == null)
+            return this;
+        byte[] pixels = new byte[Pixels.Length];
+        for (int i = 0; i < pixels.Length; i++)
+        {
+            int alpha = AlphaPlane[i / 3];
+            pixels[i] = DividedBy255(255 * (255 - alpha) + Pixels[i] * alpha);
+        }
+        return Wrap(Width, Height, pixels);
+    }
+
+    /// <summary>A product of two bytes, or a sum of such that is no larger, over 255 and rounded, as Pillow computes it.</summary>
+    internal static byte DividedBy255(int value) => (byte)((value + 128 + ((value + 128) >> 8)) >> 8);
+
     /// <summary>
-    /// The pixels as a tensor [1, height, width, 3] of values from 0 to 1, owned by the current <see cref="TensorScope"/>.
+    /// The colours as a tensor [1, height, width, 3] of values from 0 to 1, owned by the current <see cref="TensorScope"/>.
     /// </summary>
     /// <param name="device">Where the tensor lives.</param>
-    public Tensor ToTensor(Device device)
+    public Tensor ToTensor(Device device) => Values(device, Pixels, 3);
+
+    /// <summary>
+    /// Alpha as a tensor [1, height, width, 1] of values from 0, invisible, to 1, owned by the current <see cref="TensorScope"/>.
+    /// </summary>
+    /// <param name="device">Where the tensor lives.</param>
+    public Tensor AlphaTensor(Device device) =>
+        AlphaPlane == null ? Tensor.Full(device, [1, Height, Width, 1], 1) : Values(device, AlphaPlane, 1);
+
+    private Tensor Values(Device device, byte[] plane, int channels)
     {
-        var tensor = Tensor.Empty(device, [1, Height, Width, 3]);
+        var tensor = Tensor.Empty(device, [1, Height, Width, channels]);
         using var view = tensor.Write();
         var values = view.Span;
         for (int i = 0; i < values.Length; i++)
-            values[i] = Pixels[i] / 255f;
+            values[i] = plane[i] / 255f;
         return tensor;
     }
 
@@ -234,8 +302,8 @@ public sealed class Image
     }
 
     /// <summary>An image of pixels that belong to nobody else; they are not copied.</summary>
-    internal static Image Wrap(int width, int height, byte[] pixels, double transparentShare = 0) =>
-        new(pixels, width, height) { TransparentShare = transparentShare };
+    internal static Image Wrap(int width, int height, byte[] pixels, double transparentShare = 0, byte[]? alpha = null) =>
+        new(pixels, alpha, width, height) { TransparentShare = transparentShare };
 
     /// <summary>Refuses sizes before anything is allocated for them.</summary>
     internal static void CheckSize(long width, long height, string name)

@@ -111,12 +111,12 @@ public static class Png
     }
 
     /// <summary>
-    /// Decodes a PNG file of any colour type, bit depth and interlacing to 8-bit RGB, as Pillow's <c>convert("RGB")</c> does: alpha and
-    /// transparent colours are dropped, not blended (see <see cref="Image.TransparentShare"/>); of 16 bits per channel the high 8 count
-    /// (Pillow saturates 16-bit grays instead, which
-    /// loses them); 1, 2 and 4-bit grays are stretched to 0 to 255; gamma and profiles are ignored. The image is turned upright where an
-    /// eXIf chunk says how. What carries no pixels is not required: ancillary chunks whose check value is wrong are passed over, and the
-    /// last chunk, IEND, may be missing or damaged.
+    /// Decodes a PNG file of any colour type, bit depth and interlacing to 8-bit RGB and alpha, as Pillow's <c>convert("RGBA")</c> does:
+    /// alpha is not blended in (see <see cref="Image.TransparentShare"/>), and transparent colours become alpha; of 16 bits per channel the
+    /// high 8 count (Pillow saturates 16-bit grays instead, which loses them); 1, 2 and 4-bit grays are stretched to 0 to 255; gamma
+    /// and profiles are ignored. The image is turned upright where an eXIf chunk says how. What carries no
+    /// pixels is not required: ancillary chunks whose check value is wrong are passed over, and the last chunk, IEND, may be missing or
+    /// damaged.
     /// </summary>
     /// <param name="bytes">The whole file.</param>
     /// <param name="name">What errors call it: its path.</param>

@@ -156,9 +156,12 @@ internal ref struct PngReader
         compressed.Position = 0;
         using var zlib = new ZLibStream(compressed, CompressionMode.Decompress);
         var pixels = new byte[3 * _width * _height];
+        byte[]? plane = null;
         // A tRNS chunk of another length than its colour type's is damaged, and passed over as other ancillary chunks are.
         if (_color == Palette ? _transparency.Length > _palette.Length / 3 : _transparency.Length != 2 * _channels)
             _transparency = [];
+        if (_color is GrayAlpha or RgbAlpha || !_transparency.IsEmpty)
+            plane = new byte[_width * _height];
         foreach (var (startX, startY, stepX, stepY) in _interlaced ? Adam7 : NotInterlaced)
         {
             int columns = (_width - startX + stepX - 1) / stepX;
@@ -175,12 +178,15 @@ internal ref struct PngReader
                     throw Error($"is damaged: the pixels end in row {y} of {_height}");
                 Unfilter(row[0], row.AsSpan(1), above.AsSpan(1));
                 Expand(row.AsSpan(1), columns, pixels.AsSpan(3 * ((y * _width) + startX)), 3 * stepX);
+                for (int x = 0; plane != null && x < columns; x++)
+                    plane[(y * _width) + startX + (x * stepX)] = Alpha(row.AsSpan(1), x);
                 (row, above) = (above, row);
             }
         }
         // Reading to the end makes zlib compare its checksum.
         Inflate(zlib, new byte[1]);
-        return Image.Wrap(_width, _height, pixels, (double)_transparentPixels / ((long)_width * _height));
+        return Image.Wrap(
+            _width, _height, pixels, (double)_transparentPixels / ((long)_width * _height), _transparentPixels == 0 ? null : plane);
     }
 
     /// <summary>The bytes of a row of pixels.</summary>
@@ -234,13 +240,10 @@ internal ref struct PngReader
     private void Expand(ReadOnlySpan<byte> row, int columns, Span<byte> pixels, int step)
     {
         int sampleBytes = _depth == 16 ? 2 : 1;
-        bool alpha = _color is GrayAlpha or RgbAlpha || !_transparency.IsEmpty;
         int stretch = _color == Gray && _depth < 8 ? 255 / ((1 << _depth) - 1) : 1;
         for (int i = 0, at = 0; i < columns; i++, at += step)
         {
             var pixel = pixels.Slice(at, 3);
-            if (alpha && IsTransparent(row, i))
-                _transparentPixels++;
             if (_color is Rgb or RgbAlpha)
             {
                 int from = i * _channels * sampleBytes;
@@ -256,14 +259,29 @@ internal ref struct PngReader
         }
     }
 
-    /// <summary>Whether a pixel is not opaque (sections 4.3.2 and 11.3.1.1).</summary>
-    private readonly bool IsTransparent(ReadOnlySpan<byte> row, int pixel)
+    /// <summary>How opaque a pixel is (sections 4.3.2 and 11.3.1.1); counts those that are not wholly so.</summary>
+    private byte Alpha(ReadOnlySpan<byte> row, int pixel)
     {
         int first = pixel * _channels;
         if (_color is GrayAlpha or RgbAlpha)
-            return Sample(row, first + _channels - 1) != (1 << _depth) - 1;
-        if (_color == Palette)
-            return Sample(row, pixel) is var index && index < _transparency.Length && _transparency[index] != 255;
+        {
+            int sample = Sample(row, first + _channels - 1);
+            if (sample != (1 << _depth) - 1)
+                _transparentPixels++;
+            return (byte)(_depth == 16 ? sample >> 8 : sample);
+        }
+        byte alpha = 255;
+        if (_color != Palette)
+            alpha = IsTransparentColor(row, first) ? (byte)0 : alpha;
+        else if (Sample(row, pixel) is var index && index < _transparency.Length)
+            alpha = _transparency[index];
+        if (alpha != 255)
+            _transparentPixels++;
+        return alpha;
+    }
+
+    private readonly bool IsTransparentColor(ReadOnlySpan<byte> row, int first)
+    {
         for (int channel = 0; channel < _channels; channel++)
         {
             if (Sample(row, first + channel) != BinaryPrimitives.ReadUInt16BigEndian(_transparency[(2 * channel)..]))

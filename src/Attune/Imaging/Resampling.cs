@@ -32,7 +32,8 @@ public enum ResizeLibrary
 /// <summary>
 /// How pictures are brought to another size, as one library does it: published numbers differ by this alone. Pixels of 8 bits are resized
 /// in integers, bit for bit as the library does: two passes, each rounded and clamped to 0..255, one that keeps the size left out. With
-/// antialias the window widens where a picture shrinks.
+/// antialias the window widens where a picture shrinks. Of an image with alpha Pillow resizes colours multiplied by it, torch each channel
+/// by itself.
 /// </summary>
 /// <param name="Library">Whose arithmetic.</param>
 /// <param name="Filter">The weights; TensorFlow 1 has bilinear ones, torch no Lanczos window.</param>
@@ -55,8 +56,27 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
         RequireSupported();
         if (Library == ResizeLibrary.TensorFlow1)
             throw new NotSupportedException("TensorFlow 1 resizes to floats: there is no image of 8 bits.");
-        byte[] pixels = image.Pixels;
-        int rows = image.Height, columns = image.Width;
+        if ((width, height) == (image.Width, image.Height))
+            return image;
+        if (image.AlphaPlane == null)
+            return Image.Wrap(width, height, Resized(image.Pixels, image.Width, image.Height, width, height), image.TransparentShare);
+        bool multiplies = Library is ResizeLibrary.Pillow or ResizeLibrary.Pillow12;
+        var (pixels, alpha) = (image.Pixels, image.AlphaPlane);
+        if (multiplies)
+            pixels = [.. pixels.Select((value, i) => Image.DividedBy255(value * alpha[i / 3]))];
+        pixels = Resized(pixels, image.Width, image.Height, width, height);
+        byte[] gray = Resized([.. alpha.SelectMany(value => Enumerable.Repeat(value, 3))], image.Width, image.Height, width, height);
+        alpha = [.. Enumerable.Range(0, width * height).Select(i => gray[3 * i])];
+        for (int i = 0; multiplies && i < pixels.Length; i++)
+        {
+            if (alpha[i / 3] is not (0 or 255) and var part)
+                pixels[i] = (byte)Math.Min(255 * pixels[i] / part, 255);
+        }
+        return Image.Wrap(width, height, pixels, image.TransparentShare, alpha);
+    }
+
+    private byte[] Resized(byte[] pixels, int columns, int rows, int width, int height)
+    {
         foreach (bool alongHeight in Passes(columns, rows, width, height))
         {
             var windows = Windows(alongHeight ? rows : columns, alongHeight ? height : width, single: false);
@@ -65,7 +85,7 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
                 : Rows(pixels, columns, rows, windows, weights, bits);
             (columns, rows) = alongHeight ? (columns, height) : (width, rows);
         }
-        return pixels == image.Pixels ? image : Image.Wrap(width, height, pixels, image.TransparentShare);
+        return pixels;
     }
 
     /// <summary>Pixels of another size; neither rounded to whole numbers nor clamped.</summary>

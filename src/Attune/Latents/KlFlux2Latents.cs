@@ -68,7 +68,7 @@ internal sealed class KlFlux2Latents(AutoencoderKlFlux2 vae, Device device, Refe
     /// </summary>
     public override ReferenceLatents EncodeReference(Image image, CancellationToken cancellation = default)
     {
-        var fitted = Fitted(image, references ?? throw new NotSupportedException("The model takes no references."));
+        var fitted = Fitted(image.WithoutAlpha(), references ?? throw new NotSupportedException("The model takes no references."));
         using var scope = new TensorScope();
         var latents = vae.Normalize(vae.Encode(fitted.ToTensor(device).Affine(2, -1), cancellation).Mean);
         return new ReferenceLatents(scope.Keep(Pack(latents)), GridOf(new PixelSize(fitted.Height, fitted.Width)));

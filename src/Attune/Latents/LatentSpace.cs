@@ -54,12 +54,22 @@ public abstract class LatentSpace : IDisposable
     /// <exception cref="ArgumentException">The pictures have a wrong shape.</exception>
     public abstract Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default);
 
+    /// <summary>Whether references are seen with their alpha; elsewhere their colours alone are.</summary>
+    public virtual bool ReferencesHaveAlpha => false;
+
     /// <summary>
     /// A picture that the model looks at, brought to the size at which all of its parts see it; itself where the autoencoder alone does.
     /// </summary>
     /// <param name="image">The picture.</param>
     /// <param name="size">The side of the square whose area is meant; null is the model's.</param>
     public virtual Image FitReference(Image image, int? size) => image;
+
+    /// <summary>
+    /// The size of pictures for which a request states none but whose last reference is a picture; null where that says nothing.
+    /// </summary>
+    /// <param name="reference">The picture.</param>
+    /// <param name="size">The side of the square whose area references are brought to; null is the model's.</param>
+    public virtual PixelSize? SizeLike(Image reference, int? size) => null;
 
     /// <summary>Encodes a picture that the model looks at, after it was brought to a size that the model takes.</summary>
     /// <param name="image">The picture, of any size.</param>

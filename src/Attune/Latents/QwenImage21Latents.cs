@@ -42,29 +42,41 @@ internal sealed class QwenImage21Latents(AutoencoderKlQwenImage21 vae, Device de
     public override Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default) =>
         throw new NotSupportedException("Qwen-Image-2.1 begins with noise.");
 
+    public override bool ReferencesHaveAlpha => true;
+
     /// <summary>
     /// References keep their ratio and are brought to the area of a square, their sides multiples of 32, halves to the even one.
     /// </summary>
     public override Image FitReference(Image image, int? size)
     {
+        var fitted = Fitted(image, size);
+        return image.Resize(fitted.Width, fitted.Height);
+    }
+
+    public override PixelSize? SizeLike(Image reference, int? size) => Fitted(reference, size);
+
+    private PixelSize Fitted(Image image, int? size)
+    {
         double ratio = (double)image.Width / image.Height;
         double width = Math.Sqrt((double)(size ?? DefaultReference) * (size ?? DefaultReference) * ratio);
         double height = width / ratio;
         int Side(double pixels) => (int)Math.Round(pixels / SizeMultiple) * SizeMultiple;
-        return Side(width) > 0 && Side(height) > 0 ? image.Resize(Side(width), Side(height)) : throw new ArgumentException(
+        return Side(width) > 0 && Side(height) > 0 ? new PixelSize(Side(height), Side(width)) : throw new ArgumentException(
             $"A reference image has {image.Width} x {image.Height} pixels, a side of which would be less than {SizeMultiple} at the "
                 + "model's size.",
             nameof(image));
     }
 
-    /// <summary>The mean of the encoder's distribution is taken. Pictures are opaque.</summary>
+    /// <summary>
+    /// The mean of the encoder's distribution is taken, of all four channels; an autoencoder of three sees pictures on white, as the text
+    /// encoder does.
+    /// </summary>
     public override ReferenceLatents EncodeReference(Image image, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        var pixels = image.ToTensor(device).Affine(2, -1);
-        if (vae.ImageChannels == 4)
-            pixels = TensorOperations.Concatenate(3, pixels, Tensor.Full(device, [1, image.Height, image.Width, 1], 1));
-        var latents = vae.Normalize(vae.Encode(pixels, cancellation: cancellation).Mean);
+        var pixels = vae.ImageChannels == 4 ? TensorOperations.Concatenate(3, image.ToTensor(device), image.AlphaTensor(device))
+            : image.OverWhite().ToTensor(device);
+        var latents = vae.Normalize(vae.Encode(pixels.Affine(2, -1), cancellation: cancellation).Mean);
         return new ReferenceLatents(scope.Keep(Pack(latents).Clone()), GridOf(new PixelSize(image.Height, image.Width)));
     }
 

@@ -77,8 +77,8 @@ public sealed record PromptInput(string? Text, PromptRole Role, PixelSize Size, 
     /// <summary>Height and width of a reference image.</summary>
     internal (int Height, int Width) ReferenceSize(int index) => (Images[index].Height, Images[index].Width);
 
-    /// <summary>A reference image as [1, height, width, 3], values in [0, 1]; a tensor of the current scope.</summary>
-    internal Tensor ReferencePixels(int index, Device device) => Images[index].ToTensor(device);
+    /// <summary>A reference image on white, as [1, height, width, 3], values in [0, 1]; a tensor of the current scope.</summary>
+    internal Tensor ReferencePixels(int index, Device device) => Images[index].OverWhite().ToTensor(device);
 
     /// <summary>Height and width of the pictures, in pixels, for models that are told them.</summary>
     internal (int Height, int Width) Pixels => (Size.Height, Size.Width);

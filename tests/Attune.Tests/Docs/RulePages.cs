@@ -151,6 +151,8 @@ internal static partial class RulePages
         {
             var sampling = preset.Sampling!;
             string steps = sampling.Timesteps is { } timesteps ? $"timesteps {string.Join(", ", timesteps)}"
+                : sampling.Sigmas is { } sigmas
+                    ? "sigmas " + string.Join(", ", sigmas.Select(sigma => sigma.ToString(CultureInfo.InvariantCulture)))
                 : FormattableString.Invariant($"{sampling.Steps}");
             if (sampling.Eta is { } eta)
                 steps += FormattableString.Invariant($", eta {eta}");

@@ -104,6 +104,10 @@ public class PresetTests
     [InlineData("""{"x":{"title":"X","rules":[],"colour":"red"}}""", "colour")]
     [InlineData("""{"x":{"title":"X","rules":[],"sampling":{"origin":"ours","source":"a"}}}""", "either steps or timesteps")]
     [InlineData("""{"x":{"title":"X","rules":[],"sampling":{"timesteps":[249,499],"origin":"ours","source":"a"}}}""", "timesteps fall")]
+    [InlineData("""{"x":{"title":"X","rules":[],"sampling":{"sigmas":[0.5,1],"origin":"ours","source":"a"}}}""", "sigmas fall")]
+    [InlineData("""{"x":{"title":"X","rules":[],"sampling":{"sigmas":[1,0],"origin":"ours","source":"a"}}}""", "sigmas fall")]
+    [InlineData(
+        """{"x":{"title":"X","rules":[],"sampling":{"steps":2,"sigmas":[1,0.5],"origin":"ours","source":"a"}}}""", "either steps")]
     [InlineData("""{"x":{"title":"X"}}""", "rules")]
     [InlineData("""{"x":""", "malformed")]
     public void A_wrong_entry_is_refused(string json, string message) =>
@@ -175,9 +179,25 @@ public class PresetTests
         Assert.Equal(text.Split(':')[0], scheduler.ClassName);
         using var run = scheduler.Begin(
             new SchedulerRequest {
-                Steps = sampling.Steps, Timesteps = sampling.Timesteps, Eta = sampling.Eta, Mu = scheduler.ShiftFor(4096) });
+                Steps = sampling.Steps, Timesteps = sampling.Timesteps, Sigmas = sampling.Sigmas, Eta = sampling.Eta,
+                Mu = scheduler.ShiftFor(4096) });
         Assert.Equal(sampling.Timesteps?.Select(t => (float)t).ToArray() ?? [.. run.Timesteps], run.Timesteps);
-        Assert.Equal(sampling.Steps ?? sampling.Timesteps!.Count, run.Steps);
+        Assert.Equal(sampling.Steps ?? sampling.Timesteps?.Count ?? sampling.Sigmas!.Count, run.Steps);
+    }
+
+    /// <summary>The levels of few-step forms of Wan, as their authors state them behind the shift, and which network each is for.</summary>
+    [Theory]
+    [InlineData("wan-lightx2v", new[] { 1000f, 937.5f, 833.3333f, 625 })]
+    [InlineData("wan2.2-lightning", new[] { 1000f, 937.5f, 833.3333f, 625 })]
+    [InlineData("wan-fastwan", new[] { 1000f, 757, 522 })]
+    public void Few_step_forms_of_wan_go_over_the_levels_of_their_distillation(string preset, float[] timesteps)
+    {
+        using var wan = DiffusionPipeline.Load(Repository.Golden("checkpoints", "wan-2.2"));
+        var resolved = wan.Resolve(new GenerationRequest { Prompt = "a panda", Preset = preset });
+        using var run = resolved.Scheduler.Begin(new SchedulerRequest { Sigmas = resolved.Request.Sigmas });
+        Assert.Equal(timesteps.Length, run.Steps);
+        Assert.All(timesteps.Zip(run.Timesteps), pair => Assert.Equal(pair.First, pair.Second, 0.01f));
+        Assert.Null(wan.Resolve(new GenerationRequest { Prompt = "a panda", Preset = preset, Steps = 9 }).Request.Sigmas);
     }
 
     [Fact]

@@ -106,6 +106,57 @@ public class ImageTests
         Assert.Equal(share, image.Resize(5, 7).TransparentShare);
     }
 
+    [Fact]
+    public void Alpha_is_read_turned_cut_and_dropped()
+    {
+        byte[] file = PngFile.Encode(3, 2, 16, 6, [.. Enumerable.Range(0, 6).SelectMany(i => (int[])[257 * i, 0, 0, 257 * 40 * i + 3])]);
+        var image = Image.Read(file, "x");
+        Assert.Equal([0, 40, 80, 120, 160, 200], image.Alpha.ToArray());
+        Assert.Equal([120, 0, 160, 40, 200, 80], image.Upright(6).Alpha.ToArray());
+        Assert.Equal([80, 200], image.Crop(2, 0, 1, 2).Alpha.ToArray());
+        Assert.True(image.WithoutAlpha().Alpha.IsEmpty);
+        Assert.Equal(image.Rgb, image.WithoutAlpha().Rgb);
+        byte[] palette = PngFile.Encode(
+            3, 1, 2, 3, [2, 1, 0], chunks: [PngFile.Chunk("PLTE", [1, 2, 3, 4, 5, 6, 7, 8, 9]), PngFile.Chunk("tRNS", [7, 9])]);
+        Assert.Equal([255, 9, 7], Image.Read(palette, "x").Alpha.ToArray());
+        byte[] level = PngFile.Encode(2, 1, 8, 0, [9, 8], chunks: [PngFile.Chunk("tRNS", [0, 9])]);
+        Assert.Equal([0, 255], Image.Read(level, "x").Alpha.ToArray());
+        Assert.True(Image.Load(TestImages.At("rgb8.png")).Alpha.IsEmpty);
+    }
+
+    [Fact]
+    public void Alpha_has_a_byte_for_each_pixel()
+    {
+        Assert.Throws<ArgumentException>(() => new Image(2, 1, new byte[6], new byte[3]));
+        Assert.Equal(0.5, new Image(2, 1, new byte[6], [255, 3]).TransparentShare);
+        Assert.True(new Image(2, 1, new byte[6], [255, 255]).Alpha.IsEmpty);
+    }
+
+    /// <summary>What is invisible lends no colour to its neighbours in Pillow; a golden case of references has its bytes.</summary>
+    [Fact]
+    public void An_image_with_alpha_is_resized_in_multiplied_colours()
+    {
+        byte[] pixels = [.. Enumerable.Range(0, 8).SelectMany(i => i < 4 ? (byte[])[255, 0, 0] : [0, 0, 200])];
+        var image = new Image(8, 1, pixels, [0, 0, 0, 0, 255, 255, 255, 255]);
+        var small = image.Resize(3, 1);
+        Assert.Equal([0, 0, 0, 0, 0], [small.Rgb[0], small.Rgb[3], small.Rgb[6], small.Rgb[1], small.Rgb[4]]);
+        Assert.InRange(small.Alpha[1], 120, 136);
+        Assert.InRange(small.Rgb[5], 199, 201);
+        Assert.NotEqual(0, image.WithoutAlpha().Resize(3, 1).Rgb[3]);
+        Assert.Equal(
+            [127, 0, 0],
+            new Resampling(ResizeLibrary.Torch, ResizeFilter.Bilinear).Resize(new Image(2, 1, [255, 0, 0, 0, 0, 0], [0, 128]), 1, 1)
+                .Rgb.ToArray().Select(value => value == 128 ? 127 : (int)value));
+    }
+
+    [Fact]
+    public void On_white_paper_what_is_invisible_is_white()
+    {
+        var image = new Image(4, 1, [9, 9, 9, 0, 100, 200, 3, 4, 5, 10, 20, 30], [0, 128, 255, 1]).OverWhite();
+        Assert.Equal([255, 255, 255, 127, 177, 227, 3, 4, 5, 254, 254, 254], image.Rgb.ToArray());
+        Assert.Equal((0, true), (image.TransparentShare, image.Alpha.IsEmpty));
+    }
+
     /// <summary>All grays of 1, 2, 4 and 8 bits run from black to white; of 16 bits the high 8 count.</summary>
     [Theory]
     [InlineData(1)]
