@@ -67,8 +67,8 @@ public static class NagBenchmark
             blocks.Pass(PlainAttention.Instance, false);
         }));
 
-        foreach (var method in methods)
-            method.Run();           // warm-up: the JIT, and every buffer's first touch
+        // Warm-up: the JIT, and every buffer's first touch. What is live at most does not depend on the machine.
+        long[] peaks = [.. methods.Select(method => PeakOf(method.Run))];
         var seconds = methods.Select(_ => new List<double>()).ToArray();
         for (int round = 0; round < rounds; round++)
         {
@@ -90,7 +90,7 @@ public static class NagBenchmark
             output.WriteLine(
                 string.Create(
                     CultureInfo.InvariantCulture, $"{name,-10}{medians[i],8:0.0000} s  {operations / medians[i] / 1e9,7:0} GFLOP/s  ratio "
-                        + $"{medians[i] / medians[0]:0.000}  floor {operations / plain:0.000}"));
+                        + $"{medians[i] / medians[0]:0.000}  floor {operations / plain:0.000}  activations {peaks[i] / 1048576.0:0} MiB"));
         }
         double Ratio(string name) => medians[methods.FindIndex(method => method.Name == name)] / medians[0];
         double sparse = 1 + blocks.SparseOperations / plain;
@@ -100,6 +100,15 @@ public static class NagBenchmark
                 $"nag {Ratio("nag"):0.000} floor {1 + blocks.NegativeOperations / plain:0.000} cfg {Ratio("cfg"):0.000} gag "
                     + $"{Ratio("gag"):0.000} floor {sparse:0.000} pladis {Ratio("pladis"):0.000} floor {sparse:0.000}"));
         return 0;
+    }
+
+    /// <summary>The most bytes of tensors that live at once during a pass, beside those that lived before.</summary>
+    private static long PeakOf(Action pass)
+    {
+        long before = TensorMemory.LiveBytes;
+        TensorMemory.ResetPeak();
+        pass();
+        return TensorMemory.PeakBytes - before;
     }
 
     /// <summary>The median of the rounds that did not run at half speed, as shared machines do for seconds at a time.</summary>

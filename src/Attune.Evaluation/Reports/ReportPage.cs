@@ -13,7 +13,7 @@ public static class ReportPage
 {
     private const string Cost = "evaluate.cost";
 
-    private static readonly Quantity Number = new("evaluate.number", "", "", "{0}");
+    private static readonly Quantity Bare = new("evaluate.number", "", "", "{0}");
 
     /// <summary>What plots show.</summary>
     private static readonly Measure[] Measures =
@@ -24,15 +24,15 @@ public static class ReportPage
             Least("evaluate.frechet", "Frechet distance", "How far the judge's features are from those of true pictures; lower is better."),
             cell => Plain(cell.Frechet)),
         new(
-            Number with {
+            Bare with {
                 Name = "evaluate.kernel", Title = "Kernel distance",
                 Definition = "The same by the maximum mean discrepancy; lower is better." },
             cell => Plain(cell.Kernel)),
         new(
-            Number with { Name = "evaluate.prompt", Title = "Prompt score", Definition = "Mean likeness to the prompt; higher is better." },
+            Bare with { Name = "evaluate.prompt", Title = "Prompt score", Definition = "Mean likeness to the prompt; higher is better." },
             cell => Plain(cell.PromptScore)),
         new(
-            Number with {
+            Bare with {
                 Name = "evaluate.negative", Title = "Negative score",
                 Definition = "Mean likeness to the negative prompt; lower is better." },
             cell => Plain(cell.NegativeScore)),
@@ -41,7 +41,7 @@ public static class ReportPage
             cell => Plain(cell.CostRatio)),
     ];
 
-    private static readonly PlotAxis ScaleAxis = new("scale", Number);
+    private static readonly PlotAxis ScaleAxis = new("scale", Bare);
 
     /// <summary>Writes a report.</summary>
     /// <exception cref="IOException">A kept picture cannot be read.</exception>
@@ -83,7 +83,15 @@ public static class ReportPage
                     columns.Select(column => Element("th", [("title", column.Definition)], column.Title)))),
             Element("tbody", [], cells.Select(cell => Element("tr", [],
                 Element("td", [], Classed("span", "sample", SeriesPlot.Sample(StyleOf(report, cell.Variant))), cell.Variant.Name),
-                columns.Select(column => Classed("td", "number", column.Write(cell)))))))));
+                columns.Select(column => Number(column.Write(cell)))))))));
+
+    /// <summary>A value, with its interval below it.</summary>
+    private static XElement Number(string text)
+    {
+        int interval = text.IndexOf(" (", StringComparison.Ordinal);
+        return interval < 0 ? Classed("td", "number", text)
+            : Classed("td", "number", text[..interval], Classed("div", "interval", text[(interval + 1)..]));
+    }
 
     private static IEnumerable<XElement> Plots(ExperimentReport report)
     {
@@ -96,7 +104,8 @@ public static class ReportPage
                 trade);
         if (steps.Count > 1)
             yield return Section(
-                "By number of steps", "A line for each method and scale.", MethodLegend(report),
+                "By number of steps", "A line for each method and scale.",
+                Legend(report.Experiment.Variants.Select((variant, index) => (index, variant.Name))),
                 [.. Measures.Select(measure => (measure.Quantity.Title, BySteps(report, measure)))]);
         var scaled = report.Experiment.Methods.Where(method => method.Scales.Count > 1).ToList();
         if (scaled.Count > 0)
@@ -152,11 +161,11 @@ public static class ReportPage
         var steps = report.Experiment.Steps;
         var series = report.Experiment.Variants
             .Select(
-                variant => new PlotSeries(
-                    StyleOf(report, variant), [.. steps.SelectMany((count, at) => Point(report, variant, count, at, measure))]))
+                (variant, index) => new PlotSeries(
+                    index, [.. steps.SelectMany((count, at) => Point(report, variant, count, at, measure))]))
                 .ToList();
         string[] names = [.. steps.Select(count => FormattableString.Invariant($"{count}"))];
-        return SeriesPlot.Draw(new PlotAxis("steps", Number, names), new PlotAxis(measure.Quantity.Title, measure.Quantity), series);
+        return SeriesPlot.Draw(new PlotAxis("steps", Bare, names), new PlotAxis(measure.Quantity.Title, measure.Quantity), series);
     }
 
     private static XElement? ByScale(ExperimentReport report, ExperimentMethod method, Measure measure)
@@ -287,17 +296,21 @@ public static class ReportPage
         .s0 { --c: var(--c0); } .s1 { --c: var(--c1); } .s2 { --c: var(--c2); } .s3 { --c: var(--c3); } .s4 { --c: var(--c4); }
           .s5 { --c: var(--c5); } .s6 { --c: var(--c6); } .s7 { --c: var(--c7); }
         .series { fill: none; stroke: var(--c); stroke-width: 1.8; stroke-linejoin: round; opacity: 0.8; }
-        .series.again { stroke-dasharray: 5 3; }
+        .series.dash1 { stroke-dasharray: 5 3; } .series.dash2 { stroke-dasharray: 1.5 3; } .series.dash3 { stroke-dasharray: 9 3 2 3; }
+        .plots figure { flex: 1 1 380px; max-width: 640px; }
+        .plots svg { width: 100%; }
         .mark { fill: var(--c); stroke: var(--panel); stroke-width: 1; }
         .whisker { stroke: var(--c); stroke-width: 1.2; opacity: 0.45; }
         .sample svg, .legend svg { display: inline-block; vertical-align: -1px; margin-right: 6px; max-width: none; }
-        body { max-width: 1440px; }
+        body { max-width: 1720px; }
         .results { font-size: 13px; }
-        .results th, .results td { padding-right: 12px; }
+        .results th, .results td { padding-right: 9px; }
+        .results td:first-child { white-space: normal; min-width: 130px; }
         .legend { margin: 0 0 14px; }
         .partial { border-color: var(--c2); }
         .partial ul { margin: 0; padding-left: 20px; }
         td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
+        .interval { color: var(--muted); font-size: 11.5px; }
         .panel td:first-child { white-space: nowrap; }
         .grid-of-pictures td, .grid-of-pictures th { padding: 3px 6px 3px 0; border-bottom: 0; vertical-align: middle; }
         .grid-of-pictures td:first-child { white-space: normal; min-width: 150px; max-width: 220px; font-size: 13px; }

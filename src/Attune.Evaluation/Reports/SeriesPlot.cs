@@ -34,8 +34,9 @@ internal static class SeriesPlot
     private const double Right = 14;
     private const double Bottom = 42;
 
-    /// <summary>How many colours and marks there are before both repeat, dashed.</summary>
-    public const int Styles = 8;
+    /// <summary>How many colours and marks there are before both repeat with other dashes.</summary>
+    private const int Styles = 8;
+    private const int Dashes = 4;
 
     /// <summary>Draws a plot, or nothing where there is no point.</summary>
     public static XElement? Draw(PlotAxis across, PlotAxis up, IReadOnlyList<PlotSeries> series)
@@ -77,7 +78,7 @@ internal static class SeriesPlot
                 up.Title));
         foreach (var one in series)
         {
-            string kind = $"s{one.Style % Styles}{(one.Style >= Styles ? " again" : "")}";
+            string kind = ClassOf(one.Style);
             if (one.Points.Count > 1)
                 parts.Add(
                     Element(
@@ -109,11 +110,13 @@ internal static class SeriesPlot
     /// <summary>A line and its mark, for a legend.</summary>
     public static XElement Sample(int style)
     {
-        string kind = $"s{style % Styles}{(style >= Styles ? " again" : "")}";
+        string kind = ClassOf(style);
         return Element("svg", [("viewBox", "0 0 26 12"), ("width", 26.0), ("height", 12.0), ("aria-hidden", "true")],
             Element("polyline", [("class", $"series {kind}"), ("points", "1,6 25,6")]),
             Element("g", [("class", kind)], Mark(style, 13, 6)));
     }
+
+    private static string ClassOf(int style) => $"s{style % Styles}" + (style < Styles ? "" : $" dash{style / Styles % Dashes}");
 
     /// <summary>Marks differ in shape as well as in colour.</summary>
     private static XElement Mark(int style, double x, double y)

@@ -24,7 +24,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     /// <summary>Bytes of memory that stay for the next request when nothing runs.</summary>
     private const long KeptWhenIdle = 256 << 20;
 
-    private readonly Model _model;
+    private readonly ModelVariants _models;
     private readonly ModelPreset? _stated;
     private readonly AutoencoderTiny? _previewVae;
     private readonly CancellationTokenSource _closing = new();
@@ -33,14 +33,17 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     private int _running;
     private bool _disposed;
 
-    private DiffusionPipeline(Model model, ModelPreset? stated, AutoencoderTiny? previewVae) =>
-        (_model, _stated, _previewVae) = (model, stated, previewVae);
+    private DiffusionPipeline(ModelVariants models, ModelPreset? stated, AutoencoderTiny? previewVae) =>
+        (_models, _stated, _previewVae) = (models, stated, previewVae);
+
+    /// <summary>The model as it was loaded.</summary>
+    private Model Model => _models.Loaded;
 
     /// <summary>The class names of the models that can be loaded.</summary>
     public static IReadOnlyCollection<string> SupportedClasses { get; } = [.. Family.All.SelectMany(family => family.ClassNames)];
 
     /// <summary>What the model is and what requests may ask of it.</summary>
-    public FamilyFacts Facts => _model.Facts;
+    public FamilyFacts Facts => Model.Facts;
 
     /// <summary>
     /// What is published for the model (<see cref="GuidancePresets"/>), or null when nothing is known. A folder may name its family as
@@ -50,19 +53,19 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     public ModelPreset? Preset => _stated ?? (Facts.Preset is { } family ? GuidancePresets.For(family) : null);
 
     /// <summary>Width and height are multiples of this many pixels.</summary>
-    public int SizeMultiple => _model.Latents.SizeMultiple;
+    public int SizeMultiple => Model.Latents.SizeMultiple;
 
     /// <summary>Numbers of frames are one more than a multiple of this; 1 for models of pictures.</summary>
-    public int FrameMultiple => _model.Latents.FrameMultiple;
+    public int FrameMultiple => Model.Latents.FrameMultiple;
 
     /// <summary>The denoiser: its attention layers and blocks are what rules act on.</summary>
-    public Denoiser Denoiser => _model.Denoiser;
+    public Denoiser Denoiser => Model.Denoiser;
 
     /// <summary>Where the model's tensors live, and which kernels act on them.</summary>
-    public Device Device => _model.Latents.Device;
+    public Device Device => Model.Latents.Device;
 
     /// <summary>The scheduler of requests that name none.</summary>
-    public Scheduler Scheduler => _model.Scheduler;
+    public Scheduler Scheduler => Model.Scheduler;
 
     /// <summary>
     /// Opens a diffusers folder, or a .safetensors file that holds a whole model. Weights stay on disk, mapped into memory.
@@ -86,8 +89,9 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         var stated = StatedPreset(index);
         return Components.Build(owned =>
         {
-            var model = owned.Add(family.Open(source));
-            return new DiffusionPipeline(model, stated, options.PreviewVae is { } vae ? owned.Add(OpenPreviewVae(vae, model)) : null);
+            var models = owned.Add(new ModelVariants(family.Open(source), path, options, family));
+            return new DiffusionPipeline(
+                models, stated, options.PreviewVae is { } vae ? owned.Add(OpenPreviewVae(vae, models.Loaded)) : null);
         });
     }
 
@@ -101,13 +105,14 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(request);
         RequestChecks.Check(request, Facts);
+        _models.Check(request.LoraScales);
         var asked = request;
         var named = request.Preset == null ? null : GuidancePresets.For(request.Preset);
         bool takesGuidanceScale = Facts.Takes(ModelOption.GuidanceScale);
         request = request.With(named?.Sampling, takesGuidanceScale).With(_stated?.Sampling, takesGuidanceScale);
         var images = request.Images;
         var fitting = images.Initial is { } image ? Fitting(image)
-            : images.References.Count > 0 ? _model.Latents.SizeLike(images.References[^1], images.ReferenceSize) : null;
+            : images.References.Count > 0 ? Model.Latents.SizeLike(images.References[^1], images.ReferenceSize) : null;
         request = request with
         {
             Width = request.Width ?? images.InitialTensor?.Shape[2] ?? fitting?.Width ?? Facts.DefaultSize,
@@ -127,7 +132,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         var size = new PixelSize(request.Height!.Value, request.Width!.Value);
         return new ResolvedRequest(
             request with { Guidance = guidance, Scheduler = request.Scheduler?.For(Noise) }, guidance, scheduler, size,
-            _model.Latents.GridOf(size, request.Frames ?? 1))
+            Model.Latents.GridOf(size, request.Frames ?? 1))
         {
             Warnings = [.. RequestWarnings.Of(asked, guidance, scheduler, Noise, Preset, named)],
         };
@@ -159,7 +164,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     public long EstimateActivations(ResolvedRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        return _model.Latents.DecodingBytes(request.Size, request.Request.Count) + KeptBytes(request);
+        return Model.Latents.DecodingBytes(request.Size, request.Request.Count) + KeptBytes(request);
     }
 
     /// <summary>What is kept of the prompts of a request until it has ended.</summary>
@@ -168,10 +173,10 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         if (Denoiser.KeptBytesPerTextRow == 0)
             return 0;
         var request = resolved.Request;
-        long Rows(string? text, PromptRole role) => _model.Prompts.RowsOf(
+        long Rows(string? text, PromptRole role) => Model.Prompts.RowsOf(
             new PromptInput(text, role, resolved.Size, request.PromptSettings)
             {
-                Images = [.. request.Images.References.Select(image => _model.Latents.FitReference(image, request.Images.ReferenceSize))],
+                Images = [.. request.Images.References.Select(image => Model.Latents.FitReference(image, request.Images.ReferenceSize))],
             });
         long rows = Rows(request.Prompt, PromptRole.Prompt);
         if (resolved.Guidance.NeedsNegativePrompt)
@@ -207,7 +212,8 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         {
             using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _closing.Token);
             var token = either.Token;
-            using var run = await Task.Run(() => Run.Begin(_model, request, observer ?? RunObserver.None, token), token)
+            using var variant = await Task.Run(() => _models.Take(request.Request.LoraScales), token).ConfigureAwait(false);
+            using var run = await Task.Run(() => Run.Begin(variant.Model, request, observer ?? RunObserver.None, token), token)
                 .ConfigureAwait(false);
             for (int i = 0; i < run.Steps; i++)
             {
@@ -352,7 +358,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     private void Release()
     {
         _previewVae?.Dispose();
-        _model.Dispose();
+        _models.Dispose();
         _closing.Dispose();
     }
 }

@@ -84,6 +84,14 @@ public sealed record GenerationRequest
     /// </summary>
     public StepCacheChoice? Cache { get; init; }
 
+    /// <summary>
+    /// How strongly each of <see cref="LoadOptions.Loras"/> acts in this request, in their order; 0 switches one off. Null: as they were
+    /// loaded. Weights are computed from the files each time, never from those of another request, so equal scales give equal pictures.
+    /// What was computed stays until a request asks for other scales; with <see cref="LoadOptions.MergeLora"/> that takes the memory of the
+    /// changed weights a second time.
+    /// </summary>
+    public IReadOnlyList<float>? LoraScales { get; init; }
+
     /// <summary>The length to which a sequence text encoder's prompt is padded or cut; null is the model's.</summary>
     public int? MaxSequenceLength { get; init; }
 

@@ -116,6 +116,12 @@ public static partial class OptionCatalog
             "eta", nameof(GenerationRequest.Eta), r => r.Eta, (r, v) => r with { Eta = v }, "[0, 1]",
             "How much of the noise DDIM and TCD draw anew, 0 to 1.") with { ModelOption = ModelOption.Eta },
         RequestOption.Parsed(
+            "lora-scales", nameof(GenerationRequest.LoraScales),
+            r => r.LoraScales == null ? null
+                : string.Join(',', r.LoraScales.Select(scale => scale.ToString("R", CultureInfo.InvariantCulture))),
+            (r, v, label) => r with { LoraScales = [.. ParseNumbers(v, label).Select(scale => (float)scale)] },
+            "How strongly each of the model's LoRA files acts, in their order, as 0.5,0. Default: as the model was opened with them."),
+        RequestOption.Parsed(
             "cache", nameof(GenerationRequest.Cache), r => r.Cache?.ToString(),
             (r, v, label) => r with { Cache = StepCacheChoice.Parse(v, label) },
             "Leaves out blocks in steps that hardly differ from those before, as first-block:threshold=0.08: faster, and not exact. "

@@ -26,7 +26,7 @@ public class OptionCatalogTests
         ["eta"] = "1E-05", ["clip-skip"] = "0", ["long-prompts"] = "true", ["original-size"] = "512x640", ["crop"] = "8,24",
         ["target-size"] = "1024x768", ["aesthetic-score"] = "5.5", ["negative-aesthetic-score"] = "-1",
         ["negative-as-diffusers"] = "true", ["additive-text-mask"] = "true", ["instruction"] = "Draw: ",
-        ["reference-size"] = "512", ["cache"] = "first-block:threshold=0.08",
+        ["reference-size"] = "512", ["cache"] = "first-block:threshold=0.08", ["lora-scales"] = "0.5,-1.25",
     };
 
     public static TheoryData<string> Names => [.. OptionCatalog.All.Select(option => option.Name)];

@@ -1,4 +1,5 @@
 using Attune.Guidance;
+using Attune.Models;
 using Attune.Generation;
 using Attune.Schedulers;
 
@@ -159,6 +160,28 @@ public class PresetTests
         using var sdxl = DiffusionPipeline.Load(Repository.Golden("checkpoints", "sdxl"));
         Assert.Equal(
             ["flux-schnell", "flux-dev", "sd15", "sdxl"], new[] { schnell, dev, sd, sdxl }.Select(pipeline => pipeline.Preset!.Family));
+    }
+
+    /// <summary>Of every model here: steps and embedded guidance that nobody asks for are the published ones.</summary>
+    [Fact]
+    public void A_model_runs_as_its_card_says()
+    {
+        var compared = new HashSet<string>();
+        foreach (string index in Directory.GetFiles(Repository.Golden("checkpoints"), "model_index.json", SearchOption.AllDirectories))
+        {
+            if (Path.GetFileName(Path.GetDirectoryName(index)) is "flux-control" or "base")
+                continue;
+            using var pipeline = DiffusionPipeline.Load(Path.GetDirectoryName(index)!);
+            var facts = pipeline.Facts;
+            if (pipeline.Preset is not { Sampling: { Steps: { } steps } sampling } preset)
+                continue;
+            Assert.Equal((index, steps), (index, facts.DefaultSteps));
+            if (sampling.GuidanceScale != null && facts.Takes(ModelOption.GuidanceScale))
+                Assert.Equal((index, sampling.GuidanceScale), (index, facts.DefaultGuidanceScale));
+            compared.Add(preset.Family);
+        }
+        Assert.Superset(
+            new HashSet<string> { "flux-dev", "flux-schnell", "sd3-medium", "sd3.5-medium", "flux2-klein", "sana-sprint" }, compared);
     }
 
     /// <summary>

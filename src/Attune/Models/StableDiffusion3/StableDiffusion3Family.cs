@@ -8,6 +8,8 @@ namespace Attune.Models.StableDiffusion3;
 /// <summary>Stable Diffusion 3 and 3.5 (Stability AI, 2024).</summary>
 public sealed class StableDiffusion3Family : Family
 {
+    private const string Medium = "sd3.5-medium";
+
     /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } = ["StableDiffusion3Pipeline"];
 
@@ -31,8 +33,9 @@ public sealed class StableDiffusion3Family : Family
         }
         var prompts = new StableDiffusion3Prompts(owned, source, config);
         string[] options = [ModelOption.Sigmas, ModelOption.ClipSkip];
+        string preset = PresetOf(config);
         var facts = new FamilyFacts(
-            "StableDiffusion3Pipeline", PresetOf(config), config.SampleSize * vae.PixelsPerLatent, DefaultSteps: 28, options.ToHashSet());
+            "StableDiffusion3Pipeline", preset, config.SampleSize * vae.PixelsPerLatent, preset == Medium ? 40 : 28, options.ToHashSet());
         return new Model(facts, prompts, transformer, new KlLatents(vae, source.Device, config.PatchSize), scheduler)
         {
             Plan = (asked, scheduler, grid) => asked with { Mu = scheduler.ShiftFor(grid.Count) },
@@ -44,5 +47,5 @@ public sealed class StableDiffusion3Family : Family
     /// cannot be told.
     /// </summary>
     private static string PresetOf(StableDiffusion3Config config) =>
-        config.DualAttentionLayers.Count > 0 ? "sd3.5-medium" : config.QkNorm ? "sd3.5-large" : "sd3-medium";
+        config.DualAttentionLayers.Count > 0 ? Medium : config.QkNorm ? "sd3.5-large" : "sd3-medium";
 }
