@@ -106,6 +106,12 @@ public sealed record GenerationRequest
     public bool LongPrompts { get; init; }
 
     /// <summary>
+    /// How brackets and numbers in both prompts are read, by models whose text encoders are CLIP alone: as text (diffusers), or as weights
+    /// of words, as web interfaces do.
+    /// </summary>
+    public PromptWeighting PromptWeights { get; init; }
+
+    /// <summary>
     /// Whether Chroma reads pads of the prompt as the pipeline of diffusers does, which adds its mask to the logits instead of masking.
     /// </summary>
     public bool AdditiveTextMask { get; init; }
@@ -148,6 +154,7 @@ public sealed record GenerationRequest
         ClipSkip = ClipSkip ?? 0,
         NegativeAsDiffusers = NegativeAsDiffusers,
         LongPrompts = LongPrompts,
+        Weights = PromptWeights,
         AdditiveTextMask = AdditiveTextMask,
         Instruction = Instruction,
         SizeConditioning = SizeConditioning ?? new SizeConditioning(),

@@ -137,6 +137,12 @@ public static partial class OptionCatalog
         RequestOption.Flag(
             "long-prompts", nameof(GenerationRequest.LongPrompts), r => r.LongPrompts, (r, v) => r with { LongPrompts = v },
             "Read prompts beyond CLIP's 77 tokens, in pieces, instead of cutting them off.") with { ModelOption = ModelOption.LongPrompts },
+        RequestOption.Parsed(
+            "prompt-weights", nameof(GenerationRequest.PromptWeights),
+            r => r.PromptWeights == PromptWeighting.None ? null : PromptWeightings.Format(r.PromptWeights),
+            (r, v, label) => r with { PromptWeights = PromptWeightings.Parse(v, label) },
+            "How (words:1.3) in both prompts is read: a1111, a1111-no-norm, comfyui or negpip as weights; none as text, as diffusers "
+                + "does. Default: none.") with { ModelOption = ModelOption.PromptWeights },
         RequestOption.Flag(
             "additive-text-mask", nameof(GenerationRequest.AdditiveTextMask), r => r.AdditiveTextMask,
             (r, v) => r with { AdditiveTextMask = v },

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Attune.Guidance;
+using Attune.Prompts;
 using Attune.Schedulers;
 
 namespace Attune.Generation;
@@ -42,11 +43,16 @@ internal static partial class RequestWarnings
         }
         foreach (var (name, prompt) in new[] { ("prompt", asked.Prompt), ("negative prompt", asked.NegativePrompt) })
         {
-            string[] found = [.. Syntax().Matches(prompt ?? "").Select(match => match.Value).Distinct(StringComparer.Ordinal).Take(4)];
+            string[] found =
+            [
+                .. Syntax().Matches(prompt ?? "").Where(match => !IsRead(match, asked.PromptWeights)).Select(match => match.Value)
+                    .Distinct(StringComparer.Ordinal).Take(4),
+            ];
             if (found.Length > 0)
             {
-                yield return $"The {name} holds '{string.Join("', '", found)}': weights, breaks, LoRA tags and embeddings of web "
-                    + "interfaces are read as plain text here. LoRA files are given as such, not in the prompt.";
+                yield return $"The {name} holds '{string.Join("', '", found)}', which is read as plain text. Weights and breaks of web "
+                    + "interfaces are read with PromptWeights, by models that take it; LoRA and embedding files are given as such, not in "
+                    + "the prompt.";
             }
         }
     }
@@ -55,6 +61,14 @@ internal static partial class RequestWarnings
     public static IEnumerable<string> Idle(GuidanceSchedule guidance, IReadOnlyList<StepPoint> points) =>
         guidance.Rules.Where(rule => !points.Any(rule.ActsIn))
             .Select(rule => $"{RuleCatalog.Format(rule)} acts in none of the {points.Count} steps.");
+
+    /// <summary>Whether something means what it does in web interfaces.</summary>
+    private static bool IsRead(Match match, PromptWeighting weighting) => match.Value[0] switch
+    {
+        '(' => weighting != PromptWeighting.None,
+        'B' => weighting is PromptWeighting.A1111 or PromptWeighting.A1111NoNorm,
+        _ => false,
+    };
 
     /// <summary><c>(cat:1.5)</c>, <c>BREAK</c>, <c>&lt;lora:style:0.8&gt;</c>, <c>embedding:name</c>.</summary>
     [GeneratedRegex(

@@ -123,6 +123,9 @@ public static class ModelOption
     /// <summary>Prompts in pieces.</summary>
     public const string LongPrompts = "long-prompts";
 
+    /// <summary>Weights of words in prompts.</summary>
+    public const string PromptWeights = "prompt-weights";
+
     /// <summary>Pads of the prompt as rows that are read.</summary>
     public const string AdditiveTextMask = "additive-text-mask";
 

@@ -14,8 +14,10 @@ namespace Attune.Models;
 /// <param name="positive">The prompt.</param>
 /// <param name="negative">The negative prompt, or null.</param>
 /// <param name="rowsOf">The rows of a prompt that layers project, [1 or batch, rows, channels]; null for its text.</param>
+/// <param name="valuesOf">The rows that become values, where they are others than those that become keys.</param>
 internal sealed class PromptTexts(
-    IAttention attention, Memo? memo, Conditioning positive, Conditioning? negative, Func<Conditioning, Tensor>? rowsOf = null)
+    IAttention attention, Memo? memo, Conditioning positive, Conditioning? negative, Func<Conditioning, Tensor>? rowsOf = null,
+    Func<Conditioning, Tensor>? valuesOf = null)
 {
     /// <summary>The keys and values of a layer.</summary>
     /// <param name="site">The layer.</param>
@@ -24,17 +26,17 @@ internal sealed class PromptTexts(
     public TextKeys For(AttentionSite site, IRowLayer k, IRowLayer v)
     {
         var read = attention.ReadsNegativeText(site) ? negative : null;
-        var (keys, values) = (Of(k, read), Of(v, read));
+        var (keys, values) = (Of(k, read, Rows), Of(v, read, valuesOf ?? Rows));
         int rows = Rows(positive).Shape[1];
         return new TextKeys(
             keys, values, TokenLayout.Of((TokenKind.NegativeText, keys.Shape[1] - rows), (TokenKind.Text, rows)));
     }
 
-    private Tensor Of(IRowLayer layer, Conditioning? read)
+    private Tensor Of(IRowLayer layer, Conditioning? read, Func<Conditioning, Tensor> rowsFor)
     {
         Tensor Alone(Conditioning prompt)
         {
-            var rows = Rows(prompt);
+            var rows = rowsFor(prompt);
             return prompt.Once(layer, () => layer.Apply(rows));
         }
 

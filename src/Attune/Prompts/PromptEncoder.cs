@@ -38,6 +38,9 @@ public sealed record PromptSettings
     /// <summary>Whether prompts that are longer than CLIP's 77 tokens are encoded in pieces.</summary>
     public bool LongPrompts { get; init; }
 
+    /// <summary>How brackets and numbers in the texts are read.</summary>
+    public PromptWeighting Weights { get; init; }
+
     /// <summary>
     /// Whether pads of a text are read that the model was trained to leave out, the logits of the other rows being larger by 1: Chroma as
     /// the pipeline of diffusers computes it.

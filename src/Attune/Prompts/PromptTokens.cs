@@ -48,13 +48,22 @@ internal static class PromptTokens
         TokenPadding padding = TokenPadding.MaxLength)
     {
         var tokens = tokenizer.Encode(text, options with { MaxLength = length, Padding = padding, Truncation = true });
-        if (tokens.Cut.Count > 0)
-        {
-            string cut = tokenizer.Decode([.. tokens.Cut.Take(Shown)]).Trim();
-            warning?.Invoke(
-                tokens.Cut.Count <= Shown ? $"A prompt is cut to {length} tokens; what was left out: '{cut}'."
-                    : $"A prompt is cut to {length} tokens; {tokens.Cut.Count} were left out, from '{cut} ...' on.");
-        }
+        WarnOfCut(tokenizer, tokens.Cut, length, warning);
         return tokens;
+    }
+
+    /// <summary>Says what was cut off.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="cut">The ids that were cut off.</param>
+    /// <param name="length">How many are left.</param>
+    /// <param name="warning">Receives the sentence; null to leave it out.</param>
+    public static void WarnOfCut(Tokenizer tokenizer, IReadOnlyList<int> cut, int length, Action<string>? warning)
+    {
+        if (cut.Count == 0 || warning == null)
+            return;
+        string text = tokenizer.Decode([.. cut.Take(Shown)]).Trim();
+        warning(
+            cut.Count <= Shown ? $"A prompt is cut to {length} tokens; what was left out: '{text}'."
+                : $"A prompt is cut to {length} tokens; {cut.Count} were left out, from '{text} ...' on.");
     }
 }

@@ -121,6 +121,8 @@ public class DefaultGuidanceTests
     [InlineData("sd15", "guidance cfg:steps=0-5", null)]
     [InlineData("sd15", "guidance nag+NAG:scale=4|negative x", "nag is given 2 times")]
     [InlineData("sd15", "prompt a (cat:1.5), BREAK", "The prompt holds '(cat:1.5)', 'BREAK'")]
+    [InlineData("sd15", "prompt a (cat:1.5), BREAK|prompt-weights comfyui", "The prompt holds 'BREAK', which")]
+    [InlineData("sd15", "prompt a (cat:1.5), BREAK|prompt-weights a1111|long-prompts true", null)]
     [InlineData("sd15", "prompt <lora:style:0.8> a cat", "'<lora:style:0.8>'")]
     [InlineData("sd15", "negative embedding:bad-hands", "The negative prompt holds 'embedding:bad-hands'")]
     [InlineData("sd15", "prompt (a cat), at 12:30 in a BREAKFAST room, ratio 3:2", null)]

@@ -27,6 +27,7 @@ public class OptionCatalogTests
         ["target-size"] = "1024x768", ["aesthetic-score"] = "5.5", ["negative-aesthetic-score"] = "-1",
         ["negative-as-diffusers"] = "true", ["additive-text-mask"] = "true", ["instruction"] = "Draw: ",
         ["reference-size"] = "512", ["cache"] = "first-block:threshold=0.08", ["lora-scales"] = "0.5,-1.25",
+        ["prompt-weights"] = "comfyui",
     };
 
     public static TheoryData<string> Names => [.. OptionCatalog.All.Select(option => option.Name)];

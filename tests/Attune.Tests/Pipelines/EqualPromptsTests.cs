@@ -24,6 +24,8 @@ public class EqualPromptsTests
                 data.Add(model, "clip-skip=1");
             if (model is "sd15" or "sd21" or "sdxl")
                 data.Add(model, "long-prompts=true;clip-skip=1");
+            if (model is "sd15" or "sdxl")
+                data.Add(model, "prompt-weights=" + (model == "sdxl" ? "negpip" : "a1111"));
             if (model == "sdxl")
                 data.Add(model, "original-size=512x640;crop=8,24;target-size=96x96;clip-skip=1");
         }
@@ -35,7 +37,8 @@ public class EqualPromptsTests
     public async Task Equal_prompts_give_the_picture_without_guidance(string model, string settings)
     {
         using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", model));
-        string prompt = settings.StartsWith("long", StringComparison.Ordinal) ? Long : "a cat";
+        string prompt = settings.StartsWith("long", StringComparison.Ordinal) ? Long
+            : settings.StartsWith("prompt", StringComparison.Ordinal) ? "a (cat:1.4) in a (red:-0.6) box" : "a cat";
         var request = new GenerationRequest { Prompt = prompt, NegativePrompt = prompt, Width = 64, Height = 64, Steps = 2 };
         foreach (string setting in settings.Split(';', StringSplitOptions.RemoveEmptyEntries))
         {

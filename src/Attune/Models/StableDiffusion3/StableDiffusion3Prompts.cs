@@ -59,11 +59,11 @@ internal sealed class StableDiffusion3Prompts : PromptEncoder
 
         // The last layer is left out always; what a request skips comes on top. CLIP's cut matters where T5 does not read the rest.
         int skip = 1 + input.Settings.ClipSkipFor(input.Role);
-        var rows = _encoder.Tokenize(prompt, null, pieces: false, _encoder3 == null ? input.Warn : null);
-        var rows2 = _encoder2.Tokenize(prompt, null, pieces: false);
+        var rows = _encoder.Tokenize(prompt, null, warning: _encoder3 == null ? input.Warn : null);
+        var rows2 = _encoder2.Tokenize(prompt, null);
         using var scope = new TensorScope();
-        var (first, pooled) = _encoder.Encode(rows, skip, normalised: false, pooled: true, cancellation);
-        var (second, pooled2) = _encoder2.Encode(rows2, skip, normalised: false, pooled: true, cancellation);
+        var (first, _, pooled) = _encoder.Encode(rows, skip, normalised: false, pooled: true, cancellation);
+        var (second, _, pooled2) = _encoder2.Encode(rows2, skip, normalised: false, pooled: true, cancellation);
         int tokens = first.Shape[1];
         var text = Tensor.Zeros(_device, [1, tokens + length, _channels]);
         first.CopyTo(text.Slice(1, 0, tokens).Slice(2, 0, first.Shape[2]));

@@ -17,10 +17,11 @@ internal sealed class StableDiffusionPrompts(Components owned, ModelSource sourc
     public override Conditioning Encode(PromptInput input, CancellationToken cancellation = default)
     {
         var settings = input.Settings;
-        var rows = _encoder.Tokenize(input.Text ?? "", settings.LengthFor(input.Role), settings.LongPrompts, input.Warn);
+        var rows = _encoder.Tokenize(input.Text ?? "", settings.LengthFor(input.Role), settings, input.Warn);
         int skip = settings.ClipSkipFor(input.Role);
         using var scope = new TensorScope();
-        return new UnetConditioning(_encoder.Encode(rows, skip, normalised: true, pooled: false, cancellation).Text);
+        var (text, values, _) = _encoder.Encode(rows, skip, normalised: true, pooled: false, cancellation);
+        return new UnetConditioning(text, values: values);
     }
 
     public override void Dispose() => _encoder.Dispose();

@@ -56,20 +56,22 @@ internal sealed class StableDiffusionXLPrompts : PromptEncoder
 
         // The last layer is left out always; what a request skips comes on top.
         int skip = 1 + settings.ClipSkipFor(input.Role);
-        var rows2 = _encoder2.Tokenize(input.Text ?? "", length, settings.LongPrompts, input.Warn);
+        var rows2 = _encoder2.Tokenize(input.Text ?? "", length, settings, input.Warn);
         if (_encoder == null)
         {
-            var (alone, embeds) = _encoder2.Encode(rows2, skip, normalised: false, pooled: true, cancellation);
-            return new UnetConditioning(alone, embeds, ids);
+            var (alone, own, embeds) = _encoder2.Encode(rows2, skip, normalised: false, pooled: true, cancellation);
+            return new UnetConditioning(alone, embeds, ids, own);
         }
 
         // The tokenizers cut the text differently where it holds the pad token of one of them.
-        var rows = _encoder.Tokenize(input.Text ?? "", length, settings.LongPrompts);
-        _encoder.Pad(rows, rows2.Count);
-        _encoder2.Pad(rows2, rows.Count);
-        var first = _encoder.Encode(rows, skip, normalised: false, pooled: false, cancellation).Text;
-        var (second, pooled) = _encoder2.Encode(rows2, skip, normalised: false, pooled: true, cancellation);
-        return new UnetConditioning(TensorOperations.Concatenate(2, first, second), pooled, ids);
+        var rows = _encoder.Tokenize(input.Text ?? "", length, settings);
+        _encoder.Pad(rows, rows2.Ids.Count);
+        _encoder2.Pad(rows2, rows.Ids.Count);
+        var (first, values, _) = _encoder.Encode(rows, skip, normalised: false, pooled: false, cancellation);
+        var (second, values2, pooled) = _encoder2.Encode(rows2, skip, normalised: false, pooled: true, cancellation);
+        return new UnetConditioning(
+            TensorOperations.Concatenate(2, first, second), pooled, ids,
+            values == null && values2 == null ? null : TensorOperations.Concatenate(2, values ?? first, values2 ?? second));
     }
 
     public override void Dispose()

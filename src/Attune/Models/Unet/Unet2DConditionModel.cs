@@ -146,7 +146,8 @@ internal sealed class UnetPass(
     private int _block;
 
     /// <summary>The prompts' texts, as cross-attention reads them.</summary>
-    public PromptTexts Texts { get; } = new(steering.Attention, memo, positive, negative);
+    public PromptTexts Texts { get; } = new(
+        steering.Attention, memo, positive, negative, valuesOf: prompt => prompt is UnetConditioning own ? own.Values : prompt.Text);
 
     /// <summary>
     /// SiLU of the embedding of timestep, sizes and guidance, [1 or batch, channels]: every residual block begins with that SiLU.

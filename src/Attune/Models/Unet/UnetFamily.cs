@@ -14,7 +14,10 @@ namespace Attune.Models.Unet;
 public abstract class UnetFamily : Family
 {
     private static readonly string[] Options =
-        [ModelOption.Image, ModelOption.Timesteps, ModelOption.Sigmas, ModelOption.Eta, ModelOption.ClipSkip, ModelOption.LongPrompts];
+    [
+        ModelOption.Image, ModelOption.Timesteps, ModelOption.Sigmas, ModelOption.Eta, ModelOption.ClipSkip, ModelOption.LongPrompts,
+        ModelOption.PromptWeights,
+    ];
 
     private protected UnetFamily()
     {
