@@ -236,6 +236,111 @@ public class InspectTests
                     && line.Contains("iB", StringComparison.Ordinal));
     }
 
+    /// <summary>Files of released widths, without values.</summary>
+    private static readonly (string Name, long[] Shape)[] Flux =
+    [
+        ("img_in.weight", [3072, 64]), ("txt_in.weight", [3072, 4096]), ("vector_in.in_layer.weight", [3072, 768]),
+        ("guidance_in.in_layer.weight", [3072, 256]), ("final_layer.linear.weight", [64, 3072]),
+        ("double_blocks.0.img_attn.qkv.weight", [9216, 3072]), ("single_blocks.0.linear1.weight", [21504, 3072]),
+    ];
+
+    private static readonly (string Name, long[] Shape)[] T5 =
+        [("encoder.block.0.layer.0.SelfAttention.q.weight", [4096, 4096]), ("encoder.final_layer_norm.weight", [4096])];
+
+    /// <summary>A part of a model is no failure: what it is, how it was told, and what else is needed.</summary>
+    [Fact]
+    public void Parts_of_models_say_what_goes_with_them()
+    {
+        using var folder = new TemporaryFolder();
+        string flux = HollowFile.Write(folder.At("flux 1 dev.safetensors"), Flux);
+        var (code, output) = Inspect(flux);
+        Assert.Equal(0, code);
+        foreach (string line in new[]
+        {
+            $"{flux}: the transformer of FLUX.1", "told by double_blocks.0.img_attn.qkv.weight", "of FluxPipeline",
+            "  text_encoder: CLIP-L, as clip_l.safetensors (--text-encoder, or a folder of it in --config-folder)",
+            "  text_encoder_2: T5 XXL, as t5xxl_fp16.safetensors (--text-encoder, or a folder of it in --config-folder)",
+            "  vae: an autoencoder of 16 channels, as ae.safetensors (--vae, or a folder of it in --config-folder)",
+            "  CLIPTokenizer, T5TokenizerFast (--tokenizer: its folder, or one that holds several)",
+            $"  attune generate \"a cat\" --model \"{flux}\" --text-encoder clip_l.safetensors --text-encoder t5xxl_fp16.safetensors "
+                + "--vae ae.safetensors --tokenizer DIR",
+        })
+        {
+            Assert.Contains(line, output.Split('\n').Select(written => written.TrimEnd()));
+        }
+
+        string t5 = HollowFile.Write(folder.At("t5.safetensors"), T5);
+        (code, output) = Inspect(t5);
+        Assert.Equal(0, code);
+        Assert.Contains($"{t5}: a T5 text encoder of 4096 channels", output, StringComparison.Ordinal);
+        Assert.Contains(
+            "for ChromaPipeline, FluxPipeline, PixArtAlphaPipeline, PixArtSigmaPipeline, StableDiffusion3Pipeline", output,
+            StringComparison.Ordinal);
+        Assert.Contains($"attune generate \"a cat\" --model MODEL --text-encoder {t5}", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("lora/flux-kohya.safetensors", "an adapter: LoRA in", "--lora")]
+    [InlineData("lora/lycoris-lokr.safetensors", "an adapter: LoKr in", "--lora")]
+    [InlineData("lora/lycoris-dora.safetensors", "DoRA in", "--lora")]
+    [InlineData("embeddings/badstyle.safetensors", "an embedding for badstyle: 3 vectors of 32 channels", "--embedding")]
+    [InlineData("embeddings/learned_embeds.safetensors", "an embedding for <toy>: 1 vector of 32 channels", "--embedding")]
+    public void Adapters_and_embeddings_are_told(string file, string expected, string option)
+    {
+        string path = Repository.Golden("checkpoints", file);
+        var (code, output) = Inspect(path);
+        Assert.Equal(0, code);
+        Assert.Contains(expected, output, StringComparison.Ordinal);
+        Assert.Contains($"--model MODEL {option} {path}", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Json_says_the_same()
+    {
+        using var folder = new TemporaryFolder();
+        string flux = HollowFile.Write(
+            folder.At("flux.safetensors"), [.. Flux.Where(tensor => !tensor.Name.StartsWith("guidance", StringComparison.Ordinal))]);
+        var json = Json(flux, 0);
+        Assert.Equal("denoiser", (string)json["kind"]!);
+        Assert.Equal("FluxPipeline", (string)json["pipeline"]!);
+        Assert.True((bool)json["usable"]!);
+        Assert.Equal(
+            ["text_encoder", "text_encoder_2", "vae"], json["needs"]!.AsArray().Select(need => (string)need!["component"]!));
+        Assert.Equal("clip_l.safetensors", (string)json["needs"]![0]!["as"]!);
+        Assert.Equal("BF16", (string)json["types"]![0]!["type"]!);
+        Assert.Equal(6, (int)json["types"]![0]!["tensors"]!);
+        Assert.Contains("--vae ae.safetensors", (string)json["command"]!, StringComparison.Ordinal);
+
+        json = Json(Repository.Golden("checkpoints", "lora", "flux-peft.safetensors"), 0);
+        Assert.Equal("adapter", (string)json["kind"]!);
+        json = Json(
+            new SafetensorsWriter().Add("a", "F16", new byte[2048], 4, 256).Add("b", "F32", new byte[4096], 4, 256)
+                .Write(folder.At("unknown.safetensors")), 0);
+        Assert.Equal(("unknown", false), ((string)json["kind"]!, (bool)json["usable"]!));
+        Assert.Contains("are of no model that is known", (string)json["problem"]!, StringComparison.Ordinal);
+
+        json = Json(Repository.Golden("checkpoints", "sd15"), 0);
+        Assert.Equal(("model", true), ((string)json["kind"]!, (bool)json["usable"]!));
+        Assert.Equal("StableDiffusionPipeline", (string)json["pipeline"]!);
+        Assert.Contains(json["components"]!.AsArray(), part => (string)part!["class"]! == "UNet2DConditionModel");
+        string broken = Damaged(
+            folder, Repository.Golden("checkpoints", "sd15"), copy => Directory.Delete(Path.Combine(copy, "unet"), recursive: true));
+        json = Json(broken, null);
+        Assert.False((bool)json["usable"]!);
+        Assert.NotNull(json["problem"]);
+    }
+
+    /// <summary>The object; a code of null is a failure after it.</summary>
+    private static JsonObject Json(string path, int? code)
+    {
+        using var stream = new MemoryStream();
+        if (code == null)
+            Assert.Throws<CheckpointException>(() => InspectJson.Run(path, null, () => stream));
+        else
+            Assert.Equal(code, InspectJson.Run(path, null, () => stream));
+        return JsonNode.Parse(stream.ToArray())!.AsObject();
+    }
+
     private static (int Code, string Output) Inspect(string path, string? configFolder = null)
     {
         using var writer = new StringWriter();

@@ -6,39 +6,62 @@ using Attune.Generation;
 using Attune.Tensors;
 using Attune.Tensors.OneDnn;
 using Attune.Weights;
+using Attune.Weights.SingleFile;
 using Spectre.Console;
 
 namespace Attune.Cli.Commands;
 
 /// <summary>
-/// <c>attune inspect DIR</c>: says what a checkpoint is, without reading its weights. Whether a model is supported is found out by opening
-/// it as every other command does: what they refuse, this calls not usable, for the same reason, and its exit code is theirs.
+/// <c>attune inspect PATH</c>: says what a checkpoint or a file is, without reading its weights. Whether a model is supported is found out
+/// by opening it as every other command does: what they refuse, this calls not usable, for the same reason, and its exit code is theirs. A
+/// file that is a part of a model is no failure: what else is needed is said.
 /// </summary>
 internal static class InspectCommand
 {
     private const string Absent = "absent";
 
+    /// <summary>How many tensors a line shows.</summary>
+    private const int Shown = 4;
+
     public static Command Create()
     {
         var directory = new Argument<string?>("dir") {
             Description =
-                "A pipeline folder, a component folder, or a .safetensors or .gguf file. Default: the checkpoint that comes with Attune.",
+                "A pipeline folder, a component folder, or a .safetensors or .gguf file of whatever kind. Default: the checkpoint that "
+                    + "comes with Attune.",
             Arity = ArgumentArity.ZeroOrOne };
         var configs = new Option<string?>("--config-folder") {
             Description = "For a model in a single file: the diffusers folder that goes with it, as for generate." };
-        var command = new Command("inspect", "Say what a checkpoint is: components, parameters, types, sizes.") { directory, configs };
-        command.SetAction(
-            result => Run(
-                DefaultModel.Find(result.GetValue(directory)), result.GetValue(configs), DeviceOptions.Open(result), AnsiConsole.Console));
+        var json = new Option<bool>("--json") { Description = "Print one JSON object." };
+        var command = new Command(
+            "inspect", "Say what a checkpoint or a file is: components, parameters, types, sizes, and what else it needs.") {
+                directory, configs, json };
+        command.SetAction(result =>
+        {
+            string path = DefaultModel.Find(result.GetValue(directory));
+            return result.GetValue(json) ? InspectJson.Run(path, result.GetValue(configs), Console.OpenStandardOutput)
+                : Run(path, result.GetValue(configs), DeviceOptions.Open(result), AnsiConsole.Console);
+        });
         return command;
     }
 
     internal static int Run(string path, string? configFolder, Device device, IAnsiConsole console)
     {
-        if (IsModel(path))
+        bool isModel = IsModelFolder(path);
+        if (File.Exists(path))
         {
-            if (File.Exists(path))
-                console.Write(TypesIn(path));
+            var report = FileReport.Of(path, configFolder);
+            isModel = report.Role == FileRole.Model;
+            Describe(report, console);
+            console.Write(TypesIn(path));
+            if (!isModel)
+            {
+                DescribeNeeds(report, console);
+                return 0;
+            }
+        }
+        if (isModel)
+        {
             var problem = InspectModel(path, configFolder, console);
             console.WriteLine(
                 $"{Workers.MaxThreads} threads, "
@@ -50,7 +73,7 @@ internal static class InspectCommand
         }
 
         // A component alone, or a folder of such without a pipeline.
-        if (File.Exists(path) || HoldsWeights(path))
+        if (HoldsWeights(path))
         {
             console.Write(Table([DescribeWeights(Path.GetFileName(Path.TrimEndingDirectorySeparator(path)), path, ClassIn(path))]));
             console.Write(TypesIn(path));
@@ -60,7 +83,7 @@ internal static class InspectCommand
             throw new CheckpointException($"'{path}' does not exist.");
         string[] below = [.. Directory.GetDirectories(path).Order(StringComparer.Ordinal)];
         string[] components = [.. below.Where(HoldsWeights)];
-        string[] models = [.. below.Where(IsModel)];
+        string[] models = [.. below.Where(IsModelFolder)];
         if (components.Length + models.Length == 0)
         {
             throw new CheckpointException(
@@ -73,6 +96,33 @@ internal static class InspectCommand
         if (components.Length > 0)
             console.Write(Table(components.Select(folder => DescribeWeights(Path.GetFileName(folder), folder, ClassIn(folder)))));
         return 0;
+    }
+
+    /// <summary>What a file is and how it was told. Lines, not cells: names and paths must not be cut.</summary>
+    private static void Describe(FileReport report, IAnsiConsole console)
+    {
+        console.Profile.Out.Writer.WriteLine($"{report.Path}: {report.Name}");
+        if (report.ToldBy.Count > 0)
+            console.Profile.Out.Writer.WriteLine($"told by {string.Join(", ", report.ToldBy.Take(Shown))}");
+        if (report.Pipeline != null && report.Role == FileRole.Denoiser)
+            console.Profile.Out.Writer.WriteLine($"of {report.Pipeline}");
+        if (report.Serves.Count > 0)
+            console.Profile.Out.Writer.WriteLine($"for {string.Join(", ", report.Serves)}");
+        if (report.Problem != null)
+            console.Profile.Out.Writer.WriteLine(report.Problem);
+    }
+
+    private static void DescribeNeeds(FileReport report, IAnsiConsole console)
+    {
+        var writer = console.Profile.Out.Writer;
+        if (report.Needs.Count + report.Tokenizers.Count > 0)
+            writer.WriteLine("It needs besides:");
+        foreach (var need in report.Needs)
+            writer.WriteLine($"  {need}");
+        if (report.Tokenizers.Count > 0)
+            writer.WriteLine($"  {string.Join(", ", report.Tokenizers)} (--tokenizer: its folder, or one that holds several)");
+        if (report.Command != null)
+            writer.WriteLine($"To use it:{Environment.NewLine}  {report.Command}");
     }
 
     /// <summary>A damaged model does not hide the others.</summary>
@@ -94,17 +144,7 @@ internal static class InspectCommand
         var options = new LoadOptions { ConfigFolder = configFolder };
         var source = options.Open(path);
         string name = source.Index.ClassName ?? throw new CheckpointException($"'{source.Index.Path}' has no _class_name.");
-        ExceptionDispatchInfo? problem = null;
-        try
-        {
-            using var pipeline = DiffusionPipeline.Load(path, options);
-            pipeline.Resolve(new GenerationRequest { Prompt = "" });
-        }
-        catch (Exception exception) when (exception is CheckpointException or IOException or ArgumentException or FormatException
-            or NotSupportedException or InvalidOperationException or UnauthorizedAccessException)
-        {
-            problem = ExceptionDispatchInfo.Capture(exception);
-        }
+        var problem = ProblemOf(path, options);
         bool known = DiffusionPipeline.SupportedClasses.Contains(name);
         console.WriteLine(
             $"{name} in {path}: {(problem == null ? "supported" : known ? "cannot be used" : "not supported by this version")}");
@@ -116,8 +156,24 @@ internal static class InspectCommand
         return problem;
     }
 
+    /// <summary>Why a model cannot be used, or null: found out by opening it.</summary>
+    internal static ExceptionDispatchInfo? ProblemOf(string path, LoadOptions options)
+    {
+        try
+        {
+            using var pipeline = DiffusionPipeline.Load(path, options);
+            pipeline.Resolve(new GenerationRequest { Prompt = "" });
+            return null;
+        }
+        catch (Exception exception) when (exception is CheckpointException or IOException or ArgumentException or FormatException
+            or NotSupportedException or InvalidOperationException or UnauthorizedAccessException)
+        {
+            return ExceptionDispatchInfo.Capture(exception);
+        }
+    }
+
     /// <summary>Library and class, or null twice; other lists are settings.</summary>
-    private static bool IsComponent(JsonElement? entry) => entry is { ValueKind: JsonValueKind.Array } list && list.GetArrayLength() == 2
+    internal static bool IsComponent(JsonElement? entry) => entry is { ValueKind: JsonValueKind.Array } list && list.GetArrayLength() == 2
         && list.EnumerateArray().All(part => part.ValueKind is JsonValueKind.String or JsonValueKind.Null);
 
     /// <summary>A component or tokenizer of a model. What is not there although everything loads is not needed.</summary>
@@ -157,18 +213,10 @@ internal static class InspectCommand
             + $"--device onednn use it, {OneDnnLibrary.Variable}=off keeps it out"
         : problem;
 
-    /// <summary>A pipeline's folder, or a file with the original names of a whole model.</summary>
-    private static bool IsModel(string path)
-    {
-        if (!File.Exists(path))
-            return File.Exists(Path.Combine(path, "model_index.json"));
-        using var file = WeightSource.Open(path);
-        return file.Names.Any(
-            name => name.StartsWith("model.diffusion_model.", StringComparison.Ordinal)
-                || name.StartsWith("first_stage_model.", StringComparison.Ordinal));
-    }
+    /// <summary>A pipeline's folder.</summary>
+    internal static bool IsModelFolder(string path) => File.Exists(Path.Combine(path, "model_index.json"));
 
-    private static bool HoldsWeights(string folder) =>
+    internal static bool HoldsWeights(string folder) =>
         Directory.Exists(folder)
             && (Directory.EnumerateFiles(folder, "*.safetensors*").Any() || Directory.EnumerateFiles(folder, "*.gguf").Any());
 

@@ -26,6 +26,11 @@ internal sealed class RequestOptions
             "A file with a text encoder (CLIP, T5, Qwen, ...; .safetensors or .gguf) for a model in files, or in the place of a folder's. "
                 + "May be given several times, in any order.",
         DefaultValueFactory = _ => [] };
+    private readonly Option<string[]> _transformers = new("--transformer") {
+        Description =
+            "A file with a denoiser: the second network of Wan 2.2, or one in the place of a folder's. Of two networks the names of their "
+                + "files say which is for high and which for low noise, else the first is for high.",
+        DefaultValueFactory = _ => [] };
     private readonly Option<string[]> _autoencoders = new("--vae") {
         Description = "A file with the autoencoder, for a model in files, or in the place of a folder's.", DefaultValueFactory = _ => [] };
     private readonly Option<string[]> _tokenizers = new("--tokenizer") {
@@ -72,7 +77,7 @@ internal sealed class RequestOptions
             command.Options.Add(line);
         foreach (
             var option in new Option[] {
-                _model, _encoders, _autoencoders, _tokenizers, _configs, _prediction, _lora, _lenient, _apart,
+                _model, _transformers, _encoders, _autoencoders, _tokenizers, _configs, _prediction, _lora, _lenient, _apart,
                 _embeddings })
             command.Options.Add(option);
     }
@@ -106,7 +111,7 @@ internal sealed class RequestOptions
             Embeddings = [.. result.GetValue(_embeddings)!.Select(ParseEmbedding)],
             LenientLora = result.GetValue(_lenient),
             MergeLora = !result.GetValue(_apart),
-            Parts = [.. result.GetValue(_encoders)!, .. result.GetValue(_autoencoders)!],
+            Parts = [.. result.GetValue(_transformers)!, .. result.GetValue(_encoders)!, .. result.GetValue(_autoencoders)!],
             Tokenizers = result.GetValue(_tokenizers)!,
             ConfigFolder = result.GetValue(_configs),
             PredictionType = result.GetValue(_prediction),

@@ -35,29 +35,28 @@ public sealed class ClipModel : IDisposable
     private readonly bool _padsWithZero;
     private readonly (double[] Mean, double[] Deviation)? _normal;
 
-    private ClipModel(string folder, Device device, Components components)
+    private ClipModel(ComponentSource source, Components components)
     {
-        (Path, _device) = (folder, device);
-        string open = System.IO.Path.Combine(folder, "open_clip_config.json");
-        _padsWithZero = File.Exists(open);
-        var file = ModelConfig.Read(_padsWithZero ? open : System.IO.Path.Combine(folder, "config.json"));
-        var config = _padsWithZero ? OpenClipNames.Config(file) : file;
-        var source = new ComponentSource(
-            config, device, () => _padsWithZero ? OpenClipNames.Rename(MetricWeights.Open(folder)) : MetricWeights.Open(folder));
-        var vision = ClipVisionConfig.Read(config);
+        (Path, _device) = (source.Config.Path, source.Device);
+        var vision = ClipVisionConfig.Read(source.Config);
         _text = components.Add(ClipTextModel.Load(source));
         _vision = components.Add(source.Build((checkpoint, _) => new ClipVisionTower(checkpoint, vision)));
         if (_text.ProjectionChannels != vision.ProjectionDim)
             throw new CheckpointException(
-                $"'{folder}': the projection of texts has {_text.ProjectionChannels} channels, that of pictures {vision.ProjectionDim}.");
+                $"'{Path}': the projection of texts has {_text.ProjectionChannels} channels, that of pictures {vision.ProjectionDim}.");
         (ImageSize, EmbeddingSize) = (vision.ImageSize, vision.ProjectionDim);
-        using (var checkpoint = source.Open())
-        using (var scale = checkpoint.Root.Read("logit_scale", []))
-        {
-            var value = new float[1];
-            scale.Widen(0, value);
-            LogitScale = MathF.Exp(value[0]);
-        }
+        using var checkpoint = source.Open();
+        using var scale = checkpoint.Root.Read("logit_scale", []);
+        var value = new float[1];
+        scale.Widen(0, value);
+        LogitScale = MathF.Exp(value[0]);
+    }
+
+    private ClipModel(string folder, bool open, ModelConfig file, ComponentSource source, Components components)
+        : this(source, components)
+    {
+        Path = folder;
+        _padsWithZero = open;
         if (TokenizerFiles.Any(name => File.Exists(System.IO.Path.Combine(folder, name))))
             _tokenizer = Tokenizer.Load(folder, "CLIPTokenizer");
         _normal = Normal(folder, file);
@@ -83,8 +82,17 @@ public sealed class ClipModel : IDisposable
     {
         ArgumentNullException.ThrowIfNull(folder);
         ArgumentNullException.ThrowIfNull(device);
-        return Components.Build(components => new ClipModel(folder, device, components));
+        string openClip = System.IO.Path.Combine(folder, "open_clip_config.json");
+        bool open = File.Exists(openClip);
+        var file = ModelConfig.Read(open ? openClip : System.IO.Path.Combine(folder, "config.json"));
+        var source = new ComponentSource(
+            open ? OpenClipNames.Config(file) : file, device,
+            () => open ? OpenClipNames.Rename(MetricWeights.Open(folder)) : MetricWeights.Open(folder));
+        return Components.Build(components => new ClipModel(folder, open, file, source, components));
     }
+
+    /// <summary>The networks alone, of which features of ids and of prepared pictures can be asked.</summary>
+    internal static ClipModel Load(ComponentSource source) => Components.Build(components => new ClipModel(source, components));
 
     /// <summary>The token ids of texts, padded to one length.</summary>
     /// <exception cref="CheckpointException">The folder holds no tokenizer.</exception>

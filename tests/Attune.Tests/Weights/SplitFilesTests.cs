@@ -22,6 +22,7 @@ public class SplitFilesTests
     [InlineData("sana", "sana", null, false)]
     [InlineData("sana-sprint", "sana-sprint", null, true)]
     [InlineData("sdxl", null, null, false)]
+    [InlineData("wan-2.2", null, null, true)]
     public async Task Files_give_the_pictures_of_the_folder(string checkpoint, string? transformer, string? vae, bool gguf)
     {
         using var folder = new TemporaryFolder();
@@ -32,6 +33,12 @@ public class SplitFilesTests
         async Task<byte[]> Generate(string path, LoadOptions? options)
         {
             using var pipeline = DiffusionPipeline.Load(path, options);
+            if (checkpoint.StartsWith("wan", StringComparison.Ordinal))
+            {
+                var videos = await pipeline.GenerateFramesAsync(
+                    request with { Frames = 5 }, cancellation: TestContext.Current.CancellationToken);
+                return [.. videos[0].SelectMany(image => image.Pixels.ToArray())];
+            }
             return (await pipeline.GenerateAsync(request, cancellation: TestContext.Current.CancellationToken))[0].Pixels.ToArray();
         }
 
@@ -63,7 +70,7 @@ public class SplitFilesTests
         // Without a folder the family's own sizes are known, and what people call the files.
         message = Assert.Throws<CheckpointException>(() => new LoadOptions().Open(parts[0]).Component("text_encoder")).Message;
         Assert.Contains("text_encoder: CLIP-L, as clip_l.safetensors", message, StringComparison.Ordinal);
-        Assert.Contains("text_encoder_2: T5 XXL, as t5xxl_fp16.safetensors or a GGUF file of it", message, StringComparison.Ordinal);
+        Assert.Contains("text_encoder_2: T5 XXL, as t5xxl_fp16.safetensors", message, StringComparison.Ordinal);
         Assert.Contains("vae: an autoencoder of 16 channels, as ae.safetensors", message, StringComparison.Ordinal);
     }
 
@@ -91,11 +98,10 @@ public class SplitFilesTests
         Assert.Contains(
             "no denoiser",
             Assert.Throws<CheckpointException>(() => new LoadOptions().Open(parts[1])).Message, StringComparison.Ordinal);
-        string wan = OriginalFile.Write(
-            Repository.Golden("checkpoints", "lora", "base", "wan", "transformer"), null, folder.At("wan.safetensors"));
+        string unet = OriginalFile.Write(Repository.Golden("checkpoints", "sd15", "unet"), null, folder.At("unet.safetensors"));
         Assert.Contains(
-            "is the transformer of Wan: of its family no configuration is built in",
-            Assert.Throws<CheckpointException>(() => new LoadOptions().Open(wan)).Message, StringComparison.Ordinal);
+            "is the UNet of Stable Diffusion, in names of diffusers: of its family no configuration is built in",
+            Assert.Throws<CheckpointException>(() => new LoadOptions().Open(unet)).Message, StringComparison.Ordinal);
         Assert.Contains(
             "'/no/such.safetensors' does not exist", Refusal(parts[0], "/no/such.safetensors"), StringComparison.Ordinal);
     }
@@ -123,12 +129,19 @@ public class SplitFilesTests
     private static IEnumerable<string> Write(TemporaryFolder folder, string golden, string? transformer, string? vae, bool gguf)
     {
         string extension = gguf ? ".gguf" : ".safetensors";
-        foreach (string component in new[] { "transformer", "unet", "text_encoder", "text_encoder_2", "text_encoder_3", "vae" })
+        string second = Path.Combine(golden, "transformer_2");
+        foreach (string component in new[]
+        {
+            "transformer", "transformer_2", "unet", "text_encoder", "text_encoder_2", "text_encoder_3", "vae",
+        })
         {
             if (!Directory.Exists(Path.Combine(golden, component)))
                 continue;
             string? names = component switch { "transformer" => transformer, "vae" => vae, _ => null };
-            yield return OriginalFile.Write(Path.Combine(golden, component), names, folder.At(component[^1] + component[..3] + extension));
+            string noise = !Directory.Exists(second) || !component.StartsWith("trans", StringComparison.Ordinal) ? ""
+                : component == "transformer" ? "_high_noise" : "_low_noise";
+            yield return OriginalFile.Write(
+                Path.Combine(golden, component), names, folder.At(component[^1] + component[..3] + noise + extension));
         }
     }
 

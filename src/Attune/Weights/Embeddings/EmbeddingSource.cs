@@ -108,7 +108,8 @@ internal sealed class EmbeddingSource : ModelSource
         }
     }
 
-    private static string FamilyOf(int width) => width switch
+    /// <summary>Which models have text encoders of a width, for messages.</summary>
+    internal static string FamilyOf(int width) => width switch
     {
         768 => ", those of CLIP-L (Stable Diffusion 1.x, or half of a pair for SDXL)",
         1024 => ", those of Stable Diffusion 2.x",

@@ -29,7 +29,7 @@ internal static partial class CausalVaeLayout
     /// </summary>
     public static IEnumerable<RenamedTensor> Map(FilePart part)
     {
-        bool pictures = part.Tensors.Any(tensor => tensor.Key == "decoder.head.2.weight" && IsOfOneFrame(tensor.Value));
+        bool pictures = IsOfPictures(part);
         foreach (var (name, tensor) in part.Tensors)
         {
             var renamed = new RenamedTensor(Rename(part, name), tensor);
@@ -37,6 +37,11 @@ internal static partial class CausalVaeLayout
                 ? renamed with { Dimensions = [.. tensor.Dimensions.Where((_, axis) => axis != 2)] } : renamed;
         }
     }
+
+    /// <summary>Whether it is one for pictures: its kernels are over one frame, or have no axis of frames.</summary>
+    public static bool IsOfPictures(FilePart part) => part.Tensors.Any(
+        tensor => (tensor.Key == "decoder.head.2.weight" && IsOfOneFrame(tensor.Value))
+            || (tensor.Key == "decoder.conv_out.weight" && tensor.Value.Dimensions.Count == 4));
 
     private static bool IsOfOneFrame(TensorEntry tensor) => tensor.Dimensions.Count == 5 && tensor.Dimensions[2] == 1;
 

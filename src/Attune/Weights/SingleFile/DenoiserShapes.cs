@@ -145,6 +145,82 @@ internal static class DenoiserShapes
         };
     }
 
+    /// <summary>Patches are 1 x 2 x 2. Their embedding is counted, not measured: writers of GGUF merge its axes.</summary>
+    public static JsonObject Wan(FilePart part, FilePart original)
+    {
+        int width = part.Extent("blocks.0.attn1.to_q.weight", 0);
+        return new JsonObject
+        {
+            ["in_channels"] = InputsOfWan(part),
+            ["out_channels"] = part.Extent("proj_out.weight", 0) / 4,
+            ["num_layers"] = Blocks(part, "blocks", "attn1.to_q.weight"),
+            ["num_attention_heads"] = Math.Max(width / 128, 1),
+            ["ffn_dim"] = part.Extent("blocks.0.ffn.net.0.proj.weight", 0),
+            ["freq_dim"] = part.Extent("condition_embedder.time_embedder.linear_1.weight", 1),
+            ["text_dim"] = part.Extent("condition_embedder.text_embedder.linear_1.weight", 1),
+            ["cross_attn_norm"] = part.Has("blocks.0.norm2.weight"),
+        };
+    }
+
+    /// <summary>
+    /// By the channels that it reads: latents of 16 channels, the same beside a mask and a picture's latents, or latents of 48. Models of
+    /// Wan 2.1 that read a picture of CLIP have none.
+    /// </summary>
+    public static string? FamilyOfWan(FilePart part) => part.HasAny("condition_embedder.image_embedder.") ? null
+        : InputsOfWan(part) switch { 16 => "wan2.1", 36 => "wan2.2-i2v", 48 => "wan2.2-5b", _ => null };
+
+    private static int InputsOfWan(FilePart part) =>
+        (int)(part.CountOf("patch_embedding.weight") / (4L * part.Extent("blocks.0.attn1.to_q.weight", 0)));
+
+    public static JsonObject Krea2(FilePart part, FilePart original)
+    {
+        int channels = part.Extent("transformer_blocks.0.attn.norm_q.weight", 0);
+        int Rows(string name) => part.Extent(name, 0) / channels;
+        return new JsonObject
+        {
+            ["attention_head_dim"] = channels,
+            ["in_channels"] = part.Extent("img_in.weight", 1),
+            ["num_layers"] = Blocks(part, "transformer_blocks", "attn.to_q.weight"),
+            ["num_attention_heads"] = Rows("transformer_blocks.0.attn.to_q.weight"),
+            ["num_key_value_heads"] = Rows("transformer_blocks.0.attn.to_k.weight"),
+            ["intermediate_size"] = part.Extent("transformer_blocks.0.ff.gate.weight", 0),
+            ["num_layerwise_text_blocks"] = Blocks(part, "text_fusion.layerwise_blocks", "attn.to_q.weight"),
+            ["num_refiner_text_blocks"] = Blocks(part, "text_fusion.refiner_blocks", "attn.to_q.weight"),
+            ["num_text_layers"] = part.Extent("text_fusion.projector.weight", 1),
+            ["text_hidden_dim"] = part.Extent("txt_in.norm.weight", 0),
+            ["text_intermediate_size"] = part.Extent("text_fusion.layerwise_blocks.0.ff.gate.weight", 0),
+            ["text_num_attention_heads"] = Rows("text_fusion.layerwise_blocks.0.attn.to_q.weight"),
+            ["text_num_key_value_heads"] = Rows("text_fusion.layerwise_blocks.0.attn.to_k.weight"),
+            ["timestep_embed_dim"] = part.Extent("time_embed.linear_1.weight", 1),
+        };
+    }
+
+    public static JsonObject QwenImage21(FilePart part, FilePart original)
+    {
+        int width = part.Extent("img_in.weight", 0);
+        return new JsonObject
+        {
+            ["in_channels"] = part.Extent("img_in.weight", 1),
+            ["out_channels"] = part.Extent("proj_out.weight", 0),
+            ["num_layers"] = Blocks(part, "transformer_blocks", "attn.to_q.weight"),
+            ["num_attention_heads"] = Heads(part, "img_in.weight", 128),
+            ["context_in_dim"] = part.Extent("txt_in.text_norm.weight", 0),
+            ["mlp_ratio"] = part.Extent("transformer_blocks.0.img_mlp.proj.weight", 0) / width,
+        };
+    }
+
+    public static JsonObject ErnieImage(FilePart part, FilePart original) => new()
+    {
+        ["in_channels"] = part.Extent("x_embedder.proj.weight", 1),
+        ["out_channels"] = part.Extent("final_linear.weight", 0),
+        ["num_layers"] = Blocks(part, "layers", "self_attention.to_q.weight"),
+        ["hidden_size"] = part.Extent("x_embedder.proj.weight", 0),
+        ["num_attention_heads"] = Heads(part, "x_embedder.proj.weight", 128),
+        ["ffn_hidden_size"] = part.Extent("layers.0.mlp.gate_proj.weight", 0),
+        ["text_in_dim"] = part.Extent("text_proj.weight", 1),
+        ["qk_layernorm"] = part.Has("layers.0.self_attention.norm_q.weight"),
+    };
+
     private static int Blocks(FilePart part, string blocks, string tensor) =>
         part.Count(i => FormattableString.Invariant($"{blocks}.{i}.{tensor}"));
 

@@ -6,9 +6,9 @@ namespace Attune.Weights.SingleFile;
 /// </summary>
 public sealed class FileComponent
 {
-    internal FileComponent(PartKind kind, FilePart part)
+    internal FileComponent(PartKind kind, FilePart part, IReadOnlyList<string> toldBy)
     {
-        (Kind, Part) = (kind, part);
+        (Kind, Part, ToldBy) = (kind, part, toldBy);
         Renamed = new FilePart(
             part.Path, "", kind.Map(part, null).GroupBy(tensor => tensor.Name).Select(tensors => tensors.First().Describe()));
         Width = kind.Width(Renamed);
@@ -22,6 +22,17 @@ public sealed class FileComponent
 
     /// <summary>What stands before its names in the file.</summary>
     public string Prefix => Part.Prefix;
+
+    /// <summary>The tensors by which it was told, by their names behind the prefix.</summary>
+    public IReadOnlyList<string> ToldBy { get; }
+
+    /// <summary>The option of the command line that takes such a file.</summary>
+    public string Option => Kind.Role switch
+    {
+        PartRole.Denoiser => "--model",
+        PartRole.Autoencoder => "--vae",
+        _ => "--text-encoder",
+    };
 
     /// <summary>The number of its tensors.</summary>
     public int Count => Part.Tensors.Count();

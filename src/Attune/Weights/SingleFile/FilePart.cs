@@ -22,18 +22,21 @@ internal sealed class FilePart
     /// <summary>What stands before the names in the file.</summary>
     public string Prefix => _prefix;
 
+    /// <summary>Receives the names that were asked for and are there; null for nowhere.</summary>
+    public ICollection<string>? Found { get; set; }
+
     /// <summary>The tensors by their names behind the prefix.</summary>
     public IEnumerable<KeyValuePair<string, TensorEntry>> Tensors => _tensors;
 
-    public bool Has(string name) => _tensors.ContainsKey(name);
+    public bool Has(string name) => Note(_tensors.ContainsKey(name) ? name : null);
 
-    public bool HasAny(string start) => _tensors.Keys.Any(name => name.StartsWith(start, StringComparison.Ordinal));
+    public bool HasAny(string start) => Note(_tensors.Keys.FirstOrDefault(name => name.StartsWith(start, StringComparison.Ordinal)));
 
     /// <summary>Whether a tensor of the file, by its whole name there, is of the part.</summary>
     public bool Holds(string name) => name.StartsWith(_prefix, StringComparison.Ordinal) && _tensors.ContainsKey(name[_prefix.Length..]);
 
     /// <summary>Whether a name is this one, or ends with it behind a dot.</summary>
-    public bool HasEnd(string end) => Ending(end) != null;
+    public bool HasEnd(string end) => Note(Ending(end));
 
     /// <summary>An extent of the tensor whose name is this one, or ends with it behind a dot.</summary>
     /// <exception cref="CheckpointException">There is none, or it has no such axis.</exception>
@@ -51,6 +54,11 @@ internal sealed class FilePart
         return (int)tensor.Dimensions[axis];
     }
 
+    /// <summary>The number of elements of a tensor that must exist.</summary>
+    /// <exception cref="CheckpointException">It does not.</exception>
+    public long CountOf(string name) => _tensors.TryGetValue(name, out var tensor) ? tensor.Count
+        : throw new CheckpointException($"'{Path}': the tensor {_prefix}{name} is missing.");
+
     public int Rank(string name) => _tensors.TryGetValue(name, out var tensor) ? tensor.Dimensions.Count : 0;
 
     /// <summary>
@@ -63,6 +71,13 @@ internal sealed class FilePart
         while (Has(name(first + count)))
             count++;
         return count;
+    }
+
+    private bool Note(string? name)
+    {
+        if (name != null && Found?.Contains(name) == false)
+            Found.Add(name);
+        return name != null;
     }
 
     private string? Ending(string end) =>

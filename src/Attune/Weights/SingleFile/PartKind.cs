@@ -41,6 +41,12 @@ internal sealed record PartKind(
     public IReadOnlyList<string> Classes { get; init; } = [];
 
     /// <summary>
+    /// The embedded data of models with a second network of this kind, for low noise, by those of models with one; null where there are
+    /// none.
+    /// </summary>
+    public Func<string?, string?> PairFamily { get; init; } = _ => null;
+
+    /// <summary>
     /// The embedded data of the family, of denoisers: null where there is none. Of the part under its new names.
     /// </summary>
     public Func<FilePart, string?> Family { get; init; } = _ => null;

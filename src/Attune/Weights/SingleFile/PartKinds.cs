@@ -32,6 +32,9 @@ internal static class PartKinds
         ("caption_projection.0.linear.weight", "it is HiDream, which is not supported"),
         ("t5_yproj.weight", "it is Mochi, which is not supported"),
         ("nerf_blocks.0.attn.qkv.weight", "it is Chroma Radiance, which works on pixels and is not supported"),
+        ("vace_patch_embedding.weight", "it is VACE of Wan, which is not supported"),
+        ("control_adapter.conv.weight", "it is a Wan that is steered by a camera, which is not supported"),
+        ("patch_embedding_pose.weight", "it is a Wan that is steered by poses, which is not supported"),
         ("siglip_embedder.0.weight", "it is a Z-Image that reads pictures, which is not supported"),
     ];
 
@@ -75,16 +78,22 @@ internal static class PartKinds
             part => part.HasAny("adaln_single.emb.resolution_embedder.") ? "pixart-alpha" : "pixart-sigma", DenoiserShapes.PixArt),
         Denoiser(
             "the transformer of Qwen-Image-2.1", OriginalNames.QwenImage2,
-            part => part.Has("txt_in.text_norm.weight") && part.HasAny("transformer_blocks.0.img_mlp."), _ => null, (_, _) => []),
+            part => part.Has("txt_in.text_norm.weight") && part.HasAny("transformer_blocks.0.img_mlp."), _ => "qwen-image-2.1",
+            DenoiserShapes.QwenImage21),
         Denoiser(
             "the transformer of Krea 2", OriginalNames.Krea2,
-            part => part.HasAny("txtfusion.") || part.HasAny("text_fusion.layerwise_blocks."), _ => null, (_, _) => []),
+            part => part.HasAny("txtfusion.") || part.HasAny("text_fusion.layerwise_blocks."), _ => "krea2", DenoiserShapes.Krea2),
         Denoiser(
             "the transformer of Wan", OriginalNames.Wan,
-            part => part.Has("head.modulation") || part.Has("condition_embedder.time_proj.weight"), _ => null, (_, _) => []),
+            part => part.Has("head.modulation") || part.Has("condition_embedder.time_proj.weight"), DenoiserShapes.FamilyOfWan,
+            DenoiserShapes.Wan) with
+        {
+            PairFamily = family => family switch { "wan2.1" => "wan2.2-t2v", "wan2.2-i2v" => family, _ => null },
+        },
         Denoiser(
             "the transformer of ERNIE-Image", OriginalNames.None,
-            part => part.Has("layers.0.adaLN_sa_ln.weight") && part.Has("final_norm.linear.weight"), _ => null, (_, _) => []),
+            part => part.Has("layers.0.adaLN_sa_ln.weight") && part.Has("final_norm.linear.weight"), _ => "ernie-image",
+            DenoiserShapes.ErnieImage),
         new(
             "the UNet of Stable Diffusion", PartRole.Denoiser, part => part.Has("input_blocks.0.0.weight"),
             (part, _) => LdmUnetLayout.Map(part)),
@@ -102,9 +111,15 @@ internal static class PartKinds
             Describe = (part, _) => LdmVaeLayout.Describe(part), Width = Latents, Classes = ["AutoencoderKL"],
         },
         new(
-            "the autoencoder of Wan 2.2", PartRole.Autoencoder,
-            part => part.HasAny("decoder.upsamples.0.upsamples.") || part.HasAny("decoder.up_blocks.0.upsampler."),
-            (part, _) => CausalVaeLayout.Map(part)) { Width = Latents },
+            "the autoencoder of Qwen-Image-2.1", PartRole.Autoencoder, part => IsNested(part) && CausalVaeLayout.IsOfPictures(part),
+            (part, _) => CausalVaeLayout.Map(part))
+        {
+            Width = Latents, Classes = ["AutoencoderKLQwenImage21"],
+        },
+        new("the autoencoder of Wan 2.2", PartRole.Autoencoder, IsNested, (part, _) => CausalVaeLayout.Map(part))
+        {
+            Width = Latents, Classes = ["AutoencoderKLWan"],
+        },
         new(
             "the autoencoder of Wan 2.1 and Qwen-Image", PartRole.Autoencoder,
             part => part.Has("decoder.middle.0.residual.0.gamma") || part.Has("decoder.mid_block.resnets.0.norm1.gamma"),
@@ -147,12 +162,12 @@ internal static class PartKinds
         foreach (string prefix in PrefixesOf(left).Append(""))
         {
             var part = new FilePart(file.Path, prefix, left);
-            if (All.FirstOrDefault(kind => kind.Is(part)) is not { } kind)
+            if (KindOf(part, out var told) is not { } kind)
                 continue;
             var refused = Others.FirstOrDefault(other => part.Has(other.Name) || file.Describe(other.Name) != null);
             if (refused.What != null)
                 throw Unknown(file, refused.What);
-            parts.Add(new FileComponent(kind, part));
+            parts.Add(new FileComponent(kind, part, told));
             left.RemoveAll(tensor => part.Holds(tensor.Name));
         }
         if (parts.Count > 0)
@@ -165,6 +180,21 @@ internal static class PartKinds
                 CultureInfo.InvariantCulture,
                 $"its {file.Names.Count} tensors are of no model that is known: {string.Join(", ", file.Names.Take(Shown))}"
                     + $"{(file.Names.Count > Shown ? ", ..." : "")}"));
+    }
+
+    /// <summary>The kind of a part, and the tensors by which it is told.</summary>
+    private static PartKind? KindOf(FilePart part, out IReadOnlyList<string> told)
+    {
+        var found = new List<string>();
+        part.Found = found;
+        var kind = All.FirstOrDefault(kind =>
+        {
+            found.Clear();
+            return kind.Is(part);
+        });
+        part.Found = null;
+        told = found;
+        return kind;
     }
 
     private static CheckpointException Unknown(WeightSource file, string what) =>
@@ -208,6 +238,10 @@ internal static class PartKinds
     private static bool IsKl(FilePart part) =>
         part.Has("decoder.conv_in.weight")
             && (part.Has("decoder.mid.block_1.norm1.weight") || part.Has("decoder.mid_block.resnets.0.norm1.weight"));
+
+    /// <summary>A causal autoencoder whose levels are blocks with a shortcut beside them.</summary>
+    private static bool IsNested(FilePart part) =>
+        part.HasAny("decoder.upsamples.0.upsamples.") || part.HasAny("decoder.up_blocks.0.upsampler.");
 
     private static int Latents(FilePart part) => part.Extent("decoder.conv_in.weight", 1);
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Attune.Tensors;
 
 namespace Attune.Weights.SingleFile;
@@ -19,15 +20,33 @@ internal sealed record SingleFileSettings(string? ConfigFolder = null, string? P
     public IReadOnlyList<string> Tokenizers { get; init; } = [];
 }
 
+/// <summary>A component that a model in files lacks.</summary>
+/// <param name="Slot">Its name in a pipeline: <c>text_encoder_2</c>.</param>
+/// <param name="What">What would serve, in words.</param>
+/// <param name="Example">The name that people know such a file by; null where none is usual.</param>
+/// <param name="Option">The option of the command line that takes it.</param>
+public sealed record NeededPart(string Slot, string What, string? Example, string Option)
+{
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"{Slot}: {What}{(Example == null ? "" : $", as {Example}")} ({Option}, or a folder of it in --config-folder)";
+}
+
 /// <summary>
 /// A model in one file or in several: safetensors or GGUF, under the names of the original code or of diffusers. What each file holds
 /// follows from names and shapes (<see cref="PartKinds"/>), sizes from shapes; the rest of the configurations is that of the family's first
 /// checkpoint on the Hub, or of a diffusers folder that is given. In a file with several components, tensors of none (<c>model_ema.</c>,
 /// <c>alphas_cumprod</c>, ...) are ignored. A folder may take the place of the first file: then the files replace its components.
 /// </summary>
-internal sealed class SingleFileSource : ModelSource
+internal sealed partial class SingleFileSource : ModelSource
 {
-    private static readonly string[] Denoisers = ["unet", "transformer"];
+    private const string Second = "transformer_2";
+    private const string Resources = "Attune.Weights.SingleFile.";
+
+    /// <summary>The data of components that several families share.</summary>
+    private const string Shared = "parts";
+
+    private static readonly string[] Denoisers = ["unet", "transformer", Second];
 
     private readonly SingleFileSettings _settings;
     private readonly string? _folder;
@@ -57,8 +76,9 @@ internal sealed class SingleFileSource : ModelSource
             predictsVelocity ??= source.Names.Contains("v_pred") ? true : null;
             endsInNoise |= source.Names.Contains("ztsnr");
         }
-        var denoiser = Denoiser();
-        if (denoiser != null && FamilyOf(denoiser) is { } family)
+        var denoisers = FindDenoisers();
+        var denoiser = denoisers.FirstOrDefault();
+        if (denoiser != null && FamilyOf(denoisers) is { } family)
             _builtIn = Embedded(family);
         Index = Override("", "model_index.json") ?? BuiltIn("model_index")
             ?? throw new CheckpointException(
@@ -67,7 +87,7 @@ internal sealed class SingleFileSource : ModelSource
                         + "file of the model."
                     : $"'{denoiser.File}' is {denoiser.Kind.Name}: of its family no configuration is built in; expected a diffusers folder "
                         + "that goes with it (ConfigFolder, --config-folder).");
-        Assign(denoiser);
+        Assign(denoisers);
         Missing = [.. Slots().Where(slot => !_parts.ContainsKey(slot) && !HasWeights(slot) && !IsOptional(slot))];
         Scheduler = ReadScheduler(predictsVelocity == true, endsInNoise);
     }
@@ -124,7 +144,8 @@ internal sealed class SingleFileSource : ModelSource
                 throw new CheckpointException($"The folder of a tokenizer '{given}' does not exist.");
             if (Directory.Exists(System.IO.Path.Combine(given, name)))
                 return System.IO.Path.Combine(given, name);
-            if (ClassOf(name) is { } className && TokenizerKind.Of(given) is { } kind && kind.Serves(className))
+            bool alone = Index.Keys().Count(key => IsTokenizer(key) && ClassOf(key) != null) == 1;
+            if (ClassOf(name) is { } className && TokenizerKind.Of(given) is { } kind && kind.Serves(className, alone))
                 return given;
         }
         string beside = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(Path))!, name);
@@ -138,26 +159,85 @@ internal sealed class SingleFileSource : ModelSource
                     + "spiece.model, or tokenizer.json).");
     }
 
-    /// <summary>What would serve as a component, for messages.</summary>
-    public string Needed(string slot)
+    /// <summary>What would serve as a component.</summary>
+    public NeededPart Needed(string slot)
     {
         int width = WidthOf(slot);
-        string option = slot == "vae" ? "--vae" : Denoisers.Contains(slot) ? "--model" : "--text-encoder";
-        string what = (ClassOf(slot), width) switch
+        string option = slot == "vae" ? "--vae" : !Denoisers.Contains(slot) ? "--text-encoder"
+            : _parts.Keys.Any(Denoisers.Contains) ? "--transformer" : "--model";
+        (string what, string? example) = (ClassOf(slot), width) switch
         {
-            ("CLIPTextModel" or "CLIPTextModelWithProjection", 768) => "CLIP-L, as clip_l.safetensors",
-            ("CLIPTextModel" or "CLIPTextModelWithProjection", 1280) => "CLIP-G, as clip_g.safetensors",
-            ("T5EncoderModel", 4096) => "T5 XXL, as t5xxl_fp16.safetensors or a GGUF file of it",
-            ("AutoencoderKL", 16) => "an autoencoder of 16 channels, as ae.safetensors",
-            ("AutoencoderKLFlux2", _) => "the autoencoder of FLUX.2, as flux2-vae.safetensors",
-            ("AutoencoderKLQwenImage", _) => "the autoencoder of Qwen-Image, as qwen_image_vae.safetensors",
-            (_, > 0) => string.Create(CultureInfo.InvariantCulture, $"{ClassOf(slot)} of {width} channels"),
-            _ => ClassOf(slot)!,
+            ("CLIPTextModel" or "CLIPTextModelWithProjection", 768) => ("CLIP-L", "clip_l.safetensors"),
+            ("CLIPTextModel" or "CLIPTextModelWithProjection", 1280) => ("CLIP-G", "clip_g.safetensors"),
+            ("T5EncoderModel", 4096) => ("T5 XXL", "t5xxl_fp16.safetensors"),
+            ("UMT5EncoderModel", 4096) => ("UMT5 XXL", "umt5_xxl_fp16.safetensors"),
+            ("Qwen2_5_VLForConditionalGeneration", 3584) => ("Qwen2.5-VL 7B", "qwen_2.5_vl_7b.safetensors"),
+            ("Qwen3VLModel" or "Qwen3VLForConditionalGeneration", 2560) => ("Qwen3-VL 4B", "qwen3_vl_4b.safetensors"),
+            ("Qwen3VLModel" or "Qwen3VLForConditionalGeneration", 4096) => ("Qwen3-VL 8B", "qwen3_vl_8b.safetensors"),
+            ("Qwen3ForCausalLM" or "Qwen3Model", 2560) => ("Qwen3 4B", "qwen_3_4b.safetensors"),
+            ("Qwen3ForCausalLM" or "Qwen3Model", 4096) => ("Qwen3 8B", "qwen_3_8b.safetensors"),
+            ("Mistral3Model", 3072) => ("Ministral 3 3B", "ministral_3_3b.safetensors"),
+            ("Mistral3ForConditionalGeneration", 5120) => ("Mistral Small 3 24B", "mistral_3_small.safetensors"),
+            ("Gemma2Model", 2304) => ("Gemma 2 2B", "gemma_2_2b.safetensors"),
+            ("AutoencoderKL", 4) => ("an autoencoder of 4 channels", "vae.safetensors"),
+            ("AutoencoderKL", 16) => ("an autoencoder of 16 channels", "ae.safetensors"),
+            ("AutoencoderKLFlux2", _) => ("the autoencoder of FLUX.2", "flux2-vae.safetensors"),
+            ("AutoencoderKLWan", 16) => ("the autoencoder of Wan 2.1", "wan_2.1_vae.safetensors"),
+            ("AutoencoderKLWan", 48) => ("the autoencoder of Wan 2.2", "wan2.2_vae.safetensors"),
+            ("AutoencoderKLQwenImage21", _) => ("the autoencoder of Qwen-Image-2.1", "qwen_image_2.1_vae.safetensors"),
+            ("AutoencoderKLQwenImage", _) => ("the autoencoder of Qwen-Image", "qwen_image_vae.safetensors"),
+            ("WanTransformer3DModel", _) when ClassOf(Second) != null =>
+                ($"the network of Wan 2.2 for {NoiseOf(slot)} noise, which has that in its name", $"{NoiseOf(slot)}_noise.safetensors"),
+            (_, > 0) => (string.Create(CultureInfo.InvariantCulture, $"{ClassOf(slot)} of {width} channels"), null),
+            _ => (ClassOf(slot)!, null),
         };
-        return $"{slot}: {what} ({option}, or a folder of it in --config-folder)";
+        return new NeededPart(slot, what, example, option);
+
+        static string NoiseOf(string slot) => slot == Second ? "low" : "high";
     }
 
-    private static WeightSource OpenFile(string file)
+    /// <summary>The classes of the tokenizers that the model reads texts with, and that are nowhere.</summary>
+    public IEnumerable<string> MissingTokenizers()
+    {
+        foreach (string name in Index.Keys().Where(key => IsTokenizer(key) && ClassOf(key) != null && Has(key)))
+        {
+            bool found = true;
+            try
+            {
+                Tokenizer(name);
+            }
+            catch (CheckpointException)
+            {
+                found = false;
+            }
+            if (!found)
+                yield return ClassOf(name)!;
+        }
+    }
+
+    /// <summary>The classes of the pipelines with embedded data that have a place for a component.</summary>
+    public static IReadOnlyList<string> PipelinesFor(FileComponent part)
+    {
+        var pipelines = new SortedSet<string>(StringComparer.Ordinal);
+        foreach (var family in Families().Select(Embedded))
+        {
+            var index = (JsonObject)family["model_index"]!;
+            foreach (string slot in index.Select(entry => entry.Key).Where(IsSlot))
+            {
+                bool fits = index[slot] is JsonArray { Count: 2 } entry && part.Kind.Classes.Contains((string?)entry[1] ?? "")
+                    && family[slot] is JsonObject config
+                    && WidthOf(ModelConfig.Parse(slot, Encoding.UTF8.GetBytes(config.ToJsonString()))) is var width
+                    && (width == 0 || part.Width == 0 || width == part.Width);
+                if (fits)
+                    pipelines.Add((string)index["_class_name"]!);
+            }
+        }
+        return [.. pipelines];
+    }
+
+    /// <summary>Opens a file of weights.</summary>
+    /// <exception cref="CheckpointException">It is a pickle, or does not exist.</exception>
+    internal static WeightSource OpenFile(string file)
     {
         if (System.IO.Path.GetExtension(file) is ".ckpt" or ".pt" or ".pth" or ".bin")
             throw new CheckpointException($"'{file}': {WeightFiles.Pickled}");
@@ -169,6 +249,8 @@ internal sealed class SingleFileSource : ModelSource
     private static bool IsSlot(string key) =>
         key == "vae" || Denoisers.Contains(key) || key.StartsWith("text_encoder", StringComparison.Ordinal);
 
+    private static bool IsTokenizer(string key) => key.StartsWith("tokenizer", StringComparison.Ordinal) || key == "processor";
+
     private IEnumerable<string> Slots() => Index.Keys().Where(key => IsSlot(key) && ClassOf(key) != null);
 
     private bool IsOptional(string component) =>
@@ -178,22 +260,38 @@ internal sealed class SingleFileSource : ModelSource
         _folder != null && WeightFiles.AnyIn(System.IO.Path.Combine(_folder, component))
             && File.Exists(System.IO.Path.Combine(_folder, component, "config.json"));
 
-    private FileComponent? Denoiser()
+    /// <summary>
+    /// The denoiser, or two of one kind: the network for high noise first. Names and shapes of two are equal; the names of their files tell
+    /// them apart (<c>high_noise</c>, <c>low_noise</c>), and where those do not, their order.
+    /// </summary>
+    private FileComponent[] FindDenoisers()
     {
-        var denoisers = _known.FindAll(part => part.Kind.Role == PartRole.Denoiser);
-        return denoisers.Count < 2 ? denoisers.FirstOrDefault()
-            : throw new CheckpointException(
-                $"'{denoisers[0].File}' and '{denoisers[1].File}' both hold a denoiser ({denoisers[0].Kind.Name}, "
-                    + $"{denoisers[1].Kind.Name}); expected one.");
+        FileComponent[] found = [.. _known.Where(part => part.Kind.Role == PartRole.Denoiser)];
+        if (found.Length < 2)
+            return found;
+        var (first, second) = (found[0], found[1]);
+        if (found.Length > 2 || first.Kind != second.Kind || first.Kind.PairFamily(first.Kind.Family(first.Renamed)) == null)
+            throw new CheckpointException(
+                $"'{first.File}' and '{second.File}' both hold a denoiser ({first.Kind.Name}, {second.Kind.Name}); expected one.");
+        return NoiseIn(first) == "low" || NoiseIn(second) == "high" ? [second, first] : found;
+    }
+
+    /// <summary>Which noise a file's name says that its network is for: high, low, or null.</summary>
+    private static string? NoiseIn(FileComponent part, bool inFull = false)
+    {
+        var match = NoiseInName().Match(System.IO.Path.GetFileNameWithoutExtension(part.File));
+        return match.Success && (match.Groups[2].Success || !inFull) ? match.Groups[1].Value.ToLowerInvariant() : null;
     }
 
     /// <summary>
-    /// The embedded data that go with a denoiser. UNets are told from each other by the text encoders beside them, else by what they read.
+    /// The embedded data that go with denoisers. UNets are told from each other by the text encoders beside them, else by what they read.
+    /// A network whose file's name says that it is for high or low noise alone is one of two.
     /// </summary>
-    private string? FamilyOf(FileComponent denoiser)
+    private string? FamilyOf(FileComponent[] denoisers)
     {
+        var denoiser = denoisers[0];
         if (denoiser.Kind.Family(denoiser.Renamed) is { } family)
-            return family;
+            return (denoisers.Length == 2 || NoiseIn(denoiser, inFull: true) != null ? denoiser.Kind.PairFamily(family) : null) ?? family;
         if (!denoiser.Part.HasAny("input_blocks."))
             return null;
         bool Beside(string prefix) => _known.Exists(part => part.File == denoiser.File && part.Part.Prefix == prefix);
@@ -207,16 +305,23 @@ internal sealed class SingleFileSource : ModelSource
     }
 
     /// <summary>Gives every part the component that it is.</summary>
-    private void Assign(FileComponent? denoiser)
+    private void Assign(FileComponent[] denoisers)
     {
-        if (denoiser != null)
+        string[] places = [.. Denoisers.Where(name => ClassOf(name) != null)];
+        if (places.Length < denoisers.Length)
         {
-            string slot = Array.Find(Denoisers, name => ClassOf(name) != null)
-                ?? throw new CheckpointException($"'{Index.Path}' names no denoiser.");
+            throw new CheckpointException(
+                places.Length == 0 ? $"'{Index.Path}' names no denoiser."
+                    : $"'{denoisers[0].File}' and '{denoisers[1].File}' both hold a denoiser, for which {Index.ClassName} has one place.");
+        }
+        if (denoisers.Length == 1 && NoiseIn(denoisers[0]) == "low" && places.Contains(Second))
+            places = [Second];
+        foreach (var (denoiser, slot) in denoisers.Zip(places))
+        {
             CheckFamily(denoiser, slot);
             Put(slot, denoiser);
         }
-        var open = _known.Where(part => part != denoiser).Select(part => (Part: part, Slots: SlotsFor(part))).ToList();
+        var open = _known.Where(part => !denoisers.Contains(part)).Select(part => (Part: part, Slots: SlotsFor(part))).ToList();
         while (open.Count > 0)
         {
             var (part, slots) = open.MinBy(entry => entry.Slots.Count(slot => !_parts.ContainsKey(slot)));
@@ -280,8 +385,11 @@ internal sealed class SingleFileSource : ModelSource
     /// <summary>The width that a component must have, or 0 where nothing says it.</summary>
     private int WidthOf(string slot)
     {
-        if ((Override(slot, "config.json") ?? BuiltIn(slot)) is not { } config)
-            return 0;
+        return (Override(slot, "config.json") ?? BuiltIn(slot)) is { } config ? WidthOf(config) : 0;
+    }
+
+    private static int WidthOf(ModelConfig config)
+    {
         config = config.Object("text_config") ?? config;
         return config.OptionalInt("hidden_size") ?? config.OptionalInt("d_model") ?? config.OptionalInt("latent_channels")
             ?? config.OptionalInt("z_dim") ?? 0;
@@ -375,18 +483,28 @@ internal sealed class SingleFileSource : ModelSource
     private static JsonObject Embedded(string family)
     {
         var data = ReadResource(family);
-        var shared = ReadResource("parts");
+        var shared = ReadResource(Shared);
         foreach (string key in data.Select(entry => entry.Key).ToArray())
         {
             if (data[key] is JsonValue value && IsSlot(key))
                 data[key] = shared[(string)value!]!.DeepClone();
         }
+        if (data["model_index"]![Second] != null)
+            data[Second] = data["transformer"]!.DeepClone();
         return data;
     }
 
+    [GeneratedRegex("(?:^|[^a-z])(high|low)([-_ ]?noise)?(?:[^a-z]|$)", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex NoiseInName();
+
+    /// <summary>The names of all embedded data of families.</summary>
+    private static IEnumerable<string> Families() => typeof(SingleFileSource).Assembly.GetManifestResourceNames()
+        .Where(name => name.StartsWith(Resources, StringComparison.Ordinal) && name.EndsWith(".json", StringComparison.Ordinal))
+        .Select(name => name[Resources.Length..^".json".Length]).Where(name => name != Shared);
+
     private static JsonObject ReadResource(string name)
     {
-        using var stream = typeof(SingleFileSource).Assembly.GetManifestResourceStream($"Attune.Weights.SingleFile.{name}.json")!;
+        using var stream = typeof(SingleFileSource).Assembly.GetManifestResourceStream($"{Resources}{name}.json")!;
         return (JsonObject)JsonNode.Parse(stream)!;
     }
 }

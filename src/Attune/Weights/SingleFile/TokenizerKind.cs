@@ -6,6 +6,9 @@ internal sealed record TokenizerKind(string Name)
 {
     private static readonly string[] Endings = ["TokenizerFast", "Tokenizer"];
 
+    /// <summary>Classes of which a folder of any kind may be.</summary>
+    private static readonly string[] Generic = ["TokenizersBackend", "PreTrained", "Auto", "PythonBackend"];
+
     /// <summary>The kind of a folder; null where nothing tells it.</summary>
     public static TokenizerKind? Of(string folder)
     {
@@ -16,10 +19,18 @@ internal sealed record TokenizerKind(string Name)
     }
 
     /// <summary>Whether it is the tokenizer that a model's index names.</summary>
-    public bool Serves(string className) => Name == Short(className);
+    /// <param name="className">The class that the index names.</param>
+    /// <param name="alone">Whether the model has no other tokenizer, so that a folder that does not say its kind may be it.</param>
+    public bool Serves(string className, bool alone) =>
+        Name == Short(className) || (alone && (Generic.Contains(Name) || Generic.Contains(Short(className))));
 
+    /// <summary>The name without what tells implementations apart. A processor of pictures and texts is told by its tokenizer.</summary>
     private static string Short(string name)
     {
+        if (name is "Qwen3VLProcessor" or "Qwen2_5_VLProcessor" or "Qwen2VLProcessor")
+            return "Qwen2";
+        if (name == "PixtralProcessor")
+            return "Llama";
         string? ending = Array.Find(Endings, ending => name.EndsWith(ending, StringComparison.Ordinal));
         return ending == null ? name : name[..^ending.Length];
     }

@@ -14,14 +14,15 @@ internal sealed class SafetensorsContainer : IWeightContainer
         WrittenTensor[] ordered = [
             .. tensors.OrderByDescending(tensor => tensor.Entry.Count == 0 ? 0 : tensor.Length / (double)tensor.Entry.Count)
                 .ThenBy(tensor => tensor.Entry.Name, StringComparer.Ordinal)];
-        byte[] header = Header(ordered);
+        byte[] header = Header(ordered.Select(tensor => tensor.Entry with { Type = tensor.Type, Length = tensor.Length }));
         stream.Write(BitConverter.GetBytes((long)header.Length));
         stream.Write(header);
         foreach (var tensor in ordered)
             tensor.Write(stream, source);
     }
 
-    private static byte[] Header(WrittenTensor[] tensors)
+    /// <summary>What stands before the data of tensors that follow each other: names, types, shapes and lengths count.</summary>
+    internal static byte[] Header(IEnumerable<TensorEntry> tensors)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer))
@@ -33,10 +34,10 @@ internal sealed class SafetensorsContainer : IWeightContainer
             long at = 0;
             foreach (var tensor in tensors)
             {
-                json.WriteStartObject(tensor.Entry.Name);
+                json.WriteStartObject(tensor.Name);
                 json.WriteString("dtype", tensor.Type);
                 json.WriteStartArray("shape");
-                foreach (long extent in tensor.Entry.Dimensions)
+                foreach (long extent in tensor.Dimensions)
                     json.WriteNumberValue(extent);
                 json.WriteEndArray();
                 json.WriteStartArray("data_offsets");

@@ -1,0 +1,138 @@
+using System.Text.Json;
+using Attune.Generation;
+using Attune.Weights;
+using Attune.Weights.SingleFile;
+
+namespace Attune.Cli.Commands;
+
+/// <summary><c>attune inspect --json</c>: what the command says, as one object.</summary>
+internal static class InspectJson
+{
+    private static readonly JsonWriterOptions Layout = new() { Indented = true };
+
+    /// <summary>Writes the object. A model that cannot be used ends as without JSON, when the object is written.</summary>
+    public static int Run(string path, string? configFolder, Func<Stream> open)
+    {
+        var report = File.Exists(path) ? FileReport.Of(path, configFolder) : null;
+        bool isModel = report != null ? report.Role == FileRole.Model : InspectCommand.IsModelFolder(path);
+        if (report == null && !isModel && !InspectCommand.HoldsWeights(path))
+        {
+            throw new CheckpointException(
+                Directory.Exists(path) ? $"'{path}' holds no checkpoint: expected model_index.json, or weights."
+                    : $"'{path}' does not exist.");
+        }
+        var options = new LoadOptions { ConfigFolder = configFolder };
+        var problem = isModel ? InspectCommand.ProblemOf(path, options) : null;
+        using (var stream = open())
+        {
+            using (var json = new Utf8JsonWriter(stream, Layout))
+            {
+                json.WriteStartObject();
+                json.WriteString("path", path);
+                json.WriteString(
+                    "kind", report != null ? report.Role.ToString().ToLowerInvariant() : isModel ? "model" : "component");
+                json.WriteBoolean("usable", problem == null && report?.Problem == null);
+                json.WriteString("problem", problem?.SourceException.Message ?? report?.Problem);
+                if (report != null)
+                    Write(json, report);
+                else if (isModel)
+                    WriteModel(json, path, options);
+                if (report != null || !isModel)
+                    WriteTypes(json, path);
+                json.WriteEndObject();
+            }
+            stream.Write("\n"u8);
+        }
+        problem?.Throw();
+        return 0;
+    }
+
+    private static void Write(Utf8JsonWriter json, FileReport report)
+    {
+        json.WriteString("name", report.Name);
+        WriteList(json, "told_by", report.ToldBy);
+        json.WriteString("pipeline", report.Pipeline);
+        json.WriteStartArray("components");
+        foreach (var part in report.Components)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", part.Name);
+            json.WriteString("option", part.Option);
+            json.WriteString("prefix", part.Prefix);
+            json.WriteNumber("tensors", part.Count);
+            if (part.Width > 0)
+                json.WriteNumber("channels", part.Width);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        WriteList(json, "serves", report.Serves);
+        json.WriteStartArray("needs");
+        foreach (var need in report.Needs)
+        {
+            json.WriteStartObject();
+            json.WriteString("component", need.Slot);
+            json.WriteString("what", need.What);
+            json.WriteString("as", need.Example);
+            json.WriteString("option", need.Option);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        WriteList(json, "tokenizers", report.Tokenizers);
+        json.WriteString("command", report.Command);
+    }
+
+    /// <summary>The components that a folder's index names; of those without weights the class alone.</summary>
+    private static void WriteModel(Utf8JsonWriter json, string path, LoadOptions options)
+    {
+        var source = options.Open(path);
+        json.WriteString("pipeline", source.Index.ClassName);
+        json.WriteStartArray("components");
+        foreach (string key in source.Index.Keys().Where(key => !key.StartsWith('_') && source.ClassOf(key) != null))
+        {
+            json.WriteStartObject();
+            json.WriteString("name", key);
+            json.WriteString("class", source.ClassOf(key));
+            string folder = Path.Combine(path, key);
+            json.WriteBoolean("present", Directory.Exists(folder));
+            if (InspectCommand.HoldsWeights(folder))
+                WriteTypes(json, folder);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    /// <summary>The types of tensors, those that take most room first; nothing where the weights cannot be read.</summary>
+    private static void WriteTypes(Utf8JsonWriter json, string path)
+    {
+        TensorEntry[] entries;
+        try
+        {
+            using var source = WeightSource.Open(path);
+            entries = [.. source.Entries];
+        }
+        catch (CheckpointException exception)
+        {
+            json.WriteString("unreadable", exception.Message);
+            return;
+        }
+        json.WriteStartArray("types");
+        foreach (var group in entries.GroupBy(tensor => tensor.Type).OrderByDescending(group => group.Sum(tensor => tensor.Length)))
+        {
+            json.WriteStartObject();
+            json.WriteString("type", group.Key);
+            json.WriteNumber("tensors", group.Count());
+            json.WriteNumber("parameters", group.Sum(tensor => tensor.Count));
+            json.WriteNumber("bytes", group.Sum(tensor => tensor.Length));
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    private static void WriteList(Utf8JsonWriter json, string name, IEnumerable<string> texts)
+    {
+        json.WriteStartArray(name);
+        foreach (string text in texts)
+            json.WriteStringValue(text);
+        json.WriteEndArray();
+    }
+}
