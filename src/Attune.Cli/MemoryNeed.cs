@@ -13,10 +13,7 @@ internal sealed record MemoryNeed(long Activations, long Weights, long Available
     /// <param name="paths">The files and folders that it was opened from.</param>
     public static MemoryNeed Of(DiffusionPipeline pipeline, ResolvedRequest resolved, IEnumerable<string> paths) => new(
         pipeline.EstimateActivations(resolved),
-        paths.Sum(
-            path => File.Exists(path) ? new FileInfo(path).Length
-                : Directory.EnumerateFiles(path, "*.safetensors", SearchOption.AllDirectories)
-                    .Sum(file => (File.ResolveLinkTarget(file, returnFinalTarget: true) as FileInfo ?? new FileInfo(file)).Length)),
+        ModelIdentity.WeightBytes(paths),
         GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
 
     /// <summary>Refuses what cannot fit, and warns of what hardly does.</summary>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Attune.Generation;
 using Attune.Imaging;
 
 namespace Attune.Cli;

@@ -23,6 +23,17 @@ internal sealed class SkiaReader(string name, SKEncodedImageFormat format, byte[
         return false;
     }
 
+    public ImageHead ReadHead(ReadOnlySpan<byte> bytes, string name)
+    {
+        byte[] copy = bytes.ToArray();
+        return SkiaFormats.Native(name, () =>
+        {
+            using var data = SKData.CreateCopy(copy);
+            using var codec = Open(data, name);
+            return new ImageHead(codec.Info.Width, codec.Info.Height, Math.Max(codec.FrameCount, 1));
+        });
+    }
+
     public Image Read(ReadOnlySpan<byte> bytes, string name)
     {
         byte[] copy = bytes.ToArray();
@@ -32,13 +43,8 @@ internal sealed class SkiaReader(string name, SKEncodedImageFormat format, byte[
     private Image Decode(byte[] bytes, string name)
     {
         using var data = SKData.CreateCopy(bytes);
-        using var codec = SKCodec.Create(data)
-            ?? throw new ImageException($"'{name}' is no {Name} image, damaged, or of a kind of {Name} that is not read.");
-        if (codec.EncodedFormat != format)
-            throw new ImageException($"'{name}' begins as a {Name} image and is none.");
+        using var codec = Open(data, name);
         var (width, height) = (codec.Info.Width, codec.Info.Height);
-        if ((long)width * height is < 1 or > Image.MaxPixels)
-            throw new ImageException($"'{name}' has {width} x {height} pixels, expected 1 to {Image.MaxPixels}.");
 
         // Without a colour space in what is asked for, Skia leaves colours as they are stored.
         var info = new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
@@ -62,6 +68,20 @@ internal sealed class SkiaReader(string name, SKEncodedImageFormat format, byte[
             alpha[pixel] = rgba[(4 * pixel) + 3];
         }
         return new Image(width, height, rgb, alpha).Upright((int)codec.EncodedOrigin);
+    }
+
+    /// <summary>What decodes a file, which is of the format and not too large.</summary>
+    private SKCodec Open(SKData data, string name)
+    {
+        var codec = SKCodec.Create(data)
+            ?? throw new ImageException($"'{name}' is no {Name} image, damaged, or of a kind of {Name} that is not read.");
+        string? problem = codec.EncodedFormat != format ? $"'{name}' begins as a {Name} image and is none."
+            : (long)codec.Info.Width * codec.Info.Height is < 1 or > Image.MaxPixels
+                ? $"'{name}' has {codec.Info.Width} x {codec.Info.Height} pixels, expected 1 to {Image.MaxPixels}." : null;
+        if (problem == null)
+            return codec;
+        codec.Dispose();
+        throw new ImageException(problem);
     }
 
     private string Problem(SKCodecResult result) => result switch

@@ -89,7 +89,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         var stated = StatedPreset(index);
         return Components.Build(owned =>
         {
-            var models = owned.Add(new ModelVariants(family.Open(source), path, options, family));
+            var models = owned.Add(new ModelVariants(ModelVariants.Keep(family.Open(source), options), path, options, family));
             return new DiffusionPipeline(
                 models, stated, options.PreviewVae is { } vae ? owned.Add(OpenPreviewVae(vae, models.Loaded)) : null);
         });

@@ -77,6 +77,12 @@ public sealed record LoadOptions
     /// </summary>
     public string? PreviewVae { get; init; }
 
+    /// <summary>
+    /// How many bytes of encoded prompts are kept for requests with the same prompt, the last ones that were used; 0 keeps none. A server
+    /// gains by it; results do not change.
+    /// </summary>
+    public long KeptPromptBytes { get; init; }
+
     /// <summary>Receives a warning for everything that was ignored.</summary>
     public Action<string>? Warning { get; init; }
 

@@ -1,4 +1,5 @@
 using Attune.Models;
+using Attune.Prompts;
 using Attune.Weights;
 
 namespace Attune.Generation;
@@ -18,6 +19,10 @@ internal sealed class ModelVariants(Model loaded, string path, LoadOptions optio
 
     /// <summary>The model as it was loaded; it stays.</summary>
     public Model Loaded => loaded;
+
+    /// <summary>A model that keeps encoded prompts, if it is to.</summary>
+    public static Model Keep(Model model, LoadOptions options) => options.KeptPromptBytes == 0 ? model
+        : model with { Prompts = new KeptPrompts(model.Prompts, options.KeptPromptBytes, model.Denoiser.KeptBytesPerTextRow) };
 
     /// <summary>Checks what a request asks for.</summary>
     /// <exception cref="ArgumentException">The number of scales is not that of the files, or one is not finite.</exception>
@@ -68,7 +73,7 @@ internal sealed class ModelVariants(Model loaded, string path, LoadOptions optio
     {
         // What was left out was said when the model was loaded.
         var changed = options with { Loras = [.. options.Loras.Zip(scales, (lora, scale) => lora with { Scale = scale })], Warning = null };
-        var model = family.Open(changed.Open(path));
+        var model = Keep(family.Open(changed.Open(path)), options);
         if (model.Facts.Options.SetEquals(loaded.Facts.Options))
             return model;
         model.Dispose();

@@ -1,7 +1,7 @@
 namespace Attune.Guidance;
 
 /// <summary>Names that were meant: what messages suggest instead of a name that does not exist.</summary>
-internal static class Spelling
+public static class Spelling
 {
     /// <summary>
     /// <c> (did you mean 'nag'?)</c> for the known name that is nearest, where one is near: up to a third of its letters may be wrong,

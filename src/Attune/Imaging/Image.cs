@@ -99,17 +99,11 @@ public sealed class Image
     /// <param name="bytes">The whole file.</param>
     /// <param name="name">What errors call it: its path.</param>
     /// <exception cref="ImageException">The file is no image, damaged, too large, or uses a feature that is not read.</exception>
-    public static Image Read(ReadOnlySpan<byte> bytes, string name)
-    {
-        foreach (var reader in ImageFormats.Readers)
-        {
-            if (reader.Matches(bytes))
-                return reader.Read(bytes, name);
-        }
-        throw new ImageException(
-            $"'{name}' is {Describe(bytes)}; {ImageFormats.InWords(ImageFormats.Readers.Select(reader => reader.Name), "and")} images are "
-                + "read.");
-    }
+    public static Image Read(ReadOnlySpan<byte> bytes, string name) => ReaderOf(bytes, name).Read(bytes, name);
+
+    /// <summary>How large an image file is by its head, whose pixels are not decoded: for files that may be too large.</summary>
+    /// <inheritdoc cref="Read"/>
+    public static ImageHead ReadHead(ReadOnlySpan<byte> bytes, string name) => ReaderOf(bytes, name).ReadHead(bytes, name);
 
     /// <summary>
     /// Writes the image to a file in the format that its extension names (<see cref="ImageFormats.Writers"/>). The file is replaced only
@@ -310,6 +304,18 @@ public sealed class Image
     {
         if (width * height > MaxPixels)
             throw new ImageException($"'{name}' has {width} x {height} pixels, expected {MaxPixels} at most.");
+    }
+
+    private static IImageReader ReaderOf(ReadOnlySpan<byte> bytes, string name)
+    {
+        foreach (var reader in ImageFormats.Readers)
+        {
+            if (reader.Matches(bytes))
+                return reader;
+        }
+        throw new ImageException(
+            $"'{name}' is {Describe(bytes)}; {ImageFormats.InWords(ImageFormats.Readers.Select(reader => reader.Name), "and")} images are "
+                + "read.");
     }
 
     private static string Describe(ReadOnlySpan<byte> bytes) => bytes switch

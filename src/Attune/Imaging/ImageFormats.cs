@@ -59,6 +59,8 @@ public static class ImageFormats
 
         public bool Matches(ReadOnlySpan<byte> bytes) => Png.Matches(bytes);
 
+        public ImageHead ReadHead(ReadOnlySpan<byte> bytes, string name) => new PngReader(bytes, name).ReadHead();
+
         public Image Read(ReadOnlySpan<byte> bytes, string name) => Png.Read(bytes, name);
 
         public void Write(Image image, Stream stream, params ReadOnlySpan<KeyValuePair<string, string>> texts) =>
@@ -70,6 +72,8 @@ public static class ImageFormats
         public string Name => "JPEG";
 
         public bool Matches(ReadOnlySpan<byte> bytes) => Jpeg.Matches(bytes);
+
+        public ImageHead ReadHead(ReadOnlySpan<byte> bytes, string name) => new JpegReader(bytes, name).ReadHead();
 
         public Image Read(ReadOnlySpan<byte> bytes, string name) => Jpeg.Read(bytes, name);
     }

@@ -29,6 +29,32 @@ internal ref struct JpegReader
         _name = name;
     }
 
+    /// <summary>The size, which stands in the frame header (B.2.2).</summary>
+    public ImageHead ReadHead()
+    {
+        if (!Jpeg.Matches(_bytes))
+            throw Error("has no JPEG marker at its start");
+        _position = 2;
+        while (true)
+        {
+            int marker = NextMarker();
+            if (marker is 0x01 or (>= 0xD0 and <= 0xD7))
+                continue;
+            if (marker is 0xD9 or 0xDA)
+                throw Error("is damaged: it has no frame header (SOF)");
+            var segment = Segment(marker);
+            if (marker is < 0xC0 or > 0xCF or 0xC4 or 0xC8 or 0xCC)
+                continue;
+            if (segment.Length < 6)
+                throw Error($"is damaged: its frame header (SOF) has {segment.Length} bytes");
+            var (height, width) = (BinaryPrimitives.ReadUInt16BigEndian(segment[1..]), BinaryPrimitives.ReadUInt16BigEndian(segment[3..]));
+            if (width == 0 || height == 0)
+                throw Error($"has a size of {width} x {height}");
+            Image.CheckSize(width, height, _name);
+            return new ImageHead(width, height, 1);
+        }
+    }
+
     public Image Read()
     {
         if (!Jpeg.Matches(_bytes))

@@ -124,6 +124,20 @@ public static class Png
     /// pixels.</exception>
     public static Image Read(ReadOnlySpan<byte> bytes, string name) => new PngReader(bytes, name).Read();
 
+    /// <summary>
+    /// The keywords and texts of a file (chunks tEXt, zTXt, iTXt), in order: what <see cref="Write"/> was given. Malformed ones are left
+    /// out, as are those with which all would have more bytes than allowed.
+    /// </summary>
+    /// <param name="bytes">The whole file.</param>
+    /// <param name="name">What errors call it: its path.</param>
+    /// <param name="most">How many bytes the texts may have in all, inflated.</param>
+    /// <exception cref="ImageException">The bytes are no PNG file, or its chunks are damaged.</exception>
+    public static IReadOnlyList<KeyValuePair<string, string>> ReadTexts(ReadOnlySpan<byte> bytes, string name, int most = 1 << 20)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(most);
+        return new PngReader(bytes, name).ReadTexts(most);
+    }
+
     /// <summary>Writes an image to a file, which is replaced only when it is complete, as <see cref="OutputFile"/> does.</summary>
     /// <param name="image">The pixels.</param>
     /// <param name="path">The file. What it holds is PNG whatever its extension; see <see cref="Image.Save"/>.</param>

@@ -14,6 +14,9 @@ internal ref struct PngReader
     /// <summary>Deflate spends at least 2 bits on 258 bytes.</summary>
     private const long MaxExpansion = 1032;
 
+    /// <summary>Programs write a handful; thousands, which cost few bytes, are meant to keep the reader busy.</summary>
+    private const int MostTexts = 256;
+
     /// <summary>
     /// Where each pass of Adam7 begins, and its steps (section 8.1); a file without interlacing is one pass over everything.
     /// </summary>
@@ -38,7 +41,92 @@ internal ref struct PngReader
         _name = name;
     }
 
-    public Image Read()
+    /// <summary>The size, and of animations (third edition, section 11.3.6.1) the number of frames.</summary>
+    public ImageHead ReadHead()
+    {
+        Begin();
+        while (true)
+        {
+            string type = NextChunk(hasPixels: false, out var data);
+            if (type is "IDAT" or "IEND")
+                return new ImageHead(_width, _height, 1);
+            if (type == "acTL" && data.Length == 8)
+                return new ImageHead(_width, _height, (int)Math.Min(BinaryPrimitives.ReadUInt32BigEndian(data), int.MaxValue));
+        }
+    }
+
+    /// <summary>Keywords and texts of the chunks tEXt, zTXt and iTXt (section 11.3.3), in order.</summary>
+    /// <param name="most">How many bytes of texts are read in all; those beyond are left out.</param>
+    public List<KeyValuePair<string, string>> ReadTexts(int most)
+    {
+        Begin();
+        var texts = new List<KeyValuePair<string, string>>();
+        bool hasPixels = false;
+        int seen = 0;
+        while (true)
+        {
+            string type = NextChunk(hasPixels, out var data);
+            if (type == "IEND")
+                return texts;
+            hasPixels |= type == "IDAT";
+            int end = type is "tEXt" or "zTXt" or "iTXt" ? data.IndexOf((byte)0) : -1;
+            if (end < 0)
+                continue;
+            if (++seen > MostTexts)
+                return texts;
+            if (Text(type, data[(end + 1)..], most) is not { } text)
+                continue;
+            most -= Encoding.UTF8.GetByteCount(text);
+            if (most >= 0)
+                texts.Add(new(Encoding.Latin1.GetString(data[..end]), text));
+        }
+    }
+
+    /// <summary>The text of a chunk behind its keyword; null where it is malformed or too long.</summary>
+    private static string? Text(string type, ReadOnlySpan<byte> data, int most)
+    {
+        if (type == "tEXt")
+            return data.Length <= most ? Encoding.Latin1.GetString(data) : null;
+        bool compressed = type == "zTXt";
+        if (data.Length < 2)
+            return null;
+        if (compressed)
+        {
+            if (data[0] != 0)
+                return null;
+            data = data[1..];
+        }
+        else
+        {
+            if (data[0] > 1 || data[1] != 0)
+                return null;
+            compressed = data[0] == 1;
+            data = data[2..];
+            for (int i = 0; i < 2; i++)         // the language, and the keyword in that language
+            {
+                int end = data.IndexOf((byte)0);
+                if (end < 0)
+                    return null;
+                data = data[(end + 1)..];
+            }
+        }
+        if (compressed)
+        {
+            var inflated = new byte[most + 1];
+            try
+            {
+                using var zlib = new ZLibStream(new MemoryStream(data.ToArray()), CompressionMode.Decompress);
+                data = inflated.AsSpan(0, zlib.ReadAtLeast(inflated, inflated.Length, throwOnEndOfStream: false));
+            }
+            catch (Exception exception) when (exception is InvalidDataException or IOException)
+            {
+                return null;
+            }
+        }
+        return data.Length > most ? null : (type == "zTXt" ? Encoding.Latin1 : Encoding.UTF8).GetString(data);
+    }
+
+    private void Begin()
     {
         if (!Png.Matches(_bytes))
             throw Error("has no PNG signature");
@@ -47,6 +135,12 @@ internal ref struct PngReader
         if (type != "IHDR")
             throw Error($"begins with the chunk {type}, expected IHDR");
         ReadHeader(header);
+    }
+
+    public Image Read()
+    {
+        Begin();
+        string type = "IHDR";
         var compressed = new MemoryStream();
         int orientation = 1;
         for (string previous = type; ; previous = type)

@@ -60,12 +60,14 @@ public sealed record SchedulerChoice
     /// with or without a spacing of the noise levels: <c>euler_ancestral</c>, <c>DPM++ 2M Karras</c>. On a model of flow matching
     /// <c>euler</c>, <c>heun</c> and <c>lcm</c> mean the classes for flow matching; a class's own name always means itself.
     /// </summary>
+    /// <param name="text">The text.</param>
+    /// <param name="files">Whether the text may be the path of a file: not where it comes from a stranger.</param>
     /// <exception cref="FormatException">The text is none of these.</exception>
     /// <exception cref="CheckpointException">The file is malformed, or its class is not supported.</exception>
-    public static SchedulerChoice Parse(string text)
+    public static SchedulerChoice Parse(string text, bool files = true)
     {
         ArgumentNullException.ThrowIfNull(text);
-        if (File.Exists(text))
+        if (files && File.Exists(text))
             return Replace(File.ReadAllText(text), text);
         if (text.StartsWith('{'))
             return Replace(text);
@@ -78,7 +80,7 @@ public sealed record SchedulerChoice
             changes.AddRange(alias?.Values ?? []);
             name = alias?.ClassName ?? Scheduler.SupportedClasses.FirstOrDefault(known => Short(known) == Short(halves[0]))
                 ?? throw new FormatException(
-                    $"'{halves[0]}' is neither a file nor a scheduler; there are: "
+                    $"'{halves[0]}' is {(files ? "neither a file nor a scheduler" : "no scheduler")}; there are: "
                         + $"{string.Join(", ", Scheduler.SupportedClasses.Order(StringComparer.Ordinal))}, and the names of ComfyUI and "
                         + $"AUTOMATIC1111: {string.Join(", ", SchedulerAliases.Names)}, which "
                         + $"{string.Join(", ", SchedulerAliases.SpacingNames)} may follow.");

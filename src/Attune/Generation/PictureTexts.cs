@@ -3,13 +3,12 @@ using System.Reflection;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using Attune.Generation;
 using Attune.Guidance;
 
-namespace Attune.Cli;
+namespace Attune.Generation;
 
 /// <summary>What a picture says of how it was made.</summary>
-internal static class PictureTexts
+public static class PictureTexts
 {
     /// <summary>The keyword of the JSON that holds everything.</summary>
     public const string Keyword = "attune";
@@ -19,11 +18,16 @@ internal static class PictureTexts
 
     private static readonly JsonWriterOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>This program's version, without the commit.</summary>
+    /// <summary>The library's version, without the commit.</summary>
     public static string Version { get; } = typeof(PictureTexts).Assembly
         .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 
     /// <summary>Both texts.</summary>
+    /// <param name="pipeline">What made the picture.</param>
+    /// <param name="options">How it was opened: LoRA files and embeddings are named.</param>
+    /// <param name="model">Which model that was.</param>
+    /// <param name="resolved">What it was asked for.</param>
+    /// <param name="index">Which picture of the run it is, counted from 0.</param>
     public static KeyValuePair<string, string>[] Of(
         DiffusionPipeline pipeline, LoadOptions options, ModelIdentity model, ResolvedRequest resolved, int index) =>
         [
@@ -35,9 +39,14 @@ internal static class PictureTexts
     /// What made the image, as JSON: the request, the model's name and hash, and the names of LoRA files alone, so that the same request
     /// gives the same bytes wherever files lie.
     /// </summary>
+    /// <inheritdoc cref="Of" path="/param"/>
     public static string Json(
         DiffusionPipeline pipeline, LoadOptions options, ModelIdentity model, ResolvedRequest resolved, int index)
     {
+        ArgumentNullException.ThrowIfNull(pipeline);
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(resolved);
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, Relaxed))
         {

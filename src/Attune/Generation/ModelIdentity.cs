@@ -2,12 +2,12 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Attune.Cli;
+namespace Attune.Generation;
 
 /// <summary>What tells a model from others: its name, and a hash that hardly any two share.</summary>
 /// <param name="Name">The name of the folder or file, without its place.</param>
 /// <param name="Hash">16 hexadecimal digits; see <see cref="Of"/>.</param>
-internal sealed record ModelIdentity(string Name, string Hash)
+public sealed record ModelIdentity(string Name, string Hash)
 {
     private const int Samples = 64;
     private const int SampleBytes = 4096;
@@ -21,6 +21,7 @@ internal sealed record ModelIdentity(string Name, string Hash)
     /// <param name="parts">Files that go with it.</param>
     public static ModelIdentity Of(string path, IEnumerable<string>? parts = null)
     {
+        ArgumentNullException.ThrowIfNull(path);
         string full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         if (File.Exists(full))
@@ -43,6 +44,18 @@ internal sealed record ModelIdentity(string Name, string Hash)
         foreach (string part in parts ?? [])
             AddWeights(hash, part);
         return new ModelIdentity(Path.GetFileName(full), Convert.ToHexStringLower(hash.GetHashAndReset())[..16]);
+    }
+
+    /// <summary>How many bytes the weights of a model have: its file, or the .safetensors files of its folder, and those that go with
+    /// it.</summary>
+    /// <param name="paths">Folders and files.</param>
+    public static long WeightBytes(params IEnumerable<string> paths)
+    {
+        ArgumentNullException.ThrowIfNull(paths);
+        return paths.Sum(
+            path => File.Exists(path) ? new FileInfo(path).Length
+                : Directory.EnumerateFiles(path, "*.safetensors", SearchOption.AllDirectories)
+                    .Sum(file => (File.ResolveLinkTarget(file, returnFinalTarget: true) as FileInfo ?? new FileInfo(file)).Length));
     }
 
     private static void AddWeights(IncrementalHash hash, string file)
