@@ -299,7 +299,7 @@ internal sealed class StreamBlocks
         var rotary = new RotaryAxes(config.RotaryChannels, WanTransformer.RotaryTheta);
         return Cross(
             $"Wan {name} blocks (2)", blocks, config.Width, config.AttentionHeadDim, 6 + 2.0 * config.FfnDim / config.Width, rotary, grid,
-            text, noise, texts => new WanPass(modulation, texts, null));
+            text, noise, texts => new WanPass(modulation, null, texts, null, null));
     }
 
     private static StreamBlocks Sana(WeightCursor root, LatentGrid grid, int text, Func<Shape, Tensor> noise)

@@ -148,7 +148,22 @@ internal sealed class ModulationTable(WeightCursor at, int width, ModulationForm
 
     /// <summary>The vectors of the block, in the current scope.</summary>
     /// <param name="shared">[batch, vectors or 1, width].</param>
-    public Modulation Over(Tensor shared) => new TableModulation(shared.Add(_table.First(form.Vectors)), form, text: 0, image: 0);
+    /// <param name="ofReferences">The same for references, whose time is another; null where there are none, or it is the same.</param>
+    public Modulation Over(Tensor shared, Tensor? ofReferences = null)
+    {
+        var own = Over(shared);
+        return ofReferences == null ? own : new ReferenceModulation(own, Over(ofReferences));
+    }
+
+    private TableModulation Over(Tensor shared) => new(shared.Add(_table.First(form.Vectors)), form, text: 0, image: 0);
+}
+
+/// <summary>Vectors for references that are not those of the other rows.</summary>
+internal sealed class ReferenceModulation(Modulation others, Modulation references) : Modulation
+{
+    /// <inheritdoc/>
+    public override Tensor? Pick(TokenKind kind, int branch, Func<BranchVectors, int> which) =>
+        (kind == TokenKind.Reference ? references : others).Pick(kind, branch, which);
 }
 
 /// <summary>The vectors of one branch of a block.</summary>

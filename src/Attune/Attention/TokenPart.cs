@@ -78,13 +78,15 @@ internal sealed class TokenIds
     }
 
     /// <summary>The patches of a video, frame by frame and row by row: (frame, row, column).</summary>
-    public static TokenIds OfFrames(LatentGrid grid)
+    /// <param name="grid">How they lie.</param>
+    /// <param name="first">The number of the first frame.</param>
+    public static TokenIds OfFrames(LatentGrid grid, int first = 0)
     {
         int[] positions = new int[3 * grid.Count];
         for (int i = 0; i < grid.Count; i++)
         {
             var token = positions.AsSpan(3 * i, 3);
-            (token[0], token[1], token[2]) = (i / grid.Width / grid.Height, i / grid.Width % grid.Height, i % grid.Width);
+            (token[0], token[1], token[2]) = (first + i / grid.Width / grid.Height, i / grid.Width % grid.Height, i % grid.Width);
         }
         return new TokenIds(positions, 3);
     }

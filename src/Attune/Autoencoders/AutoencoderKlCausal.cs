@@ -94,18 +94,41 @@ public sealed class AutoencoderKlCausal : IDisposable
                     + $"{PixelsPerLatent}, not {s}.",
                 nameof(video));
         }
+        return EncodeFrames(s[1], (first, count) => video.Slice(1, first, count), watch, cancellation);
+    }
+
+    /// <summary>Encodes videos whose frames are read when it is their turn, so that no more than some of them are held.</summary>
+    /// <param name="frames">How many: one more than a multiple of <see cref="FramesPerLatent"/>.</param>
+    /// <param name="read">
+    /// Gives frames, from a number and as many as are asked for, [batch, frames, height, width, 3], values in [-1, 1]; tensors of the
+    /// current scope. Sides as for <see cref="Encode"/>.
+    /// </param>
+    /// <param name="watch">Receives what submodules give, by the checkpoint's names, to find a fault; null watches nothing.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <returns>As <see cref="Encode"/>.</returns>
+    /// <exception cref="ArgumentException">There is no such number of frames.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public (Tensor Mean, Tensor LogVariance) EncodeFrames(
+        int frames, Func<int, int, Tensor> read, Action<string, Tensor>? watch = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(read);
+        if (frames < 1 || (frames - 1) % FramesPerLatent != 0)
+            throw new ArgumentException($"{frames} frames are not one more than a multiple of {FramesPerLatent}.", nameof(frames));
         using var scope = new TensorScope();
         using var cache = new FrameCache();
-        int count = 1 + (s[1] - 1) / FramesPerLatent;
+        using var bag = new TensorBag();
+        int count = 1 + (frames - 1) / FramesPerLatent;
         var pieces = new List<Tensor>();
         for (int i = 0; i < count; i++)
         {
+            using var piece = new TensorScope();
             cache.Begin(i, count);
-            var frames = i == 0 ? video.Slice(1, 0, 1) : video.Slice(1, 1 + FramesPerLatent * (i - 1), FramesPerLatent);
-            pieces.Add(_encoder.Apply(CausalPatches.Pack(frames, _patch), cache, watch, cancellation));
+            var next = i == 0 ? read(0, 1) : read(1 + FramesPerLatent * (i - 1), FramesPerLatent);
+            pieces.Add(bag.Own(_encoder.Apply(CausalPatches.Pack(next, _patch), cache, watch, cancellation)));
         }
         var moments = _quantConv.Apply(TensorOperations.Concatenate(1, [.. pieces]), cache);
-        using var posterior = new DiagonalGaussian(moments.Reshape(s[0] * count, moments.Shape[2], moments.Shape[3], moments.Shape[4]));
+        var s = moments.Shape;
+        using var posterior = new DiagonalGaussian(moments.Reshape(s[0] * count, s[2], s[3], s[4]));
         Shape shape = moments.Shape.With(4, LatentChannels);
         return (scope.Keep(posterior.Mean.Reshape(shape).Clone()), scope.Keep(posterior.LogVariance.Reshape(shape).Clone()));
     }

@@ -124,7 +124,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
             Images = images.HasInitial ? images with { Strength = images.Strength ?? Facts.DefaultStrength } : images,
         };
         RequestChecks.CheckSize(request, SizeMultiple);
-        RequestChecks.CheckFrames(request, FrameMultiple);
+        RequestChecks.CheckFrames(request, Facts, FrameMultiple);
         var scheduler = SchedulerOf(request);
         var guidance = request.Guidance.For(named ?? Preset, !string.IsNullOrEmpty(request.NegativePrompt), scheduler.IsForFewSteps);
         guidance.CheckLayers(Denoiser.Sites, Denoiser.Blocks, Denoiser.HasSkipConnections);
@@ -158,13 +158,15 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
 
     /// <summary>
     /// About how many bytes a request takes at its peak beside weights and what waits for reuse: that of decoding, whose feature maps at
-    /// full size outgrow the denoiser's in all families, and what is kept of the prompts. It grows with the number of pixels of all
-    /// pictures, and in some families with the length of prompts.
+    /// full size outgrow the denoiser's but for long videos, or of denoising those, and what is kept of the prompts. It grows with the
+    /// number of pixels of all pictures, and in some families with the length of prompts.
     /// </summary>
     public long EstimateActivations(ResolvedRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        return Model.Latents.DecodingBytes(request.Size, request.Request.Count) + KeptBytes(request);
+        int count = request.Request.Count;
+        return Math.Max(Model.Latents.DecodingBytes(request.Size, count), Denoiser.ActivationBytes(request.Grid, count))
+            + KeptBytes(request);
     }
 
     /// <summary>What is kept of the prompts of a request until it has ended.</summary>
@@ -328,7 +330,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
     /// </summary>
     private PixelSize? Fitting(Image image)
     {
-        double scale = !Facts.BeginsWithImage ? 1
+        double scale = !Facts.ImageIsFirstFrame ? 1
             : Math.Sqrt((double)Facts.DefaultSize * (Facts.DefaultHeight ?? Facts.DefaultSize) / ((double)image.Width * image.Height));
         int Whole(int pixels) => Math.Max((int)(scale * pixels) / SizeMultiple, 1) * SizeMultiple;
         return new PixelSize(Whole(image.Height), Whole(image.Width));

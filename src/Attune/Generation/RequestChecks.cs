@@ -40,7 +40,7 @@ internal static class RequestChecks
             throw new ArgumentException(
                 $"Images.Initial is missing: {facts.ClassName} makes a video of a picture, its first frame.", nameof(request));
         }
-        if (facts.BeginsWithImage && images.Strength != null)
+        if (facts.ImageIsFirstFrame && images.Strength != null)
         {
             throw new ArgumentException(
                 $"Strength: {facts.ClassName} does not take it, since the picture is the video's first frame.", nameof(request));
@@ -73,9 +73,16 @@ internal static class RequestChecks
 
     /// <summary>Checks the number of frames once it is known.</summary>
     /// <exception cref="ArgumentException">It does not fit the model.</exception>
-    public static void CheckFrames(GenerationRequest request, int multiple)
+    public static void CheckFrames(GenerationRequest request, FamilyFacts facts, int multiple)
     {
-        if (request.Frames is not { } frames || (frames - 1) % multiple == 0)
+        if (request.Frames is not { } frames)
+            return;
+        if (frames == 1 && facts.KeepsFirstFrame && request.Images.HasInitial)
+        {
+            throw new ArgumentException(
+                "Frames is 1, expected more: the picture is the first frame, and nothing is left.", nameof(request));
+        }
+        if ((frames - 1) % multiple == 0)
             return;
         int below = (frames - 1) / multiple * multiple + 1;
         throw new ArgumentException(

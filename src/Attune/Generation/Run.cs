@@ -28,6 +28,8 @@ internal sealed class Run : IDisposable
     private readonly Image[] _pictures;
     private IReadOnlyList<ReferenceLatents> _references = [];
     private Tensor? _beside;
+    private Tensor? _first;
+    private Tensor? _seen;
     private Conditioning? _positive;
     private Conditioning? _negative;
     private Conditioning? _empty;
@@ -53,7 +55,7 @@ internal sealed class Run : IDisposable
             Sigmas = request.Sigmas,
             Eta = request.Eta,
             // As written: 0.7 of 10 steps are 7, but 0.7f is a little less than 0.7. Decimals round to what a float states.
-            Strength = images.HasInitial && !model.Facts.BeginsWithImage ? (double)(decimal)images.Strength!.Value : null,
+            Strength = images.HasInitial && !model.Facts.ImageIsFirstFrame ? (double)(decimal)images.Strength!.Value : null,
         };
         _schedule = resolved.Scheduler.Begin(model.Plan(asked, resolved.Scheduler, resolved.Grid));
     }
@@ -131,6 +133,8 @@ internal sealed class Run : IDisposable
                 GuidanceScale = Resolved.Request.GuidanceScale,
                 References = _references,
                 Beside = _beside,
+                CleanFrames = _first?.Shape[1] ?? 0,
+                Picture = _seen,
                 Memo = _memo,
                 Watch = kind == PassKinds.None ? _observer.Watch : null,
             };
@@ -159,6 +163,7 @@ internal sealed class Run : IDisposable
         Tensor? noise = null;
         var next = _schedule.Step(
             prediction, step, Latents, () => noise = draws.Own(_model.Latents.DrawStep(_random, Resolved.Grid, Resolved.Request.Count)));
+        KeepFirst(next);
         Finite.CheckStep(facts, guidance, prediction, next, Resolved.Scheduler.ClassName);
         _observer.EndStep(new StepObservation(facts, guidance, prediction, noise, next) { Caches = _caches.DoneIn(step) });
         Replace(ref _prediction, prediction.View());        // it may be one of the passes
@@ -281,18 +286,16 @@ internal sealed class Run : IDisposable
             .. _pictures.Select(image => _model.Latents.EncodeReference(image, cancellation))
                 .Select(reference => reference with { Latents = _owned.Own(reference.Latents) }),
         ];
-        bool begins = _model.Facts.BeginsWithImage;
-        var image = Resolved.Request.Images.HasInitial && !begins ? EncodeImage(Resolved.Request.Images, cancellation) : null;
-        if (begins)
-        {
-            var first = PixelsOf(Resolved.Request.Images).Affine(2, -1);
-            _beside = _owned.Own(_model.Latents.EncodeFirstFrame(first, Resolved.Grid, cancellation));
-            Finite.CheckEncoded(_beside);
-        }
+        var image = Resolved.Request.Images.HasInitial && !_model.Facts.ImageIsFirstFrame
+            ? EncodeImage(Resolved.Request.Images, cancellation) : null;
+        if (Resolved.Request.Images.HasInitial && _model.Facts.ImageIsFirstFrame)
+            Begin(Resolved.Request.Images, cancellation);
         var noise = Noise();
         var start = image != null ? _schedule.AddNoise(image, noise)
             : _schedule.InitialNoiseSigma == 1 ? noise.View() : noise.Affine(_schedule.InitialNoiseSigma);
-        _latents = TensorScope.Detach(_model.Latents.Pack(start));
+        var packed = _model.Latents.Pack(start);
+        _latents = TensorScope.Detach(_first == null ? packed : packed.Clone());
+        KeepFirst(_latents);
         if (image != null)
             Finite.CheckEncoded(image);
         Finite.CheckStart(_latents);
@@ -300,6 +303,29 @@ internal sealed class Run : IDisposable
             new RunStart(
                 [.. _schedule.Timesteps.Skip(_schedule.First)], _schedule.Sigmas, _positive!, _negative, noise, image,
                 _latents) { Grid = Resolved.Grid, References = _references, Pictures = _pictures });
+    }
+
+    /// <summary>Takes a picture for a video's first frame.</summary>
+    private void Begin(InputImages images, CancellationToken cancellation)
+    {
+        var pixels = PixelsOf(images).Affine(2, -1);
+        if (_model.Facts.KeepsFirstFrame)
+            _first = _owned.Own(_model.Latents.EncodeFirstFrame(pixels, cancellation));
+        else
+            _beside = _owned.Own(_model.Latents.EncodeBeside(pixels, Resolved.Grid, cancellation));
+        Finite.CheckEncoded(_first ?? _beside!);
+        var picture = new PictureInput(images.Initial ?? Image.FromTensor(images.InitialTensor!)[0]);
+        if (_model.Prompts.See(picture, cancellation) is { } seen)
+            _seen = _owned.Own(seen);
+    }
+
+    /// <summary>Puts the first frame that is given in the place of what became of it.</summary>
+    private void KeepFirst(Tensor latents)
+    {
+        if (_first == null)
+            return;
+        using var scope = new TensorScope();
+        _first.Expand(0, latents.Shape[0]).CopyTo(latents.Slice(1, 0, _first.Shape[1]));
     }
 
     private Tensor Noise()

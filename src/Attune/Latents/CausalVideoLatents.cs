@@ -58,16 +58,27 @@ internal sealed class CausalVideoLatents(AutoencoderKlCausal vae, Device device,
     /// A mask of the frames that are given, one channel for each frame of a latent, and the latents of a video that is gray behind its
     /// first frame.
     /// </summary>
-    public override Tensor EncodeFirstFrame(Tensor pixels, LatentGrid grid, CancellationToken cancellation = default)
+    public override Tensor EncodeBeside(Tensor pixels, LatentGrid grid, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
         var s = pixels.Shape;
-        var video = Tensor.Zeros(pixels.Device, [s[0], 1 + (grid.Frames - 1) * FrameMultiple, s[1], s[2], 3]);
-        pixels.Reshape(s[0], 1, s[1], s[2], 3).CopyTo(video.Slice(1, 0, 1));
-        var latents = vae.Normalize(vae.Encode(video, cancellation: cancellation).Mean);
+        var (mean, _) = vae.EncodeFrames(
+            1 + (grid.Frames - 1) * FrameMultiple,
+            (first, count) => first == 0 ? pixels.Reshape(s[0], 1, s[1], s[2], 3)
+                : Tensor.Zeros(pixels.Device, [s[0], count, s[1], s[2], 3]),
+            cancellation: cancellation);
+        var latents = vae.Normalize(mean);
         var mask = Tensor.Zeros(latents.Device, latents.Shape.With(4, FrameMultiple));
         mask.Slice(1, 0, 1).Fill(1);
         return scope.Keep(TensorOperations.Concatenate(4, mask, latents));
+    }
+
+    /// <summary>The mean of the encoder's distribution is taken.</summary>
+    public override Tensor EncodeFirstFrame(Tensor pixels, CancellationToken cancellation = default)
+    {
+        using var scope = new TensorScope();
+        var s = pixels.Shape;
+        return scope.Keep(vae.Normalize(vae.Encode(pixels.Reshape(s[0], 1, s[1], s[2], 3), cancellation: cancellation).Mean));
     }
 
     public override Tensor Denormalize(Tensor latents) => vae.Denormalize(latents);

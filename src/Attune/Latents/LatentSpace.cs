@@ -86,7 +86,15 @@ public abstract class LatentSpace : IDisposable
     /// <param name="cancellation">Checked before every block.</param>
     /// <returns>A tensor of the current scope, shaped as the latents in the denoiser's form but for the channels.</returns>
     /// <exception cref="NotSupportedException">The family takes no first frame.</exception>
-    public virtual Tensor EncodeFirstFrame(Tensor pixels, LatentGrid grid, CancellationToken cancellation = default) =>
+    public virtual Tensor EncodeBeside(Tensor pixels, LatentGrid grid, CancellationToken cancellation = default) =>
+        throw new NotSupportedException($"{GetType().Name} encodes no first frame.");
+
+    /// <summary>The latents of a video's first frame, for models that keep them while the others are denoised.</summary>
+    /// <param name="pixels">The frame, [count, height, width, 3], values in [-1, 1].</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <returns>[count, 1, height, width, channels], in the denoiser's form; a tensor of the current scope.</returns>
+    /// <exception cref="NotSupportedException">The family takes no first frame.</exception>
+    public virtual Tensor EncodeFirstFrame(Tensor pixels, CancellationToken cancellation = default) =>
         throw new NotSupportedException($"{GetType().Name} encodes no first frame.");
 
     /// <summary>What the autoencoder's decoder is given for latents: without the scaling that the denoiser works with.</summary>

@@ -28,6 +28,18 @@ public sealed record DenoiserInput(
     public Tensor? Beside { get; init; }
 
     /// <summary>
+    /// How many of a video's first latent frames are no noise, but given: their rows are modulated as at time 0 (Wan 2.2 5B with a
+    /// picture). 0 for models without such.
+    /// </summary>
+    public int CleanFrames { get; init; }
+
+    /// <summary>
+    /// What a vision tower made of the picture with which a video begins, [1, rows, channels], for models that read that (image to video of
+    /// Wan 2.1); null for others.
+    /// </summary>
+    public Tensor? Picture { get; init; }
+
+    /// <summary>
     /// What depends on several inputs that do not change from step to step, such as the keys of two prompts; null keeps nothing.
     /// </summary>
     public Memo? Memo { get; init; }
@@ -65,6 +77,14 @@ public abstract class Denoiser : IDisposable
 
     /// <summary>What is kept of each row of a prompt and of a reference while a request runs, in bytes; 0 where little is.</summary>
     public virtual long KeptBytesPerTextRow => 0;
+
+    /// <summary>
+    /// About how many bytes a pass takes at its peak, beside weights and what is kept of prompts, where that may be more than decoding
+    /// takes: of videos; 0 elsewhere.
+    /// </summary>
+    /// <param name="grid">How the latents lie.</param>
+    /// <param name="count">How many there are.</param>
+    public virtual long ActivationBytes(LatentGrid grid, int count) => 0;
 
     /// <summary>
     /// The positions, on the axes of its rotary embedding, that the model gives the tokens of latents and references, in the order in which

@@ -77,6 +77,15 @@ public sealed record FamilyFacts(
     /// </summary>
     public bool BeginsWithImage { get; init; }
 
+    /// <summary>
+    /// Whether the latents of a video's first frame stay those of an initial image while the others are denoised, and do not stand beside
+    /// the latents. Such a model makes videos without an image too.
+    /// </summary>
+    public bool KeepsFirstFrame { get; init; }
+
+    /// <summary>Whether an initial image, where there is one, is the first frame of a video.</summary>
+    internal bool ImageIsFirstFrame => BeginsWithImage || KeepsFirstFrame;
+
     /// <summary>Frames a second of the videos that the model was trained with; null for models of pictures.</summary>
     public double? FrameRate { get; init; }
 

@@ -102,6 +102,12 @@ public abstract class PromptEncoder : IDisposable
     /// </summary>
     public virtual int RowsOf(PromptInput input) => 0;
 
+    /// <summary>
+    /// What the denoiser reads of the picture with which a video begins, [1, rows, channels], a tensor of the current scope; null for
+    /// models that read the picture's latents alone.
+    /// </summary>
+    public virtual Tensor? See(PictureInput picture, CancellationToken cancellation = default) => null;
+
     /// <inheritdoc/>
     public abstract void Dispose();
 }

@@ -107,7 +107,7 @@ public class ImageToVideoTests
         var vae = AutoencoderKlCausal.Load(Path.Combine(Text, "vae"), Host);
         using var latents = new Attune.Latents.CausalVideoLatents(vae, Host, 2);
         var pixels = Picture(3).ToTensor(Host).Affine(2, -1);
-        var beside = latents.EncodeFirstFrame(pixels, latents.GridOf(new PixelSize(32, 48), 9));
+        var beside = latents.EncodeBeside(pixels, latents.GridOf(new PixelSize(32, 48), 9));
         Assert.Equal([1, 3, 4, 6, 20], beside.Shape);
         float[] mask = beside.Slice(4, 0, 4).Clone().ToArray();
         Assert.All(mask.Take(4 * 24), value => Assert.Equal(1, value));

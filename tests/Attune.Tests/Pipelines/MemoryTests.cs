@@ -1,5 +1,6 @@
 using Attune.Generation;
 using Attune.Tensors;
+using Attune.Tests.Weights;
 
 namespace Attune.Tests.Pipelines;
 
@@ -28,6 +29,36 @@ public class MemoryTests
             double ratio = (double)pipeline.EstimateActivations(step.Resolved) / (TensorMemory.PeakBytes - before);
             Assert.InRange(ratio, 0.6, 1.2);
         }
+    }
+
+    /// <summary>Keys and values of the texts before a picture are part of the estimate, once for all pictures of a request.</summary>
+    [Fact]
+    public async Task What_is_kept_of_prompts_is_counted_and_shared()
+    {
+        using var folder = new TemporaryFolder();
+        TinyPipelines.Write("qwen-image-2.1", folder.Path);
+        using var pipeline = DiffusionPipeline.Load(folder.Path);
+        string words = string.Concat(Enumerable.Repeat("a panda on a blue background ", 20));
+        GenerationRequest Request(string prompt, int count) => new()
+        {
+            Prompt = prompt, NegativePrompt = prompt, Width = 64, Height = 64, Steps = 2, Count = count,
+            Guidance = GuidanceChoice.Parse("nag"),
+        };
+        long Estimate(string prompt, int count) => pipeline.EstimateActivations(pipeline.Resolve(Request(prompt, count)));
+        async Task<long> Kept(string prompt, int count)
+        {
+            long before = TensorMemory.LiveBytes;
+            await foreach (var step in pipeline.DenoiseAsync(Request(prompt, count)))
+                return TensorMemory.LiveBytes - before;
+            return 0;
+        }
+
+        long longer = Estimate(words, 1) - Estimate("a", 1);
+        Assert.Equal(longer, Estimate(words, 3) - Estimate("a", 3));
+
+        // The texts themselves, and what makes allocations round, are much of so small a model.
+        Assert.InRange((double)longer / (await Kept(words, 1) - await Kept("a", 1)), 0.7, 1.05);
+        Assert.InRange((double)longer / (await Kept(words, 3) - await Kept("a", 3)), 0.7, 1.05);
     }
 
     [Fact]

@@ -1,8 +1,11 @@
+using Attune.Attention;
 using Attune.Autoencoders;
 using Attune.Generation;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
+using Attune.Models;
+using Attune.Models.Wan;
 using Attune.Tensors;
 
 namespace Attune.Tests.Pipelines;
@@ -236,6 +239,35 @@ public class VideoTests
             await step.DecodeFramesAsync();
             double ratio = (double)pipeline.EstimateActivations(step.Resolved) / (TensorMemory.PeakBytes - before);
             Assert.InRange(ratio, 0.6, 1.2);
+        }
+    }
+
+    /// <summary>Denoising a long video takes more than decoding it, and is what is said then.</summary>
+    [Fact]
+    public void The_estimate_is_what_denoising_many_frames_takes()
+    {
+        using var pipeline = DiffusionPipeline.Load(Checkpoint);
+        var request = Small with { Width = 64, Height = 64, Frames = 801 };
+        var resolved = pipeline.Resolve(request);
+        long estimate = pipeline.EstimateActivations(resolved);
+        Assert.True(estimate > pipeline.EstimateActivations(pipeline.Resolve(request with { Frames = 401 })));
+        Assert.Equal(2 * estimate, pipeline.EstimateActivations(pipeline.Resolve(request with { Count = 2 })));
+        int threads = Workers.MaxThreads;
+        try
+        {
+            Workers.MaxThreads = 1;         // each thread has a scratch buffer
+            using var scope = new TensorScope();
+            using var prompt = new WanConditioning(Tensor.Zeros(Host, [1, 4, 32]));
+            var grid = resolved.Grid;
+            long before = TensorMemory.LiveBytes;
+            TensorMemory.ResetPeak();
+            var latents = Tensor.Zeros(Host, [1, grid.Frames, 2 * grid.Height, 2 * grid.Width, 16]);
+            pipeline.Denoiser.Predict(new DenoiserInput(latents, grid, [900], prompt), Steering.Plain);
+            Assert.InRange((double)estimate / (TensorMemory.PeakBytes - before), 0.7, 1.2);
+        }
+        finally
+        {
+            Workers.MaxThreads = threads;
         }
     }
 

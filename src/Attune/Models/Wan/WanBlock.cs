@@ -18,6 +18,7 @@ internal sealed class WanBlock : IStreamBlock<WanPass>
     private readonly Linear _out;
     private readonly LayerNorm? _norm2;
     private readonly CrossAttention _attn2;
+    private readonly WanPictureAttention? _picture;
     private readonly FeedForward _ffn;
 
     public WanBlock(WeightCursor at, WanConfig config)
@@ -32,6 +33,8 @@ internal sealed class WanBlock : IStreamBlock<WanPass>
         if (config.CrossAttnNorm)
             _norm2 = new LayerNorm(at.At("norm2"), width, config.Epsilon);
         _attn2 = new CrossAttention(at.At("attn2"), width, config.AttentionHeadDim, bias: true, config.Epsilon);
+        if (config.ImageDim != null)
+            _picture = new WanPictureAttention(at.At("attn2"), config);
         _ffn = new FeedForward(at.At("ffn"), width, config.FfnDim, Activation.GeluTanh);
         Path = at.Path;
         Sites = [new(attn1.Path, AttentionKind.Self), _attn2.Site];
@@ -50,7 +53,7 @@ internal sealed class WanBlock : IStreamBlock<WanPass>
     public void Apply(TokenStream x, WanPass pass)
     {
         using var scope = new TensorScope();
-        var m = _table.Over(pass.Modulation);
+        var m = _table.Over(pass.Modulation, pass.CleanModulation);
         Attend(x, m, pass);
         Read(x, pass);
         x.AddGated(m.FeedForward, _ffn.Apply(x.Norm(m.FeedForward)));
@@ -70,7 +73,9 @@ internal sealed class WanBlock : IStreamBlock<WanPass>
     {
         using var scope = new TensorScope();
         var all = x.All;
-        var read = _attn2.Apply(x, _norm2 == null ? all : all.With(_norm2.Apply(all.Tensor)), pass.Texts);
+        var asking = _norm2 == null ? all : all.With(_norm2.Apply(all.Tensor));
+        var read = _attn2.Apply(
+            x, asking, pass.Texts, _picture == null ? null : queries => _picture.Apply(queries, pass.Picture!));
         pass.Watch?.Invoke(_attn2.Site.Path, read.Tensor);
         x.Add(null, read);
     }
@@ -78,6 +83,9 @@ internal sealed class WanBlock : IStreamBlock<WanPass>
 
 /// <summary>What all blocks of one forward pass share.</summary>
 /// <param name="Modulation">The six vectors of the timestep, [batch, 6, width].</param>
+/// <param name="CleanModulation">Those of time 0, [1, 6, width], for frames that are given; null where none are.</param>
 /// <param name="Texts">The prompts' texts.</param>
+/// <param name="Picture">The picture that the model reads, or null.</param>
 /// <param name="Watch">Receives what a block gives, or null.</param>
-internal sealed record WanPass(Tensor Modulation, PromptTexts Texts, Action<string, Tensor>? Watch);
+internal sealed record WanPass(
+    Tensor Modulation, Tensor? CleanModulation, PromptTexts Texts, WanPicture? Picture, Action<string, Tensor>? Watch);

@@ -32,6 +32,9 @@ public sealed record WanConfig
     /// <summary>Channels inside of the feed-forward networks.</summary>
     public int FfnDim { get; private init; }
 
+    /// <summary>Channels of what the model reads of a picture that CLIP has seen; null for models that read none.</summary>
+    public int? ImageDim { get; private init; }
+
     internal float Epsilon { get; private init; }
 
     /// <summary>Whether what asks the text is normalised with weights.</summary>
@@ -59,14 +62,11 @@ public sealed record WanConfig
         }
         if (json.String("qk_norm", "rms_norm_across_heads") is var norm && norm != "rms_norm_across_heads")
             throw new CheckpointException($"'{json.Path}': qk_norm is '{norm}', expected rms_norm_across_heads.");
-        foreach (string key in new[] { "image_dim", "added_kv_proj_dim" })
+        if (json.Has("pos_embed_seq_len"))
         {
-            if (json.Has(key))
-            {
-                throw new CheckpointException(
-                    $"'{json.Path}': {key} is {json.Int(key, 0)}; the image to video models of Wan 2.1, whose cross-attention reads a "
-                        + "picture of CLIP, are not supported.");
-            }
+            throw new CheckpointException(
+                $"'{json.Path}': pos_embed_seq_len is {json.Int("pos_embed_seq_len", 0)}; models that are given a first and a last frame "
+                    + "are not supported.");
         }
         int inputs = json.Size("in_channels", 16);
         var config = new WanConfig
@@ -82,7 +82,15 @@ public sealed record WanConfig
             FfnDim = json.Size("ffn_dim", 13824),
             Epsilon = json.Epsilon("eps", 1e-6),
             CrossAttnNorm = json.Bool("cross_attn_norm", true),
+            ImageDim = json.OptionalSize("image_dim"),
         };
+        if (json.OptionalSize("added_kv_proj_dim") is var added && (added ?? config.Width) != config.Width
+            || (added == null) != (config.ImageDim == null))
+        {
+            throw new CheckpointException(
+                $"'{json.Path}': added_kv_proj_dim is {added?.ToString() ?? "missing"} with image_dim "
+                    + $"{config.ImageDim?.ToString() ?? "missing"}; expected both or none, and the width, {config.Width}.");
+        }
         foreach (var (key, value) in new[] { ("attention_head_dim", config.AttentionHeadDim), ("freq_dim", config.FreqDim) })
         {
             if (value % 2 != 0)

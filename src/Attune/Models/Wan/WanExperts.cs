@@ -19,6 +19,9 @@ internal sealed class WanExperts(WanTransformer high, WanTransformer low, double
     public override IReadOnlyList<string> Blocks => high.Blocks;
 
     /// <inheritdoc/>
+    public override long ActivationBytes(LatentGrid grid, int count) => high.ActivationBytes(grid, count);
+
+    /// <inheritdoc/>
     public override int Experts => 2;
 
     /// <inheritdoc/>

@@ -6,8 +6,9 @@ using Attune.Weights;
 namespace Attune.Models.Wan;
 
 /// <summary>
-/// Wan 2.1 and 2.2 (Alibaba, 2025), text to video, with one network or one for high and one for low noise, and image to video of Wan 2.2,
-/// whose networks read the first frame beside the latents.
+/// Wan 2.1 and 2.2 (Alibaba, 2025), text to video, with one network or one for high and one for low noise, and image to video, whose
+/// networks read the first frame beside the latents; that of Wan 2.1 also reads what CLIP sees of it. Wan 2.2 5B takes a picture for the
+/// first frame's latents, which it keeps.
 /// </summary>
 public sealed class WanFamily : Family
 {
@@ -29,22 +30,27 @@ public sealed class WanFamily : Family
         bool ofImages = source.Index.ClassName == OfImages;
         var scheduler = OpenScheduler(source);
         var vae = owned.Add(AutoencoderKlCausal.Load(source.Component("vae")));
-        var high = OpenNetwork(owned, source, "transformer", vae);
-        var prompts = new WanPrompts(owned, source, high.Config);
-        Denoiser denoiser = high;
-        if (source.Has("transformer_2"))
-            denoiser = new WanExperts(high, OpenNetwork(owned, source, "transformer_2", vae, high.Config), Boundary(source));
-        string[] options =
-            [ModelOption.Sigmas, ModelOption.Cache, ModelOption.Frames, .. ofImages ? new[] { ModelOption.Image } : []];
 
         // Wan 2.2 5B, which has latents of its own, was trained with other videos than the rest.
         bool small = vae.PixelsPerLatent == 16;
+        bool keeps = source.Index.Bool("expand_timesteps", small);
+        var high = OpenNetwork(owned, source, "transformer", vae, besides: ofImages && !keeps);
+        var prompts = new WanPrompts(owned, source, high.Config);
+        Denoiser denoiser = high;
+        if (source.Has("transformer_2"))
+        {
+            var low = OpenNetwork(owned, source, "transformer_2", vae, ofImages && !keeps, high.Config);
+            denoiser = new WanExperts(high, low, Boundary(source));
+        }
+        string[] options =
+            [ModelOption.Sigmas, ModelOption.Cache, ModelOption.Frames, .. ofImages || keeps ? new[] { ModelOption.Image } : []];
         var facts = new FamilyFacts(
             source.Index.ClassName!, denoiser.Experts == 2 ? "wan2.2" : "wan2.1", DefaultSize: small ? 1280 : 832,
             DefaultSteps: denoiser.Experts == 2 ? 40 : 50, options.ToHashSet())
         {
             DefaultHeight = small ? 704 : 480,
             BeginsWithImage = ofImages,
+            KeepsFirstFrame = keeps,
             DefaultFrames = small ? 121 : 81,
             FrameRate = small ? 24 : 16,
         };
@@ -52,13 +58,13 @@ public sealed class WanFamily : Family
     });
 
     private static WanTransformer OpenNetwork(
-        Components owned, ModelSource source, string name, AutoencoderKlCausal vae, WanConfig? first = null)
+        Components owned, ModelSource source, string name, AutoencoderKlCausal vae, bool besides, WanConfig? first = null)
     {
         var component = source.Component(name);
         var network = owned.Add(WanTransformer.Load(component));
         var config = network.Config;
         int channels = vae.LatentChannels;
-        int inputs = source.Index.ClassName == OfImages ? 2 * channels + vae.FramesPerLatent : channels;
+        int inputs = besides ? 2 * channels + vae.FramesPerLatent : channels;
         if (config.InChannels != inputs || config.OutChannels != channels)
         {
             throw new CheckpointException(

@@ -9,7 +9,8 @@ namespace Attune.Models.Wan;
 
 /// <summary>
 /// Prompts of Wan: UMT5's rows of the text. The reference masks pads in the encoder, then has rows of zeros in their place, up to one
-/// length, and lets the cross-attention read them: they are no pads any more.
+/// length, and lets the cross-attention read them: they are no pads any more. Wan 2.1's image to video also reads what CLIP sees of the
+/// picture.
 /// </summary>
 internal sealed partial class WanPrompts : PromptEncoder
 {
@@ -18,6 +19,7 @@ internal sealed partial class WanPrompts : PromptEncoder
 
     private readonly Tokenizer _tokenizer;
     private readonly T5EncoderModel _encoder;
+    private readonly WanPictureEncoder? _pictures;
 
     public WanPrompts(Components owned, ModelSource source, WanConfig config)
     {
@@ -29,6 +31,8 @@ internal sealed partial class WanPrompts : PromptEncoder
                 $"'{source.Path}': the text encoder has {_encoder.Channels} channels, expected {config.TextDim}, the transformer's "
                     + "text_dim.");
         }
+        if (config.ImageDim is { } channels)
+            _pictures = owned.Add(WanPictureEncoder.Load(source, channels));
     }
 
     public override Conditioning Encode(PromptInput input, CancellationToken cancellation = default)
@@ -43,7 +47,13 @@ internal sealed partial class WanPrompts : PromptEncoder
         return new WanConditioning(rows);
     }
 
-    public override void Dispose() => _encoder.Dispose();
+    public override Tensor? See(PictureInput picture, CancellationToken cancellation = default) => _pictures?.Apply(picture);
+
+    public override void Dispose()
+    {
+        _encoder.Dispose();
+        _pictures?.Dispose();
+    }
 
     [GeneratedRegex(@"\s+", RegexOptions.CultureInvariant)]
     private static partial Regex Whitespace();
