@@ -297,7 +297,7 @@ public static class ReportPage
           .s5 { --c: var(--c5); } .s6 { --c: var(--c6); } .s7 { --c: var(--c7); }
         .series { fill: none; stroke: var(--c); stroke-width: 1.8; stroke-linejoin: round; opacity: 0.8; }
         .series.dash1 { stroke-dasharray: 5 3; } .series.dash2 { stroke-dasharray: 1.5 3; } .series.dash3 { stroke-dasharray: 9 3 2 3; }
-        .plots figure { flex: 1 1 380px; max-width: 640px; }
+        .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(380px, 100%), 1fr)); }
         .plots svg { width: 100%; }
         .mark { fill: var(--c); stroke: var(--panel); stroke-width: 1; }
         .whisker { stroke: var(--c); stroke-width: 1.2; opacity: 0.45; }
