@@ -87,13 +87,14 @@ internal static class GenerateCommand
         TensorMemory.ResetPeak();
         int evaluations = 0;
         IReadOnlyList<Frames> results = [];
+        var caches = new CacheSummary();
         await RunProgress.ShowAsync(words, async progress =>
         {
             var observer = new Observer(words.Warn, () =>
             {
                 phases.End("encode");
                 progress.Denoise();
-            });
+            }, caches);
             await foreach (var step in pipeline.DenoiseAsync(resolved, observer, cancellation).ConfigureAwait(false))
             {
                 evaluations = step.Count;
@@ -132,6 +133,7 @@ internal static class GenerateCommand
                     + $"{(request.FrameRate == null ? "" : $"{request.Frames} frames at {request.FrameRate} a second, ")}"
                     + $"{Count(request.Steps ?? evaluations, "step")}, seed {request.Seed}; "
                     + $"guidance {(rules.Count == 0 ? "none" : string.Join(" + ", rules.Select(RuleCatalog.Format)))}"));
+        caches.Lines.ForEach(words.Say);
         var times = phases.All.Select(phase => Describe(phase, evaluations, request.Steps));
         words.Say(FormattableString.Invariant($"{phases.Total:0.00} s in all: {string.Join(", ", times)}"));
         words.Say(
@@ -262,8 +264,42 @@ internal static class GenerateCommand
         public void End(string name) => _all.Add((name, _watch.Elapsed.TotalSeconds - Total));
     }
 
-    private sealed class Observer(Action<string> warn, Action encoded) : RunObserver
+    /// <summary>What step caches did in a run.</summary>
+    private sealed class CacheSummary
     {
+        private readonly List<double> _magnitudes = [];
+        private int _passes;
+        private int _computed;
+
+        /// <summary>Lines for people: how many passes were computed, and what calibration measured, as --cache takes it.</summary>
+        public List<string> Lines
+        {
+            get
+            {
+                var lines = new List<string>();
+                if (_passes > 0)
+                    lines.Add(FormattableString.Invariant($"cache: {_computed} of {Count(_passes, "evaluation")} computed"));
+                if (_magnitudes.Count > 0)
+                    lines.Add(
+                        "--cache mag:ratios="
+                            + string.Join('/', _magnitudes.Select(value => value.ToString("0.####", CultureInfo.InvariantCulture))));
+                return lines;
+            }
+        }
+
+        public void Add(StepObservation step)
+        {
+            _passes += step.Caches.Count;
+            _computed += step.Caches.Count(pass => pass.Computed);
+            if (step.Caches.FirstOrDefault(pass => pass.Kind == PassKinds.None)?.Magnitude is { } magnitude)
+                _magnitudes.Add(magnitude);
+        }
+    }
+
+    private sealed class Observer(Action<string> warn, Action encoded, CacheSummary caches) : RunObserver
+    {
+        public override void EndStep(StepObservation step) => caches.Add(step);
+
         public override void Warn(string message) => warn(message);
 
         public override void Begin(RunStart start) => encoded();

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Attune.Guidance;
+using Attune.Caching;
 using Attune.Generation;
 using Attune.Imaging;
 using Attune.Models;
@@ -43,8 +44,10 @@ internal sealed class PipelineCase : CaseKind
         string[]? negatives = golden.Texts("negative_prompt");
         bool batch = golden.Texts("prompt") != null;
         int count = golden.Int("count", 1);
+
+        // The reference makes as many pictures as it is given noise for.
         if (golden.OptionalInput("noise")?.Shape[0] is { } images && images != count * prompts.Length)
-            throw new UnsupportedCaseException($"count {count} with the noise of {images} images");
+            count = images / prompts.Length;
         using var pipeline = Supported(() => DiffusionPipeline.Load(
                 golden.Checkpoint, new LoadOptions { Device = golden.Device, Embeddings = [.. TextualInversionCase.Embeddings(golden)] }));
         var request = new GenerationRequest
@@ -225,8 +228,30 @@ internal sealed class PipelineCase : CaseKind
         if (!golden.Arguments.TryGetProperty("cache", out var cache))
             return null;
         string? kind = cache.GetProperty("kind").GetString();
-        return kind == "first-block" ? StepCacheChoice.FirstBlock(cache.GetProperty("threshold").GetDouble())
-            : throw new UnsupportedCaseException($"cache {kind}");
+        bool calibrates = cache.TryGetProperty("calibrate", out var calibrate) && calibrate.GetBoolean();
+        string? subject = kind == "taylor-seer" ? cache.GetProperty("modules").GetString() : null;
+        string Given(string key, string name) => cache.TryGetProperty(key, out var value) ? $",{name}={value.GetRawText()}" : "";
+        return StepCacheChoice.Parse(kind switch
+        {
+            "first-block" => "first-block:threshold=" + cache.GetProperty("threshold").GetRawText(),
+            "taylor-seer" => "taylor:of=" + (subject == "lite" ? "prediction" : subject)
+                + Given("cache_interval", "interval") + Given("max_order", "order") + Given("disable_cache_before_step", "before")
+                + Given("disable_cache_after_step", "after")
+                + (cache.GetProperty("factors").GetString() == "bfloat16" ? ",factors=bf16" : ""),
+            "mag" when calibrates => "mag:ratios=calibrate",
+            "mag" => "mag:ratios=" + string.Join('/', cache.GetProperty("mag_ratios").EnumerateArray().Select(ratio => ratio.GetRawText()))
+                + Given("threshold", "threshold") + Given("max_skip_steps", "skips") + Given("retention_ratio", "retention"),
+            "pyramid-attention-broadcast" => "broadcast:self=" + cache.GetProperty("spatial").GetRawText() + Given("cross", "cross")
+                + Range(cache),
+            "faster" => "faster:self=" + cache.GetProperty("skip_range").GetRawText() + Range(cache) + Given("weight", "weight"),
+            _ => throw new UnsupportedCaseException($"cache {kind}"),
+        });
+    }
+
+    private static string Range(JsonElement cache)
+    {
+        var range = cache.GetProperty("timesteps");
+        return $",above={range[0].GetRawText()},below={range[1].GetRawText()}";
     }
 
     /// <summary>An earlier call of the same pipeline, which leaves nothing behind.</summary>
@@ -278,6 +303,7 @@ internal sealed class PipelineCase : CaseKind
         private readonly List<long> _experts = [];
         private int _step;
         private readonly List<float> _measures = [];
+        private readonly List<float> _magnitudes = [];
 
         /// <summary>What is only known when the run is done.</summary>
         public void Complete()
@@ -287,6 +313,13 @@ internal sealed class PipelineCase : CaseKind
                 return;
             results.CheckIntegers("computed", [.. _computed]);
             results.Check("measure", [.. _measures]);
+            results.Check("mag_ratios", [.. _magnitudes]);
+            if (results.Wants("resampled"))
+            {
+                float[] ratios = [
+                    .. golden.Arguments.GetProperty("cache").GetProperty("mag_ratios").EnumerateArray().Select(ratio => ratio.GetSingle())];
+                results.Check("resampled", MagCache.Resample(ratios, golden.Int("steps", 0)));
+            }
         }
 
         /// <summary>What the network gives, where the denoiser makes something else of it.</summary>
@@ -348,6 +381,8 @@ internal sealed class PipelineCase : CaseKind
                 _computed.Add(pass.Computed ? 1 : 0);
                 if (pass.Measure is { } measure)
                     _measures.Add((float)measure);
+                if (pass.Magnitude is { } magnitude)
+                    _magnitudes.Add((float)magnitude);
             }
             CheckNoise(golden, results, FormattableString.Invariant($"step_noise.{index}"), step.Noise);
         }

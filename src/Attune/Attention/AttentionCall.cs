@@ -71,6 +71,9 @@ public interface IAttention
     /// that is.
     /// </summary>
     bool ReadsNegativeText(AttentionSite site) => false;
+
+    /// <summary>What stands for layers that are not computed, or null.</summary>
+    IAttentionOutputs? Outputs => null;
 }
 
 /// <summary>Changes what a UNet's decoder concatenates (FreeU).</summary>

@@ -31,9 +31,11 @@ internal sealed class JointAttention(WeightCursor at, int width, int headChannel
     /// <summary>Adds what the rows of the stream find in each other. Temporaries belong to the current scope, as the vectors do.</summary>
     public void AddTo(TokenStream x, Branch by)
     {
-        var rows = x.Norm(by);
-        var attended = x.Attend(Site, _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows));
-        x.AddGated(by, _out.Apply(attended));
+        x.AddGated(by, x.Output(Site, () =>
+        {
+            var rows = x.Norm(by);
+            return _out.Apply(x.Attend(Site, _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
+        }));
     }
 
     private static HeadProjection Heads(

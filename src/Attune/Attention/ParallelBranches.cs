@@ -32,7 +32,7 @@ internal sealed class ParallelBranches(WeightCursor at, int width, int headChann
     {
         using var scope = new TensorScope();
         var rows = x.Norm(by);
-        var attended = x.Attend(Site, _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows));
+        var attended = x.Output(Site, () => x.Attend(Site, _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
         x.AddGated(by, Out(attended, rows.Live));
     }
 

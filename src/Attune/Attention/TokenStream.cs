@@ -177,6 +177,27 @@ internal sealed class TokenStream : IDisposable
     }
 
     /// <summary>
+    /// What a layer's attention gives, behind its output projection where it has one of its own: computed, or what a step cache has of an
+    /// earlier step.
+    /// </summary>
+    /// <param name="site">Which layer.</param>
+    /// <param name="compute">Computes it.</param>
+    /// <param name="rows">Those that it is for; null for all that live on.</param>
+    public StreamRows Output(AttentionSite site, Func<StreamRows> compute, StreamRows? rows = null)
+    {
+        if (_attention.Outputs is not { } outputs)
+            return compute();
+        if (outputs.Recall(site) is { } known)
+        {
+            EndRows();
+            return rows?.With(known) ?? new StreamRows(known, Layout, 0, this);
+        }
+        var computed = compute();
+        outputs.Keep(site, computed.Tensor);
+        return computed;
+    }
+
+    /// <summary>
     /// The attention of a layer, after which the stream holds the rows alone that live on.
     /// </summary>
     /// <param name="site">Which layer.</param>

@@ -129,6 +129,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         var guidance = request.Guidance.For(named ?? Preset, !string.IsNullOrEmpty(request.NegativePrompt), scheduler.IsForFewSteps);
         guidance.CheckLayers(Denoiser.Sites, Denoiser.Blocks, Denoiser.HasSkipConnections);
         RequestChecks.CheckExperts(guidance, Denoiser.Experts);
+        request.Cache?.Check(Denoiser, Facts.ClassName);
         var size = new PixelSize(request.Height!.Value, request.Width!.Value);
         return new ResolvedRequest(
             request with { Guidance = guidance, Scheduler = request.Scheduler?.For(Noise) }, guidance, scheduler, size,

@@ -124,8 +124,9 @@ public static partial class OptionCatalog
         RequestOption.Parsed(
             "cache", nameof(GenerationRequest.Cache), r => r.Cache?.ToString(),
             (r, v, label) => r with { Cache = StepCacheChoice.Parse(v, label) },
-            "Leaves out blocks in steps that hardly differ from those before, as first-block:threshold=0.08: faster, and not exact. "
-                + "Default: none.") with { ModelOption = ModelOption.Cache },
+            "Leaves work out in steps that hardly differ from those before: first-block (fb:0.08), taylor:interval=3,order=1, mag, static, "
+                + "broadcast, faster. Not exact; docs/caching.md says when not to. Default: none.")
+            with { ModelOption = ModelOption.Cache },
         RequestOption.Integer<int>(
             "clip-skip", nameof(GenerationRequest.ClipSkip), r => r.ClipSkip, (r, v) => r with { ClipSkip = v }, "[0, inf)",
             "How many of CLIP's last layers are left out of the embeddings of both prompts.") with { ModelOption = ModelOption.ClipSkip },

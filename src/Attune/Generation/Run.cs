@@ -138,7 +138,12 @@ internal sealed class Run : IDisposable
                 Memo = _memo,
                 Watch = kind == PassKinds.None ? _observer.Watch : null,
             };
-            return _model.Denoiser.Predict(input, _caches.Of(step, kind, rule, expert, inside, steering), cancellation);
+            var cache = _caches.Of(point, kind, rule, expert, inside, steering);
+            if (cache?.Recall() is { } known)
+                return known;
+            var predicted = _model.Denoiser.Predict(input, cache?.Steer(steering) ?? steering, cancellation);
+            cache?.Keep(predicted);
+            return predicted;
         }
 
         Tensor? PredictPlain(PassKinds kind, Conditioning? conditioning) =>

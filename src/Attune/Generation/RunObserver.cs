@@ -91,8 +91,15 @@ public sealed record StepObservation(PredictionFacts Facts, StepGuidance Guidanc
 /// By how much the pass differed from the last one that was computed, as <see cref="StepCacheChoice"/> measures it; null where there was
 /// none.
 /// </param>
-/// <param name="Computed">Whether all blocks ran.</param>
-public sealed record CachedPass(PassKinds Kind, GuidanceRule? Rule, double? Measure, bool Computed);
+/// <param name="Computed">Whether the pass computed what the cache leaves out.</param>
+public sealed record CachedPass(PassKinds Kind, GuidanceRule? Rule, double? Measure, bool Computed)
+{
+    /// <summary>
+    /// The ratio of what all blocks added to what they added in the step before, where a cache was asked to measure it
+    /// (<c>mag:ratios=calibrate</c>); else null.
+    /// </summary>
+    public double? Magnitude { get; init; }
+}
 
 /// <summary>Collects in a trace what guidance does in a run.</summary>
 /// <param name="trace">The trace; it takes one run.</param>

@@ -1,4 +1,5 @@
 using Attune.Attention;
+using Attune.Caching;
 using Attune.Guidance;
 
 namespace Attune.Generation;
@@ -11,31 +12,36 @@ internal sealed class StepCaches(StepCacheChoice? choice) : IDisposable
 {
     private readonly Dictionary<(PassKinds Kind, GuidanceRule? Rule), Entry> _entries = [];
 
-    /// <summary>The steering of a pass with its cache in it.</summary>
-    /// <param name="step">The step, counted from 0.</param>
+    /// <summary>The cache of a pass, which begins; null for none.</summary>
+    /// <param name="at">The step.</param>
     /// <param name="kind">Which pass; <see cref="PassKinds.None"/> is that for the prompt.</param>
     /// <param name="rule">The rule whose perturbed pass it is, or null.</param>
     /// <param name="expert">Which network predicts; what another one left is of no use.</param>
     /// <param name="inside">The rules that act inside the pass.</param>
     /// <param name="steering">The steering without a cache.</param>
-    public Steering Of(
-        int step, PassKinds kind, GuidanceRule? rule, int expert, IReadOnlyList<GuidanceRule> inside, Steering steering)
+    public StepCache? Of(
+        StepPoint at, PassKinds kind, GuidanceRule? rule, int expert, IReadOnlyList<GuidanceRule> inside, Steering steering)
     {
         if (choice == null || steering.Blocks != null)
-            return steering;
+            return null;
         if (!_entries.TryGetValue((kind, rule), out var entry))
             _entries[(kind, rule)] = entry = new Entry(choice.Begin());
-        if (entry.Step < step - 1 || entry.Expert != expert || !entry.Inside.SequenceEqual(inside))
+        if (entry.Step < at.Index - 1 || entry.Expert != expert || !entry.Inside.SequenceEqual(inside))
             entry.Cache.Reset();
-        (entry.Step, entry.Expert, entry.Inside) = (step, expert, inside);
-        return steering with { Blocks = entry.Cache };
+        (entry.Step, entry.Expert, entry.Inside) = (at.Index, expert, inside);
+        entry.Cache.Begin(at);
+        return entry.Cache;
     }
 
     /// <summary>What the caches did in a step.</summary>
     public IReadOnlyList<CachedPass> DoneIn(int step) =>
     [
         .. _entries.Where(entry => entry.Value.Step == step)
-            .Select(entry => new CachedPass(entry.Key.Kind, entry.Key.Rule, entry.Value.Cache.Measure, entry.Value.Cache.Computed)),
+            .Select(
+                entry => new CachedPass(entry.Key.Kind, entry.Key.Rule, entry.Value.Cache.Measure, entry.Value.Cache.Computed)
+                {
+                    Magnitude = entry.Value.Cache.Magnitude,
+                }),
     ];
 
     /// <inheritdoc/>
@@ -45,9 +51,9 @@ internal sealed class StepCaches(StepCacheChoice? choice) : IDisposable
             entry.Cache.Dispose();
     }
 
-    private sealed class Entry(FirstBlockCache cache)
+    private sealed class Entry(StepCache cache)
     {
-        public FirstBlockCache Cache => cache;
+        public StepCache Cache => cache;
 
         public int Step { get; set; } = int.MinValue;
 

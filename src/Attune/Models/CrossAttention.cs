@@ -29,12 +29,13 @@ internal sealed class CrossAttention(WeightCursor at, int width, int headChannel
     /// <param name="rows">Those that ask: all of the stream, as the layer reads them.</param>
     /// <param name="texts">The texts of the pass.</param>
     /// <param name="beside">What the queries, [batch, rows, width], find elsewhere, which is added; null for nothing.</param>
-    public StreamRows Apply(TokenStream x, StreamRows rows, PromptTexts texts, Func<Tensor, Tensor>? beside = null)
-    {
-        var queries = _q.Apply(rows);
-        var found = x.AttendText(Site, queries, texts.For(Site, _k, _v), headChannels);
-        return _out.Apply(beside == null ? found : found.With(found.Tensor.Add(beside(queries.Tensor))));
-    }
+    public StreamRows Apply(TokenStream x, StreamRows rows, PromptTexts texts, Func<Tensor, Tensor>? beside = null) =>
+        x.Output(Site, () =>
+        {
+            var queries = _q.Apply(rows);
+            var found = x.AttendText(Site, queries, texts.For(Site, _k, _v), headChannels);
+            return _out.Apply(beside == null ? found : found.With(found.Tensor.Add(beside(queries.Tensor))));
+        }, rows);
 
     private static HeadProjection Projection(WeightCursor at, string name, int width, bool bias, float? normEpsilon) => new(
         new Linear(at.At("to_" + name), width, width, bias), width,

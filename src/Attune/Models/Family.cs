@@ -123,7 +123,7 @@ public static class ModelOption
     /// <summary>How much of the noise is drawn anew.</summary>
     public const string Eta = "eta";
 
-    /// <summary>A step cache: the denoiser's blocks are one stack.</summary>
+    /// <summary>A step cache; of the blocks or of attention layers where the blocks are one stack.</summary>
     public const string Cache = "cache";
 
     /// <summary>Layers of CLIP that are left out.</summary>

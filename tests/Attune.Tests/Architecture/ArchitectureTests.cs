@@ -25,6 +25,7 @@ public class ArchitectureTests
         ["Attune.Prompts"] = ["Attune.Imaging", "Attune.TextEncoders", "Attune.Tokenizers"],
         ["Attune.Latents"] = ["Attune.Attention", "Attune.Autoencoders", "Attune.Imaging"],
         ["Attune.Guidance"] = ["Attune.Attention"],
+        ["Attune.Caching"] = ["Attune.Attention", "Attune.Guidance"],
         ["Attune.TextEncoders"] = ["Attune.Layers", "Attune.Weights"],
         ["Attune.Autoencoders"] = ["Attune.Layers", "Attune.Weights"],
         ["Attune.Schedulers"] = ["Attune.Weights"],

@@ -26,8 +26,8 @@ public class OptionCatalogTests
         ["eta"] = "1E-05", ["clip-skip"] = "0", ["long-prompts"] = "true", ["original-size"] = "512x640", ["crop"] = "8,24",
         ["target-size"] = "1024x768", ["aesthetic-score"] = "5.5", ["negative-aesthetic-score"] = "-1",
         ["negative-as-diffusers"] = "true", ["additive-text-mask"] = "true", ["instruction"] = "Draw: ",
-        ["reference-size"] = "512", ["cache"] = "first-block:threshold=0.08", ["lora-scales"] = "0.5,-1.25",
-        ["prompt-weights"] = "comfyui",
+        ["reference-size"] = "512", ["cache"] = "taylor:of=prediction,interval=2,order=1,before=0,after=never,factors=f32",
+        ["lora-scales"] = "0.5,-1.25", ["prompt-weights"] = "comfyui",
     };
 
     public static TheoryData<string> Names => [.. OptionCatalog.All.Select(option => option.Name)];

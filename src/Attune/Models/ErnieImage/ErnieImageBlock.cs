@@ -49,9 +49,11 @@ internal sealed class ErnieImageBlock : IStreamBlock<Modulation>
     public void Apply(TokenStream x, Modulation time)
     {
         using var scope = new TensorScope();
-        var rows = x.Norm(_attentionNorm, time.Attention);
-        var attended = x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows));
-        x.AddGated(time.Attention, _out.Apply(attended));
+        x.AddGated(time.Attention, x.Output(Sites[0], () =>
+        {
+            var rows = x.Norm(_attentionNorm, time.Attention);
+            return _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
+        }));
         x.AddGated(time.FeedForward, _feedForward.Apply(x.Norm(_feedForwardNorm, time.FeedForward)));
     }
 }

@@ -49,7 +49,7 @@ internal sealed class Flux2SingleBlock : IStreamBlock<Flux2Modulations>
         using var scope = new TensorScope();
         var m = time.Single;
         var rows = x.Norm(m.Attention);
-        var attended = x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows));
+        var attended = x.Output(Sites[0], () => x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
         x.AddGated(m.Attention, Out(attended, rows.Live));
     }
 

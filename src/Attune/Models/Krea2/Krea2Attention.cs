@@ -36,8 +36,11 @@ internal sealed class Krea2Attention(WeightCursor at, Krea2Config config, int wi
     {
         // Taken now: the attention ends rows.
         var live = rows.Live;
-        var attended = x.Attend(Site, _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows));
-        return attended.With(Out(attended.Tensor, live.Tensor));
+        return x.Output(Site, () =>
+        {
+            var attended = x.Attend(Site, _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows));
+            return attended.With(Out(attended.Tensor, live.Tensor));
+        });
     }
 
     /// <summary>What rows [batch, rows, width] find in each other, plainly and without positions.</summary>

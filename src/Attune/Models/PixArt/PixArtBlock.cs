@@ -45,8 +45,11 @@ internal sealed class PixArtBlock : IStreamBlock<PixArtPass>
     {
         using var scope = new TensorScope();
         var m = _table.Over(pass.Modulation);
-        var rows = x.Norm(m.Attention);
-        x.AddGated(m.Attention, _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows))));
+        x.AddGated(m.Attention, x.Output(Sites[0], () =>
+        {
+            var rows = x.Norm(m.Attention);
+            return _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
+        }));
         x.Add(null, _attn2.Apply(x, x.All, pass.Texts));
         x.AddGated(m.FeedForward, _ff.Apply(x.Norm(m.FeedForward)));
     }

@@ -56,9 +56,12 @@ internal sealed class QwenImage21Block : IStreamBlock<Modulation>
     public void Apply(TokenStream x, Modulation time)
     {
         using var scope = new TensorScope();
-        var rows = x.Norm(time.Attention);
-        var (k, v) = (x.WithPrefix(_k, rows, 2 * _index), x.WithPrefix(_v, rows, 2 * _index + 1));
-        x.AddGated(time.Attention, _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), k, v)));
+        x.AddGated(time.Attention, x.Output(Sites[0], () =>
+        {
+            var rows = x.Norm(time.Attention);
+            var (k, v) = (x.WithPrefix(_k, rows, 2 * _index), x.WithPrefix(_v, rows, 2 * _index + 1));
+            return _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), k, v));
+        }));
         x.AddGated(time.FeedForward, _feedForward.Apply(x.Norm(time.FeedForward)));
     }
 

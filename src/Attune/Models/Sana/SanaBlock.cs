@@ -53,7 +53,7 @@ internal sealed class SanaBlock : IStreamBlock<SanaPass>
     {
         using var scope = new TensorScope();
         var m = _table.Over(pass.Modulation);
-        x.AddGated(m.Attention, Attend(x.Norm(m.Attention)));
+        x.AddGated(m.Attention, x.Output(Sites[0], () => Attend(x.Norm(m.Attention))));
         x.Add(null, _attn2.Apply(x, x.All, pass.Texts));
         x.AddGated(m.FeedForward, Mix(x.Norm(m.FeedForward), pass.Grid));
     }

@@ -67,12 +67,14 @@ internal sealed class JointBlock : IStreamBlock<TimeEmbeddings>
         using var scope = new TensorScope();
         var m = time.Through(_norm1);
         var second = new Branch(m, SecondBranch);
-        var rows = x.Norm(m.Attention);
         var latents = _attn2 == null ? default : x.NormOf(TokenKind.Latent, second);      // before anything is added
-        var attended = x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows));
-        x.AddGated(m.Attention, _out.Apply(attended));
+        x.AddGated(m.Attention, x.Output(Sites[0], () =>
+        {
+            var rows = x.Norm(m.Attention);
+            return _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
+        }));
         if (_attn2 != null)
-            x.AddGated(second, _attn2.Apply(x, latents));
+            x.AddGated(second, x.Output(_attn2.Site, () => _attn2.Apply(x, latents), latents));
         x.AddGated(m.FeedForward, _ff.Apply(x.Norm(m.FeedForward)));
     }
 

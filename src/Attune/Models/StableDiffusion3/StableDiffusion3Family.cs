@@ -32,7 +32,7 @@ public sealed class StableDiffusion3Family : Family
                     + $"{vae.LatentChannels}, the channels of the latents.");
         }
         var prompts = new StableDiffusion3Prompts(owned, source, config);
-        string[] options = [ModelOption.Sigmas, ModelOption.ClipSkip];
+        string[] options = [ModelOption.Sigmas, ModelOption.ClipSkip, ModelOption.Cache];
         string preset = PresetOf(config);
         var facts = new FamilyFacts(
             "StableDiffusion3Pipeline", preset, config.SampleSize * vae.PixelsPerLatent, preset == Medium ? 40 : 28, options.ToHashSet());

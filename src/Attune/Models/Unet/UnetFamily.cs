@@ -16,7 +16,7 @@ public abstract class UnetFamily : Family
     private static readonly string[] Options =
     [
         ModelOption.Image, ModelOption.Timesteps, ModelOption.Sigmas, ModelOption.Eta, ModelOption.ClipSkip, ModelOption.LongPrompts,
-        ModelOption.PromptWeights,
+        ModelOption.PromptWeights, ModelOption.Cache,
     ];
 
     private protected UnetFamily()

@@ -63,8 +63,11 @@ internal sealed class WanBlock : IStreamBlock<WanPass>
     private void Attend(TokenStream x, Modulation m, WanPass pass)
     {
         using var scope = new TensorScope();
-        var rows = x.Norm(m.Attention);
-        var attended = _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
+        var attended = x.Output(Sites[0], () =>
+        {
+            var rows = x.Norm(m.Attention);
+            return _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
+        });
         pass.Watch?.Invoke(Sites[0].Path, attended.Tensor);
         x.AddGated(m.Attention, attended);
     }

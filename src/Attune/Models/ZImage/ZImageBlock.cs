@@ -58,9 +58,11 @@ internal sealed class ZImageBlock : IStreamBlock<TimeEmbeddings?>
     {
         using var scope = new TensorScope();
         var m = _modulation == null ? null : time!.Through(_modulation);
-        var rows = x.Norm(_attentionNorm1, m?.Attention);
-        var attended = x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows));
-        x.Add(m?.Attention, Normed(_attentionNorm2, _out.Apply(attended)));
+        x.Add(m?.Attention, Normed(_attentionNorm2, x.Output(Sites[0], () =>
+        {
+            var rows = x.Norm(_attentionNorm1, m?.Attention);
+            return _out.Apply(x.Attend(Sites[0], _q.Apply(rows.Queries), _k.Apply(rows), _v.Apply(rows)));
+        })));
         x.Add(m?.FeedForward, Normed(_ffnNorm2, FeedForward(x.Norm(_ffnNorm1, m?.FeedForward))));
     }
 

@@ -1,18 +1,18 @@
+using Attune.Attention;
 using Attune.Tensors;
 
-namespace Attune.Attention;
+namespace Attune.Caching;
 
 /// <summary>
 /// First-block cache (FirstBlockCache of diffusers; "FBCache" of ParaAttention): when the first block changes the latents almost as it did
-/// in the last pass that was computed, what the other blocks then added is added again, and they are left out. Faster, and no longer exact.
-/// It remembers one kind of pass of one run; <see cref="Reset"/> wherever a pass is no longer like the one before it. Not safe for several
-/// threads at once.
+/// in the last pass that was computed, what the other blocks then added is added again, and they are left out.
+/// <see cref="StepCache.Measure"/> is mean |r - r'| / mean |r'|, or null where there is no r'.
 /// </summary>
 /// <param name="threshold">
 /// 0 or more: all blocks run where mean |r - r'| / mean |r'| is above it, r being what the first block adds to the latents, and r' the same
 /// in the last pass that was computed; means run over the whole batch. 0 leaves out nothing but repetitions.
 /// </param>
-internal sealed class FirstBlockCache(double threshold) : IBlockPolicy, IDisposable
+internal sealed class FirstBlockCache(double threshold) : StepCache, IBlockPolicy
 {
     private readonly TensorBag _tensors = new();
     private Tensor? _before;            // the latents before the first block, then what it added: this pass's r
@@ -20,11 +20,8 @@ internal sealed class FirstBlockCache(double threshold) : IBlockPolicy, IDisposa
     private Tensor? _known;             // r'
     private Tensor? _residual;          // what the other blocks added in the pass of r'
 
-    /// <summary>mean |r - r'| / mean |r'| of the last pass, or null where there was no r'.</summary>
-    public double? Measure { get; private set; }
-
-    /// <summary>Whether all blocks of the last pass ran.</summary>
-    public bool Computed { get; private set; }
+    /// <inheritdoc/>
+    public override IBlockPolicy Blocks => this;
 
     /// <inheritdoc/>
     public BlockDecision Before(BlockPoint at, Tensor latents)
@@ -61,8 +58,8 @@ internal sealed class FirstBlockCache(double threshold) : IBlockPolicy, IDisposa
         _tensors.Set(ref _first, null);
     }
 
-    /// <summary>Forgets the passes so far: the next one is computed.</summary>
-    public void Reset()
+    /// <inheritdoc/>
+    public override void Reset()
     {
         _tensors.Set(ref _before, null);
         _tensors.Set(ref _first, null);
@@ -71,7 +68,7 @@ internal sealed class FirstBlockCache(double threshold) : IBlockPolicy, IDisposa
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _tensors.Dispose();
+    public override void Dispose() => _tensors.Dispose();
 
     private static double Distance(Tensor change, Tensor known)
     {
