@@ -2,14 +2,20 @@ using System.Net;
 using Attune.Media.Skia;
 using Attune.Server.Engine;
 using Attune.Server.Hosting;
+using Attune.Server.Jobs;
 using Attune.Server.OpenAi;
 using Attune.Server.Requests;
+using Attune.Server.Sd;
+using Attune.Server.Storage;
+using Attune.Weights;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
 
 namespace Attune.Server;
 
@@ -28,7 +34,7 @@ public static class AttuneServer
     /// <param name="time">The clock; null for the system's.</param>
     /// <param name="cancellation">Stops opening.</param>
     /// <exception cref="ArgumentException">The settings do not go together.</exception>
-    /// <exception cref="Weights.CheckpointException">A model cannot be opened.</exception>
+    /// <exception cref="CheckpointException">The first model cannot be opened; others are left out then, which is logged.</exception>
     public static async Task<WebApplication> OpenAsync(
         ServerSettings settings, Action<ILoggingBuilder>? logging = null, TimeProvider? time = null,
         CancellationToken cancellation = default)
@@ -41,7 +47,8 @@ public static class AttuneServer
                     + "it keys (--key-file), or say that this is wanted (--insecure).");
         }
         SkiaFormats.Register();
-        var infos = await Task.Run(() => settings.Models.Select(ModelInfo.Of).ToArray(), cancellation).ConfigureAwait(false);
+        var problems = new List<string>();
+        var infos = await Task.Run(() => Describe(settings.Models, problems), cancellation).ConfigureAwait(false);
         var catalog = new ModelCatalog(infos, settings.Aliases);
 
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "Attune.Server" });
@@ -56,11 +63,29 @@ public static class AttuneServer
         app.UseEndpoints(_ => { });
         app.Services.GetRequiredService<ImageEndpoints>().Map(app);
         app.Services.GetRequiredService<HealthEndpoints>().Map(app);
+        app.Services.GetRequiredService<JobEndpoints>().Map(app);
+        app.Services.GetRequiredService<GalleryEndpoints>().Map(app);
+        app.Services.GetRequiredService<StatusEndpoints>().Map(app);
+        if (settings.SdApi)
+            app.Services.GetRequiredService<SdEndpoints>().Map(app);
+        app.MapPrometheusScrapingEndpoint("/metrics");
 
-        // The first request does not wait for it.
-        using (await app.Services.GetRequiredService<ModelPool>()
-            .AcquireAsync(new ModelVariant(catalog.Default, []), cancellation).ConfigureAwait(false))
+        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(AttuneServer));
+        foreach (string problem in problems)
+            log.LogWarning("A model is left out: {Problem}", problem);
+        try
+        {
+            // The first request does not wait for it.
+            var pool = app.Services.GetRequiredService<ModelPool>();
+            (await pool.AcquireAsync(new ModelVariant(catalog.Default, []), cancellation).ConfigureAwait(false)).Dispose();
+            app.Services.GetRequiredService<JobBoard>().Restore(app.Services.GetRequiredService<JobReader>());
             return app;
+        }
+        catch
+        {
+            await app.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
     }
 
     /// <summary>Where a started server listens, as <c>http://127.0.0.1:5080</c>.</summary>
@@ -68,6 +93,24 @@ public static class AttuneServer
     {
         ArgumentNullException.ThrowIfNull(server);
         return server.Urls.First();
+    }
+
+    /// <summary>What the models are. Those that cannot be opened are left out, but for the first, which is the default.</summary>
+    private static List<ModelInfo> Describe(IReadOnlyList<ServedModel> models, List<string> problems)
+    {
+        var infos = new List<ModelInfo>();
+        foreach (var model in models)
+        {
+            try
+            {
+                infos.Add(ModelInfo.Of(model));
+            }
+            catch (CheckpointException exception) when (model != models[0])
+            {
+                problems.Add($"{model.Name}: {exception.Message}");
+            }
+        }
+        return infos;
     }
 
     private static void Configure(KestrelServerOptions options, ServerSettings settings)
@@ -85,10 +128,18 @@ public static class AttuneServer
             provider => new ModelPool(
                 settings.ModelBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 * 3, settings.KeptPromptBytes,
                 provider.GetRequiredService<ILogger<ModelPool>>()));
+        services.AddOpenTelemetry().WithMetrics(metrics => metrics
+            .ConfigureResource(resource => resource.AddService("attune"))
+            .AddMeter(Telemetry.Name)
+            .AddPrometheusExporter());
+        services.AddSingleton<Telemetry>();
         services.AddSingleton<Pace>().AddSingleton<PictureMaker>().AddSingleton<JobBoard>().AddSingleton<PictureShelf>();
         services.AddSingleton(
             provider => new JobQueue(settings.Limits, settings.Keys.Count > 0, provider.GetRequiredService<Pace>()));
         services.AddSingleton<GenerationFields>().AddSingleton<Guard>().AddSingleton<ImageEndpoints>().AddSingleton<HealthEndpoints>();
-        services.AddHostedService<Workers>();
+        services.AddSingleton(_ => JobStore.Open(settings.Store));
+        services.AddSingleton<JobReader>().AddSingleton<JobEndpoints>().AddSingleton<GalleryEndpoints>().AddSingleton<StatusEndpoints>();
+        services.AddSingleton<SdFields>().AddSingleton<SdEndpoints>();
+        services.AddHostedService<Workers>().AddHostedService<Housekeeping>();
     }
 }

@@ -38,8 +38,16 @@ public sealed record ServerSettings
     /// <summary>The address with which links to pictures begin; null for the one that a request came to.</summary>
     public Uri? PublicAddress { get; init; }
 
+    /// <summary>Whether clients of AUTOMATIC1111's web UI are answered too.</summary>
+    public bool SdApi { get; init; }
+
     /// <summary>What requests may ask for.</summary>
     public ServerLimits Limits { get; init; } = new();
+
+    /// <summary>
+    /// The folder of jobs and their pictures, which is made if it is not there; null keeps them in memory, as long as the server runs.
+    /// </summary>
+    public string? Store { get; init; }
 
     /// <summary>
     /// How many bytes of weights may be in memory; the model that was not used for longest goes first. Null is three quarters of what the
@@ -102,9 +110,15 @@ public sealed record ServerLimits
     /// <summary>Pictures that are sent with a request.</summary>
     public int Uploads { get; init; } = 16;
 
+    /// <summary>How long jobs and their pictures are kept, but for those with a star.</summary>
+    public TimeSpan KeepTime { get; init; } = TimeSpan.FromDays(7);
+
+    /// <summary>Bytes of pictures that are kept, but for those with a star; the oldest go first.</summary>
+    public long KeepBytes { get; init; } = 2L << 30;
+
     /// <summary>How long links to pictures are good.</summary>
     public TimeSpan LinkTime { get; init; } = TimeSpan.FromMinutes(60);
 
-    /// <summary>Bytes of pictures behind links; the oldest go first.</summary>
+    /// <summary>Bytes of pictures in memory, behind links and, where there is no folder, of jobs; the oldest go first.</summary>
     public long LinkBytes { get; init; } = 256 << 20;
 }

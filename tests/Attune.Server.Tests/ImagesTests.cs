@@ -158,6 +158,22 @@ public class ImagesTests(TestServer server) : IClassFixture<TestServer>
         Assert.DoesNotContain("/work", refused.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Texts that are none: the parser takes them, and fails when they are read.</summary>
+    [Theory]
+    [InlineData("{\"prompt\": \"\\ud800\"}")]
+    [InlineData("{\"prompt\": \"a\", \"\\ud800\": 1}")]
+    [InlineData("{\"prompt\": \"a\", \"lora\": [{\"name\": \"\\ud800\"}]}")]
+    [InlineData("{\"prompt\": \"\u00ff\"}")]
+    public async Task Texts_that_are_no_texts_are_refused(string body)
+    {
+        using var content = new ByteArrayContent(System.Text.Encoding.Latin1.GetBytes(body));
+        content.Headers.ContentType = new("application/json");
+        using var response = await server.Client.PostAsync(Path, content);
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        using var json = JsonDocument.Parse(await response.Content.ReadAsStringAsync());
+        Assert.Equal("invalid_json", TestServer.ErrorOf(json.RootElement).Code);
+    }
+
     [Fact]
     public async Task Long_prompts_unknown_models_and_other_bodies_are_refused()
     {

@@ -1,4 +1,7 @@
+using Attune.Generation;
 using Attune.Server.Engine;
+using Attune.Tests;
+using Attune.Weights;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Attune.Server.Tests;
@@ -35,6 +38,18 @@ public class ModelPoolTests
         (await other).Dispose();
         Assert.Equal([TestServer.Sd], pool.Names);
         Assert.Null(pool.TryAcquire(Flux));
+    }
+
+    /// <summary>One model of many that is damaged does not keep the others from being served.</summary>
+    [Fact]
+    public async Task A_model_that_cannot_be_opened_is_left_out()
+    {
+        var broken = new ServedModel("broken", Path.Combine(Repository.Root, "models", "scenes-judge"), new LoadOptions());
+        await using var server = await TestServer.StartAsync(
+            settings => settings with { Models = [TestServer.Model(TestServer.Flux), broken] });
+        Assert.Equal([TestServer.Flux], server.Service<ModelCatalog>().All.Select(model => model.Name));
+        await Assert.ThrowsAsync<CheckpointException>(
+            () => TestServer.StartAsync(settings => settings with { Models = [broken, TestServer.Model(TestServer.Flux)] }));
     }
 
     [Fact]

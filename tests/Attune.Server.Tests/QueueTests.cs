@@ -59,6 +59,18 @@ public class QueueTests
         Assert.False(queue.Remove(jobs[0]));
     }
 
+    /// <summary>What runs has more pictures to come, and comes back before those behind it.</summary>
+    [Fact]
+    public async Task Places_count_what_runs()
+    {
+        using var queue = Queue();
+        var jobs = new[] { Waiting("a0", 3), Waiting("a1"), Waiting("b0") };
+        foreach (var job in jobs)
+            queue.Add(job);
+        await queue.NextAsync(default);
+        Assert.Equal([null, 3, 0], jobs.Select(job => queue.PlaceOf(job)?.Position));           // b, a, a, a1
+    }
+
     [Fact]
     public void Each_key_has_a_share_and_all_have_a_bound()
     {
@@ -164,7 +176,7 @@ public class QueueTests
     [Fact]
     public async Task A_server_that_ends_finishes_what_runs()
     {
-        var server = await TestServer.StartAsync();
+        var server = await TestServer.StartAsync(settings => settings with { ShutdownTimeout = TimeSpan.FromSeconds(60) });
         string body = """{"prompt": "a red cat", "size": "128x128", "steps": 20, "seed": 7}""";
         var running = server.PostAsync("/v1/images/generations", body);
         await TestServer.UntilAsync(() => server.Service<JobBoard>().Live.Any(job => job.Status == JobStatus.Running));

@@ -56,6 +56,7 @@ public sealed class TestServer : IAsyncLifetime
                 new ServerSettings
                 {
                     Models = [Model(Flux), Model(Sd)], Address = new IPEndPoint(IPAddress.Loopback, 0),
+                    ShutdownTimeout = TimeSpan.FromSeconds(1),
                     Aliases = new Dictionary<string, string> { ["dall-e-2"] = Flux },
                 }));
         await _server.StartAsync();
@@ -66,7 +67,8 @@ public sealed class TestServer : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         Client.Dispose();
-        await _server!.DisposeAsync();
+        await _server!.StopAsync();
+        await _server.DisposeAsync();
     }
 
     internal T Service<T>()

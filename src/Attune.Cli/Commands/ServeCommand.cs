@@ -41,6 +41,14 @@ internal static class ServeCommand
         DefaultValueFactory = _ => [] };
     private static readonly Option<Uri?> PublicAddress = new("--public-address") {
         Description = "With what links to pictures begin, as https://example.org. Default: what a request was sent to." };
+    private static readonly Option<bool> Sd = new("--sdapi") {
+        Description = "Answer clients of AUTOMATIC1111's web UI too (/sdapi/v1): Open WebUI, SillyTavern." };
+    private static readonly Option<string?> Store = new("--store") {
+        Description =
+            "The folder of jobs and their pictures. Default: attune/server in the folder of this user's application data "
+                + "($XDG_DATA_HOME, ~/.local/share)." };
+    private static readonly Option<bool> NoStore = new("--no-store") {
+        Description = "Keep jobs and their pictures in memory, as long as the server runs." };
     private static readonly Option<double?> Memory = new("--memory") {
         Description = "GiB of weights that may be in memory. Default: three quarters of what there is." };
     private static readonly Option<int> Workers = new("--workers") {
@@ -67,11 +75,11 @@ internal static class ServeCommand
 
     public static Command Create()
     {
-        var command = new Command("serve", "Answer requests over HTTP: OpenAI's images API.");
+        var command = new Command("serve", "Answer requests over HTTP: OpenAI's images API, and jobs that survive restarts.");
         foreach (
             var option in new Option[] {
-                Model, Models, Aliases, Loras, Listen, KeyFile, Insecure, HostNames, Origins, PublicAddress, Memory, Workers, Queue,
-                QueueOfKey, Pixels, Steps, Count, JobTime, QueueTime, ShutdownTime, Verbose })
+                Model, Models, Aliases, Loras, Listen, KeyFile, Insecure, HostNames, Origins, PublicAddress, Sd, Store, NoStore, Memory,
+                Workers, Queue, QueueOfKey, Pixels, Steps, Count, JobTime, QueueTime, ShutdownTime, Verbose })
             command.Options.Add(option);
         command.SetAction((result, cancellation) => RunAsync(Read(result), result.GetValue(Verbose), cancellation));
         return command;
@@ -98,6 +106,8 @@ internal static class ServeCommand
             HostNames = result.GetValue(HostNames)!,
             Origins = [.. result.GetValue(Origins)!.Select(origin => origin.TrimEnd('/'))],
             PublicAddress = result.GetValue(PublicAddress),
+            SdApi = result.GetValue(Sd),
+            Store = FindStore(result.GetValue(Store), result.GetValue(NoStore)),
             ModelBytes = result.GetValue(Memory) is { } gib ? (long)(AtLeast(gib, 0, Memory) * (1L << 30)) : null,
             Workers = (int)AtLeast(result.GetValue(Workers), 1, Workers),
             ShutdownTimeout = Seconds(result, ShutdownTime),
@@ -166,6 +176,15 @@ internal static class ServeCommand
         if (!Directory.Exists(folder))
             throw new ArgumentException($"--loras: the folder '{folder}' does not exist.");
         return Directory.EnumerateFiles(folder, "*.safetensors").ToDictionary(file => Path.GetFileNameWithoutExtension(file));
+    }
+
+    private static string? FindStore(string? given, bool none)
+    {
+        if (none)
+            return given == null ? null : throw new ArgumentException("--store and --no-store are given; expected one of them.");
+        return given ?? Path.Combine(
+            Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "attune",
+            "server");
     }
 
     private static KeyValuePair<string, string> ParseAlias(string text) =>

@@ -50,14 +50,17 @@ internal sealed class Job
     /// <summary>Whether it goes on when its client is gone, and when the server was restarted.</summary>
     public bool GoesOn { get; init; }
 
-    /// <summary>How many pictures were made before the server was restarted.</summary>
-    public int Made { get; init; }
+    /// <summary>How often it had been begun when the server started: numbers of its events are of this start.</summary>
+    public int Epoch { get; init; }
 
     public JobStatus Status { get; private set; }
 
     public DateTimeOffset? Started { get; private set; }
 
     public DateTimeOffset? Ended { get; private set; }
+
+    /// <summary>The step that was done last; null before the first.</summary>
+    public StepEvent? LastStep { get; private set; }
 
     /// <summary>Why it failed; null if it did not.</summary>
     public ApiException? Failure { get; private set; }
@@ -76,13 +79,13 @@ internal sealed class Job
         get
         {
             lock (_gate)
-                return Made + _pictures.Count;
+                return _pictures.Count;
         }
     }
 
     public int Remaining => Request.Count - Next;
 
-    /// <summary>The pictures that this process made.</summary>
+    /// <summary>The pictures that are made; of jobs that are kept without their bytes.</summary>
     public IReadOnlyList<Picture> Pictures
     {
         get
@@ -168,6 +171,8 @@ internal sealed class Job
         {
             if (IsOver && !said.IsLast)
                 return;
+            if (said is StepEvent step)
+                LastStep = step;
             _events.RemoveAll(said.Replaces);
             _events.Add(said with { Id = ++_lastId });
             (changed, _changed) = (_changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));

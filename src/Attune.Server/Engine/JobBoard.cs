@@ -1,16 +1,28 @@
 using System.Collections.Concurrent;
+using Attune.Server.Hosting;
+using Attune.Server.Jobs;
 using Attune.Server.Requests;
+using Attune.Server.Storage;
 
 namespace Attune.Server.Engine;
 
-/// <summary>Takes jobs in, finds them, and stops them.</summary>
+/// <summary>Takes jobs in, finds them, and stops them; keeps those that go on when their client is gone.</summary>
 /// <param name="queue">Where they wait.</param>
 /// <param name="maker">Checks them.</param>
+/// <param name="store">Keeps them.</param>
+/// <param name="telemetry">Counts them.</param>
 /// <param name="settings">The limits of time.</param>
 /// <param name="time">The clock.</param>
-internal sealed class JobBoard(JobQueue queue, PictureMaker maker, ServerSettings settings, TimeProvider time)
+internal sealed class JobBoard(
+    JobQueue queue, PictureMaker maker, JobStore store, Telemetry telemetry, ServerSettings settings, TimeProvider time)
 {
+    /// <summary>How often a job is begun that was running each time when the server ended: it may be what ends it.</summary>
+    private const int MostAttempts = 3;
+
     private readonly ConcurrentDictionary<string, Job> _live = new(StringComparer.Ordinal);
+
+    // How a job ends is decided once, and kept before anybody hears of it.
+    private readonly Lock _ending = new();
 
     /// <summary>The jobs that wait or run.</summary>
     public IEnumerable<Job> Live => _live.Values;
@@ -26,6 +38,66 @@ internal sealed class JobBoard(JobQueue queue, PictureMaker maker, ServerSetting
         return job;
     }
 
+    /// <summary>Takes a job that goes on by itself; when this has returned, it is kept.</summary>
+    /// <param name="request">What is asked for.</param>
+    /// <param name="lane">Whose it is.</param>
+    /// <param name="body">What the client sent.</param>
+    /// <param name="repetition">What the client calls it; null for nothing.</param>
+    /// <returns>Its name; null where a request of the same name was quicker.</returns>
+    /// <exception cref="ApiException">It is refused, or the queue is full.</exception>
+    public string? Submit(JobRequest request, string lane, byte[] body, Repetition? repetition)
+    {
+        maker.Check(request);
+        var job = new Job(Ids.New(), lane, request, time.GetUtcNow()) { GoesOn = true };
+        if (!store.Add(job, body, repetition))
+            return null;
+        try
+        {
+            Add(job);
+        }
+        catch
+        {
+            store.Remove(job.Id);
+            throw;
+        }
+        return job.Id;
+    }
+
+    /// <summary>Takes up again what was not over when the server ended.</summary>
+    /// <param name="reader">Reads what clients sent.</param>
+    public void Restore(JobReader reader)
+    {
+        foreach (var kept in store.Unfinished())
+        {
+            try
+            {
+                var read = reader.Read(kept.Body!);
+                var request = read with { Request = read.Request with { Seed = kept.Seed } };
+                var job = new Job(kept.Id, kept.Lane, request, kept.Created) { GoesOn = true, Epoch = kept.Attempts };
+                foreach (var picture in store.PicturesOf(kept.Id))
+                    job.Add(KeptPicture.Of(picture));
+                if (job.Remaining <= 0)
+                {
+                    store.End(kept.Id, JobStatus.Completed, null, [], time.GetUtcNow());
+                    continue;
+                }
+                if (kept.Status == JobStatus.Running && kept.Attempts >= MostAttempts)
+                {
+                    throw ApiException.Internal(
+                        FormattableString.Invariant($"The server ended {kept.Attempts} times while this job ran; it is not begun again."));
+                }
+                if (kept.Status == JobStatus.Running)
+                    job.Warn("The server ended while this job ran; it was begun again.");
+                store.Queue(kept.Id);
+                Add(job, bounded: false);
+            }
+            catch (ApiException exception)
+            {
+                store.End(kept.Id, JobStatus.Failed, exception.Error, [], time.GetUtcNow());
+            }
+        }
+    }
+
     /// <summary>A job that waits or runs, or null.</summary>
     public Job? Find(string id) => _live.GetValueOrDefault(id);
 
@@ -33,22 +105,63 @@ internal sealed class JobBoard(JobQueue queue, PictureMaker maker, ServerSetting
     public void Cancel(Job job) => Stop(job, JobStatus.Cancelled, null);
 
     /// <summary>The first picture of a job begins: from now on another limit of time counts.</summary>
-    public void Began(Job job) => job.Limit(time, settings.Limits.JobTime, () => Expire(job, "The pictures took"));
+    public void Began(Job job)
+    {
+        if (job.GoesOn)
+            store.Begin(job.Id, time.GetUtcNow());
+        job.Limit(time, settings.Limits.JobTime, () => Expire(job, "The pictures took"));
+    }
+
+    /// <summary>A picture of a job is made. One that is kept is on the disk before anybody hears of it.</summary>
+    public void Made(Job job, Picture picture)
+    {
+        if (job.GoesOn)
+        {
+            store.Add(job.Id, picture, time.GetUtcNow());
+            picture = picture with { Bytes = [] };
+        }
+        job.Add(picture);
+    }
 
     /// <summary>A job is over.</summary>
     public void End(Job job, JobStatus status, ApiException? failure = null)
     {
-        job.End(status, failure, time.GetUtcNow());
+        lock (_ending)
+        {
+            if (job.IsOver)
+                return;
+            if (job.GoesOn)
+                store.End(job.Id, status, failure?.Error, job.Warnings, time.GetUtcNow());
+            job.End(status, failure, time.GetUtcNow());
+            telemetry.Ended(job, time.GetUtcNow());
+        }
         _live.TryRemove(job.Id, out _);
     }
 
-    private void Add(Job job)
+    /// <summary>A job is not made before the server ends: it waits for the next start, or its client is told.</summary>
+    public void GiveBack(Job job)
+    {
+        if (!job.GoesOn)
+        {
+            End(job, JobStatus.Failed, JobQueue.Closing());
+            return;
+        }
+        lock (_ending)
+        {
+            if (job.IsOver)
+                return;
+            store.Queue(job.Id);
+            job.Close();
+        }
+    }
+
+    private void Add(Job job, bool bounded = true)
     {
         if (!_live.TryAdd(job.Id, job))
             throw new InvalidOperationException("Two jobs have one name.");
         try
         {
-            queue.Add(job);
+            queue.Add(job, bounded);
         }
         catch
         {

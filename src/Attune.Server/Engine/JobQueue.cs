@@ -169,7 +169,7 @@ internal sealed class JobQueue(ServerLimits limits, bool keys, Pace pace) : IDis
         {
             if (!_lanes.TryGetValue(job.Lane, out var lane) || !lane.Contains(job))
                 return null;
-            int turn = lane.TakeWhile(other => other != job).Sum(other => other.Remaining);
+            int turn = UnitsOf(job.Lane).TakeWhile(unit => unit.Job != job).Sum(unit => unit.Pictures);
             return Before(job.Lane, turn);
         }
     }
@@ -187,13 +187,13 @@ internal sealed class JobQueue(ServerLimits limits, bool keys, Pace pace) : IDis
         double seconds = _running.Sum(job => pace.SecondsOf(job.Request)) / 2;
         int count = 0;
         bool behind = false;
-        foreach (string other in _round)
+        foreach (string other in _round.Union(_running.Select(job => job.Lane)))
         {
             behind |= other == name;
             int turns = other == name ? turn : behind ? turn : turn + 1;
-            foreach (var job in _lanes[other])
+            foreach (var (job, pictures) in UnitsOf(other))
             {
-                int made = Math.Min(job.Remaining, turns);
+                int made = Math.Min(pictures, turns);
                 seconds += made * pace.SecondsOf(job.Request);
                 (count, turns) = (count + made, turns - made);
             }
@@ -201,13 +201,16 @@ internal sealed class JobQueue(ServerLimits limits, bool keys, Pace pace) : IDis
         return (count, TimeSpan.FromSeconds(seconds));
     }
 
+    /// <summary>The jobs of a key in their order, with the pictures that are to begin: a job that runs comes back, as the first.</summary>
+    private IEnumerable<(Job Job, int Pictures)> UnitsOf(string name) =>
+        _running.Where(job => job.Lane == name).Select(job => (job, Math.Max(job.Remaining - 1, 0)))
+            .Concat(_lanes.TryGetValue(name, out var lane) ? lane.Select(job => (job, job.Remaining)) : []);
+
     /// <summary>About how long it takes until some jobs of a key, or of any, are over.</summary>
     private TimeSpan WaitOf(string name, int jobs)
     {
-        var lane = _lanes.GetValueOrDefault(name);
-        if (lane == null)
-            return Before(name, 0).Wait;
-        return Before(name, lane.Take(jobs).Sum(job => job.Remaining)).Wait;
+        int running = _running.Count(job => job.Lane == name);
+        return Before(name, UnitsOf(name).Take(running + jobs).Sum(unit => unit.Pictures)).Wait;
     }
 
     private void Take(Job job)

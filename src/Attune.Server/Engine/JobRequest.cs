@@ -28,6 +28,9 @@ internal sealed record JobRequest(ModelVariant Variant, GenerationRequest Reques
     /// <summary>Whether it is recorded where guidance acts.</summary>
     public bool Trace { get; init; }
 
+    /// <summary>Whether it came by the API of AUTOMATIC1111's web UI, whose clients interrupt what they began.</summary>
+    public bool IsOfSd { get; init; }
+
     /// <summary>In which format pictures are sent.</summary>
     public PictureFormat Format { get; init; } = PictureFormat.Png;
 

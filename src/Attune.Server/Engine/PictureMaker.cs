@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Attune.Generation;
 using Attune.Guidance;
 using Attune.Imaging;
+using Attune.Server.Hosting;
 using Attune.Server.Requests;
 using Attune.Tensors;
 using Attune.Weights;
@@ -12,8 +13,9 @@ namespace Attune.Server.Engine;
 /// <param name="pool">Has the models.</param>
 /// <param name="limits">What requests may ask for.</param>
 /// <param name="pace">Learns how long pictures take.</param>
+/// <param name="telemetry">Counts them.</param>
 /// <param name="time">The clock.</param>
-internal sealed class PictureMaker(ModelPool pool, ServerLimits limits, Pace pace, TimeProvider time)
+internal sealed class PictureMaker(ModelPool pool, ServerLimits limits, Pace pace, Telemetry telemetry, TimeProvider time)
 {
     /// <summary>
     /// Checks a request as far as it can be done now: against what is known of the model, and, where the model is in memory, by asking it.
@@ -87,6 +89,7 @@ internal sealed class PictureMaker(ModelPool pool, ServerLimits limits, Pace pac
         byte[] bytes = await Task.Run(() => request.Format.Encode(made!, texts), cancellation).ConfigureAwait(false);
         double all = watch.Elapsed.TotalSeconds;
         pace.Learn(request.Model, request.ExpectedSteps, all);
+        telemetry.Made(request, steps, denoised);
         return new Picture(Ids.New(), index, asked.Seed, made!.Width, made.Height, bytes, request.Format, texts[0].Value)
         {
             TextRows = observer.Rows,

@@ -36,7 +36,7 @@ internal sealed partial class Workers(
     private void Close()
     {
         foreach (var job in queue.Close())
-            GiveBack(job);
+            board.GiveBack(job);
         _patience.CancelAfter(settings.ShutdownTimeout);
     }
 
@@ -58,13 +58,13 @@ internal sealed partial class Workers(
             var picture = await maker.MakeAsync(job, either.Token).ConfigureAwait(false);
             if (job.IsOver)
                 return;
-            job.Add(picture);
+            board.Made(job, picture);
             if (job.Remaining == 0)
                 board.End(job, JobStatus.Completed);
             else if (queue.Return(job))
                 returned = true;            // another worker may have it by now
             else
-                GiveBack(job);
+                board.GiveBack(job);
         }
         catch (OperationCanceledException) when (job.Stopping.IsCancellationRequested)
         {
@@ -72,7 +72,7 @@ internal sealed partial class Workers(
         }
         catch (OperationCanceledException) when (_patience.IsCancellationRequested)
         {
-            GiveBack(job);
+            board.GiveBack(job);
         }
         catch (ApiException exception)
         {
@@ -97,15 +97,6 @@ internal sealed partial class Workers(
             if (!returned)
                 queue.Done(job);
         }
-    }
-
-    /// <summary>A job that is not made before the server ends waits for the next one, or its client is told.</summary>
-    private void GiveBack(Job job)
-    {
-        if (job.GoesOn)
-            job.Close();
-        else
-            board.End(job, JobStatus.Failed, JobQueue.Closing());
     }
 
     [LoggerMessage(LogLevel.Error, "The job {Job} failed.")]

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Attune.Server.Requests;
+using Attune.Server.Sd;
 using Microsoft.AspNetCore.Http;
 
 namespace Attune.Server.Hosting;
@@ -29,8 +30,12 @@ internal static class Answers
         else if (exception.Status >= 500)
             headers["x-should-retry"] = "false";
         if (exception.Status == StatusCodes.Status401Unauthorized)
-            headers.WWWAuthenticate = "Bearer";
-        return WriteAsync(context, ErrorAnswer.Of(exception.Error), ServerJson.Answers.ErrorAnswer, exception.Status);
+            headers.WWWAuthenticate = context.Request.Path.StartsWithSegments(SdEndpoints.Root) ? "Basic" : "Bearer";
+        return context.Request.Path.StartsWithSegments(SdEndpoints.Root)
+            ? WriteAsync(
+                context, new SdErrorAnswer(exception.Code, exception.Message, exception.Message), ServerJson.Answers.SdErrorAnswer,
+                exception.Status)
+            : WriteAsync(context, ErrorAnswer.Of(exception.Error), ServerJson.Answers.ErrorAnswer, exception.Status);
     }
 
     /// <summary>Sends events as they come, and a comment where none comes for a while.</summary>

@@ -14,8 +14,8 @@ namespace Attune.Server.Hosting;
 /// <param name="log">Where mistakes are said.</param>
 internal sealed partial class Guard(ServerSettings settings, ILogger<Guard> log)
 {
-    /// <summary>What needs no key: whether it lives, and pictures whose names nobody guesses.</summary>
-    private static readonly string[] Open = ["/healthz", "/readyz", "/pictures/"];
+    /// <summary>What needs no key: whether it lives, what can be asked, and pictures whose names nobody guesses.</summary>
+    private static readonly string[] Open = ["/healthz", "/readyz", "/openapi.json", "/pictures/"];
 
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {

@@ -5,12 +5,19 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Attune.Server.Hosting;
 
-/// <summary>Whether the server lives, and whether it takes requests now.</summary>
+/// <summary>Whether the server lives, whether it takes requests now, and which there are.</summary>
 /// <param name="queue">Says whether it is full, or the server ends.</param>
 internal sealed class HealthEndpoints(JobQueue queue)
 {
+    private readonly Lazy<string> _document = new(() => ApiDocument.Make().ToJsonString(ServerJson.Answers.Options));
+
     public void Map(IEndpointRouteBuilder routes)
     {
+        routes.MapGet("/openapi.json", context =>
+        {
+            context.Response.ContentType = "application/json; charset=utf-8";
+            return context.Response.WriteAsync(_document.Value, context.RequestAborted);
+        });
         routes.MapGet("/healthz", context => SayAsync(context, null));
         routes.MapGet("/readyz", context => SayAsync(
             context, queue.IsClosed ? "the server ends" : queue.IsFull ? "the queue is full" : null));

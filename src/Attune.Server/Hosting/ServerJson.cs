@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Attune.Server.Jobs;
 using Attune.Server.OpenAi;
 using Attune.Server.Requests;
 
@@ -10,10 +11,21 @@ namespace Attune.Server.Hosting;
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ErrorAnswer))]
+[JsonSerializable(typeof(SdErrorAnswer))]
 [JsonSerializable(typeof(ImagesAnswer))]
 [JsonSerializable(typeof(ImageEventAnswer))]
 [JsonSerializable(typeof(ModelAnswer))]
 [JsonSerializable(typeof(ListAnswer<ModelAnswer>))]
+[JsonSerializable(typeof(JobAnswer))]
+[JsonSerializable(typeof(ListAnswer<JobAnswer>))]
+[JsonSerializable(typeof(JobEventAnswer))]
+[JsonSerializable(typeof(PictureAnswer))]
+[JsonSerializable(typeof(ListAnswer<PictureAnswer>))]
+[JsonSerializable(typeof(PictureTextsAnswer))]
+[JsonSerializable(typeof(StatusAnswer))]
+[JsonSerializable(typeof(ListAnswer<RuleAnswer>))]
+[JsonSerializable(typeof(ListAnswer<OptionAnswer>))]
+[JsonSerializable(typeof(IReadOnlyList<string>))]
 internal sealed partial class ServerJson : JsonSerializerContext
 {
     /// <summary>What is written, with letters as they are: answers are never part of a page.</summary>
@@ -26,6 +38,9 @@ internal sealed record ErrorAnswer(ErrorMember Error)
 {
     public static ErrorAnswer Of(ApiError error) => new(new ErrorMember(error.Message, error.Type, error.Param, error.Code));
 }
+
+/// <summary>An error as clients of AUTOMATIC1111's web UI read it.</summary>
+internal sealed record SdErrorAnswer(string Error, string Detail, string Errors);
 
 /// <summary>All four members are always there.</summary>
 internal sealed record ErrorMember(

@@ -175,17 +175,7 @@ internal sealed record AnswerShape(PictureFormat Format, string Quality, bool Li
     {
         string quality = "auto";
         fields.Ignore("quality", field => quality = field.Choice(Qualities));
-        string format = fields.Take("output_format") switch
-        {
-            null => "png",
-            { } field when field.Text() is "gif" or "svg" => throw field.Wrong("png, jpeg or webp", "unsupported_value"),
-            { } field => field.Choice("png", "jpeg", "webp"),
-        };
-        int compression = 95;
-        if (format == "png")
-            fields.Ignore("output_compression", field => field.Integer(0, 100));
-        else if (fields.Take("output_compression") is { } field)
-            compression = (int)Math.Clamp(field.Integer(0, 100), 1, BestQuality);
+        var format = TakeFormat(fields);
         fields.Ignore("background", field =>
         {
             if (field.Text() == "transparent")
@@ -201,6 +191,24 @@ internal sealed record AnswerShape(PictureFormat Format, string Quality, bool Li
             if (fields.Take(name) != null)
                 throw ApiException.Invalid(name, $"{name} is not taken here.", "unsupported_parameter");
         }
-        return new AnswerShape(new PictureFormat(format, compression), quality, link);
+        return new AnswerShape(format, quality, link);
+    }
+
+    /// <summary>The fields that say in which format pictures are.</summary>
+    public static PictureFormat TakeFormat(Fields fields)
+    {
+        string format = fields.Take("output_format") switch
+        {
+            null => "png",
+            { } field when field.Text() is "gif" or "svg" => throw field.Wrong("png, jpeg or webp", "unsupported_value"),
+            { } field => field.Choice("png", "jpeg", "webp"),
+        };
+        if (format == "png")
+        {
+            fields.Ignore("output_compression", field => field.Integer(0, 100));
+            return PictureFormat.Png;
+        }
+        return fields.Take("output_compression") is { } compression
+            ? new PictureFormat(format, (int)Math.Clamp(compression.Integer(0, 100), 1, BestQuality)) : new PictureFormat(format);
     }
 }

@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text.Unicode;
 using Attune.Server.Engine;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -18,18 +20,61 @@ internal static class Body
     /// <exception cref="ApiException">It is none.</exception>
     public static async Task<Fields> ReadJsonAsync(HttpContext context, long most)
     {
-        RequireSize(context, most);
+        if (context.Request.ContentLength > most)
+            throw TooLarge(most);
         if (!context.Request.HasJsonContentType())
             throw WrongType(context, "application/json");
+        return Fields.Of(Parse(await ReadBytesAsync(context, most).ConfigureAwait(false)));
+    }
+
+    /// <summary>JSON whose texts are texts: the parser takes bytes that are no UTF-8, and halves of surrogate pairs.</summary>
+    /// <exception cref="ApiException">It is none.</exception>
+    public static JsonElement Parse(byte[] body)
+    {
         try
         {
-            using var document = await JsonDocument.ParseAsync(context.Request.Body, Strict, context.RequestAborted).ConfigureAwait(false);
-            return Fields.Of(document.RootElement.Clone());
+            if (!Utf8.IsValid(body))
+                throw new JsonException("it is no UTF-8.");
+            using var document = JsonDocument.Parse(body, Strict);
+            var root = document.RootElement.Clone();
+            RequireTexts(root);
+            return root;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
             throw ApiException.Invalid(null, $"The body is no JSON: {exception.Message}", "invalid_json", exception);
         }
+    }
+
+    private static void RequireTexts(JsonElement json)
+    {
+        switch (json.ValueKind)
+        {
+            case JsonValueKind.String when JsonMarshal.GetRawUtf8Value(json).Contains((byte)'\\'):
+                _ = json.GetString();
+                break;
+            case JsonValueKind.Array:
+                foreach (var item in json.EnumerateArray())
+                    RequireTexts(item);
+                break;
+            case JsonValueKind.Object:
+                foreach (var member in json.EnumerateObject())
+                {
+                    _ = member.Name;
+                    RequireTexts(member.Value);
+                }
+                break;
+        }
+    }
+
+    /// <summary>A body as it is.</summary>
+    /// <exception cref="ApiException">It is too large.</exception>
+    public static async Task<byte[]> ReadBytesAsync(HttpContext context, long most)
+    {
+        RequireSize(context, most);
+        var bytes = new MemoryStream((int)Math.Min(context.Request.ContentLength ?? 0, most));
+        await context.Request.Body.CopyToAsync(bytes, context.RequestAborted).ConfigureAwait(false);
+        return bytes.ToArray();
     }
 
     /// <summary>A body that is a form with files, or JSON with pictures as data.</summary>

@@ -99,6 +99,12 @@ public sealed record SchedulerChoice
         return new SchedulerChoice(null, name, changes, isShort: name != null && halves[0] != name);
     }
 
+    /// <summary>The names of samplers in ComfyUI and in AUTOMATIC1111's web UI that <see cref="Parse"/> understands.</summary>
+    public static IReadOnlyList<string> SamplerNames => SchedulerAliases.Names;
+
+    /// <summary>The names of spacings of the noise levels that may follow such a name.</summary>
+    public static IReadOnlyList<string> SpacingNames => SchedulerAliases.SpacingNames;
+
     /// <summary>The class that it changes to; null keeps the checkpoint's, or comes with a whole configuration.</summary>
     internal string? ClassName => _class;
 
