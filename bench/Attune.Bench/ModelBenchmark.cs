@@ -49,8 +49,8 @@ public static class ModelBenchmark
     private static Report Measure(Subject subject, string shape, Device device, CountingDevice counting, int rounds)
     {
         PeakProbe.WarmUp();
+        subject.Forward();          // warm-up: the JIT, every buffer's first touch, weights that are gathered or that a library reorders
         long weights = TensorMemory.LiveBytes;
-        subject.Forward();          // warm-up: the JIT, every buffer's first touch, weights that a library reorders
         subject.Forward();
         TensorMemory.ResetPeak();
         var samples = new List<(double Seconds, double Probe)>();

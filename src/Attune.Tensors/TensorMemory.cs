@@ -111,13 +111,17 @@ public static unsafe partial class TensorMemory
     }
 
     /// <summary>
-    /// Eight classes an octave, so that at most an eighth of a block is slack and blocks of nearly equal tensors are interchangeable.
+    /// Eight classes an octave, so that at most an eighth of a block is slack and blocks of nearly equal tensors are interchangeable. Of
+    /// large blocks an eighth would be much: their classes are huge pages, and no more than 64 an octave.
     /// </summary>
     private static nuint SizeClass(nuint bytes)
     {
         if (bytes <= 512)
             return Math.Max((bytes + Alignment - 1) / Alignment, 1) * Alignment;
-        nuint step = (nuint)1 << (System.Numerics.BitOperations.Log2(bytes - 1) - 3);
+        int octave = System.Numerics.BitOperations.Log2(bytes - 1);
+        nuint step = (nuint)1 << (octave - 3);
+        if (step > HugePage)
+            step = Math.Max(HugePage, (nuint)1 << (octave - 6));
         return (bytes + step - 1) / step * step;
     }
 

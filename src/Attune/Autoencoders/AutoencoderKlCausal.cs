@@ -314,7 +314,7 @@ internal sealed class CausalDecoder
                 _stages.Add((upsampler.Double, null));
                 _single = _stages.Count;
             }
-            _stages.Add(((x, _) => upsampler.Enlarge(x), name));
+            _stages.Add(((x, _) => upsampler.Enlarge(x, ends: true), name));
         }
         int width = config.DecoderChannels * config.Multipliers[0];
         var norm = new CausalNorm(at.At("norm_out"), width);
@@ -385,7 +385,10 @@ internal sealed record CausalConfig(
     public long DecodingBytesPerPixel =>
         sizeof(float) * (long)DecoderChannels * Math.Max(3 * Multipliers[0], 3 * Multipliers[1] / 2) / (PatchSize * PatchSize);
 
-    /// <summary>Bytes of the two frames that every convolution but the last keeps of a video, for each pixel of a frame.</summary>
+    /// <summary>
+    /// Bytes of the two frames that every convolution but the last keeps of a video, and of the frames of a piece that wait for the levels
+    /// behind the last one that makes more of them, for each pixel of a frame.
+    /// </summary>
     public long KeptBytesPerPixel
     {
         get
@@ -400,6 +403,11 @@ internal sealed record CausalConfig(
                 channels += share * (inputs + outputs * (2 * ResnetsPerLevel + 1));
                 if (level > 0 && HalvesFrames[level - 1])
                     channels += share * outputs;
+                if (level > 0 && level - 1 == Array.IndexOf(HalvesFrames, true))
+                {
+                    // Counted in pairs of frames; where levels have shortcuts, height and width are doubled before.
+                    channels += share * outputs * (IsResidual ? 4 : 1) * (1 << HalvesFrames.Count(halves => halves)) / 2;
+                }
                 if (last)
                     channels += share * (4 * outputs + LatentChannels);
             }

@@ -10,7 +10,9 @@ namespace Attune.Autoencoders;
 /// </summary>
 internal sealed class FrameCache : IDisposable
 {
-    private readonly Dictionary<object, Tensor> _frames = [];
+    /// <summary>Room for as many frames as a layer looks back to, and how many of them, from the first, are there.</summary>
+    private readonly Dictionary<object, (Tensor Frames, int Known)> _frames = [];
+    private readonly Dictionary<object, Tensor> _put = [];
 
     private int _pieces;
 
@@ -30,10 +32,15 @@ internal sealed class FrameCache : IDisposable
     /// <param name="frames">How many there are.</param>
     public void BeginFrame(int frame, int frames) => More = Piece < _pieces - 1 || frame < frames - 1;
 
-    /// <summary>The frames that a layer kept, [batch, frames, height, width, channels], or null.</summary>
-    public Tensor? Of(object layer) => _frames.GetValueOrDefault(layer);
+    /// <summary>The frames that a layer kept, [batch, frames, height, width, channels], or null; may be a tensor of the current
+    /// scope.</summary>
+    public Tensor? Of(object layer) => !_frames.TryGetValue(layer, out var kept) ? null
+        : kept.Known == kept.Frames.Shape[1] ? kept.Frames : kept.Frames.Slice(1, 0, kept.Known);
 
-    /// <summary>Keeps the last frames of a layer's input.</summary>
+    /// <summary>
+    /// Keeps the last frames of a layer's input. There is room for all from the first one on: what grows would be there twice while it
+    /// does, and the peak of decoding.
+    /// </summary>
     /// <param name="layer">The layer.</param>
     /// <param name="x">Its input, [batch, frames, height, width, channels].</param>
     /// <param name="count">How many frames it looks back to.</param>
@@ -42,36 +49,33 @@ internal sealed class FrameCache : IDisposable
         if (!More || count == 0)
             return;
         using var scope = new TensorScope();
-        var earlier = Of(layer);
-        int known = earlier?.Shape[1] ?? 0;
+        if (!_frames.TryGetValue(layer, out var kept))
+            kept = (TensorScope.Detach(x.Like(x.Shape.With(1, count))), 0);
         int fresh = Math.Min(count, x.Shape[1]);
-        int old = Math.Min(count - fresh, known);
-        var last = x.Slice(1, x.Shape[1] - fresh, fresh);
-        if (old + fresh == known)
-        {
-            // Frames move up in place: two sets of them at a time would be the peak of decoding.
-            for (int i = 0; i < old; i++)
-                earlier!.Slice(1, fresh + i, 1).CopyTo(earlier.Slice(1, i, 1));
-            last.CopyTo(earlier!.Slice(1, old, fresh));
-            return;
-        }
-        var kept = old == 0 ? last.Clone() : TensorOperations.Concatenate(1, earlier!.Slice(1, known - old, old), last);
-        _frames[layer] = TensorScope.Detach(kept);
-        earlier?.Dispose();
+        int old = Math.Min(count - fresh, kept.Known);
+
+        // Frames move up in place.
+        for (int i = 0; i < old && old < kept.Known; i++)
+            kept.Frames.Slice(1, kept.Known - old + i, 1).CopyTo(kept.Frames.Slice(1, i, 1));
+        x.Slice(1, x.Shape[1] - fresh, fresh).CopyTo(kept.Frames.Slice(1, old, fresh));
+        _frames[layer] = (kept.Frames, old + fresh);
     }
 
     /// <summary>Takes what was put under a key; null for nothing. It is the caller's from here on.</summary>
-    public Tensor? Take(object key) => _frames.Remove(key, out var tensor) ? tensor : null;
+    public Tensor? Take(object key) => _put.Remove(key, out var tensor) ? tensor : null;
 
     /// <summary>Puts a tensor under a key that is free; it is the cache's from here on.</summary>
-    public void Put(object key, Tensor tensor) => _frames.Add(key, TensorScope.Detach(tensor));
+    public void Put(object key, Tensor tensor) => _put.Add(key, TensorScope.Detach(tensor));
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var frames in _frames.Values)
+        foreach (var (frames, _) in _frames.Values)
             frames.Dispose();
+        foreach (var tensor in _put.Values)
+            tensor.Dispose();
         _frames.Clear();
+        _put.Clear();
     }
 }
 
@@ -252,11 +256,17 @@ internal sealed class CausalUpsample(WeightCursor at, int inputs, int outputs, b
     }
 
     /// <summary>Height and width, [batch, frames, 2 height, 2 width, outputs].</summary>
-    public Tensor Enlarge(Tensor x)
+    /// <param name="x">[batch, frames, height, width, inputs].</param>
+    /// <param name="ends">Whether nobody needs it any more: it is disposed before the largest maps are there.</param>
+    public Tensor Enlarge(Tensor x, bool ends = false)
     {
         using var scope = new TensorScope();
         var s = x.Shape;
-        var images = x.Reshape(s[0] * s[1], s[2], s[3], s[4]).ResizeNearest(2 * s[2], 2 * s[3]);
+        var small = x.Reshape(s[0] * s[1], s[2], s[3], s[4]);
+        var images = small.ResizeNearest(2 * s[2], 2 * s[3]);
+        small.Dispose();
+        if (ends)
+            x.Dispose();
         images = images.Then(_conv.Apply(images));
         return scope.Keep(images.Reshape(s[0], s[1], 2 * s[2], 2 * s[3], outputs));
     }
