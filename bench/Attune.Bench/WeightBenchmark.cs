@@ -15,14 +15,20 @@ public static class WeightBenchmark
     private const int Outputs = 18432;
     private const int Inputs = 3072;
 
+    /// <summary>The rows, and outputs, of the product that is compared with ggml's.</summary>
+    private const int Rows = 1280;
+    private const int Side = 3072;
+
     /// <summary>Measures and prints a table.</summary>
     /// <param name="device">What computes.</param>
     /// <param name="formats">Names of formats; none are <see cref="Formats"/>.</param>
     /// <param name="latents">Latent tokens of the blocks; 0 leaves the blocks out.</param>
     /// <param name="text">Text tokens.</param>
     /// <param name="rounds">Samples of each.</param>
+    /// <param name="ggml">A folder with ggml's libraries, to be measured in the same run; null leaves them out.</param>
     /// <param name="output">Where to print.</param>
-    public static int Run(Device device, IReadOnlyList<string> formats, int latents, int text, int rounds, TextWriter output)
+    public static int Run(
+        Device device, IReadOnlyList<string> formats, int latents, int text, int rounds, string? ggml, TextWriter output)
     {
         WeightFormat[] all = [
             WeightFormat.BFloat16,
@@ -32,6 +38,8 @@ public static class WeightBenchmark
         output.WriteLine(
             FormattableString.Invariant($"{Workers.MaxThreads} threads, device: {device.Description}, {PeakProbe.Highest:0} GFLOP/s"));
         MeasureRow(device, all, rounds, output);
+        if (ggml != null)
+            MeasureBesideGgml(device, all, rounds, ggml, output);
         if (latents > 0)
             MeasureBlocks(device, all, latents, text, rounds, output);
         return 0;
@@ -53,6 +61,43 @@ public static class WeightBenchmark
                     $"  {formats[i].Name,-8} {1e3 * seconds,8:0.00} ms {weights[i].StoredBytes / seconds / 1e9,6:0.0} GB/s")
                         + FormattableString.Invariant($"  {times[0].Seconds / seconds:0.00} times as fast as BF16"));
             weights[i].Dispose();
+        }
+    }
+
+    /// <summary>
+    /// A product of many rows, ours and ggml's in turn. ggml rounds the rows to eight bits first, so that its result is not ours: it must
+    /// come near.
+    /// </summary>
+    private static void MeasureBesideGgml(Device device, WeightFormat[] formats, int rounds, string folder, TextWriter output)
+    {
+        const double Near = 0.05;
+        using var scope = new TensorScope();
+        using var ggml = new Ggml(folder, Workers.MaxThreads);
+        var (x, y) = (Noise.Of([Rows, Side], 1), Tensor.Empty(device, [Rows, Side]));
+        float[] values = x.ToArray(), theirs = new float[Rows * Side];
+        output.WriteLine(FormattableString.Invariant($"product {Rows} x {Side} x {Side}, beside ggml's in {folder}"));
+        foreach (var format in formats)
+        {
+            if (!Ggml.Has(format))
+            {
+                output.WriteLine($"  {format.Name,-8} ggml has no such type");
+                continue;
+            }
+            using var stored = new RandomWeights(1, format).Find("w.weight", [Side, Side])!;
+            using var product = ggml.Product(format, stored.Bytes.Read(0, (int)stored.Bytes.Length), values, Rows, Side, Side);
+            using var weight = device.Prepare(new RandomWeights(1, format).Find("w.weight", [Side, Side])!, WeightRole.Matrix);
+            var times = Timing.Interleave([() => x.Linear(weight, into: y), product.Compute], rounds);
+            product.Read(theirs);
+            float[] ours = y.ToArray();
+            double error = Math.Sqrt(ours.Zip(theirs, (a, b) => Math.Pow(a - b, 2)).Sum() / ours.Sum(value => Math.Pow(value, 2)));
+            if (!(error < Near))
+                throw new InvalidOperationException(FormattableString.Invariant($"{format.Name}: ggml's product is off by {error:0.000}."));
+            double work = 2e-9 * Rows * Side * Side;
+            output.WriteLine(
+                FormattableString.Invariant(
+                    $"  {format.Name,-8} {1e3 * times[0].Seconds,8:0.0} ms ({work / times[0].Seconds:0} GFLOP/s), ggml ")
+                        + FormattableString.Invariant($"{1e3 * times[1].Seconds:0.0} ms ({work / times[1].Seconds:0} GFLOP/s): ")
+                        + FormattableString.Invariant($"{times[1].Seconds / times[0].Seconds:0.00} times as fast, {error:0.0000} apart"));
         }
     }
 

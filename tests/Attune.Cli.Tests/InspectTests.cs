@@ -319,6 +319,13 @@ public class InspectTests
         Assert.Equal(("unknown", false), ((string)json["kind"]!, (bool)json["usable"]!));
         Assert.Contains("are of no model that is known", (string)json["problem"]!, StringComparison.Ordinal);
 
+        json = Json(LdmFile.Write(Repository.Golden("checkpoints", "sdxl"), folder.At("sdxl.safetensors")), null);
+        Assert.Equal(("model", false), ((string)json["kind"]!, (bool)json["usable"]!));
+        Assert.Equal(["CLIPTokenizer", "CLIPTokenizer"], json["tokenizers"]!.AsArray().Select(name => (string)name!));
+        Assert.EndsWith("sdxl.safetensors --tokenizer DIR", (string)json["command"]!, StringComparison.Ordinal);
+        string unet = Directory.GetFiles(Repository.Golden("checkpoints", "sd15", "unet"), "*.safetensors")[0];
+        Assert.EndsWith("--config-folder DIR", (string)Json(unet, 0)["command"]!, StringComparison.Ordinal);
+
         json = Json(Repository.Golden("checkpoints", "sd15"), 0);
         Assert.Equal(("model", true), ((string)json["kind"]!, (bool)json["usable"]!));
         Assert.Equal("StableDiffusionPipeline", (string)json["pipeline"]!);

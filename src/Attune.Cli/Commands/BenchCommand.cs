@@ -96,12 +96,15 @@ internal static class BenchCommand
             Description = "Latent tokens of the blocks; 0 leaves them out.", DefaultValueFactory = _ => 1024 };
         var text = new Option<int>("--text") { Description = "Text tokens.", DefaultValueFactory = _ => 256 };
         var rounds = new Option<int>("--rounds") { Description = "Interleaved rounds; the medians count.", DefaultValueFactory = _ => 5 };
+        var ggml = new Option<string?>("--ggml") {
+            Description = "A folder with the libraries ggml-base and ggml-cpu, whose product of many rows is measured in the same run." };
         var command = new Command(
             "weights", "FLUX blocks and the product of a single row with weights of few bits, beside bfloat16 in the same run.") { formats,
-            latents, text, rounds };
+            latents, text, rounds, ggml };
         command.SetAction(result => WeightBenchmark.Run(
             DeviceOptions.Open(result), result.GetRequiredValue(formats), result.GetValue(latents),
-            Positive("--text", result.GetValue(text))!.Value, Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
+            Positive("--text", result.GetValue(text))!.Value, Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(ggml),
+            Console.Out));
         return command;
     }
 

@@ -48,9 +48,10 @@ internal static class InspectCommand
     internal static int Run(string path, string? configFolder, Device device, IAnsiConsole console)
     {
         bool isModel = IsModelFolder(path);
+        FileReport? report = null;
         if (File.Exists(path))
         {
-            var report = FileReport.Of(path, configFolder);
+            report = FileReport.Of(path, configFolder);
             isModel = report.Role == FileRole.Model;
             Describe(report, console);
             console.Write(TypesIn(path));
@@ -68,6 +69,8 @@ internal static class InspectCommand
                     + $"{(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors, device: "
                         + $"{device.Description}");
             console.WriteLine(OneDnn());
+            if (report?.Tokenizers.Count > 0)
+                DescribeNeeds(report, console);
             problem?.Throw();
             return 0;
         }

@@ -160,6 +160,7 @@ public class FuzzTests
         byte[] valid = File.ReadAllBytes(Repository.Golden("checkpoints", "lora", name + ".safetensors"));
         Fuzz(valid, 8 + (int)BitConverter.ToInt64(valid), 200 * Factor, "lora.safetensors", folder =>
         {
+            Assert.NotEmpty(FileReport.Of(folder.At("lora.safetensors")).Name);
             var lora = new LoraSource(
                 source, [(folder.At("lora.safetensors"), 1)], new LoraSettings(Merge: true, Lenient: true, Warn: null));
             foreach (string component in new[] { "unet", "transformer", "text_encoder" }.Where(source.Has))
@@ -191,6 +192,35 @@ public class FuzzTests
                         weights.Find(tensor.Name)!.Dispose();
                 }
             }
+        });
+    }
+
+    /// <summary>What a file is must be told of any file, and what it needs.</summary>
+    [Theory]
+    [InlineData("chroma/transformer", "chroma")]
+    [InlineData("ernie-image/transformer", null)]
+    [InlineData("flux-dev/transformer", "flux-dev")]
+    [InlineData("flux-dev/vae", "flux-vae")]
+    [InlineData("flux2-klein/transformer", "flux2-klein")]
+    [InlineData("krea2-turbo/transformer", null)]
+    [InlineData("pixart-sigma/transformer", "pixart-sigma")]
+    [InlineData("qwen-image/vae", "qwen-image-vae")]
+    [InlineData("qwen-image-2.1/transformer", null)]
+    [InlineData("sana/transformer", "sana")]
+    [InlineData("sd35-medium/transformer", "sd35-medium")]
+    [InlineData("sdxl/text_encoder_2", "clip-g")]
+    [InlineData("wan-2.2/transformer", null)]
+    [InlineData("wan-2.2/text_encoder", null)]
+    [InlineData("z-image/transformer", "z-image")]
+    public void Damaged_files_of_every_kind(string component, string? names)
+    {
+        using var original = new TemporaryFolder();
+        byte[] valid = File.ReadAllBytes(
+            OriginalFile.Write(Repository.Golden("checkpoints", component), names, original.At("model.safetensors")));
+        Fuzz(valid, 8 + (int)BitConverter.ToInt64(valid), 40 * Factor, "model.safetensors", folder =>
+        {
+            var report = FileReport.Of(folder.At("model.safetensors"));
+            Assert.NotEmpty(report.Name);
         });
     }
 

@@ -186,7 +186,7 @@ internal static class DenoiserShapes
             ["intermediate_size"] = part.Extent("transformer_blocks.0.ff.gate.weight", 0),
             ["num_layerwise_text_blocks"] = Blocks(part, "text_fusion.layerwise_blocks", "attn.to_q.weight"),
             ["num_refiner_text_blocks"] = Blocks(part, "text_fusion.refiner_blocks", "attn.to_q.weight"),
-            ["num_text_layers"] = part.Extent("text_fusion.projector.weight", 1),
+            ["num_text_layers"] = (int)part.CountOf("text_fusion.projector.weight"),         // one row, which GGUF may drop
             ["text_hidden_dim"] = part.Extent("txt_in.norm.weight", 0),
             ["text_intermediate_size"] = part.Extent("text_fusion.layerwise_blocks.0.ff.gate.weight", 0),
             ["text_num_attention_heads"] = Rows("text_fusion.layerwise_blocks.0.attn.to_q.weight"),

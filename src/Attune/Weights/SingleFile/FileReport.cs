@@ -137,7 +137,11 @@ public sealed record FileReport
         }
         catch (CheckpointException exception)
         {
-            return report with { Problem = exception.Message };
+            return report with
+            {
+                Problem = exception.Message,
+                Command = configFolder == null ? $"{Generate} \"{Prompt}\" --model {Quoted(path)} --config-folder DIR" : null,
+            };
         }
     }
 
