@@ -8,7 +8,9 @@ namespace Attune.Bench;
 /// two operations for each multiplication with its addition, whatever the algorithm; norms and elementwise operations count none. Traffic
 /// is what has to be read and written once.
 /// </summary>
-internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
+/// <param name="device">What computes.</param>
+/// <param name="computes">Whether products are computed; otherwise zeros take their places, and a run takes what norms and sums do.</param>
+internal sealed class CountingDevice(Device device, bool computes = true) : DelegatingDevice(device)
 {
     private readonly Dictionary<string, Entry> _entries = [];
 
@@ -23,14 +25,20 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
     public override void Linear(Tensor x, PreparedWeight weight, PreparedWeight? bias, Activation activation, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
-        Inner.Linear(x, weight, bias, activation, output);
+        if (computes)
+            Inner.Linear(x, weight, bias, activation, output);
+        else
+            output.Fill(0);
         Count("linear", start, 2.0 * x.Count * weight.Shape[0], Bytes(x, output) + Bytes(weight));
     }
 
     public override void Conv2d(Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
-        Inner.Conv2d(x, weight, bias, geometry, output);
+        if (computes)
+            Inner.Conv2d(x, weight, bias, geometry, output);
+        else
+            output.Fill(0);
         Count(
             ConvolutionName(weight, geometry), start, 2.0 * output.Count * weight.Shape[1] * weight.Shape[2] * weight.Shape[3],
             Bytes(x, output) + Bytes(weight));
@@ -39,7 +47,10 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
     public override void AddLinear(Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
-        Inner.AddLinear(residual, x, weight, bias, output);
+        if (computes)
+            Inner.AddLinear(residual, x, weight, bias, output);
+        else
+            output.Fill(0);
         Count("linear", start, 2.0 * x.Count * weight.Shape[0], Bytes(x, output, residual) + Bytes(weight));
     }
 
@@ -47,7 +58,10 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
         Tensor residual, Tensor x, PreparedWeight weight, PreparedWeight? bias, Conv2dGeometry geometry, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
-        Inner.AddConv2d(residual, x, weight, bias, geometry, output);
+        if (computes)
+            Inner.AddConv2d(residual, x, weight, bias, geometry, output);
+        else
+            output.Fill(0);
         Count(
             ConvolutionName(weight, geometry), start, 2.0 * output.Count * weight.Shape[1] * weight.Shape[2] * weight.Shape[3],
             Bytes(x, output, residual) + Bytes(weight));
@@ -56,14 +70,28 @@ internal sealed class CountingDevice(Device device) : DelegatingDevice(device)
     public override void Attention(in AttentionArguments arguments)
     {
         long start = Stopwatch.GetTimestamp();
-        Inner.Attention(in arguments);
+        if (computes)
+            Inner.Attention(in arguments);
+        else
+        {
+            arguments.Output.Fill(0);
+            arguments.LogSumExp?.Fill(0);
+        }
         Count(AttentionName(arguments), start, Operations(arguments), Bytes(arguments));
     }
 
     public override void EntmaxAttention(in AttentionArguments arguments, float alpha, Tensor? dense, Tensor? support)
     {
         long start = Stopwatch.GetTimestamp();
-        Inner.EntmaxAttention(in arguments, alpha, dense, support);
+        if (computes)
+            Inner.EntmaxAttention(in arguments, alpha, dense, support);
+        else
+        {
+            arguments.Output.Fill(0);
+            arguments.LogSumExp?.Fill(0);
+            dense?.Fill(0);
+            support?.Fill(0);
+        }
         Count("entmax attention", start, Operations(arguments) * (dense == null ? 1 : 1.5), Bytes(arguments));
     }
 

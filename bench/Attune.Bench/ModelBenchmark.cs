@@ -3,10 +3,14 @@ using System.Diagnostics;
 using System.Text.Json;
 using Attune.Attention;
 using Attune.Autoencoders;
+using Attune.Evaluation.Metrics;
+using Attune.Evaluation.Metrics.Networks;
 using Attune.Guidance;
+using Attune.Imaging;
 using Attune.Models;
 using Attune.Models.Unet;
 using Attune.Tensors;
+using Attune.TextEncoders.Clip;
 using Attune.Weights;
 
 namespace Attune.Bench;
@@ -14,7 +18,7 @@ namespace Attune.Bench;
 /// <summary>Whole forward passes of models of real size with random bfloat16 weights, and where their time goes.</summary>
 public static class ModelBenchmark
 {
-    public static readonly string[] Shapes = ["sd15", "sdxl", "flux-block", "vae-512", "wan-vae"];
+    public static readonly string[] Shapes = ["sd15", "sdxl", "flux-block", "vae-512", "wan-vae", "clip-l", "inception"];
 
     /// <summary>Measures and prints a table, or one line of JSON.</summary>
     /// <param name="device">What computes.</param>
@@ -39,6 +43,8 @@ public static class ModelBenchmark
             "flux-block" => new Flux(counting, latents ?? 1024, text ?? 256),
             "vae-512" => new Decoder(counting, latents ?? 64),
             "wan-vae" => new VideoDecoder(counting, latents ?? 32, frames ?? 9),
+            "clip-l" => new Clip(counting),
+            "inception" => new Inception(counting),
             _ => throw new ArgumentException($"--shape is '{shape}', expected {string.Join(", ", Shapes)}."),
         };
         var report = Measure(subject, shape, device, counting, rounds);
@@ -234,6 +240,65 @@ public static class ModelBenchmark
         }
     }
 
+    /// <summary>Reads a picture: prepares it and encodes it.</summary>
+    private abstract class PictureEncoder(Device device) : Subject(device)
+    {
+        private const int Side = 512;
+
+        /// <summary>Noise of 512 x 512 pixels.</summary>
+        protected static Image Picture { get; } = Make();
+
+        private static Image Make()
+        {
+            byte[] pixels = new byte[3 * Side * Side];
+            new Random(1).NextBytes(pixels);
+            return new Image(Side, Side, pixels);
+        }
+    }
+
+    /// <summary>The encoder of pictures of CLIP ViT-L/14.</summary>
+    private sealed class Clip : PictureEncoder
+    {
+        private static readonly ClipVisionConfig Config = new(
+            224, 14, 768, 24, new ClipLayerConfig(1024, 4096, 16, Activation.QuickGelu, 1e-5f, Causal: false));
+
+        private readonly ClipVisionTower _tower;
+        private readonly Device _device;
+
+        public Clip(Device device)
+            : base(device) => (_device, _tower) = (device, new ClipVisionTower(RandomWeights.Checkpoint(device, seed: 1), Config));
+
+        public override string Description => "pictures of CLIP ViT-L/14, preparation included";
+
+        public override void Forward()
+        {
+            using var inner = new TensorScope();
+            _tower.Apply(Preparation.Clip.Apply(Picture, Config.ImageSize, _device));
+        }
+
+        public override void Dispose()
+        {
+            _tower.Dispose();
+            base.Dispose();
+        }
+    }
+
+    /// <summary>Inception v3 of FID.</summary>
+    private sealed class Inception(Device device) : PictureEncoder(device)
+    {
+        private readonly InceptionModel _model = InceptionModel.Load(new RandomWeights(1), device);
+
+        public override string Description => "Inception v3 of FID, preparation included";
+
+        public override void Forward() => _model.Apply(Picture, Preparation.PytorchFid);
+
+        public override void Dispose()
+        {
+            _model.Dispose();
+            base.Dispose();
+        }
+    }
+
     private sealed record Report(
         string Shape, string Description, Device Device, Timing.Result Time, IReadOnlyDictionary<string, CountingDevice.Entry> Counts,
         double CountedSeconds, double ProcessorSeconds, double Peak, double Bandwidth, long Activations, int? Frames)
@@ -241,6 +306,17 @@ public static class ModelBenchmark
         private double Operations => Counts.Values.Sum(entry => entry.Operations);
 
         private double Rate => Operations / Time.Seconds / 1e9;
+
+        /// <summary>Of the primitives that are products or convolutions, by their own time.</summary>
+        private double ProductRate
+        {
+            get
+            {
+                var products = Counts.Where(pair => pair.Key.StartsWith("linear", StringComparison.Ordinal)
+                    || pair.Key.StartsWith("convolution", StringComparison.Ordinal)).ToList();
+                return products.Sum(pair => pair.Value.Operations) / products.Sum(pair => pair.Value.Seconds) / 1e9;
+            }
+        }
 
         private IEnumerable<KeyValuePair<string, CountingDevice.Entry>> Sorted => Counts.OrderByDescending(pair => pair.Value.Seconds);
 
@@ -264,6 +340,8 @@ public static class ModelBenchmark
                     CultureInfo.InvariantCulture,
                     $"{Operations / 1e9:0.0} GFLOP, {Rate:0} effective GFLOP/s, {Rate / Peak:0.00} of the peak; peak of activations "
                         + $"{Activations / 1048576.0:0} MiB"));
+            text.AppendLine(FormattableString.Invariant(
+                $"products and convolutions alone: {ProductRate:0} GFLOP/s, {ProductRate / Peak:0.00} of the peak"));
             if (Frames is { } frames)
                 text.AppendLine(FormattableString.Invariant($"{frames / Time.Seconds:0.00} frames a second"));
             text.AppendLine();
@@ -300,6 +378,8 @@ public static class ModelBenchmark
             json.WriteNumber("gflop", Math.Round(Operations / 1e9, 2));
             json.WriteNumber("peak_gflops", Math.Round(Peak, 1));
             json.WriteNumber("share_of_peak", Math.Round(Rate / Peak, 3));
+            json.WriteNumber("products_gflops", Math.Round(ProductRate, 1));
+            json.WriteNumber("products_share_of_peak", Math.Round(ProductRate / Peak, 3));
             json.WriteNumber("copy_gbytes_per_s", Math.Round(Bandwidth, 1));
             json.WriteNumber("activation_bytes", Activations);
             if (Frames is { } frames)

@@ -42,7 +42,8 @@ internal sealed class RandomWeights(int seed, WeightFormat? format = null) : Wei
         if (format != null && format != WeightFormat.BFloat16 && shape.Rank > 1 && shape[shape.Rank - 1] % format.BlockLength == 0)
             return Blocks(name, shape, format, scale);
         var bytes = WeightBytes.Allocate(2 * shape.Count);
-        bool norm = shape.Rank == 1 && name.EndsWith("weight", StringComparison.Ordinal);
+        bool norm = shape.Rank == 1 && (name.EndsWith("weight", StringComparison.Ordinal)
+            || name.EndsWith("running_var", StringComparison.Ordinal));
         int made = (int)Math.Min(shape.Count, Period);
         var bits = MemoryMarshal.Cast<byte, ushort>(bytes.Write(0, 2 * made));
         for (int i = 0; i < made; i++)

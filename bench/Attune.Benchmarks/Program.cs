@@ -5,6 +5,8 @@ if (args is ["--attention", ..])
     return AttentionQuick.Run(args[1..]);
 if (args is ["--bandwidth", ..])
     return BandwidthQuick.Run(args[1..]);
+if (args is ["--eigenvalues", ..])
+    return EigenvaluesQuick.Run(args[1..]);
 if (args is ["--quick", ..])
     return Quick.Run(args[1..]);
 BenchmarkSwitcher.FromAssembly(typeof(LinearBenchmark).Assembly).Run(args);

@@ -111,8 +111,29 @@ public class DeviceTests
         }
     }
 
+    [Fact]
+    public async Task Bench_metrics_prints_one_line_of_JSON()
+    {
+        double[] several = await Values("4"), one = await Values("1");
+        Assert.All(several, value => Assert.True(double.IsFinite(value)));
+        Assert.Equal(several, one);       // whatever the number of threads
+
+        static async Task<double[]> Values(string threads)
+        {
+            var (code, output, error) = await Run(
+                [("DOTNET_PROCESSOR_COUNT", threads)], "bench", "metrics", "--pictures", "300", "--features", "150", "--subsets", "3",
+                "--subset-size", "100", "--json");
+            Assert.True(code == 0, error);
+            using var json = JsonDocument.Parse(Assert.Single(output.Trim().Split('\n')));
+            Assert.True(json.RootElement.GetProperty("peak_bytes").GetInt64() > 0);
+            var parts = json.RootElement.GetProperty("parts").EnumerateArray().ToArray();
+            Assert.Equal(4, parts.Length);
+            return [.. parts.Skip(1).Select(part => part.GetProperty("value").GetDouble())];
+        }
+    }
+
     [Theory]
-    [InlineData("--shape is 'sd9', expected sd15, sdxl, flux-block, vae-512, wan-vae.", "model", "--shape", "sd9")]
+    [InlineData("--shape is 'sd9', expected sd15, sdxl, flux-block, vae-512, wan-vae, clip-l, inception.", "model", "--shape", "sd9")]
     [InlineData("--rounds is 0, expected 1 or more.", "model", "--rounds", "0")]
     [InlineData("--only is 'gemm', expected products, convolutions, attention, norms, elementwise.", "kernels", "--only", "gemm")]
     public async Task A_wrong_benchmark_is_one_clear_line(string message, params string[] arguments)

@@ -126,6 +126,38 @@ public class EvaluateTests
     }
 
     [Fact]
+    public async Task A_dry_run_counts_the_model_and_names_what_is_missing()
+    {
+        string folder = Prepare();
+        try
+        {
+            var (code, output, error) = await Run(folder, "evaluate", "trial.json", "--dry", "--shard", "1/2");
+            Assert.True(code == 0, error);
+            Assert.Contains("A trial: 3 pictures, part 1/2", output, StringComparison.Ordinal);
+            Assert.Matches(@"nag 8, steps 1: 1 pictures of 0\.[0-9]+ TFLOP", output);
+            Assert.Matches(@"speed of products here: [0-9.]+ TFLOP/s", output);
+            Assert.Contains("(counted on the model)", output, StringComparison.Ordinal);
+            Assert.Contains("missing: nothing", output, StringComparison.Ordinal);
+            Assert.False(Directory.Exists(Path.Combine(folder, "attune-trial")));
+
+            string paper = Path.Combine(Repository.Root, "experiments", "papers", "nag-flux-schnell.json");
+            (code, output, error) = await Run(folder, "evaluate", paper, "--data", "data", "--dry");
+            Assert.True(code == 0, error);
+            Assert.Contains("none, steps 4: 5000 pictures of 277.6 TFLOP", output, StringComparison.Ordinal);
+            Assert.Matches(@"time: about [0-9]+ hours \([0-9]+ days\)", output);
+            foreach (string name in new[] {
+                "model: ", "prompts: ", "weights of clip-score, a folder with a CLIPModel",
+                "weights of fid, Inception v3 of FID: pt_inception-", "references of pfid, ",
+                "weights of image-reward, a folder with ImageReward.pt" })
+                Assert.Contains($"\n  {name}", output, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task Mistakes_are_one_line_and_nothing_is_written()
     {
         string folder = Prepare();
@@ -145,6 +177,7 @@ public class EvaluateTests
                 (text, ["--shard", "3/2"], "'3/2' is no shard"),
                 (text, ["--report-only"], "holds no records of 'trial.json'"),
                 (text, ["--report-only", "--shard", "1/2"], "--shard is given with --report-only"),
+                (text, ["--report-only", "--dry"], "--dry is given with --report-only"),
                 (text, ["--limit-prompts", "0"], "--limit-prompts is 0, expected 1 or more"),
                 (text, ["--model", "nowhere"], "nowhere' does not exist"),
             })

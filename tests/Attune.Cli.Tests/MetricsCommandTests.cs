@@ -22,6 +22,36 @@ public class MetricsCommandTests
         Assert.Equal("pytorch-fid", json["preparation"]!.GetValue<string>());
     }
 
+    [Fact]
+    public async Task Parts_of_statistics_are_merged_and_used()
+    {
+        using var folder = new TemporaryFolder();
+        float[][] rows = [.. Enumerable.Range(0, 30).Select(i => new[] { i % 7, i * i % 11f, i % 4 })];
+        string File(string name) => Path.Combine(folder.Path, name);
+        void Save(string name, float[][] part) =>
+            (FeatureMoments.Of(part).ToStatistics() with { Preparation = "patch" }).Save(File(name));
+        Save("1.npz", rows[..12]);
+        Save("2.npz", rows[12..]);
+        Save("whole.npz", rows);
+        var (code, output, error) = await CommandTests.Run(
+            "metrics", "statistics", File("merged.npz"), File("1.npz"), File("2.npz"), "--preparation", "patch", "--json");
+        Assert.True(code == 0, error);
+        Assert.Equal(30, JsonNode.Parse(output)!["pictures"]!.GetValue<int>());
+        (code, output, error) = await CommandTests.Run("metrics", "pfid", File("merged.npz"), File("whole.npz"), "--json");
+        Assert.True(code == 0, error);
+        var json = JsonNode.Parse(output)!;
+        Assert.Equal(0, json["value"]!.GetValue<double>(), 1e-6);
+        Assert.Equal([30, 30], json["pictures"]!.AsArray().Select(count => count!.GetValue<int>()));
+        Assert.StartsWith("there are no more pictures than the 2048 features", json["warning"]!.GetValue<string>());
+
+        (code, _, error) = await CommandTests.Run("metrics", "fid", File("merged.npz"), File("whole.npz"));
+        Assert.Equal(1, code);
+        Assert.Contains("made ready as patch, expected pytorch-fid", error, StringComparison.Ordinal);
+        (code, _, error) = await CommandTests.Run("metrics", "statistics", File("x.npz"), File("1.npz"), "--shard", "1/2");
+        Assert.Equal(1, code);
+        Assert.Contains("--shard takes a part of pictures", error, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("fid ABSENT ABSENT", "--inception is needed")]
     [InlineData("fid ABSENT ABSENT --inception ABSENT", "does not exist")]

@@ -25,7 +25,7 @@ internal static class BenchCommand
             DeviceOptions.Open(result), result.GetRequiredValue(shape), result.GetValue(model),
             Positive("--latents", result.GetValue(latents)),
             Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
-        return new Command("bench", "Measure on this machine.") { Model(), Kernels(), Weights(), Text(), nag };
+        return new Command("bench", "Measure on this machine.") { Model(), Kernels(), Weights(), Text(), Metrics(), nag };
     }
 
     private static Command Model()
@@ -67,6 +67,24 @@ internal static class BenchCommand
         command.SetAction(result => TextBenchmark.Run(
             DeviceOptions.Open(result), result.GetRequiredValue(shape), Positive("--template", result.GetValue(template)),
             Positive("--text", result.GetValue(prompt))!.Value, Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
+        return command;
+    }
+
+    private static Command Metrics()
+    {
+        var pictures = new Option<int>("--pictures") { Description = "Pictures of each set.", DefaultValueFactory = _ => 50_000 };
+        var features = new Option<int>("--features") { Description = "Features of each picture.", DefaultValueFactory = _ => 2048 };
+        var subsets = new Option<int>("--subsets") { Description = "Subsets of the kernel distance.", DefaultValueFactory = _ => 100 };
+        var size = new Option<int>("--subset-size") { Description = "Pictures of each set in each.", DefaultValueFactory = _ => 1000 };
+        var json = new Option<bool>("--json") { Description = "Print one line of JSON." };
+        var command = new Command(
+            "metrics", "Frechet and kernel distances of sets as large as papers take them: time and memory.") { pictures, features, subsets,
+            size, json };
+        int Value(ParseResult result, Option<int> option, int least) => result.GetValue(option) is var value && value >= least ? value
+            : throw new ArgumentException($"{option.Name} is {value}, expected {least} or more.");
+        command.SetAction(result => MetricBenchmark.Run(
+            Value(result, pictures, 2), Value(result, features, 1), Value(result, subsets, 1), Value(result, size, 2),
+            result.GetValue(json), Console.Out));
         return command;
     }
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Attune.Bench;
 using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Metrics;
 using Attune.Evaluation.Reports;
@@ -26,6 +27,10 @@ internal static class EvaluateCommand
         var shard = new Option<string?>("--shard") {
             Description = "Do one part of several, as 3/16; the parts' files may be merged by copying them into one folder." };
         var model = new Option<string?>("--model", "-m") { Description = "A model instead of the experiment's." };
+        var data = new Option<string?>("--data") {
+            Description = "The folder that the experiment's paths are relative to. Default: that of its file." };
+        var dry = new Option<bool>("--dry") {
+            Description = "Compute nothing; say how long it would take on this machine, how much memory, and which files are missing." };
         var reportOnly = new Option<bool>("--report-only") {
             Description = "Compute nothing; report from the records that are there. Model and judge are not needed." };
         var limit = new Option<int?>("--limit-prompts") {
@@ -34,10 +39,12 @@ internal static class EvaluateCommand
             "evaluate",
             "Compare guidance methods: how well they suppress and keep attributes, how true the pictures are, what they "
                 + "cost.") { experiment,
-            output, shard, model, reportOnly, limit };
+            output, shard, model, data, reportOnly, limit, dry };
         command.SetAction((result, cancellation) =>
         {
-            bool computes = !result.GetValue(reportOnly);
+            bool computes = !result.GetValue(reportOnly), estimates = result.GetValue(dry);
+            if (!computes && estimates)
+                throw new ArgumentException("--dry is given with --report-only; expected one of them.");
             foreach (var option in new Option[] { shard, model })
             {
                 if (!computes && result.GetResult(option) != null)
@@ -45,7 +52,7 @@ internal static class EvaluateCommand
                         $"{option.Name} is given with --report-only, which takes all records that are there and computes nothing.");
             }
             string file = result.GetRequiredValue(experiment);
-            var asked = Experiment.Load(file);
+            var asked = Experiment.Load(file, result.GetValue(data), mayLackPrompts: estimates);
             if (result.GetValue(model) is { } other)
                 asked = asked with { Model = Path.GetFullPath(other) };
             if (result.GetValue(limit) is <= 0 and var count)
@@ -53,6 +60,8 @@ internal static class EvaluateCommand
             string folder = result.GetValue(output) ?? $"attune-{Path.GetFileNameWithoutExtension(file)}";
             var part = result.GetValue(shard) is { } text ? Shard.Parse(text) : Shard.Whole;
             var device = computes ? DeviceOptions.Open(result) : null;
+            if (estimates)
+                return ExperimentEstimate.PrintAsync(asked, part, result.GetValue(limit), device!, Console.Out, cancellation);
             return RunAsync(asked, folder, part, result.GetValue(limit), device, AnsiConsole.Console, cancellation);
         });
         return command;
@@ -64,11 +73,18 @@ internal static class EvaluateCommand
     {
         if (device != null)
         {
-            using var pipeline = DiffusionPipeline.Load(experiment.Model, new LoadOptions { Device = device });
-            using var judge = Judge.Load(experiment.Judge, device);
+            using var pipeline = DiffusionPipeline.Load(experiment.Model, new LoadOptions { Device = device, Loras = experiment.Loras });
+            using var judge = experiment.Judge is { } folderOfJudge ? Judge.Load(folderOfJudge, device) : null;
             using var encoder = experiment.DualEncoder is { } path ? DualEncoder.Load(path, device) : null;
-            var reader = new JudgeReader(judge, encoder);
-            var runner = new ExperimentRunner(ExperimentPlan.Create(experiment, pipeline, reader), pipeline, reader);
+            using var reader = new MetricsReader(judge == null ? null : new JudgeReader(judge, encoder), experiment.Metrics, device);
+            var plan = ExperimentPlan.Create(experiment, pipeline, reader);
+            var runner = new ExperimentRunner(plan, pipeline, reader);
+            runner.CheckFolder(folder);
+            reader.KeepReferences(folder, (done, total) =>
+            {
+                if (done % 500 == 0 || done == total)
+                    console.WriteLine(FormattableString.Invariant($"{done} of {total} references"));
+            }, cancellation);
             await MakeAsync(runner, folder, shard, prompts, console, cancellation).ConfigureAwait(false);
         }
         var report = ExperimentReport.Create(experiment, folder, prompts);

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Metrics;
 using Attune.Imaging;
 
@@ -9,77 +10,105 @@ namespace Attune.Cli.Commands;
 /// <summary><c>attune metrics NAME ...</c>: the papers' metrics of folders of pictures, with released weights.</summary>
 internal static class MetricsCommand
 {
-    private static readonly string[] Extensions = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"];
-
     private static readonly Option<bool> Json = new("--json") { Description = "Print one JSON object." };
 
-    private static readonly Option<string> Inception = new("--inception") {
-        Description = "Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, or its names in safetensors.", Required = true };
+    private static readonly Option<string> Inception = new("--inception") { Description = $"{FrechetMetric.Inception}.", Required = true };
 
-    public static Command Create() => new(
-        "metrics", "Measure folders of pictures: FID, KID, patch FID, CLIPScore, PickScore, HPSv2, ImageReward, LPIPS.")
+    public static Command Create()
     {
-        Frechet(), Kernel(), Patch(), ClipScore(), Preference("pick-score"), Preference("hps-v2"), Reward(), Perceptual(),
-    };
+        var command = new Command(
+            "metrics",
+            $"Measure folders of pictures: {string.Join(", ", MetricCatalog.All.Select(metric => metric.Title))}, LPIPS.") {
+            Statistics(), Perceptual() };
+        foreach (var metric in MetricCatalog.All)
+            command.Add(metric switch { FrechetMetric => Frechet(metric), KernelMetric => Kernel(metric), _ => Score(metric) });
+        return command;
+    }
 
-    private static Command Frechet()
+    /// <summary>FID, and patch FID, which has one preparation.</summary>
+    private static Command Frechet(PictureMetric metric)
     {
-        var (a, b) = (Set("a"), Set("b"));
+        var usual = metric.Usual;
+        var (a, b) = (SetOrStatistics("a"), SetOrStatistics("b"));
         var inception = new Option<string?>("--inception") { Description = $"{Inception.Description} Statistics need none." };
-        var preparation = PreparationOption(Preparation.PytorchFid);
+        var preparation = PreparationOption(usual);
         var save = new Option<string?>("--save-statistics") {
             Description = "Write mean and covariance of A's features, as .npz, which pytorch-fid reads too." };
-        var command = new Command("fid", "Frechet distance of Inception features. A and B are folders, or .npz files of statistics.") {
-            a, b, inception, preparation, save, Json };
-        command.SetAction((result, cancellation) => Task.FromResult(Report(result, "fid", output =>
+        var command = new Command(metric.Name, $"{metric.Title}: {metric.Description}.") { a, b, inception, save, Json };
+        if (usual != Preparation.Patch)
+            command.Add(preparation);
+        command.SetAction((result, cancellation) => Task.FromResult(Report(result, metric.Name, output =>
         {
-            var how = Of(result, preparation);
+            var how = usual == Preparation.Patch ? usual : Of(result, preparation);
             string[] sets = [result.GetRequiredValue(a), result.GetRequiredValue(b)];
-            bool reads = !sets.All(IsStatistics);
-            if (reads && result.GetValue(inception) == null)
-                throw new ArgumentException("--inception is needed to read pictures; expected a file of weights.");
-            using var model = reads ? InceptionModel.Load(result.GetValue(inception)!, DeviceOptions.Open(result)) : null;
-            float[][]?[] features = [.. sets.Select(set => IsStatistics(set) ? null : Features(model!, set, how, cancellation))];
-            FeatureStatistics Statistics(int i) => features[i] is { } rows ? FeatureMoments.Of(rows).ToStatistics()
-                : FeatureStatistics.Load(sets[i]);
+            using var model = OpenFor(sets, result.GetValue(inception), result);
+            float[][]?[] features = [.. sets
+                .Select(set => IsStatistics(set) ? null : Features(model!, PictureFolder.Files(set), how, cancellation))];
+            FeatureStatistics?[] kept = [.. sets.Select(set => IsStatistics(set) ? Load(set, how) : null)];
+            FeatureStatistics Statistics(int i) => kept[i] ?? Kept(features[i]!, how);
             if (result.GetValue(save) is { } path)
                 Statistics(0).Save(path);
             output["preparation"] = how.Name;
-            Counts(output, features, InceptionModel.Features);
+            Counts(output, [.. features.Select((rows, i) => rows?.Length ?? kept[i]!.Count)], InceptionModel.Features);
             return features is [{ } x, { } y] ? Distances.Frechet(x, y) : Distances.Frechet(Statistics(0), Statistics(1));
         })));
         return command;
     }
 
-    private static Command Patch()
+    /// <summary>Statistics of pictures, of a part of them, or of what parts were saved of.</summary>
+    private static Command Statistics()
     {
-        var (a, b) = (Set("a"), Set("b"));
-        var command = new Command("pfid", "Patch FID: the middle 299 x 299 pixels of each picture, nothing resized.") {
-            a, b, Inception, Json };
-        command.SetAction((result, cancellation) => Task.FromResult(Report(result, "pfid", output =>
+        var file = new Argument<string>("output") { Description = "The .npz file to write: mu, sigma, count and preparation." };
+        var sets = new Argument<string[]>("sets") {
+            Description = "Folders of pictures, and .npz files that Attune saved, which are merged.", Arity = ArgumentArity.OneOrMore };
+        var inception = new Option<string?>("--inception") { Description = $"{Inception.Description} Statistics need none." };
+        var preparation = PreparationOption(Preparation.PytorchFid);
+        var shard = new Option<string?>("--shard") {
+            Description = "Take one part of the pictures, as 3/16; the parts' files are merged by giving them all to this command." };
+        var command = new Command(
+            "statistics", "Mean and covariance of Inception features, for fid and pfid: of pictures, a part of them, or merged parts.") {
+            file, sets, inception, preparation, shard, Json };
+        command.SetAction((result, cancellation) =>
         {
-            using var model = InceptionModel.Load(result.GetRequiredValue(Inception), DeviceOptions.Open(result));
-            float[][][] features = [.. new[] { a, b }
-                .Select(set => Features(model, result.GetRequiredValue(set), Preparation.Patch, cancellation))];
-            output["preparation"] = Preparation.Patch.Name;
-            Counts(output, features, InceptionModel.Features);
-            return Distances.Frechet(features[0], features[1]);
-        })));
+            var how = Preparation.Of(result.GetRequiredValue(preparation));
+            var part = result.GetValue(shard) is { } text ? Shard.Parse(text) : Shard.Whole;
+            string[] given = result.GetRequiredValue(sets);
+            if (part.Count > 1 && given.FirstOrDefault(IsStatistics) is { } whole)
+                throw new ArgumentException($"--shard takes a part of pictures, but '{whole}' holds statistics.");
+            using var model = OpenFor(given, result.GetValue(inception), result);
+            FeatureStatistics Of(string folder)
+            {
+                string[] files = [.. PictureFolder.Files(folder).Where((_, i) => i % part.Count == part.Index - 1)];
+                return Kept(Features(model!, files, how, cancellation), how);
+            }
+
+            var merged = FeatureStatistics.Merge([.. given.Select(set => IsStatistics(set) ? Load(set, how) : Of(set))]);
+            merged.Save(result.GetRequiredValue(file));
+            var output = new JsonObject
+            {
+                ["file"] = result.GetRequiredValue(file), ["pictures"] = merged.Count, ["features"] = merged.Mean.Length,
+                ["preparation"] = merged.Preparation,
+            };
+            Console.Out.WriteLine(result.GetValue(Json) ? output.ToJsonString()
+                : $"{result.GetRequiredValue(file)}: {merged.Mean.Length} features of {merged.Count} pictures, made ready as "
+                    + $"{merged.Preparation ?? "the files do not say"}");
+            return Task.FromResult(0);
+        });
         return command;
     }
 
-    private static Command Kernel()
+    private static Command Kernel(PictureMetric metric)
     {
         var (a, b) = (Set("a"), Set("b"));
-        var preparation = PreparationOption(Preparation.TorchFidelity);
+        var preparation = PreparationOption(metric.Usual);
         var package = new Option<string>("--draws") {
             Description = "Whose subsets: torch-fidelity, torchmetrics or clean-fid.", DefaultValueFactory = _ => "torch-fidelity" };
-        var subsets = new Option<int>("--subsets") { Description = "How many subsets.", DefaultValueFactory = _ => 100 };
+        var subsets = new Option<int>("--subsets") { Description = "How many subsets.", DefaultValueFactory = _ => KernelMetric.Subsets };
         var size = new Option<int?>("--subset-size") { Description = "Pictures of each set. Default: 1000, or all of the smaller set." };
         var seed = new Option<long>("--seed") { Description = "Of the draws.", DefaultValueFactory = _ => 2020 };
-        var command = new Command("kid", "Kernel distance of Inception features, over subsets.") {
+        var command = new Command(metric.Name, $"{metric.Title}: {metric.Description}.") {
             a, b, Inception, preparation, package, subsets, size, seed, Json };
-        command.SetAction((result, cancellation) => Task.FromResult(Report(result, "kid", output =>
+        command.SetAction((result, cancellation) => Task.FromResult(Report(result, metric.Name, output =>
         {
             var draws = result.GetRequiredValue(package) switch
             {
@@ -90,88 +119,48 @@ internal static class MetricsCommand
             };
             var how = Of(result, preparation);
             using var model = InceptionModel.Load(result.GetRequiredValue(Inception), DeviceOptions.Open(result));
-            float[][][] features = [.. new[] { a, b }.Select(set => Features(model, result.GetRequiredValue(set), how, cancellation))];
-            int rows = result.GetValue(size) ?? Math.Min(1000, Math.Min(features[0].Length, features[1].Length));
+            float[][][] features = [.. new[] { a, b }
+                .Select(set => Features(model, PictureFolder.Files(result.GetRequiredValue(set)), how, cancellation))];
+            int rows = result.GetValue(size) ?? Math.Min(KernelMetric.Size, Math.Min(features[0].Length, features[1].Length));
             var estimate = Distances.KernelOfSubsets(
                 features[0], features[1], draws, result.GetValue(subsets), rows, result.GetValue(seed));
             output["preparation"] = how.Name;
             output["draws"] = result.GetRequiredValue(package);
             output["subset_size"] = rows;
             output["deviation"] = estimate.Deviation;
-            Counts(output, features, 0);
+            Counts(output, [.. features.Select(set => (long?)set.Length)], 0);
             return estimate.Mean;
         })));
         return command;
     }
 
-    private static Command ClipScore()
+    /// <summary>A metric that every picture and its prompt has a number of.</summary>
+    private static Command Score(PictureMetric metric)
     {
         var set = Set("pictures");
         var prompts = Prompts();
-        var clip = Clip();
-        var preparation = PreparationOption(Preparation.Clip);
+        var weights = new Option<string>("--" + metric.WeightsOption) { Description = $"{Sentence(metric.Weights)}.", Required = true };
+        var preparation = PreparationOption(metric.Usual);
+        var command = new Command(metric.Name, $"{metric.Title}: {metric.Description}.") { set, prompts, weights, preparation, Json };
         var cut = new Option<bool>("--cut-long") {
             Description = "Cut texts beyond 77 tokens with their end, as torchmetrics does; otherwise the end of text stays." };
-        var command = new Command("clip-score", "100 times the mean cosine of pictures and their prompts, no less than 0.") {
-            set, prompts, clip, preparation, cut, Json };
-        command.SetAction((result, cancellation) => Task.FromResult(Report(result, "clip-score", output =>
+        if (metric is ClipScoreMetric)
+            command.Add(cut);
+        command.SetAction((result, cancellation) => Task.FromResult(Report(result, metric.Name, output =>
         {
             var how = Of(result, preparation);
             var (files, texts) = Pairs(result.GetRequiredValue(set), result.GetRequiredValue(prompts));
-            using var model = ClipModel.Load(result.GetRequiredValue(clip), DeviceOptions.Open(result));
-            double[] cosines = Cosines(
-                model, files, texts, how, result.GetValue(cut) ? LongText.Cut : LongText.KeepEnd, cancellation);
-            output["preparation"] = how.Name;
-            Interval(output, [.. cosines.Select(cosine => 100 * cosine)]);
-            return ClipModel.Score(cosines);
-        })));
-        return command;
-    }
-
-    /// <summary>PickScore and HPSv2: the cosines of a CLIP-H, with and without its scale.</summary>
-    private static Command Preference(string name)
-    {
-        bool scaled = name == "pick-score";
-        var set = Set("pictures");
-        var prompts = Prompts();
-        var clip = Clip();
-        var preparation = PreparationOption(scaled ? Preparation.ClipPillow : Preparation.OpenClip);
-        var command = new Command(
-            name, scaled ? "PickScore: the mean of cosines times the model's scale." : "HPSv2: the mean of cosines.") {
-            set, prompts, clip, preparation, Json };
-        command.SetAction((result, cancellation) => Task.FromResult(Report(result, name, output =>
-        {
-            var how = Of(result, preparation);
-            var (files, texts) = Pairs(result.GetRequiredValue(set), result.GetRequiredValue(prompts));
-            using var model = ClipModel.Load(result.GetRequiredValue(clip), DeviceOptions.Open(result));
-            double scale = scaled ? model.LogitScale : 1;
-            double[] scores = [.. Cosines(model, files, texts, how, LongText.KeepEnd, cancellation).Select(cosine => scale * cosine)];
-            output["preparation"] = how.Name;
-            return Interval(output, scores);
-        })));
-        return command;
-    }
-
-    private static Command Reward()
-    {
-        var set = Set("pictures");
-        var prompts = Prompts();
-        var model = new Option<string>("--model") {
-            Description = "A folder with ImageReward.pt, med_config.json and the tokenizer of bert-base-uncased.", Required = true };
-        var command = new Command("image-reward", "ImageReward: how pictures please people who read the prompts, on average.") {
-            set, prompts, model, Json };
-        command.SetAction((result, cancellation) => Task.FromResult(Report(result, "image-reward", output =>
-        {
-            var (files, texts) = Pairs(result.GetRequiredValue(set), result.GetRequiredValue(prompts));
-            using var reward = ImageReward.Load(result.GetRequiredValue(model), DeviceOptions.Open(result));
-            var scores = new double[files.Length];
+            var asked = metric is ClipScoreMetric && result.GetValue(cut) ? new ClipScoreMetric(LongText.Cut) : metric;
+            using var reader = asked.Open(result.GetRequiredValue(weights), how, DeviceOptions.Open(result));
+            var readings = new float[files.Length][];
             for (int i = 0; i < files.Length; i++)
             {
                 cancellation.ThrowIfCancellationRequested();
-                scores[i] = reward.Score([texts[i]], [Image.Load(files[i])])[0][0];
+                readings[i] = reader.Read(Image.Load(files[i]), texts[i]);
             }
-            output["preparation"] = Preparation.ImageReward.Name;
-            return Interval(output, scores);
+            output["preparation"] = how.Name;
+            Interval(output, [.. readings.Select(reading => (double)reading[0])]);
+            return asked.Sum(readings, null);
         })));
         return command;
     }
@@ -187,7 +176,7 @@ internal static class MetricsCommand
             a, b, backbone, linear, Json };
         command.SetAction((result, cancellation) => Task.FromResult(Report(result, "lpips", output =>
         {
-            var (first, second) = (Files(result.GetRequiredValue(a)), Files(result.GetRequiredValue(b)));
+            var (first, second) = (PictureFolder.Files(result.GetRequiredValue(a)), PictureFolder.Files(result.GetRequiredValue(b)));
             if (first.Length != second.Length)
                 throw new ArgumentException($"The folders hold {first.Length} and {second.Length} pictures, expected as many.");
             using var model = Lpips.Load(
@@ -206,11 +195,11 @@ internal static class MetricsCommand
 
     private static Argument<string> Set(string name) => new(name) { Description = "A folder of pictures, in the order of their names." };
 
+    private static Argument<string> SetOrStatistics(string name) => new(name) {
+        Description = "A folder of pictures, or an .npz file of statistics." };
+
     private static Option<string> Prompts() => new("--prompts") {
         Description = "A text file with a prompt a line, for the pictures in the order of their names.", Required = true };
-
-    private static Option<string> Clip() => new("--clip") {
-        Description = "A folder with a CLIPModel of transformers, or a model of open_clip, and its tokenizer.", Required = true };
 
     private static Option<string> PreparationOption(Preparation usual) => new("--preparation") {
         Description = $"How pictures are resized and scaled: {string.Join(", ", Preparation.All.Select(one => one.Name))}.",
@@ -218,22 +207,13 @@ internal static class MetricsCommand
 
     private static Preparation Of(ParseResult result, Option<string> option) => Preparation.Of(result.GetRequiredValue(option));
 
-    private static bool IsStatistics(string set) => set.EndsWith(".npz", StringComparison.OrdinalIgnoreCase);
+    private static string Sentence(string text) => char.ToUpperInvariant(text[0]) + text[1..];
 
-    /// <summary>The pictures of a folder, in the ordinal order of their names.</summary>
-    private static string[] Files(string folder)
-    {
-        if (!Directory.Exists(folder))
-            throw new ArgumentException($"'{folder}' is no folder; expected a folder of pictures.");
-        string[] files = [.. Directory.EnumerateFiles(folder)
-            .Where(file => Extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase))
-            .Order(StringComparer.Ordinal)];
-        return files.Length > 0 ? files : throw new ArgumentException($"'{folder}' holds no pictures ({string.Join(", ", Extensions)}).");
-    }
+    private static bool IsStatistics(string set) => set.EndsWith(".npz", StringComparison.OrdinalIgnoreCase);
 
     private static (string[] Files, string[] Texts) Pairs(string folder, string prompts)
     {
-        string[] files = Files(folder);
+        string[] files = PictureFolder.Files(folder);
         if (!File.Exists(prompts))
             throw new ArgumentException($"'{prompts}' does not exist; expected a text file with a prompt a line.");
         string[] texts = File.ReadAllLines(prompts);
@@ -242,10 +222,29 @@ internal static class MetricsCommand
                 $"'{prompts}' has {texts.Length} lines and '{folder}' {files.Length} pictures, expected as many.");
     }
 
-    private static float[][] Features(InceptionModel model, string folder, Preparation preparation, CancellationToken cancellation)
+    /// <summary>The network, if one of the sets is a folder of pictures.</summary>
+    private static InceptionModel? OpenFor(string[] sets, string? inception, ParseResult result) => sets.All(IsStatistics) ? null
+        : InceptionModel.Load(
+            inception ?? throw new ArgumentException("--inception is needed to read pictures; expected a file of weights."),
+            DeviceOptions.Open(result));
+
+    private static FeatureStatistics Load(string file, Preparation preparation)
+    {
+        var statistics = FeatureStatistics.Load(file);
+        return statistics.Preparation is null || statistics.Preparation == preparation.Name ? statistics
+            : throw new ArgumentException(
+                $"'{file}' holds statistics of pictures made ready as {statistics.Preparation}, expected {preparation.Name}.");
+    }
+
+    private static FeatureStatistics Kept(float[][] features, Preparation preparation) => features.Length > 1
+        ? FeatureMoments.Of(features).ToStatistics() with { Preparation = preparation.Name }
+        : throw new ArgumentException($"Statistics need two pictures at least, not {features.Length}.");
+
+    private static float[][] Features(
+        InceptionModel model, IReadOnlyList<string> files, Preparation preparation, CancellationToken cancellation)
     {
         var features = new List<float[]>();
-        foreach (string file in Files(folder))
+        foreach (string file in files)
         {
             cancellation.ThrowIfCancellationRequested();
             features.Add(model.Apply(Image.Load(file), preparation));
@@ -253,23 +252,10 @@ internal static class MetricsCommand
         return [.. features];
     }
 
-    private static double[] Cosines(
-        ClipModel model, string[] files, string[] texts, Preparation preparation, LongText longer, CancellationToken cancellation)
+    private static void Counts(JsonObject output, IReadOnlyList<long?> pictures, int needed)
     {
-        var cosines = new double[files.Length];
-        for (int i = 0; i < files.Length; i++)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            float[] text = model.TextFeatures(model.Tokenize([texts[i]], longer))[0];
-            cosines[i] = ClipModel.Cosine(model.ImageFeature(Image.Load(files[i]), preparation), text);
-        }
-        return cosines;
-    }
-
-    private static void Counts(JsonObject output, IReadOnlyList<float[][]?> features, int needed)
-    {
-        output["pictures"] = new JsonArray([.. features.Select(rows => (JsonNode?)rows?.Length)]);
-        if (features.Any(rows => rows?.Length <= needed))
+        output["pictures"] = new JsonArray([.. pictures.Select(count => (JsonNode?)count)]);
+        if (pictures.Any(count => count <= needed))
         {
             output["warning"] =
                 $"there are no more pictures than the {needed} features: the distance is far too large, compare sets of one size";

@@ -47,6 +47,8 @@ public sealed record Experiment
 {
     private const string ScaleMark = "{scale}";
 
+    private static readonly IReadOnlyDictionary<string, string> NoAttributes = new Dictionary<string, string>();
+
     /// <summary>Options that an experiment states in its own way: prompts, numbers of steps, seeds, methods, the size.</summary>
     private static readonly string[] Stated =
         ["prompt", "negative", "steps", "seed", "count", "guidance", "preset", "size", "width", "height"];
@@ -60,8 +62,23 @@ public sealed record Experiment
     /// <summary>The diffusers folder or single file of the model.</summary>
     public required string Model { get; init; }
 
-    /// <summary>The folder of the judge.</summary>
-    public required string Judge { get; init; }
+    /// <summary>LoRA files of the model, with their scales.</summary>
+    public IReadOnlyList<LoraWeights> Loras { get; init; } = [];
+
+    /// <summary>The folder of the judge, or null for none: then there are <see cref="Metrics"/>.</summary>
+    public string? Judge { get; init; }
+
+    /// <summary>The papers' metrics, in the order of the file.</summary>
+    public IReadOnlyList<ExperimentMetric> Metrics { get; init; } = [];
+
+    /// <summary>What a paper has for the same, or null.</summary>
+    public PublishedFigures? Published { get; init; }
+
+    /// <summary>What one pass for one picture takes, in TFLOP, as the file states it: for estimates without the model.</summary>
+    public double? PassTeraflops { get; init; }
+
+    /// <summary>What the file says about itself, for reports: where values come from, what is not known.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
 
     /// <summary>The folder of the dual encoder, or null for no scores.</summary>
     public string? DualEncoder { get; init; }
@@ -86,11 +103,17 @@ public sealed record Experiment
     /// <summary>The first seed; each prompt is made with this and the following.</summary>
     public required ulong FirstSeed { get; init; }
 
+    /// <summary>Whether each prompt has seeds of its own, those of the next following those of the one before.</summary>
+    public bool SeedsPerPrompt { get; init; }
+
     /// <summary>The number of seeds.</summary>
     public required int SeedCount { get; init; }
 
     /// <summary>The prompts.</summary>
     public required IReadOnlyList<ExperimentPrompt> Prompts { get; init; }
+
+    /// <summary>The file that the prompts were read from, or null for the experiment's own.</summary>
+    public string? PromptFile { get; init; }
 
     /// <summary>
     /// A safetensors file with <c>features</c> [pictures, features]: what the judge sees in true pictures; null for no distances.
@@ -106,20 +129,36 @@ public sealed record Experiment
     /// <summary>All numbers of steps, ascending.</summary>
     public IReadOnlyList<int> Steps => [.. Methods.SelectMany(method => method.Steps).Distinct().Order()];
 
+    /// <summary>A seed of a prompt.</summary>
+    /// <param name="prompt">The prompt's index.</param>
+    /// <param name="index">Which of its seeds, from 0.</param>
+    public ulong SeedOf(int prompt, long index) =>
+        FirstSeed + (ulong)index + (SeedsPerPrompt ? (ulong)prompt * (ulong)SeedCount : 0);
+
     /// <summary>Reads an experiment.</summary>
     /// <param name="file">A JSON file.</param>
+    /// <param name="data">The folder that paths in the file are relative to; null for the file's own.</param>
+    /// <param name="mayLackPrompts">Whether a list of prompts that is not there is taken for so many empty ones as
+    /// <c>promptCount</c> says: for estimates.</param>
     /// <exception cref="FormatException">The file is not as it must be; the message names file, key and value.</exception>
     /// <exception cref="IOException">The file, or that of the prompts, cannot be read.</exception>
-    public static Experiment Load(string file)
+    public static Experiment Load(string file, string? data = null, bool mayLackPrompts = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(file);
         var json = JsonPart.ParseStrict(file, System.IO.File.ReadAllText(file)).Object();
-        string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
+        string folder = data == null ? Path.GetDirectoryName(Path.GetFullPath(file))! : Path.GetFullPath(data);
         string? Resolve(string key) => json.Find(key)?.String() is { } path ? Path.GetFullPath(Path.Combine(folder, path)) : null;
         string name = Named(json, "name");
         string model = Resolve("model") ?? throw json.Wrong("model", "the path of a model");
-        string judge = Resolve("judge") ?? throw json.Wrong("judge", "the path of a judge");
+        string? judge = Resolve("judge");
         string? dualEncoder = Resolve("dualEncoder");
+        LoraWeights[] loras = [.. (json.Find("loras")?.Items() ?? []).Select(entry => ReadLora(entry.Object(), folder))];
+        ExperimentMetric[] metrics =
+            [.. (json.Find("metrics")?.Members() ?? []).Select(entry => ExperimentMetric.Read(entry.Key, entry.Value, folder))];
+        if (judge == null && metrics.Length == 0)
+            throw json.Wrong("judge", "the path of a judge, unless there are metrics");
+        if (judge == null && dualEncoder != null)
+            throw json.Wrong("dualEncoder", "none without a judge");
         int? width = Read(json, "width")?.Width;
         int? height = Read(json, "height")?.Height;
         var options = ReadOptions(json);
@@ -129,10 +168,17 @@ public sealed record Experiment
         var seeds = json.Needed("seeds", "an object with first and count").Object();
         long first = seeds.Find("first")?.Integer(0, long.MaxValue / 2) ?? 0;
         int count = (int)seeds.Needed("count", "an integer of 1 or more").Integer(1, 1_000_000);
+        bool perPrompt = seeds.Find("perPrompt")?.Bool() ?? false;
         seeds.RequireAllAsked();
-        var prompts = ReadPrompts(json, folder);
+        var prompts = ReadPrompts(json, folder, mayLackPrompts);
         string? references = Resolve("references");
         int pictures = (int)(json.Find("pictures")?.Integer(0, int.MaxValue) ?? 8);
+        double? pass = json.Find("passTeraflops")?.Number();
+        if (pass is <= 0)
+            throw json.Wrong("passTeraflops", "a number above 0");
+        string[] notes = [.. (json.Find("notes")?.Items() ?? []).Select(note => note.String())];
+        var published = json.Find("published");
+        _ = published?.Object();
         json.RequireAllAsked();
 
         if (methods.Length == 0)
@@ -141,10 +187,11 @@ public sealed record Experiment
         {
             File = file, Name = name, Model = model, Judge = judge, DualEncoder = dualEncoder, Width = width, Height = height,
             Options = options, Methods = methods, Baseline = baseline, FirstSeed = (ulong)first, SeedCount = count,
-            Prompts = prompts, References = references, Pictures = pictures,
+            SeedsPerPrompt = perPrompt, Prompts = prompts, References = references, Pictures = pictures, Loras = loras, Metrics = metrics,
+            PassTeraflops = pass, Notes = notes, PromptFile = json.Find("prompts")?.IsString == true ? Resolve("prompts") : null,
         };
         experiment.CheckMethods(json);
-        return experiment;
+        return published == null ? experiment : experiment with { Published = PublishedFigures.Read(published, experiment) };
     }
 
     /// <summary>Where a method stands in the file, for messages.</summary>
@@ -305,13 +352,40 @@ public sealed record Experiment
         }
     }
 
-    private static ExperimentPrompt[] ReadPrompts(JsonPart json, string folder)
+    private static LoraWeights ReadLora(JsonPart json, string folder)
     {
-        var value = json.Needed("prompts", "a list of prompts, or the path of a JSON file with one");
+        string path = json.Needed("path", "the path of a LoRA file").String();
+        double scale = json.Find("scale")?.Number() ?? 1;
+        json.RequireAllAsked();
+        return new LoraWeights(Path.GetFullPath(Path.Combine(folder, path)), (float)scale);
+    }
+
+    /// <summary>
+    /// A list in place, in a JSON file, or a text file with a prompt a line, in which prompts may be there twice: captions of two pictures
+    /// may be the same.
+    /// </summary>
+    private static ExperimentPrompt[] ReadPrompts(JsonPart json, string folder, bool mayLack)
+    {
+        var value = json.Needed("prompts", "a list of prompts, or the path of a JSON file with one, or of a text file");
+        string? negative = json.Find("negative")?.String();
+        int? count = (int?)json.Find("promptCount")?.Integer(1, 10_000_000);
+        int Counted(int there, string file) => count is not { } asked || asked == there ? there
+            : throw new FormatException($"'{file}' has {there} prompts, expected {asked}, as promptCount of '{json.File}' says.");
         if (value.IsString)
         {
             string file = Path.GetFullPath(Path.Combine(folder, value.String()));
-            value = JsonPart.ParseStrict(file, System.IO.File.ReadAllText(file));
+            if (mayLack && count is { } expected && !System.IO.File.Exists(file))
+                return [.. Enumerable.Repeat(Plain(""), expected)];
+            string text = System.IO.File.ReadAllText(file);
+            if (!file.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
+            {
+                string[] lines = text.ReplaceLineEndings("\n").TrimEnd('\n').Split('\n');
+                _ = Counted(lines.Length, file);
+                return Array.FindIndex(lines, string.IsNullOrWhiteSpace) is >= 0 and var empty
+                    ? throw new FormatException($"'{file}': line {empty + 1} is empty, expected a prompt.")
+                    : [.. lines.Select(Plain)];
+            }
+            value = JsonPart.ParseStrict(file, text);
         }
         if (value.Element.ValueKind != JsonValueKind.Array)
             throw value.Wrong("a list of prompts");
@@ -321,7 +395,7 @@ public sealed record Experiment
         {
             string at = one.Object().Place;
             var prompt = new ExperimentPrompt(
-                one.Needed("prompt", "a text").String(), one.Find("negative")?.String(), ReadTexts(one, "present"),
+                one.Needed("prompt", "a text").String(), one.Find("negative")?.String() ?? negative, ReadTexts(one, "present"),
                 ReadTexts(one, "absent"));
             one.RequireAllAsked();
             foreach (var (head, attribute) in prompt.Absent)
@@ -335,7 +409,10 @@ public sealed record Experiment
                         + $"\"{prompt.Prompt}\".");
             prompts.Add(prompt);
         }
+        _ = Counted(prompts.Count, value.File);
         return prompts.Count > 0 ? [.. prompts] : throw value.Wrong("one prompt or more");
+
+        ExperimentPrompt Plain(string prompt) => new(prompt, negative, NoAttributes, NoAttributes);
     }
 
     private static string Named(JsonPart json, string key) =>

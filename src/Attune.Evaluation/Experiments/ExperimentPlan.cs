@@ -47,11 +47,27 @@ public sealed class ExperimentPlan
         CheckSizes(experiment, pipeline, reader);
         CheckAttributes(experiment, reader);
         if (experiment.References is { } references)
+        {
+            if (reader.FeatureCount == 0)
+                throw new FormatException(
+                    $"'{experiment.File}': references is given, which is what a judge sees, but there is no judge; metrics have references "
+                        + "of their own.");
             ReferenceFeatures.Check(references, reader.FeatureCount);
+        }
         MethodVariant[] variants = [.. experiment.Variants];
         GuidanceSchedule[] schedules = [.. variants.Select(variant => Schedule(experiment, variant, pipeline))];
         var rules = schedules.Select(schedule => string.Join('+', schedule.Rules.Select(RuleCatalog.Format)));
         var plan = new ExperimentPlan(experiment, variants, schedules, Fingerprint.Of(experiment, rules));
+        plan.CheckRequests(pipeline);
+        return plan;
+    }
+
+    /// <summary>A plan for estimates: of the methods alone, for records there is none.</summary>
+    /// <exception cref="FormatException">Rules or options do not fit the model.</exception>
+    internal static ExperimentPlan ForEstimate(Experiment experiment, DiffusionPipeline pipeline)
+    {
+        MethodVariant[] variants = [.. experiment.Variants];
+        var plan = new ExperimentPlan(experiment, variants, [.. variants.Select(variant => Schedule(experiment, variant, pipeline))], "");
         plan.CheckRequests(pipeline);
         return plan;
     }
@@ -79,7 +95,7 @@ public sealed class ExperimentPlan
                 for (int i = 0; i < steps.Count; i++)
                 {
                     if ((seed * experiment.Prompts.Count + prompt + i) % shard.Count == shard.Index - 1)
-                        items.Add(new WorkItem(prompt, experiment.FirstSeed + (ulong)seed, steps[i], turns[i]++));
+                        items.Add(new WorkItem(prompt, experiment.SeedOf(prompt, seed), steps[i], turns[i]++));
                 }
             }
         }
@@ -121,7 +137,7 @@ public sealed class ExperimentPlan
             {
                 try
                 {
-                    pipeline.Resolve(RequestFor(new WorkItem(0, Experiment.FirstSeed, steps, 0), i));
+                    pipeline.Resolve(RequestFor(new WorkItem(0, Experiment.SeedOf(0, 0), steps, 0), i));
                 }
                 catch (ArgumentException exception)
                 {
@@ -160,6 +176,10 @@ public sealed class ExperimentPlan
                 throw new FormatException(
                     $"'{experiment.File}': {key} is {size}, expected a multiple of {pipeline.SizeMultiple} for "
                         + $"{pipeline.Facts.ClassName}.");
+            if (experiment.Metrics.FirstOrDefault(metric => size < metric.Preparation.LeastSide) is { } large)
+                throw new FormatException(
+                    $"'{experiment.File}': {key} is {size}{(given == null ? ", the model's own" : "")}, expected "
+                        + $"{large.Preparation.LeastSide} or more, of which {large.Metric.Name} cuts its part.");
             if (reader.PictureSize is { } read && size != read)
                 throw new FormatException(
                     $"'{experiment.File}': {key} is {size}{(given == null ? ", the model's own" : "")}, expected {read}, which the judge "
@@ -178,6 +198,8 @@ public sealed class ExperimentPlan
                 {
                     string at = FormattableString.Invariant(
                         $"'{experiment.File}': prompts[{i}] (\"{experiment.Prompts[i].Prompt}\"): {key}.{head}");
+                    if (reader.Heads.Count == 0)
+                        throw new FormatException($"{at} names an attribute, which a judge would look for, but there is no judge.");
                     if (!reader.Heads.TryGetValue(head, out var values))
                         throw new FormatException($"{at} is no head of the judge, which has {string.Join(", ", reader.Heads.Keys)}.");
                     if (!values.Contains(value))

@@ -60,6 +60,18 @@ public sealed record ExperimentRecord(
                 json.WriteNumber("promptScore", prompt);
             if (Reading.NegativeScore is { } negative)
                 json.WriteNumber("negativeScore", negative);
+            if (Reading.Metrics.Count > 0)
+            {
+                json.WriteStartObject("metrics");
+                foreach (var (metric, values) in Reading.Metrics)
+                {
+                    if (values is [var value])
+                        json.WriteNumber(metric, value);
+                    else
+                        json.WriteBase64String(metric, ToBytes(values));
+                }
+                json.WriteEndObject();
+            }
             json.WriteEndObject();
         }
         return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
@@ -86,12 +98,15 @@ public sealed record ExperimentRecord(
                             .Select(entry => entry.Element.TryGetSingle(out float p) ? p : throw entry.Wrong("a number"))]));
             head.RequireAllAsked();
         }
-        byte[]? bytes = json.Find("features") is { IsString: true } text
-            && text.Element.TryGetBytesFromBase64(out byte[]? decoded) && decoded.Length % 4 == 0 ? decoded
-            : null;
+        float[] Floats(JsonPart? part, string key) =>
+            part is { IsString: true } && part.Element.TryGetBytesFromBase64(out byte[]? decoded) && decoded.Length % 4 == 0
+                ? ToFloats(decoded) : throw json.Wrong(key, "float32 numbers in base64");
+        var metrics = new Dictionary<string, float[]>(StringComparer.Ordinal);
+        foreach (var (name, value) in json.Find("metrics")?.Members() ?? [])
+            metrics.Add(name, value.IsString ? Floats(value, "metrics") : [(float)value.Number()]);
         var reading = new PictureReading(
-            heads, ToFloats(bytes ?? throw json.Wrong("features", "float32 numbers in base64")), (float?)json.Find("promptScore")?.Number(),
-            (float?)json.Find("negativeScore")?.Number());
+            heads, Floats(json.Find("features"), "features"), (float?)json.Find("promptScore")?.Number(),
+            (float?)json.Find("negativeScore")?.Number()) { Metrics = metrics };
         var record = new ExperimentRecord(
             json.Needed("method", "a text").String(), json.Find("scale")?.Number(), (int)Integer("steps", 1, 1000),
             (int)Integer("prompt", 0, int.MaxValue), (ulong)Integer("seed", 0, long.MaxValue),

@@ -37,6 +37,11 @@ public sealed class ExperimentRunner
     internal static string PictureFile(int prompt, int steps, int variant) =>
         FormattableString.Invariant($"pictures/prompt-{prompt:000}-steps-{steps:00}-method-{variant:00}.png");
 
+    /// <summary>Fails when a folder holds records of another experiment, before anything is written to it.</summary>
+    /// <exception cref="FormatException">It does, or it holds damaged ones.</exception>
+    public void CheckFolder(string folder) =>
+        RecordFiles.Check(RecordFiles.Read(folder), _plan.Experiment, _plan.FingerprintText);
+
     /// <summary>Does what is not yet done.</summary>
     /// <param name="folder">Where the records are, and <c>pictures/</c>; made if it does not exist.</param>
     /// <param name="shard">The part.</param>
@@ -52,7 +57,7 @@ public sealed class ExperimentRunner
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         var experiment = _plan.Experiment;
-        RecordFiles.Check(RecordFiles.Read(folder), experiment, _plan.FingerprintText);        // before anything is written
+        CheckFolder(folder);
         Directory.CreateDirectory(Path.Combine(folder, "pictures"));
         string file = Path.Combine(folder, shard.FileName);
         using var claim = RecordFiles.Claim(file);
@@ -90,7 +95,7 @@ public sealed class ExperimentRunner
                 var (picture, seconds, whole) = await MakeAsync(item, index, cancellation).ConfigureAwait(false);
                 var reading = await Task.Run(() => _reader.Read(picture, experiment.Prompts[item.Prompt]), cancellation)
                     .ConfigureAwait(false);
-                if (item.Prompt < experiment.Pictures && item.Seed == experiment.FirstSeed)
+                if (item.Prompt < experiment.Pictures && item.Seed == experiment.SeedOf(item.Prompt, 0))
                     Png.Save(picture, Path.Combine(folder, PictureFile(item.Prompt, item.Steps, index)));
                 var record = new ExperimentRecord(
                     variant.Method.Name, variant.Scale, item.Steps, item.Prompt, item.Seed, seconds, whole, writer.Session, reading);

@@ -12,8 +12,8 @@ internal static class Fingerprint
     private const int Edge = 1 << 20;
 
     /// <summary>
-    /// SHA-256 of all that the file of an experiment says about its records, whatever its layout. Its heading, references and kept pictures
-    /// do not count: they change the report alone.
+    /// SHA-256 of all that the file of an experiment says about its records, whatever its layout. Its heading, notes, references, published
+    /// figures and kept pictures do not count: they change the report alone.
     /// </summary>
     public static string Of(Experiment experiment)
     {
@@ -22,6 +22,20 @@ internal static class Fingerprint
         {
             json.WriteStartObject();
             json.WriteNumber("format", 1);
+            // What was not there when the first records were made is written where it is given alone: those keep their fingerprint.
+            if (experiment.Judge == null)
+                json.WriteBoolean("judge", false);
+            if (experiment.SeedsPerPrompt)
+                json.WriteBoolean("perPrompt", true);
+            if (experiment.Loras.Count > 0)
+            {
+                json.WriteStartArray("loras");
+                foreach (var lora in experiment.Loras)
+                    json.WriteNumberValue(lora.Scale);
+                json.WriteEndArray();
+            }
+            if (experiment.Metrics.Count > 0)
+                WriteTexts(json, "metrics", experiment.Metrics.ToDictionary(one => one.Metric.Name, one => one.Preparation.Name));
             WriteInteger(json, "width", experiment.Width);
             WriteInteger(json, "height", experiment.Height);
             WriteOptions(json, experiment.Options);
@@ -66,8 +80,8 @@ internal static class Fingerprint
     }
 
     /// <summary>
-    /// SHA-256 of an experiment, of its rules with the model's presets filled in, and of the files of the model, the judge and the dual
-    /// encoder.
+    /// SHA-256 of an experiment, of its rules with the model's presets filled in, and of the files of the model, the judge, the dual
+    /// encoder, LoRA and the metrics.
     /// </summary>
     public static string Of(Experiment experiment, IEnumerable<string> rules)
     {
@@ -76,20 +90,37 @@ internal static class Fingerprint
         Add(Of(experiment));
         foreach (string text in rules)
             Add(text);
-        foreach (string? path in new[] { experiment.Model, experiment.Judge, experiment.DualEncoder })
+        foreach (string? path in (IEnumerable<string?>)[
+            experiment.Model, experiment.Judge, experiment.DualEncoder, .. experiment.Loras.Select(lora => lora.Path),
+            .. experiment.Metrics.Select(metric => metric.Weights)])
         {
             Add("path");
-            if (path == null)
-                continue;
-            foreach (
-                string file in File.Exists(path) ? [path]
-                    : Directory.GetFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).ToArray())
-            {
-                Add(Path.GetRelativePath(path, file).Replace('\\', '/'));
-                AddFile(hash, file);
-            }
+            if (path != null)
+                AddPath(hash, path);
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    /// <summary>SHA-256 of texts and of the files of paths: what something was made of.</summary>
+    public static string Of(IEnumerable<string> texts, IEnumerable<string> paths)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (string text in texts)
+            hash.AppendData(Encoding.UTF8.GetBytes(text + "\0"));
+        foreach (string path in paths)
+            AddPath(hash, path);
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    private static void AddPath(IncrementalHash hash, string path)
+    {
+        foreach (
+            string file in File.Exists(path) ? [path]
+                : Directory.GetFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).ToArray())
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes(Path.GetRelativePath(path, file).Replace('\\', '/') + "\0"));
+            AddFile(hash, file);
+        }
     }
 
     private static void AddFile(IncrementalHash hash, string file)

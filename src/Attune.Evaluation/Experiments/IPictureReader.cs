@@ -14,15 +14,19 @@ public sealed record HeadReading(string Value, IReadOnlyList<float> Probabilitie
 /// <param name="PromptScore">The likeness to the prompt, -1 to 1, or null without a dual encoder.</param>
 /// <param name="NegativeScore">The likeness to the negative prompt, or null without one or a dual encoder.</param>
 public sealed record PictureReading(
-    IReadOnlyDictionary<string, HeadReading> Heads, IReadOnlyList<float> Features, float? PromptScore, float? NegativeScore);
+    IReadOnlyDictionary<string, HeadReading> Heads, IReadOnlyList<float> Features, float? PromptScore, float? NegativeScore)
+{
+    /// <summary>What metrics read, by their names: one number, or features.</summary>
+    public IReadOnlyDictionary<string, float[]> Metrics { get; init; } = new Dictionary<string, float[]>();
+}
 
-/// <summary>Reads pictures: a judge and, where there is one, a dual encoder.</summary>
+/// <summary>Reads pictures: a judge and, where there is one, a dual encoder; or metrics.</summary>
 public interface IPictureReader
 {
-    /// <summary>The values of each head.</summary>
+    /// <summary>The values of each head; none without a judge.</summary>
     IReadOnlyDictionary<string, IReadOnlyList<string>> Heads { get; }
 
-    /// <summary>The number of features.</summary>
+    /// <summary>The number of the judge's features; 0 without one.</summary>
     int FeatureCount { get; }
 
     /// <summary>The side in pixels of the pictures that are read, or null for any.</summary>

@@ -1,6 +1,5 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
-using MathNet.Numerics.LinearAlgebra;
 
 namespace Attune.Evaluation.Metrics;
 
@@ -10,6 +9,9 @@ namespace Attune.Evaluation.Metrics;
 /// </summary>
 public static class Distances
 {
+    /// <summary>Rows whose products with all others are in memory at a time.</summary>
+    private const int KernelRows = 1024;
+
     /// <summary>
     /// The Frechet distance of the two normal distributions with the given moments: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), a square
     /// (Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium", 2017). Few samples make it too
@@ -60,12 +62,12 @@ public static class Distances
     /// <exception cref="ArgumentException">There are fewer than two vectors in a set, or the numbers of features differ.</exception>
     public static double Frechet(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b)
     {
-        var (x, y) = Widen(a, b, "Frechet");
-        if (Math.Max(x.Length, y.Length) > x[0].Length)
+        Check(a, b, "Frechet");
+        if (Math.Max(a.Count, b.Count) > a[0].Length)
             return Frechet(FeatureMoments.Of(a), FeatureMoments.Of(b));
+        double[][] x = [.. a.Select(Widen)], y = [.. b.Select(Widen)];
         double distance = SquaredDistance(Centre(x), Centre(y)) + x.Concat(y).Sum(row => TensorPrimitives.SumOfSquares<double>(row));
-        var products = Matrix<double>.Build.Dense(x.Length, y.Length, (i, j) => TensorPrimitives.Dot<double>(x[i], y[j]));
-        return Math.Max(0, distance - 2 * products.Svd(computeVectors: false).S.Sum());
+        return Math.Max(0, distance - 2 * SymmetricMatrix.SingularValues(RowProducts.Of(x, y)).Sum());
     }
 
     /// <summary>
@@ -80,8 +82,8 @@ public static class Distances
     /// infinite.</exception>
     public static double Kernel(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b)
     {
-        var (x, y) = Widen(a, b);
-        return Kernel(x, y);
+        Check(a, b, "kernel");
+        return Kernel([.. a.Select(Widen)], [.. b.Select(Widen)]);
     }
 
     /// <summary>
@@ -98,14 +100,15 @@ public static class Distances
     public static KernelEstimate KernelOfSubsets(
         IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets = 100, int size = 1000, long seed = 0)
     {
-        var (x, y) = WidenForSubsets(a, b, subsets, size);
+        CheckForSubsets(a, b, subsets, size);
         var draws = new Draws(seed);
+        float[][] x = [.. a], y = [.. b];
         var values = new double[subsets];
         for (int i = 0; i < subsets; i++)
         {
             draws.Choose(x, size);
             draws.Choose(y, size);
-            values[i] = Kernel(x.AsSpan(0, size).ToArray(), y.AsSpan(0, size).ToArray());
+            values[i] = Kernel([.. x.Take(size).Select(Widen)], [.. y.Take(size).Select(Widen)]);
         }
         return Estimate(values);
     }
@@ -129,13 +132,13 @@ public static class Distances
     internal static double[] KernelsOfSubsets(
         IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, KernelSubsets package, int subsets, int size, long seed)
     {
-        var (x, y) = WidenForSubsets(a, b, subsets, size);
+        CheckForSubsets(a, b, subsets, size);
         var draws = new KernelDraws(package, seed);
         var values = new double[subsets];
         for (int i = 0; i < subsets; i++)
         {
-            var (first, second) = draws.Next(x.Length, y.Length, size);
-            values[i] = Kernel([.. first.Select(row => x[row])], [.. second.Select(row => y[row])]);
+            var (first, second) = draws.Next(a.Count, b.Count, size);
+            values[i] = Kernel([.. first.Select(row => Widen(a[row]))], [.. second.Select(row => Widen(b[row]))]);
         }
         return values;
     }
@@ -147,13 +150,13 @@ public static class Distances
         return new KernelEstimate(mean, Math.Sqrt(variance));
     }
 
-    private static (double[][] X, double[][] Y) WidenForSubsets(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets, int size)
+    private static void CheckForSubsets(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, int subsets, int size)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(subsets, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 2);
-        var (x, y) = Widen(a, b);
-        return x.Length >= size && y.Length >= size ? (x, y)
-            : throw new ArgumentException($"Subsets of {size} cannot be drawn from {x.Length} and {y.Length} vectors.", nameof(size));
+        Check(a, b, "kernel");
+        if (a.Count < size || b.Count < size)
+            throw new ArgumentException($"Subsets of {size} cannot be drawn from {a.Count} and {b.Count} vectors.", nameof(size));
     }
 
     private static double SquaredDistance(double[] a, double[] b) => a.Zip(b, (x, y) => (x - y) * (x - y)).Sum();
@@ -186,36 +189,41 @@ public static class Distances
 
     private static double Kernel(double[][] x, double[][] y)
     {
-        double within1 = Sum(x, x, distinct: true) / ((double)x.Length * (x.Length - 1));
-        double within2 = Sum(y, y, distinct: true) / ((double)y.Length * (y.Length - 1));
-        return within1 + within2 - 2 * Sum(x, y, distinct: false) / ((double)x.Length * y.Length);
+        double within1 = SumOfPairs(x) / ((double)x.Length * (x.Length - 1));
+        double within2 = SumOfPairs(y) / ((double)y.Length * (y.Length - 1));
+        double between = 0;
+        foreach (double[][] part in x.Chunk(KernelRows))
+            between += RowProducts.Of(part, y).Sum(products => Sum(products, x[0].Length));
+        return within1 + within2 - 2 * between / ((double)x.Length * y.Length);
     }
 
-    /// <summary>
-    /// The sum of the kernel over all pairs, those of one vector with itself left out where the pairs must be distinct. The order of
-    /// summation is fixed.
-    /// </summary>
-    private static double Sum(double[][] x, double[][] y, bool distinct)
+    /// <summary>The sum of the kernel over all pairs of two vectors of a set.</summary>
+    private static double SumOfPairs(double[][] x)
     {
-        var rows = new double[x.Length];
-        Parallel.For(0, x.Length, i =>
+        double sum = 0;
+        for (int start = 0; start < x.Length; start += KernelRows)
         {
-            double sum = 0;
-            for (int j = 0; j < y.Length; j++)
-            {
-                double value = TensorPrimitives.Dot<double>(x[i], y[j]) / x[i].Length + 1;
-                if (!distinct || i != j)
-                    sum += value * value * value;
-            }
-            rows[i] = sum;
-        });
-        double total = 0;
-        foreach (double row in rows)
-            total += row;
-        return total;
+            int end = Math.Min(x.Length, start + KernelRows);
+            double[][] products = RowProducts.Of(x[start..end], x[..end]);
+            for (int i = start; i < end; i++)
+                sum += Sum(products[i - start].AsSpan(0, i), x[0].Length);
+        }
+        return 2 * sum;
     }
 
-    private static (double[][] X, double[][] Y) Widen(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, string distance = "kernel")
+    private static double Sum(ReadOnlySpan<double> products, int features)
+    {
+        double sum = 0;
+        foreach (double product in products)
+        {
+            double value = product / features + 1;
+            sum += value * value * value;
+        }
+        return sum;
+    }
+
+    /// <summary>There are two vectors or more in each set, all of one length and finite.</summary>
+    private static void Check(IReadOnlyList<float[]> a, IReadOnlyList<float[]> b, string distance)
     {
         ArgumentNullException.ThrowIfNull(a);
         ArgumentNullException.ThrowIfNull(b);
@@ -224,10 +232,12 @@ public static class Distances
                 $"The {distance} distance needs 2 samples of each at least, not {a.Count} and {b.Count}.",
                 a.Count < 2 ? nameof(a) : nameof(b));
         int features = a[0].Length;
-        double[][] Convert(IReadOnlyList<float[]> samples, string name)
+        CheckSet(a, nameof(a));
+        CheckSet(b, nameof(b));
+
+        void CheckSet(IReadOnlyList<float[]> samples, string name)
         {
-            var result = new double[samples.Count][];
-            for (int i = 0; i < result.Length; i++)
+            for (int i = 0; i < samples.Count; i++)
             {
                 if (samples[i].Length != features || features == 0)
                     throw new ArgumentException(
@@ -235,12 +245,15 @@ public static class Distances
                 if (Array.FindIndex(samples[i], value => !float.IsFinite(value)) is >= 0 and var wrong)
                     throw new ArgumentException(
                         $"Feature {wrong} of vector {i} of {name} is {samples[i][wrong]}, expected a finite number.", name);
-                result[i] = new double[features];
-                TensorPrimitives.ConvertTruncating<float, double>(samples[i], result[i]);
             }
-            return result;
         }
-        return (Convert(a, nameof(a)), Convert(b, nameof(b)));
+    }
+
+    private static double[] Widen(float[] sample)
+    {
+        var result = new double[sample.Length];
+        TensorPrimitives.ConvertTruncating<float, double>(sample, result);
+        return result;
     }
 
     /// <summary>

@@ -10,12 +10,14 @@ namespace Attune.Evaluation.Metrics;
 public sealed class FeatureMoments
 {
     /// <summary>Vectors that share a pass over the sums: these are too large for a cache.</summary>
-    private const int Together = 64;
+    private const int Together = 256;
 
     private readonly double[] _mean;
 
-    /// <summary>Sums of products of deviations from the mean, [features, features], of which the lower triangle is kept.</summary>
-    private readonly double[] _scatter;
+    /// <summary>
+    /// Sums of products of deviations from the mean, [features][features], of which what lies on and below the diagonal counts.
+    /// </summary>
+    private readonly double[][] _scatter;
     private readonly double[] _deviation;
 
     /// <summary>Moments of no vectors.</summary>
@@ -25,7 +27,7 @@ public sealed class FeatureMoments
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
         Features = features;
         _mean = new double[features];
-        _scatter = new double[features * features];
+        _scatter = [.. Enumerable.Range(0, features).Select(_ => new double[features])];
         _deviation = new double[features];
     }
 
@@ -72,7 +74,7 @@ public sealed class FeatureMoments
                     throw new ArgumentException(
                         $"The covariance is not symmetric: {covariance[i, j]} at [{i}, {j}] and {covariance[j, i]} at [{j}, {i}].",
                         nameof(covariance));
-                moments._scatter[i * mean.Length + j] = covariance[i, j] * (count - 1);
+                moments._scatter[i][j] = covariance[i, j] * (count - 1);
             }
         }
         return moments;
@@ -113,22 +115,15 @@ public sealed class FeatureMoments
             TensorPrimitives.Add(mean, rows[i], mean);
         }
         TensorPrimitives.Divide(mean, count, mean);
-        foreach (double[] row in rows)
-            TensorPrimitives.Subtract(row, mean, row);
-        void Row(int i)
+        var deviations = new double[Features][];
+        for (int i = 0; i < Features; i++)
         {
-            var sums = _scatter.AsSpan(i * Features, i + 1);
-            foreach (double[] row in rows)
-                TensorPrimitives.MultiplyAdd(row.AsSpan(0, i + 1), row[i], sums, sums);
+            var deviation = new double[count];
+            for (int j = 0; j < count; j++)
+                deviation[j] = rows[j][i] - mean[i];
+            deviations[i] = deviation;
         }
-
-        if (Features < 128)
-        {
-            for (int i = 0; i < Features; i++)
-                Row(i);
-        }
-        else
-            Parallel.For(0, Features, Row);
+        RowProducts.AddSymmetric(deviations, _scatter);
         TensorPrimitives.Subtract(mean, _mean, _deviation);
         Merge(count);
     }
@@ -143,7 +138,8 @@ public sealed class FeatureMoments
         if (other.Count == 0)
             return;
         TensorPrimitives.Subtract(other._mean, _mean, _deviation);
-        TensorPrimitives.Add(_scatter, other._scatter, _scatter);
+        for (int i = 0; i < Features; i++)
+            TensorPrimitives.Add(_scatter[i], other._scatter[i], _scatter[i]);
         Merge(other.Count);
     }
 
@@ -161,14 +157,14 @@ public sealed class FeatureMoments
         for (int i = 0; i < Features; i++)
         {
             for (int j = 0; j <= i; j++)
-                result[i, j] = result[j, i] = _scatter[i * Features + j] / (Count - 1);
+                result[i, j] = result[j, i] = _scatter[i][j] / (Count - 1);
         }
         return result;
     }
 
     /// <summary>Mean and covariance, as files keep them.</summary>
     /// <exception cref="InvalidOperationException">There are fewer than two vectors.</exception>
-    public FeatureStatistics ToStatistics() => new(Mean(), Covariance());
+    public FeatureStatistics ToStatistics() => new(Mean(), Covariance()) { Count = Count };
 
     /// <summary>Counts vectors whose mean deviates from the mean so far by what <see cref="_deviation"/> holds.</summary>
     private void Merge(long count)
@@ -177,7 +173,7 @@ public sealed class FeatureMoments
         double factor = (double)Count * count / total;
         for (int i = 0; factor > 0 && i < Features; i++)
         {
-            var row = _scatter.AsSpan(i * Features, i + 1);
+            var row = _scatter[i].AsSpan(0, i + 1);
             TensorPrimitives.MultiplyAdd(_deviation.AsSpan(0, i + 1), factor * _deviation[i], row, row);
         }
         TensorPrimitives.MultiplyAdd(_deviation, (double)count / total, _mean, _mean);

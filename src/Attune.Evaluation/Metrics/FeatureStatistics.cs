@@ -1,174 +1,7 @@
-using System.Buffers.Binary;
-using System.Globalization;
-using System.IO.Compression;
 using System.Runtime.InteropServices;
-using System.Text;
-using System.Text.RegularExpressions;
 using Attune.Weights;
 
 namespace Attune.Evaluation.Metrics;
-
-/// <summary>An array of an <c>.npz</c> file, in row-major order.</summary>
-/// <param name="Axes">Its extents.</param>
-/// <param name="Values">Its numbers.</param>
-public sealed record NumpyArray(IReadOnlyList<int> Axes, double[] Values);
-
-/// <summary>
-/// Files <c>.npz</c> of NumPy, a zip of arrays: the form in which the Python tools keep statistics (<c>mu</c> and <c>sigma</c>) and
-/// features (<c>feats</c>). Arrays of objects are pickles and are refused: nothing of a file is ever run.
-/// </summary>
-public static partial class NumpyFile
-{
-    private const long MostBytes = 1L << 32;
-    private static readonly byte[] Magic = [0x93, .. "NUMPY"u8];
-
-    /// <summary>Reads the arrays that are asked for; what else the file holds is not looked at.</summary>
-    /// <param name="path">The file.</param>
-    /// <param name="names">Names of arrays; those that the file lacks are left out.</param>
-    /// <exception cref="CheckpointException">The file is no zip, or one of the arrays is damaged or of a type that is not read.</exception>
-    public static IReadOnlyDictionary<string, NumpyArray> Read(string path, params ReadOnlySpan<string> names)
-    {
-        ArgumentNullException.ThrowIfNull(path);
-        var result = new Dictionary<string, NumpyArray>(StringComparer.Ordinal);
-        try
-        {
-            using var zip = ZipFile.OpenRead(path);
-            foreach (string name in names)
-            {
-                if (zip.GetEntry(name + ".npy") is { } entry)
-                    result[name] = ReadArray(entry, path, name);
-            }
-        }
-        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException)
-        {
-            throw new CheckpointException($"'{path}' is no .npz file of NumPy, or damaged: {exception.Message}", exception);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new CheckpointException($"'{path}' cannot be opened: {exception.Message}", exception);
-        }
-        return result;
-    }
-
-    /// <summary>
-    /// Writes arrays of float64, compressed as <c>numpy.savez_compressed</c> does. The file is replaced when it is complete.
-    /// </summary>
-    /// <param name="path">The file.</param>
-    /// <param name="arrays">Names and arrays, in order.</param>
-    /// <exception cref="IOException">The file cannot be written.</exception>
-    public static void Write(string path, params IReadOnlyList<KeyValuePair<string, NumpyArray>> arrays)
-    {
-        ArgumentNullException.ThrowIfNull(arrays);
-        OutputFile.Write(path, stream =>
-        {
-            using var zip = new ZipArchive(stream, ZipArchiveMode.Create, leaveOpen: true);
-            foreach (var (name, array) in arrays)
-            {
-                var entry = zip.CreateEntry(name + ".npy");
-                // The same arrays give the same bytes.
-                entry.LastWriteTime = new DateTimeOffset(1980, 1, 1, 0, 0, 0, TimeSpan.Zero);
-                using var output = entry.Open();
-                string shape = string.Create(
-                    CultureInfo.InvariantCulture, $"({string.Join(", ", array.Axes)}{(array.Axes.Count == 1 ? "," : "")})");
-                string header = $"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}";
-                header = header.PadRight((header.Length + 11 + 63) / 64 * 64 - 11) + "\n";
-                output.Write([.. Magic, 1, 0, (byte)header.Length, (byte)(header.Length >> 8)]);
-                output.Write(Encoding.ASCII.GetBytes(header));
-                byte[] bytes = new byte[8 * array.Values.Length];
-                for (int i = 0; i < array.Values.Length; i++)
-                    BinaryPrimitives.WriteDoubleLittleEndian(bytes.AsSpan(8 * i), array.Values[i]);
-                output.Write(bytes);
-            }
-        });
-    }
-
-    private static NumpyArray ReadArray(ZipArchiveEntry entry, string path, string name)
-    {
-        if (entry.Length > MostBytes)
-            throw new CheckpointException($"'{path}': the array {name} has {entry.Length} bytes, expected {MostBytes} at most.");
-        using var stream = entry.Open();
-        byte[] start = new byte[8];
-        stream.ReadExactly(start);
-        if (!start.AsSpan(0, 6).SequenceEqual(Magic) || start[6] is < 1 or > 3)
-            throw new CheckpointException($"'{path}': {name} is no array of NumPy's format 1 to 3.");
-        byte[] length = new byte[start[6] == 1 ? 2 : 4];
-        stream.ReadExactly(length);
-        long size = length.Length == 2 ? BinaryPrimitives.ReadUInt16LittleEndian(length) : BinaryPrimitives.ReadUInt32LittleEndian(length);
-        if (size > 1 << 16)
-            throw new CheckpointException($"'{path}': the header of the array {name} has {size} bytes, expected 65536 at most.");
-        byte[] header = new byte[size];
-        stream.ReadExactly(header);
-        string text = Encoding.Latin1.GetString(header);
-        var parts = Header().Match(text);
-        if (!parts.Success)
-            throw new CheckpointException($"'{path}': the header of the array {name} is not understood: {text.Trim()}");
-        string type = parts.Groups["type"].Value;
-        int width = type switch
-        {
-            "<f2" => 2,
-            "<f4" or "<i4" or "<u4" => 4,
-            "<f8" or "<i8" => 8,
-            _ => throw new CheckpointException(
-                $"'{path}': the array {name} is of type {type}, expected <f2, <f4, <f8, <i4, <u4 or <i8."),
-        };
-        int[] axes = [.. parts.Groups["shape"].Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
-            .Select(extent => int.TryParse(extent, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value
-                : throw new CheckpointException($"'{path}': the array {name} has the extent {extent}."))];
-        long count = 1;
-        foreach (int extent in axes)
-        {
-            if (extent > 0 && count > MostBytes / width / extent)
-                throw new CheckpointException($"'{path}': the array {name} has the shape {parts.Groups["shape"].Value}: too large.");
-            count *= extent;
-        }
-        if (entry.Length != 6 + 2 + length.Length + size + count * width || count > Array.MaxLength)
-            throw new CheckpointException(
-                $"'{path}': the array {name} of shape ({parts.Groups["shape"].Value}) and type {type} has {entry.Length} bytes in all.");
-        var values = new double[count];
-        byte[] chunk = new byte[1 << 16];
-        for (long at = 0; at < count;)
-        {
-            int many = (int)Math.Min(count - at, chunk.Length / width);
-            stream.ReadExactly(chunk.AsSpan(0, many * width));
-            for (int i = 0; i < many; i++)
-            {
-                var bytes = chunk.AsSpan(i * width, width);
-                values[at + i] = type switch
-                {
-                    "<f2" => (double)BinaryPrimitives.ReadHalfLittleEndian(bytes),
-                    "<f4" => BinaryPrimitives.ReadSingleLittleEndian(bytes),
-                    "<f8" => BinaryPrimitives.ReadDoubleLittleEndian(bytes),
-                    "<i4" => BinaryPrimitives.ReadInt32LittleEndian(bytes),
-                    "<u4" => BinaryPrimitives.ReadUInt32LittleEndian(bytes),
-                    _ => BinaryPrimitives.ReadInt64LittleEndian(bytes),
-                };
-            }
-            at += many;
-        }
-        return new NumpyArray(axes, parts.Groups["fortran"].Value == "True" && axes.Length > 1 ? RowMajor(values, axes) : values);
-    }
-
-    /// <summary>Numbers that lie with the first axis innermost, with the last one innermost.</summary>
-    private static double[] RowMajor(double[] values, int[] axes)
-    {
-        var result = new double[values.Length];
-        var place = new int[axes.Length];
-        foreach (double value in values)
-        {
-            long at = 0;
-            for (int axis = 0; axis < axes.Length; axis++)
-                at = at * axes[axis] + place[axis];
-            result[at] = value;
-            for (int axis = 0; axis < axes.Length && ++place[axis] == axes[axis]; axis++)
-                place[axis] = 0;
-        }
-        return result;
-    }
-
-    [GeneratedRegex(
-        @"^\{\s*'descr':\s*'(?<type>[^']*)',\s*'fortran_order':\s*(?<fortran>True|False),\s*'shape':\s*\((?<shape>[\d,\s]*)\),?\s*\}\s*$")]
-    private static partial Regex Header();
-}
 
 /// <summary>
 /// Mean and covariance of features, as pytorch-fid and clean-fid keep them in <c>.npz</c> files: what a Frechet distance needs of a set.
@@ -177,11 +10,17 @@ public static partial class NumpyFile
 /// <param name="Covariance">[features, features], symmetric, unbiased.</param>
 public sealed record FeatureStatistics(double[] Mean, double[,] Covariance)
 {
-    /// <summary>Reads <c>mu</c> and <c>sigma</c>.</summary>
+    /// <summary>Of how many pictures they are; null where a file does not say, as those of the Python tools. Parts merge by it.</summary>
+    public long? Count { get; init; }
+
+    /// <summary>How the pictures were made ready (<see cref="Metrics.Preparation.Name"/>); null where a file does not say.</summary>
+    public string? Preparation { get; init; }
+
+    /// <summary>Reads <c>mu</c> and <c>sigma</c>, and where they are there <c>count</c> and <c>preparation</c>.</summary>
     /// <exception cref="CheckpointException">The file is damaged, lacks one of them, or they do not fit.</exception>
     public static FeatureStatistics Load(string path)
     {
-        var arrays = NumpyFile.Read(path, "mu", "sigma");
+        var arrays = NumpyFile.Read(path, "mu", "sigma", "count");
         if (!arrays.TryGetValue("mu", out var mean) || !arrays.TryGetValue("sigma", out var covariance))
             throw new CheckpointException($"'{path}' has no array {(arrays.ContainsKey("mu") ? "sigma" : "mu")}; expected mu and sigma.");
         int features = mean.Values.Length;
@@ -201,15 +40,51 @@ public sealed record FeatureStatistics(double[] Mean, double[,] Covariance)
                         $"'{path}': sigma is no covariance: {matrix[i, j]} at [{i}, {j}], {matrix[j, i]} at [{j}, {i}].");
             }
         }
-        return new FeatureStatistics(mean.Values, matrix);
+        long? count = null;
+        if (arrays.TryGetValue("count", out var stored))
+        {
+            count = stored.Values is [>= 2 and < 1L << 53 and var number] && number == Math.Floor(number) ? (long)number
+                : throw new CheckpointException(
+                    $"'{path}': count is {string.Join(", ", stored.Values.Take(3))}, expected a number from 2.");
+        }
+        return new FeatureStatistics(mean.Values, matrix) { Count = count, Preparation = NumpyFile.ReadText(path, "preparation") };
     }
 
-    /// <summary>Writes <c>mu</c> and <c>sigma</c> in float64, for the Python tools too.</summary>
+    /// <summary>
+    /// The statistics of the union of sets, from those of each: as if all had been one set, up to rounding. Each must say how many pictures
+    /// it is of; preparations that are known must be one.
+    /// </summary>
+    /// <exception cref="ArgumentException">There are none, one does not say its count, or two do not fit together.</exception>
+    public static FeatureStatistics Merge(IReadOnlyList<FeatureStatistics> parts)
+    {
+        ArgumentNullException.ThrowIfNull(parts);
+        if (parts.Count == 0)
+            throw new ArgumentException("There are no statistics.", nameof(parts));
+        var moments = new FeatureMoments(parts[0].Mean.Length);
+        string? preparation = null;
+        foreach (var part in parts)
+        {
+            long count = part.Count ?? throw new ArgumentException(
+                "Statistics do not say of how many pictures they are, which merging needs; those that Attune saves do.", nameof(parts));
+            preparation ??= part.Preparation;
+            if (part.Preparation != null && part.Preparation != preparation)
+                throw new ArgumentException(
+                    $"Statistics are of pictures made ready as {preparation} and as {part.Preparation}, expected one preparation.",
+                    nameof(parts));
+            moments.Add(FeatureMoments.From(count, part.Mean, part.Covariance));
+        }
+        return moments.ToStatistics() with { Preparation = preparation };
+    }
+
+    /// <summary>Writes <c>mu</c>, <c>sigma</c> and what is known else, for the Python tools too, which read the first two.</summary>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public void Save(string path) => NumpyFile.Write(
-        path,
-        [
-            new("mu", new NumpyArray([Mean.Length], Mean)),
-            new("sigma", new NumpyArray([Mean.Length, Mean.Length], [.. Covariance.Cast<double>()])),
-        ]);
+    public void Save(string path) => NumpyFile.Write(path, Arrays, Preparation == null ? [] : [new("preparation", Preparation)]);
+
+    /// <summary>What files hold.</summary>
+    internal IReadOnlyList<KeyValuePair<string, NumpyArray>> Arrays =>
+    [
+        new("mu", new NumpyArray([Mean.Length], Mean)),
+        new("sigma", new NumpyArray([Mean.Length, Mean.Length], [.. Covariance.Cast<double>()])),
+        .. Count is { } count ? [new("count", new NumpyArray([], [count]))] : (KeyValuePair<string, NumpyArray>[])[],
+    ];
 }

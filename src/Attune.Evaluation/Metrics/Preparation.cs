@@ -114,6 +114,9 @@ public sealed class Preparation
     /// <summary>What it does, in words.</summary>
     public string Description { get; }
 
+    /// <summary>The least width and height of pictures, in pixels.</summary>
+    internal int LeastSide => this == Patch ? InceptionModel.ImageSize : 1;
+
     /// <summary>The preparation of a name.</summary>
     /// <exception cref="ArgumentException">There is none.</exception>
     public static Preparation Of(string name) => All.FirstOrDefault(one => one.Name == name)
@@ -160,8 +163,12 @@ public sealed class Preparation
         var result = Tensor.Empty(device, [1, height, width, 3]);
         using var view = result.Write();
         var output = view.Span;
-        for (int i = 0; i < values.Length; i++)
-            output[i] = (float)((values[i] - _scale.Offset[i % 3]) / _scale.Divisor[i % 3]);
+        for (int channel = 0; channel < 3; channel++)
+        {
+            double offset = _scale.Offset[channel], divisor = _scale.Divisor[channel];
+            for (int i = channel; i < values.Length; i += 3)
+                output[i] = (float)((values[i] - offset) / divisor);
+        }
         return result;
     }
 
@@ -179,8 +186,7 @@ public sealed class Preparation
     private static float[] Floats(Image image)
     {
         var values = new float[image.Rgb.Length];
-        for (int i = 0; i < values.Length; i++)
-            values[i] = image.Rgb[i];
+        System.Numerics.Tensors.TensorPrimitives.ConvertTruncating(image.Rgb, values);
         return values;
     }
 

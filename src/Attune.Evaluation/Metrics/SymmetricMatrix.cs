@@ -8,8 +8,8 @@ namespace Attune.Evaluation.Metrics;
 /// </summary>
 internal static class SymmetricMatrix
 {
-    /// <summary>Columns that a thread takes, and vectors that share a pass over a matrix.</summary>
-    private const int Columns = 256, Together = 8;
+    /// <summary>Columns that a thread takes.</summary>
+    private const int Columns = 256;
 
     /// <summary>
     /// Vectors whose products with themselves add up to a positive semi-definite matrix (Cholesky's factor with pivoting; Higham, "Accuracy
@@ -48,31 +48,8 @@ internal static class SymmetricMatrix
     /// <summary>V M V', the products of vectors in the measure of a symmetric matrix.</summary>
     /// <param name="vectors">Rows of V.</param>
     /// <param name="matrix">Rows of M.</param>
-    public static double[][] Congruent(double[][] vectors, double[][] matrix)
-    {
-        var result = vectors.Select(_ => new double[vectors.Length]).ToArray();
-        Parallel.For(0, (vectors.Length + Together - 1) / Together, block =>
-        {
-            int first = block * Together, last = Math.Min(vectors.Length, first + Together);
-            var images = Enumerable.Range(first, last - first).Select(_ => new double[matrix.Length]).ToArray();
-            for (int i = 0; i < matrix.Length; i++)
-            {
-                for (int k = first; k < last; k++)
-                    images[k - first][i] = TensorPrimitives.Dot<double>(matrix[i], vectors[k]);
-            }
-            for (int j = 0; j < last; j++)
-            {
-                for (int k = Math.Max(first, j); k < last; k++)
-                    result[k][j] = TensorPrimitives.Dot<double>(images[k - first], vectors[j]);
-            }
-        });
-        for (int i = 0; i < result.Length; i++)
-        {
-            for (int j = 0; j < i; j++)
-                result[j][i] = result[i][j];
-        }
-        return result;
-    }
+    public static double[][] Congruent(double[][] vectors, double[][] matrix) =>
+        RowProducts.OfSymmetric(RowProducts.Of(vectors, matrix), vectors);
 
     /// <summary>
     /// The eigenvalues, in no order: Householder's reduction to three diagonals, and the QL algorithm with implicit shifts (Golub and Van
@@ -83,35 +60,121 @@ internal static class SymmetricMatrix
     {
         int n = matrix.Length;
         var (diagonal, beside) = (new double[n], new double[n]);
+        // What the step before left to be subtracted from rows, v p' + p v', of the columns from k on: it goes along with the next pass.
+        double[] v = [], p = [];
         for (int k = 0; k < n; k++)
         {
+            var (before, left) = (v, p);
+            void Subtract(Span<double> row, int place)
+            {
+                if (before.Length == 0)
+                    return;
+                int start = before.Length - row.Length;
+                TensorPrimitives.MultiplyAdd(left.AsSpan(start), -before[place], row, row);
+                TensorPrimitives.MultiplyAdd(before.AsSpan(start), -left[place], row, row);
+            }
+
+            Subtract(matrix[k].AsSpan(k), 0);
             diagonal[k] = matrix[k][k];
             int size = n - k - 1;
             if (size == 0)
                 break;
-            double[] v = matrix[k][(k + 1)..];
-            double length = Math.Sqrt(TensorPrimitives.SumOfSquares<double>(v.AsSpan(1)));
-            if (length == 0)
-            {
-                beside[k] = v[0];
-                continue;
-            }
-            length = Math.Sqrt(v[0] * v[0] + length * length);
-            beside[k] = v[0] > 0 ? -length : length;
-            v[0] -= beside[k];
-            double beta = 2 / TensorPrimitives.SumOfSquares<double>(v);
-            var p = new double[size];
-            Rows(size, i => p[i] = beta * TensorPrimitives.Dot<double>(matrix[k + 1 + i].AsSpan(k + 1), v));
-            TensorPrimitives.MultiplyAdd(v, -beta / 2 * TensorPrimitives.Dot<double>(p, v), p, p);
+            double[] normal = matrix[k][(k + 1)..];
+            beside[k] = Reflector(normal, out double beta);
+            var product = new double[size];
             Rows(size, i =>
             {
                 var row = matrix[k + 1 + i].AsSpan(k + 1);
-                TensorPrimitives.MultiplyAdd(p, -v[i], row, row);
-                TensorPrimitives.MultiplyAdd(v, -p[i], row, row);
+                Subtract(row, i + 1);
+                product[i] = beta * TensorPrimitives.Dot<double>(row, normal);
             });
+            TensorPrimitives.MultiplyAdd(normal, -beta / 2 * TensorPrimitives.Dot<double>(product, normal), product, product);
+            (v, p) = beta == 0 ? ([], []) : (normal, product);
         }
         Diagonalise(diagonal, beside);
         return diagonal;
+    }
+
+    /// <summary>
+    /// The singular values of any matrix, in no order, to the precision of the largest: Householder's reduction to two diagonals (Golub
+    /// and Kahan, "Calculating the Singular Values and Pseudo-Inverse of a Matrix", 1965). With zeros on its diagonal, and those two in
+    /// turn beside it, a symmetric matrix has them and their negatives as eigenvalues, which nothing was squared for.
+    /// </summary>
+    /// <param name="matrix">Its rows, which are used up.</param>
+    public static double[] SingularValues(double[][] matrix)
+    {
+        if (matrix.Length == 0)
+            return [];
+        int rows = matrix.Length, columns = matrix[0].Length, count = Math.Min(rows, columns);
+        // Of a matrix with fewer columns than rows, one more number lies below the square.
+        var beside = new double[2 * count + 1];
+        for (int k = 0; k < count; k++)
+        {
+            beside[2 * k] = FoldRow(matrix, k);
+            beside[2 * k + 1] = k + 1 < rows ? FoldColumn(matrix, k) : 0;
+        }
+        var values = new double[beside.Length];
+        Diagonalise(values, beside);
+        return [.. values.Select(Math.Abs).OrderDescending().Where((_, i) => i % 2 == 0).Take(count)];
+    }
+
+    /// <summary>Reflects columns so that row k ends on the diagonal; gives what is there then.</summary>
+    private static double FoldRow(double[][] matrix, int k)
+    {
+        double[] v = matrix[k][k..];
+        double end = Reflector(v, out double beta);
+        if (beta != 0)
+        {
+            Rows(matrix.Length - k - 1, i =>
+            {
+                var row = matrix[k + 1 + i].AsSpan(k);
+                TensorPrimitives.MultiplyAdd(v, -beta * TensorPrimitives.Dot<double>(row, v), row, row);
+            });
+        }
+        return end;
+    }
+
+    /// <summary>Reflects the rows below k so that column k ends below the diagonal; gives what is there then.</summary>
+    private static double FoldColumn(double[][] matrix, int k)
+    {
+        int size = matrix.Length - k - 1, width = matrix[0].Length - k - 1;
+        var v = new double[size];
+        for (int i = 0; i < size; i++)
+            v[i] = matrix[k + 1 + i][k];
+        double end = Reflector(v, out double beta);
+        if (beta == 0 || width == 0)
+            return end;
+        var sums = new double[width];
+        Parallel.For(0, (width + Columns - 1) / Columns, part =>
+        {
+            int start = part * Columns, length = Math.Min(Columns, width - start);
+            var own = sums.AsSpan(start, length);
+            for (int i = 0; i < size; i++)
+                TensorPrimitives.MultiplyAdd(matrix[k + 1 + i].AsSpan(k + 1 + start, length), beta * v[i], own, own);
+        });
+        Rows(size, i =>
+        {
+            var row = matrix[k + 1 + i].AsSpan(k + 1);
+            TensorPrimitives.MultiplyAdd(sums, -v[i], row, row);
+        });
+        return end;
+    }
+
+    /// <summary>
+    /// Householder's reflection that brings a vector to its first axis: the vector becomes the reflection's normal, beta its factor (0
+    /// where nothing is to be done), and the result is the length on the axis, with its sign.
+    /// </summary>
+    private static double Reflector(double[] v, out double beta)
+    {
+        double rest = Math.Sqrt(TensorPrimitives.SumOfSquares<double>(v.AsSpan(1)));
+        beta = 0;
+        if (rest == 0)
+            return v[0];
+        double length = Math.Sqrt(v[0] * v[0] + rest * rest);
+        double end = v[0] > 0 ? -length : length;
+        v[0] -= end;
+        beta = 2 / TensorPrimitives.SumOfSquares<double>(v);
+        return end;
     }
 
     private static void Rows(int count, Action<int> row)

@@ -50,6 +50,9 @@ public sealed record ReportCell
     /// <summary>The mean likeness to the negative prompt.</summary>
     public required double? NegativeScore { get; init; }
 
+    /// <summary>The papers' metrics by their names; those that there is no ground for are left out.</summary>
+    public required IReadOnlyDictionary<string, MetricFigure> Metrics { get; init; }
+
     /// <summary>The median of seconds per step, encoding of prompts not counted.</summary>
     public required double? SecondsPerStep { get; init; }
 
@@ -62,6 +65,15 @@ public sealed record ReportCell
     /// <summary>The same with the encoding of prompts counted, of which a method with a negative prompt has two.</summary>
     public required double? TotalCostRatio { get; init; }
 }
+
+/// <summary>A metric of a cell.</summary>
+/// <param name="Value">Its value.</param>
+/// <param name="Interval">Of a mean: a 95 % interval, of a bootstrap over prompts.</param>
+/// <param name="Difference">
+/// Of a mean: by how much it is more than the baseline's, over the prompts and seeds of both, with the interval of a bootstrap over
+/// prompts. Null for the baseline and for distances.
+/// </param>
+public sealed record MetricFigure(double Value, Interval? Interval, MeanEstimate? Difference);
 
 /// <summary>What an experiment found, from all records in a folder.</summary>
 public sealed class ExperimentReport
@@ -77,11 +89,11 @@ public sealed class ExperimentReport
 
     private ExperimentReport(
         Experiment experiment, string folder, int prompts, IReadOnlyList<RecordHeader> headers, IReadOnlyList<string> missingFiles,
-        int? references, IReadOnlyList<ReportCell> cells)
+        int? references, IReadOnlyList<ReportCell> cells, IReadOnlyList<string> notes)
     {
         (
-            Experiment, Folder, Prompts, Headers, MissingFiles, References, Cells) = (experiment, folder, prompts, headers, missingFiles,
-            references, cells);
+            Experiment, Folder, Prompts, Headers, MissingFiles, References, Cells, Notes) = (experiment, folder, prompts, headers,
+            missingFiles, references, cells, notes);
         Heads = [
             .. experiment.Prompts.SelectMany(prompt => prompt.Present.Keys.Concat(prompt.Absent.Keys))
                 .Distinct()
@@ -111,6 +123,9 @@ public sealed class ExperimentReport
 
     /// <summary>The heads of which prompts speak, sorted.</summary>
     public IReadOnlyList<string> Heads { get; }
+
+    /// <summary>What must be known to read the numbers, in sentences: of metrics, of published figures, of the experiment itself.</summary>
+    public IReadOnlyList<string> Notes { get; }
 
     /// <summary>The pictures that count.</summary>
     public int Pictures => Cells.Sum(cell => cell.Pictures);
@@ -155,7 +170,8 @@ public sealed class ExperimentReport
             experiment, count, records,
             // References show what all prompts ask for: pictures of some alone are far from them, however good they are.
             count == experiment.Prompts.Count && experiment.References is { } file
-                ? ReferenceFeatures.Load(file, records[0].Reading.Features.Count) : null);
+                ? ReferenceFeatures.Load(file, records[0].Reading.Features.Count) : null,
+            LoadReferences(experiment, folder));
         ReportCell[] cells =
         [
             .. experiment.Steps.SelectMany(
@@ -163,7 +179,46 @@ public sealed class ExperimentReport
                     variant => variant.Method.Steps.Contains(steps)).Select(variant => builder.Build(variant, steps))),
         ];
         RecordHeader[] headers = [.. files.Where(file => file.Header != null).Select(file => file.Header!)];
-        return new ExperimentReport(experiment, folder, count, headers, FindMissing(files), builder.References?.Count, cells);
+        return new ExperimentReport(
+            experiment, folder, count, headers, FindMissing(files), builder.References?.Count, cells,
+            [.. NotesOf(experiment, builder.MetricReferences, cells)]);
+    }
+
+    /// <summary>What metrics compare with, as runs keep it; what is not there is left out.</summary>
+    private static Dictionary<string, ReferenceSet> LoadReferences(Experiment experiment, string folder) => experiment.Metrics
+        .Where(metric => File.Exists(Path.Combine(folder, metric.ReferenceFile)))
+        .ToDictionary(metric => metric.Metric.Name, metric => ReferenceSet.Load(Path.Combine(folder, metric.ReferenceFile)));
+
+    private static IEnumerable<string> NotesOf(
+        Experiment experiment, Dictionary<string, ReferenceSet> references, IReadOnlyList<ReportCell> cells)
+    {
+        foreach (string note in experiment.Notes)
+            yield return note;
+        if (experiment.Published is { } published)
+            yield return $"Published figures: {published.Source}.";
+        foreach (var metric in experiment.Metrics)
+        {
+            string title = metric.Metric.Title;
+            if (!metric.Metric.ComparesSets)
+            {
+                yield return $"{title}: pictures are made ready as {metric.Preparation.Name} ({metric.Preparation.Description}).";
+                continue;
+            }
+            if (!references.TryGetValue(metric.Metric.Name, out var set))
+            {
+                yield return $"{title} is missing: there is no {metric.ReferenceFile}, which a run makes.";
+                continue;
+            }
+            string count = set.Statistics.Count is { } known ? FormattableString.Invariant($"{known} references")
+                : "references whose number their file does not say";
+            yield return $"{title}: {count}; pictures are made ready as {metric.Preparation.Name} ({metric.Preparation.Description}).";
+            int fewest = cells.Where(cell => cell.Metrics.ContainsKey(metric.Metric.Name)).Select(cell => cell.Pictures).DefaultIfEmpty(0)
+                .Min();
+            if (metric.Metric is FrechetMetric && fewest > 0 && fewest <= set.Statistics.Mean.Length)
+                yield return FormattableString.Invariant(
+                    $"{title} of {fewest} pictures, no more than the {set.Statistics.Mean.Length} features, is far too large: compare ")
+                    + "equal numbers of pictures alone.";
+        }
     }
 
     /// <summary>The cell of a method at a number of steps.</summary>
@@ -224,9 +279,13 @@ public sealed class ExperimentReport
         private readonly Dictionary<(string Method, double? Scale, int Steps), List<ExperimentRecord>> _records;
         private readonly FeatureMoments? _moments;
 
-        public CellBuilder(Experiment experiment, int prompts, List<ExperimentRecord> records, List<float[]>? references)
+        private static readonly Dictionary<string, MetricFigure> NoFigures = [];
+
+        public CellBuilder(
+            Experiment experiment, int prompts, List<ExperimentRecord> records, List<float[]>? references,
+            Dictionary<string, ReferenceSet> metricReferences)
         {
-            (_experiment, _prompts, References) = (experiment, prompts, references);
+            (_experiment, _prompts, References, MetricReferences) = (experiment, prompts, references, metricReferences);
             _baseline = experiment.Variants[0];
             _records = records.GroupBy(record => (record.Method, record.Scale, record.Steps))
                 .ToDictionary(group => group.Key, group => group.OrderBy(record => record.Prompt).ThenBy(record => record.Seed).ToList());
@@ -234,6 +293,8 @@ public sealed class ExperimentReport
         }
 
         public List<float[]>? References { get; }
+
+        public Dictionary<string, ReferenceSet> MetricReferences { get; }
 
         public ReportCell Build(MethodVariant variant, int steps)
         {
@@ -270,6 +331,7 @@ public sealed class ExperimentReport
                 Kernel = records.Count < 2 || References == null ? null : Kernel(Features(records), References),
                 PromptScore = Mean(records.Select(record => record.Reading.PromptScore)),
                 NegativeScore = Mean(records.Select(record => record.Reading.NegativeScore)),
+                Metrics = FiguresOf(records, pairs),
                 SecondsPerStep = Median(records.Select(record => record.Seconds / steps)),
                 CostRatio = Median(timed.Select(pair => pair.Record.Seconds / pair.Baseline.Seconds)),
                 TotalCostRatio = Median(timed.Select(pair => pair.Record.Total / pair.Baseline.Total)),
@@ -278,6 +340,36 @@ public sealed class ExperimentReport
 
         private List<ExperimentRecord> Of(MethodVariant variant, int steps) =>
             _records.GetValueOrDefault((variant.Method.Name, variant.Scale, steps)) ?? [];
+
+        private Dictionary<string, MetricFigure> FiguresOf(
+            List<ExperimentRecord> records, List<(ExperimentRecord Record, ExperimentRecord Baseline)> pairs) =>
+            _experiment.Metrics.Count == 0 ? NoFigures
+                : _experiment.Metrics.Select(metric => (metric.Metric.Name, Figure: FigureOf(metric.Metric, records, pairs)))
+                    .Where(one => one.Figure != null)
+                    .ToDictionary(one => one.Name, one => one.Figure!, StringComparer.Ordinal);
+
+        private MetricFigure? FigureOf(
+            PictureMetric metric, List<ExperimentRecord> records, List<(ExperimentRecord Record, ExperimentRecord Baseline)> pairs)
+        {
+            float[] Reading(ExperimentRecord record) => record.Reading.Metrics.TryGetValue(metric.Name, out float[]? reading) ? reading
+                : throw new FormatException(
+                    $"'{record.Source}': the record of {record.Method}, prompt {record.Prompt}, seed {record.Seed} has no {metric.Name}.");
+            if (metric.ComparesSets)
+            {
+                return records.Count < 2 || !MetricReferences.TryGetValue(metric.Name, out var references) ? null
+                    : new MetricFigure(metric.Sum([.. records.Select(Reading)], references), null, null);
+            }
+            if (records.Count == 0)
+                return null;
+            // Numbers of one prompt are alike: prompts are drawn whole.
+            MeanEstimate Mean<T>(IEnumerable<T> items, Func<T, int> prompt, Func<T, double> value) =>
+                MeanEstimate.Of([.. items.GroupBy(prompt, value).Select(group => group.Average())]);
+            return new MetricFigure(
+                metric.Sum([.. records.Select(Reading)], null),
+                Mean(records, record => record.Prompt, record => Reading(record)[0]).Interval,
+                pairs.Count == 0 ? null : Mean(
+                    pairs, pair => pair.Record.Prompt, pair => (double)Reading(pair.Record)[0] - Reading(pair.Baseline)[0]));
+        }
 
         private Proportion Count(
             IEnumerable<ExperimentRecord> records, Func<ExperimentPrompt, IReadOnlyDictionary<string, string>> attributes,

@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Metrics;
 
 namespace Attune.Evaluation.Reports;
@@ -30,14 +31,16 @@ public static class ReportJson
         WriteTexts(json, "missing", report.Gaps());
         if (report.References is { } references)
             json.WriteNumber("references", references);
+        if (report.Notes.Count > 0)
+            WriteTexts(json, "notes", report.Notes);
         json.WriteStartArray("results");
         foreach (var cell in report.Cells)
-            WriteCell(json, cell);
+            WriteCell(json, cell, experiment);
         json.WriteEndArray();
         json.WriteEndObject();
     }
 
-    private static void WriteCell(Utf8JsonWriter json, ReportCell cell)
+    private static void WriteCell(Utf8JsonWriter json, ReportCell cell, Experiment experiment)
     {
         json.WriteStartObject();
         json.WriteString("name", cell.Variant.Name);
@@ -56,9 +59,39 @@ public static class ReportJson
         WriteNumber(json, "kernel", cell.Kernel);
         WriteNumber(json, "prompt_score", cell.PromptScore);
         WriteNumber(json, "negative_score", cell.NegativeScore);
+        if (experiment.Metrics.Count > 0)
+            WriteMetrics(json, cell, experiment);
         WriteNumber(json, "seconds_per_step", cell.SecondsPerStep);
         WriteNumber(json, "cost_ratio", cell.CostRatio);
         WriteNumber(json, "total_cost_ratio", cell.TotalCostRatio);
+        json.WriteEndObject();
+    }
+
+    private static void WriteMetrics(Utf8JsonWriter json, ReportCell cell, Experiment experiment)
+    {
+        json.WriteStartObject("metrics");
+        foreach (var metric in experiment.Metrics)
+        {
+            string name = metric.Metric.Name;
+            var figure = cell.Metrics.GetValueOrDefault(name);
+            json.WriteStartObject(name);
+            WriteNumber(json, "value", figure?.Value);
+            if (figure?.Interval is { } interval)
+            {
+                WriteNumber(json, "low", interval.Low);
+                WriteNumber(json, "high", interval.High);
+            }
+            if (figure?.Difference is { } more)
+            {
+                WriteNumber(json, "difference", more.Mean);
+                WriteNumber(json, "difference_low", more.Interval.Low);
+                WriteNumber(json, "difference_high", more.Interval.High);
+            }
+            if (experiment.Published?.Of(cell.Variant.Name, cell.Steps, name) is { } published)
+                json.WriteNumber("published", published);
+            json.WriteString("preparation", metric.Preparation.Name);
+            json.WriteEndObject();
+        }
         json.WriteEndObject();
     }
 

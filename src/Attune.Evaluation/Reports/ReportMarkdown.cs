@@ -42,6 +42,14 @@ public static class ReportMarkdown
             text.WriteLine(
                 $"- {Escape(variant.Name)}: `{variant.Rules}`{Escape(variant.Method.Beside)}"
                     + (variant.Method.Negative ? "" : ", without the negative prompt"));
+        if (report.Notes.Count > 0)
+        {
+            text.WriteLine();
+            text.WriteLine("Notes:");
+            text.WriteLine();
+            foreach (string note in report.Notes)
+                text.WriteLine($"- {Escape(note)}");
+        }
         text.WriteLine();
         text.WriteLine("Columns:");
         text.WriteLine();

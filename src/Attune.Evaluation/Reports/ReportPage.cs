@@ -64,6 +64,10 @@ public static class ReportPage
             Plots(report),
             Pictures(report),
             Methods(report),
+            report.Notes.Count == 0 ? null
+                : Classed(
+                    "section", "panel", Element("h2", [], "Notes"),
+                    Element("ul", [], report.Notes.Select(note => Element("li", [], note)))),
             Classed(
                 "section", "panel", Element("h2", [], "Columns"),
                 Element(
@@ -106,12 +110,12 @@ public static class ReportPage
             yield return Section(
                 "By number of steps", "A line for each method and scale.",
                 Legend(report.Experiment.Variants.Select((variant, index) => (index, variant.Name))),
-                [.. Measures.Select(measure => (measure.Quantity.Title, BySteps(report, measure)))]);
+                [.. MeasuresOf(report).Select(measure => (measure.Quantity.Title, BySteps(report, measure)))]);
         var scaled = report.Experiment.Methods.Where(method => method.Scales.Count > 1).ToList();
         if (scaled.Count > 0)
         {
             var legend = Legend(steps.Select((count, index) => (index + 1, ExperimentReport.Steps(count))));
-            var measures = Measures.Where(measure => measure.Quantity.Name != Cost);
+            var measures = MeasuresOf(report).Where(measure => measure.Quantity.Name != Cost);
             yield return Section(
                 "By scale", "A line for each number of steps. What a method costs does not depend on its scale.", legend,
                 [
@@ -120,6 +124,15 @@ public static class ReportPage
                             measure => ($"{LabelOf(method)}: {measure.Quantity.Title}", ByScale(report, method, measure))))]);
         }
     }
+
+    /// <summary>Those of every experiment, and the metrics of this one.</summary>
+    private static IEnumerable<Measure> MeasuresOf(ExperimentReport report) => Measures.Concat(report.Experiment.Metrics.Select(
+        metric => new Measure(
+            Bare with {
+                Name = $"evaluate.{metric.Metric.Name}", Title = metric.Metric.Title,
+                Definition = $"{Sentence(metric.Metric.Description)}; {(metric.Metric.Rises ? "higher" : "lower")} is better." },
+            cell => cell.Metrics.TryGetValue(metric.Metric.Name, out var figure)
+                ? (figure.Value, figure.Interval?.Low ?? figure.Value, figure.Interval?.High ?? figure.Value) : null)));
 
     private static XElement Section(
         string title, string introduction, XElement legend, IReadOnlyList<(string Caption, XElement? Drawing)> plots) =>

@@ -52,6 +52,8 @@ public static class ReportTable
         columns.Add(
             new ReportColumn(
                 "negative score", "Mean likeness (cosine) to the negative prompt; lower is better.", cell => Number(cell.NegativeScore)));
+        foreach (var metric in report.Experiment.Metrics)
+            columns.AddRange(Columns(report, metric.Metric));
         columns.Add(
             new ReportColumn(
                 "s/step", "Median seconds per step; encoding of prompts, decoding and judging not counted.",
@@ -71,6 +73,29 @@ public static class ReportTable
                     : $"{Integer(cell.Pictures)} of {Integer(cell.Pictures + cell.Missing)}"));
         return [.. columns.Where(column => report.Cells.Any(cell => column.Write(cell) != Nothing))];
     }
+
+    private static IEnumerable<ReportColumn> Columns(ExperimentReport report, PictureMetric metric)
+    {
+        string better = metric.Rises ? "higher is better" : "lower is better";
+        yield return new ReportColumn(
+            metric.Title,
+            Sentence(metric.Description)
+                + $"{(metric.ComparesSets ? "" : ", with the 95 % interval of a bootstrap over prompts")}; {better}.",
+            cell => cell.Metrics.TryGetValue(metric.Name, out var figure) ? Figure(figure.Value, figure.Interval) : Nothing);
+        yield return new ReportColumn(
+            $"{metric.Title}, published", $"What {report.Experiment.Published?.Source} has for it.",
+            cell => Number(report.Experiment.Published?.Of(cell.Variant.Name, cell.Steps, metric.Name)));
+        yield return new ReportColumn(
+            $"{metric.Title} \u2212 baseline",
+            "By how much it is more than the baseline's over the same prompts and seeds, with the 95 % interval of a bootstrap over "
+                + "prompts.",
+            cell => cell.Metrics.GetValueOrDefault(metric.Name)?.Difference is { } more ? Figure(more.Mean, more.Interval) : Nothing);
+    }
+
+    private static string Figure(double value, Interval? interval) => interval is not { } known ? Number(value)
+        : $"{Number(value)} ({Number(known.Low)}\u2013{Number(known.High)})";
+
+    private static string Sentence(string text) => char.ToUpperInvariant(text[0]) + text[1..];
 
     /// <summary>A number with three digits, or a dash.</summary>
     public static string Number(double? value) => value is not { } number || double.IsNaN(number) ? Nothing

@@ -1,3 +1,5 @@
+using Attune.Tensors;
+
 namespace Attune.Imaging;
 
 /// <summary>The shape of the weights with which pixels are brought to another size.</summary>
@@ -255,10 +257,10 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
     {
         var result = new byte[3 * windows.Length * height];
         int half = 1 << (bits - 1);
-        int at = 0;
-        for (int y = 0; y < height; y++)
+        Workers.For(height, y =>
         {
             var row = pixels.AsSpan(3 * width * y, 3 * width);
+            int at = 3 * windows.Length * y;
             for (int x = 0; x < windows.Length; x++)
             {
                 int red = half, green = half, blue = half;
@@ -274,16 +276,16 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
                 result[at++] = ToByte(green, bits);
                 result[at++] = ToByte(blue, bits);
             }
-        }
+        });
         return result;
     }
 
     private static byte[] Columns(byte[] pixels, int stride, Window[] windows, int[][] weights, int bits)
     {
         var result = new byte[stride * windows.Length];
-        var sums = new int[stride];
-        for (int y = 0; y < windows.Length; y++)
+        Workers.For(windows.Length, y =>
         {
+            var sums = new int[stride];
             sums.AsSpan().Fill(1 << (bits - 1));
             for (int i = 0; i < weights[y].Length; i++)
             {
@@ -295,17 +297,17 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
             var line = result.AsSpan(y * stride, stride);
             for (int x = 0; x < line.Length; x++)
                 line[x] = ToByte(sums[x], bits);
-        }
+        });
         return result;
     }
 
     private static float[] Rows(float[] pixels, int width, int height, Window[] windows)
     {
         var result = new float[3 * windows.Length * height];
-        int at = 0;
-        for (int y = 0; y < height; y++)
+        Workers.For(height, y =>
         {
             var row = pixels.AsSpan(3 * width * y, 3 * width);
+            int at = 3 * windows.Length * y;
             foreach (var window in windows)
             {
                 double red = 0, green = 0, blue = 0;
@@ -320,17 +322,16 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
                 (result[at], result[at + 1], result[at + 2]) = ((float)red, (float)green, (float)blue);
                 at += 3;
             }
-        }
+        });
         return result;
     }
 
     private static float[] Columns(float[] pixels, int stride, Window[] windows)
     {
         var result = new float[stride * windows.Length];
-        var sums = new double[stride];
-        for (int y = 0; y < windows.Length; y++)
+        Workers.For(windows.Length, y =>
         {
-            Array.Clear(sums);
+            var sums = new double[stride];
             for (int i = 0; i < windows[y].Weights.Length; i++)
             {
                 double weight = windows[y].Weights[i];
@@ -341,7 +342,7 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
             var line = result.AsSpan(y * stride, stride);
             for (int x = 0; x < line.Length; x++)
                 line[x] = (float)sums[x];
-        }
+        });
         return result;
     }
 

@@ -93,7 +93,7 @@ public class EmbeddedTests
     {
         var experiment = Experiment.Load(Fixture.Model(Path.Combine("..", "experiments", "scenes", file)));
         using var pipeline = DiffusionPipeline.Load(experiment.Model);
-        using var judge = Judge.Load(experiment.Judge, Host);
+        using var judge = Judge.Load(experiment.Judge!, Host);
         using var encoder = DualEncoder.Load(experiment.DualEncoder!, Host);
         var plan = ExperimentPlan.Create(experiment, pipeline, new JudgeReader(judge, encoder));
         Assert.Equal(experiment.Baseline, plan.Variants[0].Name);

@@ -28,6 +28,34 @@ public sealed class NumpyFileTests : IDisposable
     }
 
     [Fact]
+    public void Parts_merge_to_the_statistics_of_the_whole()
+    {
+        var random = new TorchRandom(5);
+        float[][] rows = [.. Enumerable.Range(0, 90).Select(_ => new float[6])];
+        foreach (float[] row in rows)
+            random.Normal(row);
+        string File(int i) => Path.Combine(_folder, $"{i}.npz");
+        foreach (var (i, part) in new[] { rows[..2], rows[2..50], rows[50..] }.Index())
+            (FeatureMoments.Of(part).ToStatistics() with { Preparation = "clean-fid" }).Save(File(i));
+        var merged = FeatureStatistics.Merge([.. Enumerable.Range(0, 3).Select(i => FeatureStatistics.Load(File(i)))]);
+        var whole = FeatureMoments.Of(rows).ToStatistics();
+        Assert.Equal((90L, "clean-fid"), (merged.Count, merged.Preparation));
+        Assert.All(whole.Mean.Zip(merged.Mean), pair => Assert.Equal(pair.First, pair.Second, 1e-14));
+        Assert.All(
+            whole.Covariance.Cast<double>().Zip(merged.Covariance.Cast<double>()), pair => Assert.Equal(pair.First, pair.Second, 1e-14));
+
+        var unknown = FeatureStatistics.Load(File(0)) with { Count = null };
+        Assert.Contains(
+            "do not say of how many pictures", Assert.Throws<ArgumentException>(() => FeatureStatistics.Merge([merged, unknown])).Message,
+            StringComparison.Ordinal);
+        var other = merged with { Preparation = "patch" };
+        Assert.Contains(
+            "clean-fid and as patch", Assert.Throws<ArgumentException>(() => FeatureStatistics.Merge([merged, other])).Message,
+            StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => FeatureStatistics.Merge([]));
+    }
+
+    [Fact]
     public void Headers_are_as_numpy_writes_them()
     {
         string path = Path.Combine(_folder, "a.npz");

@@ -63,4 +63,55 @@ public class SymmetricMatrixTests
         var actual = Matrix<double>.Build.DenseOfRowArrays(SymmetricMatrix.Congruent(Rows(v), Rows(m)));
         Assert.True((expected - actual).Enumerate().Max(Math.Abs) <= 1e-12 * expected.Enumerate().Max(Math.Abs));
     }
+
+    [Theory]
+    [InlineData(1, 1, 1)]
+    [InlineData(1, 5, 1)]
+    [InlineData(5, 1, 1)]
+    [InlineData(8, 8, 8)]
+    [InlineData(7, 30, 7)]
+    [InlineData(30, 7, 7)]
+    [InlineData(150, 140, 140)]
+    [InlineData(140, 150, 9)]
+    public void Singular_values_are_those_of_another_library(int rows, int columns, int rank)
+    {
+        var random = new TorchRandom((ulong)(rows * columns));
+        Matrix<double> Random(int height, int width)
+        {
+            float[] values = new float[height * width];
+            random.Normal(values);
+            return Matrix<double>.Build.Dense(height, width, (i, j) => values[i * width + j]);
+        }
+
+        var matrix = Random(rows, rank) * Random(rank, columns);
+        double[] expected = [.. matrix.Svd(computeVectors: false).S.OrderDescending()];
+        double[] actual = SymmetricMatrix.SingularValues(Rows(matrix));
+        Assert.Equal(expected.Length, actual.Length);
+        Assert.All(expected.Zip(actual), pair => Assert.Equal(pair.First, pair.Second, 1e-13 * rows * expected[0]));
+        Assert.Equal([0, 0], SymmetricMatrix.SingularValues([[0, 0, 0], [0, 0, 0]]));
+        Assert.Equal([3, 2], SymmetricMatrix.SingularValues([[0, -2], [3, 0]]).Select(value => Math.Round(value, 14)));
+    }
+
+    [Theory]
+    [InlineData(1, 1, 1)]
+    [InlineData(5, 3, 7)]
+    [InlineData(67, 131, 600)]
+    public void Row_products_are_the_product(int rows, int others, int length)
+    {
+        var random = new TorchRandom(3);
+        double[][] Random(int count) => [.. Enumerable.Range(0, count).Select(_ =>
+        {
+            float[] values = new float[length];
+            random.Normal(values);
+            return Array.ConvertAll(values, value => (double)value);
+        })];
+        double[][] x = Random(rows), y = Random(others);
+        double Dot(double[] a, double[] b) => a.Zip(b, (first, second) => first * second).Sum();
+        double[][] products = RowProducts.Of(x, y), own = RowProducts.OfSymmetric(x, x);
+        for (int i = 0; i < rows; i++)
+        {
+            Assert.All(y, (row, j) => Assert.Equal(Dot(x[i], row), products[i][j], 1e-12 * length));
+            Assert.All(x, (row, j) => Assert.Equal(Dot(x[i], row), own[i][j], 1e-12 * length));
+        }
+    }
 }

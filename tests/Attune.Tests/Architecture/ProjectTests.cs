@@ -16,7 +16,7 @@ public class ProjectTests
         ["Attune.Server"] = ["Attune", "Attune.Media.Skia"],
         ["Attune.Cli"] =
             ["Attune", "Attune.Media.Skia", "Attune.Server", "Attune.Evaluation", "Attune.Verification", "Attune.Bench"],
-        ["Attune.Bench"] = ["Attune"],
+        ["Attune.Bench"] = ["Attune", "Attune.Evaluation"],
         ["Attune.Benchmarks"] = ["Attune.Bench"],
     };
 

@@ -273,7 +273,7 @@ public sealed class ExampleTests : IDisposable
         // example evaluate
         var experiment = Experiment.Load(file);
         using var pipeline = DiffusionPipeline.Load(experiment.Model);
-        using var judge = Judge.Load(experiment.Judge, pipeline.Device);
+        using var judge = Judge.Load(experiment.Judge!, pipeline.Device);
         var reader = new JudgeReader(judge, null);
         await new ExperimentRunner(ExperimentPlan.Create(experiment, pipeline, reader), pipeline, reader).RunAsync(results, Shard.Whole);
         foreach (var cell in ExperimentReport.Create(experiment, results).Cells)

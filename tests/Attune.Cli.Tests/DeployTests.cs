@@ -1,0 +1,60 @@
+using System.Diagnostics;
+using Attune.Tests;
+
+namespace Attune.Cli.Tests;
+
+/// <summary>The jobs in deploy/: what they call exists, and each task does its part.</summary>
+public class DeployTests
+{
+    [Fact]
+    public async Task Slurm_tasks_do_their_part() => await Check(
+        ["bash", Path.Combine(Repository.Root, "deploy", "slurm-evaluate.sbatch")],
+        [("SLURM_ARRAY_TASK_ID", "3"), ("SLURM_ARRAY_TASK_COUNT", "16"), ("SLURM_CPUS_PER_TASK", "2")], "3/16");
+
+    [Fact]
+    public async Task A_part_is_done_again_alone() => await Check(
+        ["bash", Path.Combine(Repository.Root, "deploy", "slurm-evaluate.sbatch")],
+        [("SLURM_ARRAY_TASK_ID", "3"), ("SLURM_ARRAY_TASK_COUNT", "1"), ("PARTS", "16")], "3/16");
+
+    [Fact]
+    public async Task Kubernetes_pods_do_their_part()
+    {
+        string[] lines = await File.ReadAllLinesAsync(Path.Combine(Repository.Root, "deploy", "kubernetes-evaluate.yaml"));
+        string script = lines.Select(line => line.Trim()).Single(line => line.StartsWith("exec attune ", StringComparison.Ordinal));
+        string Value(string key) => lines.Select(line => line.Trim()).Single(line => line.StartsWith(key + ": ", StringComparison.Ordinal))
+            [(key.Length + 2)..];
+        Assert.Equal("Indexed", Value("completionMode"));
+        string parts = Value("completions");
+        Assert.Contains($"              value: \"{parts}\"", lines);
+        await Check(["/bin/sh", "-c", script], [("JOB_COMPLETION_INDEX", "15"), ("PARTS", parts)], $"16/{parts}");
+    }
+
+    /// <summary>Runs a script with a program of attune's name that says its arguments, and gives these to attune.</summary>
+    private static async Task Check(string[] command, (string Name, string Value)[] environment, string shard)
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        using var folder = new TemporaryFolder();
+        string program = folder.At("attune");
+        await File.WriteAllTextAsync(program, "#!/bin/sh\nprintf '%s\\n' \"$@\"\n");
+        File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["PATH"] = $"{folder.Path}:{Environment.GetEnvironmentVariable("PATH")}";
+        start.Environment["EXPERIMENT"] = Path.Combine(Repository.Root, "experiments", "papers", "nag-flux-schnell.json");
+        start.Environment["DATA"] = folder.At("no data");
+        start.Environment["RESULTS"] = folder.At("results");
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
+        using var process = Process.Start(start)!;
+        string output = await process.StandardOutput.ReadToEndAsync();
+        string failure = await process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        Assert.True(process.ExitCode == 0, failure);
+        string[] arguments = output.TrimEnd().Split('\n');
+        Assert.Equal(["evaluate", "--shard", shard], [arguments[0], .. arguments[^2..]]);
+        var (code, said, error) = await CommandTests.Run([.. arguments, "--dry"]);
+        Assert.True(code == 0, error);
+        Assert.Contains($"part {shard}", said, StringComparison.Ordinal);
+        Assert.Contains("no data/models/FLUX.1-schnell", said, StringComparison.Ordinal);
+    }
+}
