@@ -4,7 +4,6 @@ using System.Text.Json;
 using Attune.Attention;
 using Attune.Autoencoders;
 using Attune.Evaluation.Metrics;
-using Attune.Evaluation.Metrics.Networks;
 using Attune.Guidance;
 using Attune.Imaging;
 using Attune.Models;
