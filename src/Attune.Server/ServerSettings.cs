@@ -98,6 +98,9 @@ public sealed record ServerLimits
     /// <summary>How long the pictures of a request may take from the first one's begin.</summary>
     public TimeSpan JobTime { get; init; } = TimeSpan.FromMinutes(15);
 
+    /// <summary>How often a job is begun that was running each time when the server ended: it may be what ends it.</summary>
+    public int Attempts { get; init; } = 3;
+
     /// <summary>Bytes of a body with pictures.</summary>
     public long UploadBytes { get; init; } = 64 << 20;
 

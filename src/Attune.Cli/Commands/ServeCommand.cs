@@ -66,6 +66,9 @@ internal static class ServeCommand
     private static readonly Option<double> JobTime = new("--job-timeout") {
         Description = "Seconds that the pictures of a request may take.",
         DefaultValueFactory = _ => new ServerLimits().JobTime.TotalSeconds };
+    private static readonly Option<int> Attempts = new("--max-attempts") {
+        Description = "How often a job is begun that was running each time when the server ended.",
+        DefaultValueFactory = _ => new ServerLimits().Attempts };
     private static readonly Option<double> QueueTime = new("--queue-timeout") {
         Description = "Seconds that a request may wait for its turn.",
         DefaultValueFactory = _ => new ServerLimits().QueueTime.TotalSeconds };
@@ -79,7 +82,7 @@ internal static class ServeCommand
         foreach (
             var option in new Option[] {
                 Model, Models, Aliases, Loras, Listen, KeyFile, Insecure, HostNames, Origins, PublicAddress, Sd, Store, NoStore, Memory,
-                Workers, Queue, QueueOfKey, Pixels, Steps, Count, JobTime, QueueTime, ShutdownTime, Verbose })
+                Workers, Queue, QueueOfKey, Pixels, Steps, Count, Attempts, JobTime, QueueTime, ShutdownTime, Verbose })
             command.Options.Add(option);
         command.SetAction((result, cancellation) => RunAsync(Read(result), result.GetValue(Verbose), cancellation));
         return command;
@@ -119,6 +122,7 @@ internal static class ServeCommand
                 Steps = (int)AtLeast(result.GetValue(Steps), 1, Steps),
                 Count = result.GetValue(Count) is >= 1 and <= 10 and var count ? count
                     : throw new ArgumentException($"{Count.Name} is {result.GetValue(Count)}, expected 1 to 10."),
+                Attempts = (int)AtLeast(result.GetValue(Attempts), 1, Attempts),
                 JobTime = Seconds(result, JobTime),
                 QueueTime = Seconds(result, QueueTime),
             },

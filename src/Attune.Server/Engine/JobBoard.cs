@@ -16,9 +16,6 @@ namespace Attune.Server.Engine;
 internal sealed class JobBoard(
     JobQueue queue, PictureMaker maker, JobStore store, Telemetry telemetry, ServerSettings settings, TimeProvider time)
 {
-    /// <summary>How often a job is begun that was running each time when the server ended: it may be what ends it.</summary>
-    private const int MostAttempts = 3;
-
     private readonly ConcurrentDictionary<string, Job> _live = new(StringComparer.Ordinal);
 
     // How a job ends is decided once, and kept before anybody hears of it.
@@ -81,7 +78,7 @@ internal sealed class JobBoard(
                     store.End(kept.Id, JobStatus.Completed, null, [], time.GetUtcNow());
                     continue;
                 }
-                if (kept.Status == JobStatus.Running && kept.Attempts >= MostAttempts)
+                if (kept.Status == JobStatus.Running && kept.Attempts >= settings.Limits.Attempts)
                 {
                     throw ApiException.Internal(
                         FormattableString.Invariant($"The server ended {kept.Attempts} times while this job ran; it is not begun again."));
