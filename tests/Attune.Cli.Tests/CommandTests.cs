@@ -188,7 +188,7 @@ public class CommandTests
     [InlineData("--step is not known; did you mean --steps?", "generate", "a panda", "--step", "3")]
     [InlineData("--negative_aesthetic_score is not known: here it is --neg", "generate", "a panda", "--negative_aesthetic_score", "3")]
     [InlineData("there is no command 'generat'; did you mean generate?", "generat", "a panda")]
-    [InlineData("a command is missing: model, kernels, weights, text, nag; see attune bench --help", "bench")]
+    [InlineData("a command is missing: model, kernels, weights, text, metrics, nag; see attune bench --help", "bench")]
     [InlineData("--json and --output - both want standard output", "generate", "a panda", "--json", "-o", "-")]
     [InlineData("--output: 'x.tga' ends in .tga; pictures are written as .png", "generate", "a panda", "-o", "x.tga")]
     [InlineData("--output: 'x' ends in no extension", "generate", "a panda", "-o", "x", "--count", "2")]
