@@ -17,7 +17,7 @@ namespace Attune.Caching;
 internal sealed class AttentionOutputCache(int? self, int? cross, double above, double below, double? weight)
     : StepCache, IAttentionOutputs
 {
-    private readonly Dictionary<string, (Tensor Last, Tensor Before)> _outputs = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (Tensor Last, Tensor? Before)> _outputs = new(StringComparer.Ordinal);
     private StepPoint _at;
 
     /// <inheritdoc/>
@@ -38,18 +38,16 @@ internal sealed class AttentionOutputCache(int? self, int? cross, double above, 
         if (weight is not { } more)
             return known.Last;
         using var scope = new TensorScope();
-        var next = known.Last.Add(known.Last.Subtract(known.Before).Affine((float)more));
-        Remember(site, known.Last, next);
-        return _outputs[site.Path].Last;
+        var next = known.Last.Add(known.Last.Subtract(known.Before ?? known.Last).Affine((float)more));
+        Remember(site, TensorScope.Detach(next));
+        return next;
     }
 
     /// <inheritdoc/>
     public void Keep(AttentionSite site, Tensor output)
     {
-        if (Every(site) == null)
-            return;
-        var first = _outputs.TryGetValue(site.Path, out var known) ? known.Last : output;
-        Remember(site, first, output);
+        if (Every(site) != null)
+            Remember(site, TensorScope.Detach(output.Clone()));
     }
 
     /// <inheritdoc/>
@@ -65,7 +63,7 @@ internal sealed class AttentionOutputCache(int? self, int? cross, double above, 
         foreach (var (last, before) in _outputs.Values)
         {
             last.Dispose();
-            before.Dispose();
+            before?.Dispose();
         }
     }
 
@@ -80,15 +78,18 @@ internal sealed class AttentionOutputCache(int? self, int? cross, double above, 
         every is not { } steps || !(_at.Timestep > above && _at.Timestep < below)
             || (_at.Index % steps == 0 && (weight == null || _at.Index > 0));
 
-    private void Remember(AttentionSite site, Tensor before, Tensor last)
+    /// <summary>Takes an output; the one before it stays where something goes on from both.</summary>
+    private void Remember(AttentionSite site, Tensor output)
     {
-        using var scope = new TensorScope();
-        var (kept, next) = (TensorScope.Detach(before.Clone()), TensorScope.Detach(last.Clone()));
-        if (_outputs.Remove(site.Path, out var old))
+        Tensor? before = null;
+        if (_outputs.TryGetValue(site.Path, out var known))
         {
-            old.Last.Dispose();
-            old.Before.Dispose();
+            known.Before?.Dispose();
+            if (weight != null)
+                before = known.Last;
+            else
+                known.Last.Dispose();
         }
-        _outputs[site.Path] = (next, kept);
+        _outputs[site.Path] = (output, before);
     }
 }
