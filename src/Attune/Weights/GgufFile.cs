@@ -82,27 +82,7 @@ public sealed unsafe class GgufFile : IDisposable
 
     /// <summary>Opens a file.</summary>
     /// <exception cref="CheckpointException">The file is missing or breaks a rule of the format; the message says which.</exception>
-    public static GgufFile Open(string path)
-    {
-        MappedFile file;
-        try
-        {
-            file = new MappedFile(path);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new CheckpointException($"'{path}' cannot be opened: {exception.Message}", exception);
-        }
-        try
-        {
-            return new GgufFile(file);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+    public static GgufFile Open(string path) => Mapping.Open(path, file => new GgufFile(file));
 
     /// <summary>The type of a value as GGUF calls it: u8, i8, u16, i16, u32, i32, f32, bool, string, array, u64, i64 or f64; null for a key
     /// that is not there.</summary>

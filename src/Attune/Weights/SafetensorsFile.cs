@@ -43,27 +43,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
 
     /// <summary>Opens a file.</summary>
     /// <exception cref="CheckpointException">The file is missing or breaks a rule of the format; the message says which.</exception>
-    public static SafetensorsFile Open(string path)
-    {
-        MappedFile file;
-        try
-        {
-            file = new MappedFile(path);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new CheckpointException($"'{path}' cannot be opened: {exception.Message}", exception);
-        }
-        try
-        {
-            return new SafetensorsFile(file);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+    public static SafetensorsFile Open(string path) => Mapping.Open(path, file => new SafetensorsFile(file));
 
     /// <summary>A tensor as a weight.</summary>
     /// <exception cref="CheckpointException">Its type is no format of weights, or it has too many axes.</exception>

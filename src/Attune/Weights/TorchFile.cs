@@ -59,27 +59,7 @@ internal sealed class TorchFile : WeightSource
 
     /// <summary>Opens a file.</summary>
     /// <exception cref="CheckpointException">It is missing, damaged, TorchScript, or holds what is no tensor.</exception>
-    public static new TorchFile Open(string path)
-    {
-        MappedFile file;
-        try
-        {
-            file = new MappedFile(path);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new CheckpointException($"'{path}' cannot be opened: {exception.Message}", exception);
-        }
-        try
-        {
-            return new TorchFile(file);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+    public static new TorchFile Open(string path) => Mapping.Open(path, file => new TorchFile(file));
 
     /// <inheritdoc/>
     public override TensorEntry? Describe(string name) => _tensors.TryGetValue(name, out var found) ? found.Entry : null;
