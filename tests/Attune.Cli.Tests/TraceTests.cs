@@ -5,7 +5,7 @@ using System.Text.RegularExpressions;
 using System.Xml;
 using System.Xml.Linq;
 using Attune.Attention;
-using Attune.Cli.Tracing;
+using Attune.Evaluation.Tracing;
 using Attune.Evaluation.Reports;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;

@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Attune.Cli.Tracing;
+using Attune.Evaluation.Tracing;
 using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
 using Attune.Generation;

@@ -115,7 +115,7 @@ internal sealed class JobBoard(
         if (job.GoesOn)
         {
             store.Add(job.Id, picture, time.GetUtcNow());
-            picture = picture with { Bytes = [] };
+            picture = picture with { Bytes = [], Trace = null };
         }
         job.Add(picture);
     }

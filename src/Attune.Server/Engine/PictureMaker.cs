@@ -1,6 +1,9 @@
 using System.Diagnostics;
 using Attune.Generation;
+using Attune.Attention;
+using Attune.Evaluation.Tracing;
 using Attune.Guidance;
+using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
 using Attune.Server.Hosting;
 using Attune.Server.Requests;
@@ -22,7 +25,9 @@ internal sealed class PictureMaker(ModelPool pool, ServerLimits limits, Pace pac
     /// Sent pictures are not decoded here.
     /// </summary>
     /// <exception cref="ApiException">It is refused.</exception>
-    public void Check(JobRequest request)
+    /// <returns>The request with all that it leaves open filled in; null where the model is not in memory, or would have to look at sent
+    /// pictures.</returns>
+    public ResolvedRequest? Check(JobRequest request)
     {
         var (asked, model) = (request.Request, request.Model);
         CheckSize(asked, model);
@@ -37,10 +42,9 @@ internal sealed class PictureMaker(ModelPool pool, ServerLimits limits, Pace pac
         if (request.ExpectedSteps > limits.Steps)
             throw TooManySteps(request.ExpectedSteps);
         if (request.Initial != null || request.References.Count > 0)
-            return;
+            return null;
         using var lease = pool.TryAcquire(request.Variant);
-        if (lease != null)
-            Resolve(lease.Pipeline, asked, model);
+        return lease == null ? null : Resolve(lease.Pipeline, asked, model);
     }
 
     /// <summary>Makes the next picture of a job.</summary>
@@ -54,7 +58,8 @@ internal sealed class PictureMaker(ModelPool pool, ServerLimits limits, Pace pac
         var watch = Stopwatch.StartNew();
         var asked = await Task.Run(() => request.RequestOf(index), cancellation).ConfigureAwait(false);
         var resolved = Resolve(lease.Pipeline, asked, request.Model);
-        var observer = new Observer(job.Warn);
+        var trace = request.Trace ? new GuidanceTrace() : null;
+        var observer = new Observer(job.Warn, trace);
         Frames? made = null;
         double denoised = 0;
         int previews = 0, steps = 0;
@@ -93,6 +98,9 @@ internal sealed class PictureMaker(ModelPool pool, ServerLimits limits, Pace pac
         return new Picture(Ids.New(), index, asked.Seed, made!.Width, made.Height, bytes, request.Format, texts[0].Value)
         {
             TextRows = observer.Rows,
+            Trace = trace == null ? null
+                : PictureTrace.Of(
+                    new TraceReport(request.Model.Facts.ClassName, request.Model.Identity.Name, resolved, texts[0].Value, trace, [])),
             Inputs = asked.Images.References.Count + (asked.Images.HasInitial ? 1 : 0),
             Seconds = new PictureTimes(
                 Math.Round(((job.Started ?? time.GetUtcNow()) - job.Created).TotalSeconds, 3), Math.Round(observer.Encoded, 3),
@@ -160,8 +168,8 @@ internal sealed class PictureMaker(ModelPool pool, ServerLimits limits, Pace pac
         }
     }
 
-    /// <summary>Passes on warnings, and notes when the prompts were encoded.</summary>
-    private sealed class Observer(Action<string> warn) : RunObserver
+    /// <summary>Passes on warnings, notes when the prompts were encoded, and records where guidance acts if that is wanted.</summary>
+    private sealed class Observer(Action<string> warn, GuidanceTrace? trace) : RunObserver
     {
         private readonly Stopwatch _watch = Stopwatch.StartNew();
 
@@ -170,7 +178,13 @@ internal sealed class PictureMaker(ModelPool pool, ServerLimits limits, Pace pac
         /// <summary>How many rows of the prompt the model reads.</summary>
         public int Rows { get; private set; }
 
+        public override IAttentionProbe? Probe => trace;
+
         public override void Warn(string message) => warn(message);
+
+        public override void BeginStep(StepPoint point) => trace?.Begin(point);
+
+        public override void EndStep(StepObservation step) => trace?.Observe(step.Facts, step.Guidance, step.Prediction);
 
         public override void Begin(RunStart start) => (Encoded, Rows) = (_watch.Elapsed.TotalSeconds, start.Positive.CountedRows);
     }

@@ -19,6 +19,9 @@ internal sealed record Picture(
     /// <summary>How many rows of the text the model read.</summary>
     public int TextRows { get; init; }
 
+    /// <summary>Where guidance acted; null where that was not asked for.</summary>
+    public PictureTrace? Trace { get; init; }
+
     /// <summary>Pictures that the model was given.</summary>
     public int Inputs { get; init; }
 

@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Attune.Server.Engine;
 using Attune.Server.Jobs;
 using Attune.Server.OpenAi;
 using Attune.Server.Requests;
@@ -25,6 +26,10 @@ namespace Attune.Server.Hosting;
 [JsonSerializable(typeof(StatusAnswer))]
 [JsonSerializable(typeof(ListAnswer<RuleAnswer>))]
 [JsonSerializable(typeof(ListAnswer<OptionAnswer>))]
+[JsonSerializable(typeof(CheckAnswer))]
+[JsonSerializable(typeof(ListAnswer<FamilyAnswer>))]
+[JsonSerializable(typeof(IReadOnlyList<Finding>))]
+[JsonSerializable(typeof(IReadOnlyDictionary<string, RuleText>))]
 [JsonSerializable(typeof(IReadOnlyList<string>))]
 internal sealed partial class ServerJson : JsonSerializerContext
 {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Attune.Imaging;
@@ -16,11 +17,19 @@ namespace Attune.Server.Jobs;
 /// <param name="settings">The limits.</param>
 internal sealed class GalleryEndpoints(JobStore store, ServerSettings settings)
 {
+    /// <summary>Pixels of a thumbnail's longer side.</summary>
+    private const int ThumbnailSize = 256;
+
+    private static readonly PictureFormat Thumbnail = new("webp", 85);
+
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/api/images", ListAsync);
         routes.MapGet("/api/images/{id}", FindAsync);
         routes.MapGet("/api/images/{id}/file", SendAsync);
+        routes.MapGet("/api/images/{id}/thumbnail", SendThumbnailAsync);
+        routes.MapGet("/api/images/{id}/trace", SendTraceAsync);
+        routes.MapGet("/api/jobs/{id}/trace", SendTraceOfJobAsync);
         routes.MapDelete("/api/images/{id}", DeleteAsync);
         routes.MapPatch("/api/images/{id}", StarAsync);
         routes.MapPost("/api/images/read", ReadAsync);
@@ -45,17 +54,80 @@ internal sealed class GalleryEndpoints(JobStore store, ServerSettings settings)
     private async Task SendAsync(HttpContext context)
     {
         var picture = Asked(context);
-        var headers = context.Response.Headers;
-        headers.ETag = $"\"{picture.Id}\"";
-        headers.CacheControl = "private, max-age=31536000, immutable";
-        if (context.Request.Headers.IfNoneMatch == headers.ETag)
-        {
-            context.Response.StatusCode = StatusCodes.Status304NotModified;
+        if (IsKnown(context, picture, ""))
             return;
-        }
-        byte[] bytes = await store.Files.ReadAsync(picture.Id, picture.Format, context.RequestAborted).ConfigureAwait(false)
+        byte[] bytes = await FileOfAsync(picture, context.RequestAborted).ConfigureAwait(false);
+        await SendAsync(context, bytes, new PictureFormat(picture.Format).MediaType).ConfigureAwait(false);
+    }
+
+    /// <summary>The picture in small; of a video its first frame.</summary>
+    private async Task SendThumbnailAsync(HttpContext context)
+    {
+        var picture = Asked(context);
+        if (IsKnown(context, picture, "-small"))
+            return;
+        byte[] bytes = await FileOfAsync(picture, context.RequestAborted).ConfigureAwait(false);
+        byte[] small = await Task.Run(() => Shrink(bytes), context.RequestAborted).ConfigureAwait(false);
+        await SendAsync(context, small, Thumbnail.MediaType).ConfigureAwait(false);
+    }
+
+    private static byte[] Shrink(byte[] bytes)
+    {
+        var image = Image.Read(bytes, "picture");
+        double scale = Math.Min(1, (double)ThumbnailSize / Math.Max(image.Width, image.Height));
+        if (scale < 1)
+            image = image.Resize(Math.Max((int)(image.Width * scale), 1), Math.Max((int)(image.Height * scale), 1));
+        return Thumbnail.Encode(new Frames([image]), []);
+    }
+
+    private Task SendTraceAsync(HttpContext context) => SendTraceAsync(context, Asked(context));
+
+    private Task SendTraceOfJobAsync(HttpContext context)
+    {
+        string? asked = context.Request.Query["image"];
+        int place = 0;
+        if (!string.IsNullOrEmpty(asked) && !int.TryParse(asked, NumberStyles.None, CultureInfo.InvariantCulture, out place))
+            throw ApiException.Invalid("image", "image: expected which picture of the job, counted from 0.");
+        string id = (string)context.Request.RouteValues["id"]!;
+        if (store.Find(id, context.Lane()) == null)
+            throw ApiException.NotFound("There is no such job.", parameter: "id");
+        var picture = store.PicturesOf(id).FirstOrDefault(picture => picture.Index == place)
+            ?? throw ApiException.NotFound("The job has no such picture yet.", parameter: "image");
+        return SendTraceAsync(context, picture);
+    }
+
+    private async Task SendTraceAsync(HttpContext context, StoredPicture picture)
+    {
+        byte[] packed = await store.ReadTraceAsync(picture, context.RequestAborted).ConfigureAwait(false)
+            ?? throw ApiException.NotFound("The picture has no trace; ask for one with \"trace\": true.", "no_trace");
+        if (IsKnown(context, picture, "-trace"))
+            return;
+        context.Response.Headers.Vary = "Accept-Encoding";
+        bool isPacked = context.Request.Headers.AcceptEncoding.ToString().Contains("gzip", StringComparison.OrdinalIgnoreCase);
+        if (isPacked)
+            context.Response.Headers.ContentEncoding = "gzip";
+        await SendAsync(context, isPacked ? packed : PictureTrace.Unpack(packed), "application/json; charset=utf-8").ConfigureAwait(false);
+    }
+
+    private async Task<byte[]> FileOfAsync(StoredPicture picture, CancellationToken cancellation) =>
+        await store.Files.ReadAsync(picture.Id, picture.Format, cancellation).ConfigureAwait(false)
             ?? throw ApiException.NotFound("The picture's file is gone.");
-        context.Response.ContentType = new PictureFormat(picture.Format).MediaType;
+
+    /// <summary>Says that the answer never changes, and whether the client has it.</summary>
+    private static bool IsKnown(HttpContext context, StoredPicture picture, string form)
+    {
+        var headers = context.Response.Headers;
+        headers.ETag = $"\"{picture.Id}{form}\"";
+        headers.CacheControl = "private, max-age=31536000, immutable";
+        if (context.Request.Headers.IfNoneMatch != headers.ETag)
+            return false;
+        context.Response.StatusCode = StatusCodes.Status304NotModified;
+        return true;
+    }
+
+    private static async Task SendAsync(HttpContext context, byte[] bytes, string type)
+    {
+        context.Response.ContentType = type;
         context.Response.ContentLength = bytes.Length;
         await context.Response.Body.WriteAsync(bytes, context.RequestAborted).ConfigureAwait(false);
     }

@@ -59,12 +59,24 @@ internal sealed record PictureAnswer(
     string Id, string Job, int Index, ulong Seed, int Width, int Height, string Format, long Bytes, long Created, bool Starred, string Url,
     JsonElement Parameters)
 {
+    public string ThumbnailUrl { get; } = $"/api/images/{Id}/thumbnail";
+
+    /// <summary>Where the trace is; null where none was asked for.</summary>
+    public string? TraceUrl { get; init; }
+
+    /// <summary>What the trace says in short.</summary>
+    public IReadOnlyList<Finding>? Findings { get; init; }
+
     public static PictureAnswer Of(StoredPicture picture)
     {
         using var parameters = JsonDocument.Parse(picture.Parameters);
         return new PictureAnswer(
             picture.Id, picture.Job, picture.Index, picture.Seed, picture.Width, picture.Height, picture.Format, picture.Bytes,
-            picture.Created.ToUnixTimeSeconds(), picture.Starred, $"/api/images/{picture.Id}/file", parameters.RootElement.Clone());
+            picture.Created.ToUnixTimeSeconds(), picture.Starred, $"/api/images/{picture.Id}/file", parameters.RootElement.Clone())
+        {
+            TraceUrl = picture.TraceBytes > 0 ? $"/api/images/{picture.Id}/trace" : null,
+            Findings = picture.TraceBytes > 0 ? picture.Findings : null,
+        };
     }
 }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
+using Attune.Guidance;
 using Attune.Server.Engine;
 using Attune.Server.Hosting;
 using Attune.Server.Requests;
@@ -16,10 +17,13 @@ namespace Attune.Server.Jobs;
 /// <param name="queue">Says where they wait.</param>
 /// <param name="store">Keeps them.</param>
 /// <param name="reader">Reads requests.</param>
+/// <param name="maker">Checks them.</param>
+/// <param name="pace">Says how long they take.</param>
 /// <param name="settings">The limits.</param>
 /// <param name="time">The clock.</param>
 internal sealed class JobEndpoints(
-    JobBoard board, JobQueue queue, JobStore store, JobReader reader, ServerSettings settings, TimeProvider time)
+    JobBoard board, JobQueue queue, JobStore store, JobReader reader, PictureMaker maker, Pace pace, ServerSettings settings,
+    TimeProvider time)
 {
     private const int MostListed = 200;
     private const int LongestRepetition = 255;
@@ -30,6 +34,7 @@ internal sealed class JobEndpoints(
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost("/api/jobs", SubmitAsync);
+        routes.MapPost("/api/check", CheckAsync);
         routes.MapGet("/api/jobs", ListAsync);
         routes.MapGet("/api/jobs/{id}", FindAsync);
         routes.MapDelete("/api/jobs/{id}", CancelAsync);
@@ -56,6 +61,26 @@ internal sealed class JobEndpoints(
             ?? store.Find(repetition!, lane, time.GetUtcNow() - RepetitionTime)!.Value.Job.Id;
         context.Response.Headers.Location = $"/api/jobs/{id}";
         await AnswerAsync(context, Stored(id, lane), StatusCodes.Status202Accepted).ConfigureAwait(false);
+    }
+
+    /// <summary>What would be made of a job: refused as it would be, but nothing is made.</summary>
+    private async Task CheckAsync(HttpContext context)
+    {
+        var request = reader.Read(await Body.ReadBytesAsync(context, settings.Limits.UploadBytes).ConfigureAwait(false));
+        var resolved = maker.Check(request);
+        var rules = resolved?.Guidance.Rules;
+        await Answers.WriteAsync(
+            context,
+            new CheckAnswer(request.Model.Name, request.Count, Math.Round(pace.SecondsOf(request) * request.Count, 1))
+            {
+                Size = resolved == null ? null : FormattableString.Invariant($"{resolved.Size.Width}x{resolved.Size.Height}"),
+                Steps = resolved?.Request.Steps,
+                Scheduler = resolved?.Scheduler.ClassName,
+                Guidance = rules == null ? null : rules.Count == 0 ? "none" : string.Join('+', rules.Select(RuleCatalog.Format)),
+                ReadsNegative = resolved?.Guidance.NeedsNegativePrompt,
+                Warnings = resolved?.Warnings ?? [],
+            },
+            ServerJson.Answers.CheckAnswer).ConfigureAwait(false);
     }
 
     private static Repetition? RepetitionOf(HttpContext context, byte[] body)

@@ -12,7 +12,8 @@ internal sealed class JobReader(GenerationFields fields, ServerLimits limits)
     private const int MostPartials = 3;
 
     /// <summary>The fields of jobs alone.</summary>
-    public static IReadOnlyList<string> Names { get; } = ["images", "partial_images", "preview", "output_format", "output_compression"];
+    public static IReadOnlyList<string> Names { get; } =
+        ["images", "partial_images", "preview", "trace", "output_format", "output_compression"];
 
     /// <exception cref="ApiException">A field is missing or wrong.</exception>
     public JobRequest Read(byte[] body)
@@ -22,7 +23,8 @@ internal sealed class JobReader(GenerationFields fields, ServerLimits limits)
         var format = AnswerShape.TakeFormat(given);
         int partials = (int)(given.Take("partial_images")?.Integer(0, MostPartials) ?? 0);
         bool previews = given.Take("preview")?.Flag() ?? false;
-        var asked = fields.Read(given, pictures) with { Format = format, Partials = partials, Previews = previews };
+        bool trace = given.Take("trace")?.Flag() ?? false;
+        var asked = fields.Read(given, pictures) with { Format = format, Partials = partials, Previews = previews, Trace = trace };
         given.RefuseRest([.. GenerationFields.Names, .. Names]);
         return asked with { Ignored = [.. given.Ignored] };
     }

@@ -22,6 +22,7 @@ internal sealed class StatusEndpoints(ModelCatalog models, ModelPool pool, JobQu
         routes.MapGet("/api/status", StatusAsync);
         routes.MapGet("/api/models", ModelsAsync);
         routes.MapGet("/api/guidance", RulesAsync);
+        routes.MapGet("/api/presets", FamiliesAsync);
         routes.MapGet("/api/options", OptionsAsync);
     }
 
@@ -38,16 +39,13 @@ internal sealed class StatusEndpoints(ModelCatalog models, ModelPool pool, JobQu
 
     private static Task RulesAsync(HttpContext context) => Answers.WriteAsync(
         context,
-        new ListAnswer<RuleAnswer>(
-            [
-                .. RuleCatalog.Rules.Select(rule => new RuleAnswer(
-                    rule.Form.Name, RuleCatalog.Format(rule),
-                    [
-                        .. rule.Form.Parameters.Select(parameter => new ParameterAnswer(
-                            parameter.Name, parameter.TextOf(rule), parameter.Range?.ToString(), parameter.Choices)),
-                    ])),
-            ]),
+        new ListAnswer<RuleAnswer>([.. RuleCatalog.Rules.Select(RuleAnswer.Of)]),
         ServerJson.Answers.ListAnswerRuleAnswer);
+
+    private static Task FamiliesAsync(HttpContext context) => Answers.WriteAsync(
+        context,
+        new ListAnswer<FamilyAnswer>([.. GuidancePresets.Families.Select(family => FamilyAnswer.Of(GuidancePresets.For(family)))]),
+        ServerJson.Answers.ListAnswerFamilyAnswer);
 
     private static Task OptionsAsync(HttpContext context) => Answers.WriteAsync(
         context,
@@ -64,12 +62,6 @@ internal sealed class StatusEndpoints(ModelCatalog models, ModelPool pool, JobQu
 /// <summary>What the server does.</summary>
 internal sealed record StatusAnswer(
     string Version, int Queue, int QueueLimit, int Running, IReadOnlyList<string> ModelsInMemory, string DefaultModel, bool Keeps);
-
-/// <summary>A rule of guidance with its parameters.</summary>
-internal sealed record RuleAnswer(string Name, string Text, IReadOnlyList<ParameterAnswer> Parameters);
-
-/// <summary>A parameter of a rule, with what it may be.</summary>
-internal sealed record ParameterAnswer(string Name, string Default, string? Range, IReadOnlyList<string> Choices);
 
 /// <summary>An option of requests.</summary>
 internal sealed record OptionAnswer(string Key, string Kind, string? Range, string? Takes, string Description);

@@ -90,10 +90,24 @@ internal sealed record ModelAnswer(string Id, long Created, ModelDetails Attune)
             FormattableString.Invariant($"{model.DefaultWidth}x{model.DefaultHeight}"), model.SizeMultiple, limits.Pixels,
             model.Facts.DefaultSteps, limits.Steps, model.Scheduler, model.Identity.Hash,
             [.. model.Facts.Options.Order(StringComparer.Ordinal).Select(option => option.Replace('-', '_'))],
-            [.. model.Preset?.Rules.Select(rule => rule.Name) ?? []]));
+            [.. model.Preset?.Rules.Select(rule => rule.Name) ?? []])
+        {
+            DefaultGuidanceScale = model.Facts.DefaultGuidanceScale,
+            Frames = model.Facts.DefaultFrames,
+            Bytes = model.Bytes,
+        });
 }
 
 /// <summary>What a model is and takes.</summary>
 internal sealed record ModelDetails(
     [property: JsonPropertyName("class")] string ClassName, string? Family, string DefaultSize, int SizeMultiple, long MaxPixels,
-    int DefaultSteps, int MaxSteps, string Scheduler, string Hash, IReadOnlyList<string> Takes, IReadOnlyList<string> PublishedRules);
+    int DefaultSteps, int MaxSteps, string Scheduler, string Hash, IReadOnlyList<string> Takes, IReadOnlyList<string> PublishedRules)
+{
+    public float? DefaultGuidanceScale { get; init; }
+
+    /// <summary>1 for models of pictures.</summary>
+    public int Frames { get; init; } = 1;
+
+    /// <summary>Of its weights.</summary>
+    public long Bytes { get; init; }
+}

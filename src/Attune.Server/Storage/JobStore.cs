@@ -14,7 +14,7 @@ namespace Attune.Server.Storage;
 internal sealed class JobStore : IDisposable
 {
     /// <summary>The form of the database; raised when it changes.</summary>
-    private const int Version = 1;
+    private const int Version = 2;
 
     private const string Schema = """
         CREATE TABLE jobs (
@@ -31,11 +31,24 @@ internal sealed class JobStore : IDisposable
             UNIQUE (job, place));
         """;
 
+    /// <summary>What each later form adds to the one before it, from the second on.</summary>
+    private static readonly string[] Additions =
+    [
+        """
+        ALTER TABLE pictures ADD COLUMN trace_bytes INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE pictures ADD COLUMN findings TEXT;
+        """,
+    ];
+
+    /// <summary>The format of the file that has a picture's trace.</summary>
+    private const string TraceFormat = "trace";
+
     private const string JobColumns =
         "number, id, lane, status, model, seed, count, attempts, created, started, ended, error, description, warnings, ignored";
 
     private const string PictureColumns =
-        "pictures.id, job, place, pictures.seed, width, height, format, bytes, pictures.created, starred, parameters";
+        "pictures.id, job, place, pictures.seed, width, height, format, bytes, pictures.created, starred, parameters, trace_bytes, "
+            + "findings";
 
     private readonly Lock _gate = new();
     private readonly SqliteConnection _connection;
@@ -113,14 +126,18 @@ internal sealed class JobStore : IDisposable
     public void Add(string job, Picture picture, DateTimeOffset now)
     {
         Files.Write(picture.Id, picture.Format.Name, picture.Bytes);
+        if (picture.Trace is { } trace)
+            Files.Write(picture.Id, TraceFormat, trace.Bytes);
         Run(
             """
-            INSERT INTO pictures (id, job, place, seed, width, height, format, bytes, created, parameters)
-            VALUES ($id, $job, $place, $seed, $width, $height, $format, $bytes, $now, $parameters)
+            INSERT INTO pictures (id, job, place, seed, width, height, format, bytes, created, parameters, trace_bytes, findings)
+            VALUES ($id, $job, $place, $seed, $width, $height, $format, $bytes, $now, $parameters, $trace_bytes, $findings)
             """,
             ("$id", picture.Id), ("$job", job), ("$place", picture.Index), ("$seed", unchecked((long)picture.Seed)),
             ("$width", picture.Width), ("$height", picture.Height), ("$format", picture.Format.Name), ("$bytes", picture.Bytes.LongLength),
-            ("$now", Time(now)), ("$parameters", picture.Parameters));
+            ("$now", Time(now)), ("$parameters", picture.Parameters), ("$trace_bytes", picture.Trace?.Bytes.LongLength ?? 0),
+            ("$findings", picture.Trace is { } traced
+                ? JsonSerializer.Serialize(traced.Findings, ServerJson.Answers.IReadOnlyListFinding) : null));
     }
 
     /// <summary>A job waits again: for the next start of the server, or after it.</summary>
@@ -192,7 +209,13 @@ internal sealed class JobStore : IDisposable
     {
         Run("DELETE FROM pictures WHERE id = $id", ("$id", picture.Id));
         Files.Delete(picture.Id, picture.Format);
+        if (picture.TraceBytes > 0)
+            Files.Delete(picture.Id, TraceFormat);
     }
+
+    /// <summary>A picture's trace, packed; null where there is none.</summary>
+    public async Task<byte[]?> ReadTraceAsync(StoredPicture picture, CancellationToken cancellation) =>
+        picture.TraceBytes == 0 ? null : await Files.ReadAsync(picture.Id, TraceFormat, cancellation).ConfigureAwait(false);
 
     /// <summary>
     /// Deletes finished jobs that are older than a time, and the oldest ones beyond a number of bytes of pictures; not those with a star.
@@ -201,7 +224,7 @@ internal sealed class JobStore : IDisposable
     {
         var old = Read(
             """
-            SELECT id, (SELECT coalesce(sum(bytes), 0) FROM pictures WHERE job = jobs.id), ended FROM jobs
+            SELECT id, (SELECT coalesce(sum(bytes + trace_bytes), 0) FROM pictures WHERE job = jobs.id), ended FROM jobs
             WHERE ended IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pictures WHERE job = jobs.id AND starred) ORDER BY number DESC
             """,
             row => (Id: row.GetString(0), Bytes: row.GetInt64(1), Ended: row.GetInt64(2)));
@@ -242,6 +265,8 @@ internal sealed class JobStore : IDisposable
         row.GetString(6), row.GetInt64(7), Time(row.GetInt64(8)), row.GetString(10))
     {
         Starred = row.GetBoolean(9),
+        TraceBytes = row.GetInt64(11),
+        Findings = row.IsDBNull(12) ? [] : JsonSerializer.Deserialize(row.GetString(12), ServerJson.Answers.IReadOnlyListFinding)!,
     };
 
     private static ApiError ErrorOf(string json)
@@ -270,10 +295,11 @@ internal sealed class JobStore : IDisposable
         long version = Read("PRAGMA user_version", row => row.GetInt64(0))[0];
         if (version > Version)
             throw new IOException($"The folder '{folder}' was written by a later version of Attune.");
-        if (version == 0)
+        if (version < Version)
         {
+            string changes = string.Concat([version == 0 ? Schema : "", .. Additions.Skip((int)Math.Max(version - 1, 0))]);
             Run(
-                string.Create(CultureInfo.InvariantCulture, $"BEGIN IMMEDIATE; {Schema} PRAGMA user_version = {Version}; COMMIT"));
+                string.Create(CultureInfo.InvariantCulture, $"BEGIN IMMEDIATE; {changes} PRAGMA user_version = {Version}; COMMIT"));
         }
         var known = Read("SELECT id FROM pictures", row => row.GetString(0)).ToHashSet(StringComparer.Ordinal);
         Files.DeleteUnknown(known.Contains);

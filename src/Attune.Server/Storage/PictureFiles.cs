@@ -4,8 +4,8 @@ using Attune.Server.Requests;
 namespace Attune.Server.Storage;
 
 /// <summary>
-/// The bytes of kept pictures: files in a folder, or memory. Paths are made of names alone (<see cref="Ids"/>), never of what a client
-/// sends.
+/// The bytes of kept pictures and of their traces: files in a folder, or memory. Paths are made of names alone (<see cref="Ids"/>), never
+/// of what a client sends.
 /// </summary>
 /// <param name="folder">The folder; null for memory.</param>
 internal sealed class PictureFiles(string? folder)
@@ -17,7 +17,7 @@ internal sealed class PictureFiles(string? folder)
     {
         if (folder == null)
         {
-            _memory[id] = bytes;
+            _memory[NameOf(id, format)] = bytes;
             return;
         }
         string path = PathOf(id, format);
@@ -29,7 +29,7 @@ internal sealed class PictureFiles(string? folder)
     public async Task<byte[]?> ReadAsync(string id, string format, CancellationToken cancellation)
     {
         if (folder == null)
-            return _memory.GetValueOrDefault(id);
+            return _memory.GetValueOrDefault(NameOf(id, format));
         try
         {
             return await File.ReadAllBytesAsync(PathOf(id, format), cancellation).ConfigureAwait(false);
@@ -43,7 +43,7 @@ internal sealed class PictureFiles(string? folder)
     public void Delete(string id, string format)
     {
         if (folder == null)
-            _memory.TryRemove(id, out _);
+            _memory.TryRemove(NameOf(id, format), out _);
         else if (PathOf(id, format) is var path && File.Exists(path))
             File.Delete(path);
     }
@@ -61,7 +61,12 @@ internal sealed class PictureFiles(string? folder)
         }
     }
 
-    private string PathOf(string id, string format) => Ids.IsOne(id) && format is ("png" or "jpeg" or "webp")
-        ? Path.Combine(folder!, id[..2], $"{id}.{format}")
-        : throw new ArgumentException("A picture's name has another form.", nameof(id));
+    private string PathOf(string id, string format)
+    {
+        string name = NameOf(id, format);
+        return Path.Combine(folder!, name[..2], name);
+    }
+
+    private static string NameOf(string id, string format) => Ids.IsOne(id) && format is ("png" or "jpeg" or "webp" or "trace")
+        ? $"{id}.{format}" : throw new ArgumentException("A picture's name has another form.", nameof(id));
 }

@@ -41,6 +41,12 @@ internal sealed record StoredPicture(
     string Parameters)
 {
     public bool Starred { get; init; }
+
+    /// <summary>Of the file that has its trace; 0 for none.</summary>
+    public long TraceBytes { get; init; }
+
+    /// <summary>What its trace says in short.</summary>
+    public IReadOnlyList<Finding> Findings { get; init; } = [];
 }
 
 /// <summary>With which a client sends a request again without asking twice.</summary>

@@ -13,7 +13,7 @@ public class ProjectTests
         ["Attune.Media.Skia"] = ["Attune"],
         ["Attune.Evaluation"] = ["Attune"],
         ["Attune.Verification"] = ["Attune", "Attune.Evaluation"],
-        ["Attune.Server"] = ["Attune", "Attune.Media.Skia"],
+        ["Attune.Server"] = ["Attune", "Attune.Media.Skia", "Attune.Evaluation"],
         ["Attune.Cli"] =
             ["Attune", "Attune.Media.Skia", "Attune.Server", "Attune.Evaluation", "Attune.Verification", "Attune.Bench"],
         ["Attune.Bench"] = ["Attune", "Attune.Evaluation"],

@@ -39,7 +39,7 @@ public partial class DocsTests
         if (Environment.GetEnvironmentVariable("ATTUNE_WRITE_DOCS") == "1")
             File.WriteAllText(file, updated);
         else
-            Assert.True(updated == page, $"{file} is out of date: run this class with ATTUNE_WRITE_DOCS=1.");
+            Assert.True(updated == page, OutOfDate(file));
     }
 
     [Theory]
@@ -60,6 +60,18 @@ public partial class DocsTests
     [Theory]
     [MemberData(nameof(GeneratedPages))]
     public void Generated_parts_agree_with_the_code(string page) => CheckGenerated(Path.Combine(Repository.Root, page), "");
+
+    /// <summary>What the server says of rules is what the pages say.</summary>
+    [Fact]
+    public void The_servers_texts_of_rules_agree_with_the_pages()
+    {
+        string file = Path.Combine(Repository.Root, "src", "Attune.Server", "Jobs", "rules.json");
+        string texts = RulePages.Texts();
+        if (Environment.GetEnvironmentVariable("ATTUNE_WRITE_DOCS") == "1")
+            File.WriteAllText(file, texts);
+        else
+            Assert.True(File.ReadAllText(file).ReplaceLineEndings("\n") == texts, OutOfDate(file));
+    }
 
     /// <summary>
     /// What is shown as C# is source text that is built and run; only decisions, which show signatures as they were, are left alone.
@@ -139,6 +151,8 @@ public partial class DocsTests
                     && sources.Contains($" {match.Groups[2].Value}(", StringComparison.Ordinal),
                 $"There is no test {match.Value}.");
     }
+
+    private static string OutOfDate(string file) => $"{file} is out of date: run this class with ATTUNE_WRITE_DOCS=1.";
 
     private static string[] Sections(string page) => page.Split("\n## ")[1..];
 

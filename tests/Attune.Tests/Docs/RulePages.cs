@@ -1,6 +1,9 @@
 using System.Globalization;
 using System.Reflection;
 using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using Attune.Attention;
@@ -33,6 +36,28 @@ internal static partial class RulePages
         "sampling" => Sampling(),
         _ => null,
     };
+
+    /// <summary>What the server tells clients of rules in words, as JSON.</summary>
+    public static string Texts()
+    {
+        var texts = new JsonObject();
+        foreach (var rule in Rules)
+        {
+            string page = File.ReadAllText(Path.Combine(Repository.Root, "docs", "guidance", rule.Form.Name + ".md"));
+            texts[rule.Form.Name] = new JsonObject
+            {
+                ["title"] = page.Split('\n')[0].TrimStart('#').Trim(), ["about"] = Plain(Short(rule.Form.Name)), ["acts"] = Place(rule),
+                ["parameters"] = new JsonObject(rule.Form.Parameters.Select(parameter => KeyValuePair.Create(
+                    parameter.Name, (JsonNode?)Plain(Docstring(rule.GetType().GetProperty(parameter.Property)!))))),
+            };
+        }
+        var options = new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        return texts.ToJsonString(options).ReplaceLineEndings("\n") + "\n";
+    }
+
+    /// <summary>A text of a page without its markup.</summary>
+    private static string Plain(string text) => Link().Replace(text, "$1").Replace("`", "", StringComparison.Ordinal)
+        .Replace("\\|", "|", StringComparison.Ordinal).Replace("&lt;", "<", StringComparison.Ordinal);
 
     private static string Facts(GuidanceRule rule)
     {
@@ -192,6 +217,9 @@ internal static partial class RulePages
         }
         return Space().Replace(text.ToString(), " ").Trim().Replace("<", "&lt;", StringComparison.Ordinal);
     }
+
+    [GeneratedRegex(@"\[([^\]]+)\]\([^)]+\)")]
+    private static partial Regex Link();
 
     [GeneratedRegex(@"\s+")]
     private static partial Regex Space();

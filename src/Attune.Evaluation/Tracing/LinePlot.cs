@@ -3,7 +3,7 @@ using System.Xml.Linq;
 using Attune.Evaluation.Reports;
 using static Attune.Evaluation.Reports.Markup;
 
-namespace Attune.Cli.Tracing;
+namespace Attune.Evaluation.Tracing;
 
 /// <summary>One point of a line, with the range that its band shows.</summary>
 /// <param name="At">The position, from 0.</param>

@@ -1,4 +1,4 @@
-namespace Attune.Cli.Tracing;
+namespace Attune.Evaluation.Tracing;
 
 /// <summary>
 /// Colours for values: from dark blue over green to light yellow where all values have one sign, from blue over grey to orange around 0

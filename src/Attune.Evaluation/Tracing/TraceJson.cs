@@ -3,23 +3,28 @@ using System.Text.Json;
 using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
 
-namespace Attune.Cli.Tracing;
+namespace Attune.Evaluation.Tracing;
 
 /// <summary>
 /// A trace as one JSON document: <c>format</c>, <c>version</c>, <c>request</c>, <c>model</c>, <c>rules</c>, <c>steps</c>, <c>layers</c>,
-/// <c>quantities</c>, <c>series</c>, whose values name steps, layers and rules by their positions in the lists, and <c>places</c>: where
-/// guidance acts, by frame, row and column of the latents, for each step. What is unknown or unbounded is null.
+/// <c>quantities</c>, <c>series</c>, whose values name steps, layers and rules by their positions in the lists, with a few sentences, and
+/// <c>places</c>: where guidance acts, by frame, row and column of the latents, for each step. What is unknown or unbounded is null.
 /// </summary>
 internal static class TraceJson
 {
     /// <summary>Raised when a reader of older documents would misread newer ones.</summary>
     public const int Version = 1;
 
-    private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    public static void Write(TraceReport report, Stream stream) => Write(report, stream, indented: true);
 
-    public static void Write(TraceReport report, Stream stream)
+    /// <summary>Writes a trace.</summary>
+    /// <param name="report">The trace.</param>
+    /// <param name="stream">Where to.</param>
+    /// <param name="indented">Whether people read it.</param>
+    public static void Write(TraceReport report, Stream stream, bool indented)
     {
-        using var json = new Utf8JsonWriter(stream, Options);
+        var options = new JsonWriterOptions { Indented = indented, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        using var json = new Utf8JsonWriter(stream, options);
         json.WriteStartObject();
         json.WriteString("format", "attune-trace");
         json.WriteNumber("version", Version);
@@ -64,6 +69,7 @@ internal static class TraceJson
         {
             json.WriteString("quantity", series.Quantity.Name);
             WriteIndex(json, "rule", report.RuleOf(series));
+            json.WriteString("says", TraceSummary.Text(new TraceTable(series, report.Trace)));
             WriteList(json, "values", series.Entries, entry => WriteEntry(json, entry));
         });
         WriteList(json, "places", report.Trace.Places, places =>

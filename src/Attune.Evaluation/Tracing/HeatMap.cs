@@ -3,7 +3,7 @@ using System.Xml.Linq;
 using Attune.Evaluation.Reports;
 using static Attune.Evaluation.Reports.Markup;
 
-namespace Attune.Cli.Tracing;
+namespace Attune.Evaluation.Tracing;
 
 /// <summary>
 /// A map of layers (down) and steps (to the right), each cell coloured by its mean, with all its numbers where the pointer rests.

@@ -4,7 +4,7 @@ using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
 using Attune.Generation;
 
-namespace Attune.Cli.Tracing;
+namespace Attune.Evaluation.Tracing;
 
 /// <summary>A run and its trace, as both writers need them.</summary>
 /// <param name="Pipeline">The class of the pipeline.</param>

@@ -5,7 +5,7 @@ using Attune.Guidance;
 using Attune.Guidance.Diagnostics;
 using static Attune.Evaluation.Reports.Markup;
 
-namespace Attune.Cli.Tracing;
+namespace Attune.Evaluation.Tracing;
 
 /// <summary>
 /// A trace as a page for people: one file without scripts that needs no network, well-formed as XML too, light or dark as the reader's

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Attune.Evaluation.Reports;
 
-namespace Attune.Cli.Tracing;
+namespace Attune.Evaluation.Tracing;
 
 /// <summary>What a series says, in plain words.</summary>
 internal static class TraceSummary
