@@ -175,7 +175,8 @@ public class TraceTests
         Assert.Equal(["index", "timestep", "sigma"], Names(root.GetProperty("steps")[0]));
         Assert.Equal(["path", "kind"], Names(root.GetProperty("layers")[0]));
         Assert.Equal(["name", "title", "definition", "unit", "minimum", "maximum"], Names(root.GetProperty("quantities")[0]));
-        Assert.Equal(["quantity", "rule", "values"], Names(root.GetProperty("series")[0]));
+        Assert.Equal(["quantity", "rule", "says", "values"], Names(root.GetProperty("series")[0]));
+        Assert.All(root.GetProperty("series").EnumerateArray(), series => Assert.EndsWith(".", series.GetProperty("says").GetString()));
         Assert.Equal(
             ["step", "layer", "count", "mean", "min", "p10", "median", "p90", "max"],
             Names(root.GetProperty("series")[0].GetProperty("values")[0]));
