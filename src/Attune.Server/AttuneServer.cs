@@ -14,8 +14,11 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using OpenTelemetry;
+using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
 
 namespace Attune.Server;
 
@@ -128,10 +131,7 @@ public static class AttuneServer
             provider => new ModelPool(
                 settings.ModelBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 * 3, settings.KeptPromptBytes,
                 provider.GetRequiredService<ILogger<ModelPool>>()));
-        services.AddOpenTelemetry().WithMetrics(metrics => metrics
-            .ConfigureResource(resource => resource.AddService("attune"))
-            .AddMeter(Telemetry.Name)
-            .AddPrometheusExporter());
+        Add(services.AddOpenTelemetry().ConfigureResource(resource => resource.AddService("attune")), settings.TelemetryReceiver);
         services.AddSingleton<Telemetry>();
         services.AddSingleton<Pace>().AddSingleton<PictureMaker>().AddSingleton<JobBoard>().AddSingleton<PictureShelf>();
         services.AddSingleton(
@@ -141,5 +141,27 @@ public static class AttuneServer
         services.AddSingleton<JobReader>().AddSingleton<JobEndpoints>().AddSingleton<GalleryEndpoints>().AddSingleton<StatusEndpoints>();
         services.AddSingleton<SdFields>().AddSingleton<SdEndpoints>();
         services.AddHostedService<Workers>().AddHostedService<Housekeeping>();
+    }
+
+    /// <summary>Metrics are there to be fetched; who has a receiver is sent them, and traces of requests.</summary>
+    private static void Add(OpenTelemetryBuilder telemetry, Uri? receiver)
+    {
+        telemetry.WithMetrics(metrics =>
+        {
+            metrics.AddMeter(Telemetry.Name).AddPrometheusExporter();
+            if (receiver != null)
+                metrics.AddOtlpExporter(exporter => Send(exporter, "v1/metrics"));
+        });
+        if (receiver != null)
+        {
+            telemetry.WithTracing(traces => traces.AddSource(Telemetry.Name, "Microsoft.AspNetCore")
+                .AddOtlpExporter(exporter => Send(exporter, "v1/traces")));
+        }
+
+        void Send(OtlpExporterOptions exporter, string path)
+        {
+            exporter.Protocol = OtlpExportProtocol.HttpProtobuf;
+            exporter.Endpoint = new Uri($"{receiver!.AbsoluteUri.TrimEnd('/')}/{path}");
+        }
     }
 }

@@ -41,6 +41,12 @@ public sealed record ServerSettings
     /// <summary>Whether clients of AUTOMATIC1111's web UI are answered too.</summary>
     public bool SdApi { get; init; }
 
+    /// <summary>
+    /// Where metrics and traces of requests are sent, by OpenTelemetry's protocol over HTTP (<c>http://127.0.0.1:4318</c>); null for
+    /// nowhere.
+    /// </summary>
+    public Uri? TelemetryReceiver { get; init; }
+
     /// <summary>What requests may ask for.</summary>
     public ServerLimits Limits { get; init; } = new();
 

@@ -74,6 +74,10 @@ internal static class ServeCommand
         DefaultValueFactory = _ => new ServerLimits().QueueTime.TotalSeconds };
     private static readonly Option<double> ShutdownTime = new("--shutdown-timeout") {
         Description = "Seconds that a picture may take to end when the server ends.", DefaultValueFactory = _ => 30 };
+    private static readonly Option<Uri?> Telemetry = new("--otlp") {
+        Description =
+            "Where metrics and traces of requests are sent, by OpenTelemetry's protocol over HTTP, as http://127.0.0.1:4318. Default: "
+                + "nowhere." };
     private static readonly Option<bool> Verbose = new("--verbose") { Description = "Say every request on standard error." };
 
     public static Command Create()
@@ -82,7 +86,8 @@ internal static class ServeCommand
         foreach (
             var option in new Option[] {
                 Model, Models, Aliases, Loras, Listen, KeyFile, Insecure, HostNames, Origins, PublicAddress, Sd, Store, NoStore, Memory,
-                Workers, Queue, QueueOfKey, Pixels, Steps, Count, Attempts, JobTime, QueueTime, ShutdownTime, Verbose })
+                Workers, Queue, QueueOfKey, Pixels, Steps, Count, Attempts, JobTime, QueueTime, ShutdownTime, Telemetry,
+                Verbose })
             command.Options.Add(option);
         command.SetAction((result, cancellation) => RunAsync(Read(result), result.GetValue(Verbose), cancellation));
         return command;
@@ -109,6 +114,9 @@ internal static class ServeCommand
             HostNames = result.GetValue(HostNames)!,
             Origins = [.. result.GetValue(Origins)!.Select(origin => origin.TrimEnd('/'))],
             PublicAddress = result.GetValue(PublicAddress),
+            TelemetryReceiver = result.GetValue(Telemetry) is { } receiver
+                ? receiver is { IsAbsoluteUri: true, Scheme: "http" or "https" } ? receiver
+                    : throw new ArgumentException($"--otlp is '{receiver}', expected an address, as http://127.0.0.1:4318.") : null,
             SdApi = result.GetValue(Sd),
             Store = FindStore(result.GetValue(Store), result.GetValue(NoStore)),
             ModelBytes = result.GetValue(Memory) is { } gib ? (long)(AtLeast(gib, 0, Memory) * (1L << 30)) : null,

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Attune.Server.Requests;
 
@@ -46,6 +47,9 @@ internal sealed class Job
     public JobRequest Request { get; }
 
     public DateTimeOffset Created { get; }
+
+    /// <summary>What was going on when it came, for traces of who asked; that of a restart is nothing.</summary>
+    public ActivityContext Caller { get; } = Activity.Current?.Context ?? default;
 
     /// <summary>Whether it goes on when its client is gone, and when the server was restarted.</summary>
     public bool GoesOn { get; init; }

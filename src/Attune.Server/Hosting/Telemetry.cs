@@ -11,7 +11,7 @@ namespace Attune.Server.Hosting;
 /// </summary>
 internal sealed class Telemetry : IDisposable
 {
-    /// <summary>The name of the meter.</summary>
+    /// <summary>The name of the meter, and of the source of activities.</summary>
     public const string Name = "Attune.Server";
 
     private static readonly InstrumentAdvice<double> Seconds = new()
@@ -20,6 +20,7 @@ internal sealed class Telemetry : IDisposable
             0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68],
     };
 
+    private readonly ActivitySource _source = new(Name);
     private readonly Meter _meter;
     private readonly Histogram<double> _duration;
     private readonly Histogram<double> _wait;
@@ -63,9 +64,36 @@ internal sealed class Telemetry : IDisposable
         if (job.Failure is { } failure)
             tags.Add("error.type", failure.Code);
         _duration.Record((now - job.Created).TotalSeconds, tags);
+        Trace(job, now, tags);
     }
 
-    public void Dispose() => _meter.Dispose();
+    public void Dispose()
+    {
+        _meter.Dispose();
+        _source.Dispose();
+    }
+
+    /// <summary>A request as an activity, from when it came to its end, below the one that it came in.</summary>
+    private void Trace(Job job, DateTimeOffset now, TagList common)
+    {
+        var request = job.Request.Request;
+        using var activity = _source.StartActivity(
+            $"generate_content {job.Request.Model.Name}", ActivityKind.Server, job.Caller, common, startTime: job.Created);
+        if (activity == null)
+            return;
+        activity.SetTag("gen_ai.request.choice.count", job.Request.Count)
+            .SetTag("gen_ai.request.seed", unchecked((long)request.Seed))
+            .SetTag("gen_ai.request.stream", job.Request.Partials > 0 || job.Request.Previews)
+            .SetTag("gen_ai.request.image.width", request.Width ?? job.Request.Model.DefaultWidth)
+            .SetTag("gen_ai.request.image.height", request.Height ?? job.Request.Model.DefaultHeight)
+            .SetTag("gen_ai.response.id", job.Id)
+            .SetTag("attune.guidance", request.Guidance.ToString())
+            .SetTag("attune.steps", job.Request.ExpectedSteps)
+            .SetTag("attune.outcome", job.Status.ToString().ToLowerInvariant())
+            .SetEndTime(now.UtcDateTime);
+        if (job.Failure is { Status: >= 500 } failure)
+            activity.SetStatus(ActivityStatusCode.Error, failure.Code);
+    }
 
     private static KeyValuePair<string, object?> Tag(JobRequest request) =>
         KeyValuePair.Create("gen_ai.request.model", (object?)request.Model.Name);
