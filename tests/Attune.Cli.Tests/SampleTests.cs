@@ -58,6 +58,18 @@ public class SampleTests
         Assert.Contains("'/no/such/model' does not exist", message, StringComparison.Ordinal);
     }
 
+    /// <summary>The program that docs/extensions-ai.md shows.</summary>
+    [Fact]
+    public async Task A_program_generates_a_picture_by_abstractions()
+    {
+        using var folder = new TemporaryFolder();
+        var (code, output, error) = await Run(
+            "ImageGenerator", Path.Combine(Repository.Root, "models", "scenes-flux-schnell"), folder.At("x.png"));
+        Assert.True(code == 0, error);
+        Assert.Equal("seed 7", output.Trim());
+        Assert.Equal(128, Image.Load(folder.At("x.png")).Width);
+    }
+
     [Fact]
     public void The_rule_is_short_and_the_library_shows_it_nothing_internal()
     {

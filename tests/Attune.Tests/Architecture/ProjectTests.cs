@@ -11,6 +11,7 @@ public class ProjectTests
         ["Attune.Tensors"] = [],
         ["Attune"] = ["Attune.Tensors"],
         ["Attune.Media.Skia"] = ["Attune"],
+        ["Attune.Extensions.AI"] = ["Attune"],
         ["Attune.Evaluation"] = ["Attune"],
         ["Attune.Verification"] = ["Attune", "Attune.Evaluation"],
         ["Attune.Server"] = ["Attune", "Attune.Media.Skia", "Attune.Evaluation"],
@@ -30,7 +31,7 @@ public class ProjectTests
     public void A_project_references_only_what_it_may(string file)
     {
         var references = Included(file, "ProjectReference").Select(path => Path.GetFileNameWithoutExtension(path.Replace('\\', '/')));
-        string[] allowed = file.StartsWith("samples/", StringComparison.Ordinal) ? ["Attune"]
+        string[] allowed = file.StartsWith("samples/", StringComparison.Ordinal) ? ["Attune", "Attune.Extensions.AI"]
             : Allowed[Path.GetFileNameWithoutExtension(file)];
         Assert.Empty(references.Except(allowed));
     }
