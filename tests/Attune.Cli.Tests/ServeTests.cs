@@ -61,7 +61,7 @@ public sealed partial class ServeTests : IDisposable
     [InlineData("--listen is 'here'", "--listen", "here")]
     [InlineData("there is no API key", "--listen", "0.0.0.0:0")]
     [InlineData("--alias is 'x'", "--alias", "x")]
-    [InlineData("--otlp is 'collector'", "--otlp", "collector")]
+    [InlineData("--otlp is 'ftp://x/'", "--otlp", "ftp://x")]
     [InlineData("--workers is 0", "--workers", "0")]
     [InlineData("--models: the folder 'nowhere' does not exist", "--models", "nowhere")]
     public async Task What_is_wrong_is_said_in_a_line(string expected, params string[] arguments)
