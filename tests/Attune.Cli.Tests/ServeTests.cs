@@ -42,15 +42,17 @@ public sealed partial class ServeTests : IDisposable
     public async Task It_answers_and_ends_well()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no SIGTERM.");
-        var (process, client) = await StartAsync();
+        var (process, client) = await StartAsync("--public-address", "https://pictures.example");
         using (process)
         using (client)
         {
             Assert.Equal("ok", await client.GetStringAsync("healthz"));
             using var content = new StringContent(
-                """{"prompt": "a cat", "size": "32x32", "steps": 1, "max_sequence_length": 16}""", null, "application/json");
+                """{"prompt": "a cat", "size": "32x32", "steps": 1, "max_sequence_length": 16, "response_format": "url"}""", null,
+                "application/json");
             using var response = await client.PostAsync("v1/images/generations", content);
             Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            Assert.Contains("\"https://pictures.example/pictures/", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
             Assert.Equal(0, Signal(process.Id, SigTerm));
             await process.WaitForExitAsync();
             Assert.Equal(0, process.ExitCode);
@@ -61,7 +63,8 @@ public sealed partial class ServeTests : IDisposable
     [InlineData("--listen is 'here'", "--listen", "here")]
     [InlineData("there is no API key", "--listen", "0.0.0.0:0")]
     [InlineData("--alias is 'x'", "--alias", "x")]
-    [InlineData("--otlp is 'ftp://x/'", "--otlp", "ftp://x")]
+    [InlineData("--otlp is 'ftp://x'", "--otlp", "ftp://x")]
+    [InlineData("--public-address is 'example.org'", "--public-address", "example.org")]
     [InlineData("--workers is 0", "--workers", "0")]
     [InlineData("--models: the folder 'nowhere' does not exist", "--models", "nowhere")]
     public async Task What_is_wrong_is_said_in_a_line(string expected, params string[] arguments)

@@ -39,7 +39,7 @@ internal static class ServeCommand
     private static readonly Option<string[]> Origins = new("--origin") {
         Description = "An origin whose pages may call the server, as https://example.org. May be given several times.",
         DefaultValueFactory = _ => [] };
-    private static readonly Option<Uri?> PublicAddress = new("--public-address") {
+    private static readonly Option<string?> PublicAddress = new("--public-address") {
         Description = "With what links to pictures begin, as https://example.org. Default: what a request was sent to." };
     private static readonly Option<bool> Sd = new("--sdapi") {
         Description = "Answer clients of AUTOMATIC1111's web UI too (/sdapi/v1): Open WebUI, SillyTavern." };
@@ -74,7 +74,7 @@ internal static class ServeCommand
         DefaultValueFactory = _ => new ServerLimits().QueueTime.TotalSeconds };
     private static readonly Option<double> ShutdownTime = new("--shutdown-timeout") {
         Description = "Seconds that a picture may take to end when the server ends.", DefaultValueFactory = _ => 30 };
-    private static readonly Option<Uri?> Telemetry = new("--otlp") {
+    private static readonly Option<string?> Telemetry = new("--otlp") {
         Description =
             "Where metrics and traces of requests are sent, by OpenTelemetry's protocol over HTTP, as http://127.0.0.1:4318. Default: "
                 + "nowhere." };
@@ -113,10 +113,8 @@ internal static class ServeCommand
             Insecure = result.GetValue(Insecure),
             HostNames = result.GetValue(HostNames)!,
             Origins = [.. result.GetValue(Origins)!.Select(origin => origin.TrimEnd('/'))],
-            PublicAddress = result.GetValue(PublicAddress),
-            TelemetryReceiver = result.GetValue(Telemetry) is { } receiver
-                ? receiver is { IsAbsoluteUri: true, Scheme: "http" or "https" } ? receiver
-                    : throw new ArgumentException($"--otlp is '{receiver}', expected an address, as http://127.0.0.1:4318.") : null,
+            PublicAddress = AddressOf(result, PublicAddress),
+            TelemetryReceiver = AddressOf(result, Telemetry),
             SdApi = result.GetValue(Sd),
             Store = FindStore(result.GetValue(Store), result.GetValue(NoStore)),
             ModelBytes = result.GetValue(Memory) is { } gib ? (long)(AtLeast(gib, 0, Memory) * (1L << 30)) : null,
@@ -202,6 +200,13 @@ internal static class ServeCommand
     private static KeyValuePair<string, string> ParseAlias(string text) =>
         text.Split('=', 2) is [{ Length: > 0 } alias, { Length: > 0 } name] ? KeyValuePair.Create(alias, name)
             : throw new ArgumentException($"--alias is '{text}', expected NAME=MODEL.");
+
+    private static Uri? AddressOf(ParseResult result, Option<string?> option) => result.GetValue(option) switch
+    {
+        null => null,
+        var text when Uri.TryCreate(text, UriKind.Absolute, out var address) && address.Scheme is ("http" or "https") => address,
+        var text => throw new ArgumentException($"{option.Name} is '{text}', expected an address, as https://example.org."),
+    };
 
     private static TimeSpan Seconds(ParseResult result, Option<double> option) =>
         TimeSpan.FromSeconds(Math.Min(AtLeast(result.GetValue(option), 0, option), TimeSpan.FromDays(30).TotalSeconds));
