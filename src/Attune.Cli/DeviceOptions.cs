@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Attune.Tensors;
+using Attune.Torch;
 
 namespace Attune.Cli;
 
@@ -9,14 +10,25 @@ internal static class DeviceOptions
     private static readonly Option<string?> Kind = new("--device")
     {
         Description =
-            $"What computes: auto (managed kernels in float32, oneDNN in bfloat16), managed or onednn. Default: {Devices.Variable}, "
-                + $"else auto.",
+            $"What computes: auto (managed kernels in float32, oneDNN in bfloat16), managed, onednn, or libtorch: torch:cuda:0 and further "
+                + $"cards, torch:cpu, torch:mps (untested). Default: {Devices.Variable}, else auto.",
         Recursive = true,
     };
 
     private static readonly Option<string?> Precision = new("--precision")
     {
-        Description = $"What products multiply: f32, or bf16 (needs oneDNN; less exact). Default: {Devices.PrecisionVariable}, else f32.",
+        Description =
+            $"What products multiply: f32, bf16 (oneDNN or libtorch; less exact) or f16 (libtorch). Default: {Devices.PrecisionVariable}, "
+                + "else f32.",
+        Recursive = true,
+    };
+
+    private static readonly Option<string?> Libtorch = new("--libtorch")
+    {
+        Description =
+            "For --device torch:...: the folder of libtorch, or of a PyTorch (python -c \"import torch; print(torch.__path__[0])\"). "
+                + $"Default: {TorchLibrary.Variable}, else what is found beside the program, among NuGet's packages or in the "
+                + "active Python environment.",
         Recursive = true,
     };
 
@@ -24,17 +36,25 @@ internal static class DeviceOptions
     {
         root.Options.Add(Kind);
         root.Options.Add(Precision);
+        root.Options.Add(Libtorch);
     }
 
     /// <summary>The device that the command line asks for, else the environment.</summary>
     /// <exception cref="ArgumentException">An option or environment variable has a value that is not understood.</exception>
-    /// <exception cref="NotSupportedException">oneDNN is asked for and cannot be used.</exception>
+    /// <exception cref="NotSupportedException">oneDNN or libtorch is asked for and cannot be used.</exception>
     public static Device Open(ParseResult result)
     {
         var (kind, kindSource) = Read(result, Kind, Devices.Variable, "auto");
-        var (precision, precisionSource) = Read(result, Precision, Devices.PrecisionVariable, "f32");
-        return Devices.Open(kind, Devices.ParsePrecision(precision, precisionSource), ConvolutionOptions.FromEnvironment(), kindSource);
+        var (name, precisionSource) = Read(result, Precision, Devices.PrecisionVariable, "f32");
+        var precision = Devices.ParsePrecision(name, precisionSource);
+        return kind.StartsWith("torch:", StringComparison.OrdinalIgnoreCase)
+            ? TorchDevice.Open(kind, precision, result.GetValue(Libtorch), kindSource)
+            : Devices.Open(kind, precision, ConvolutionOptions.FromEnvironment(), kindSource);
     }
+
+    /// <summary>What libtorch was found and what it computes on, or what is missing.</summary>
+    public static string DescribeTorch(ParseResult result) =>
+        TorchLibrary.TryLoad(out string problem, result.GetValue(Libtorch)) is { } library ? $"{library} (--device)" : problem;
 
     /// <summary>The value of an option or, without it, of a variable, and where it is from.</summary>
     private static (string Value, string Source) Read(ParseResult result, Option<string?> option, string variable, string otherwise)

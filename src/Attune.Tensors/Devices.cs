@@ -17,7 +17,7 @@ public static class Devices
     /// <summary>The environment variable that names the device (<see cref="FromEnvironment"/>).</summary>
     public const string Variable = "ATTUNE_DEVICE";
 
-    /// <summary>The environment variable that names the precision: f32 or bf16.</summary>
+    /// <summary>The environment variable that names the precision: f32, bf16 or f16.</summary>
     public const string PrecisionVariable = "ATTUNE_PRECISION";
 
     /// <summary>
@@ -54,6 +54,8 @@ public static class Devices
         ArgumentNullException.ThrowIfNull(name);
         switch (name.ToLowerInvariant())
         {
+            case "managed" or "auto" or "onednn" when precision == Precision.Float16:
+                throw new NotSupportedException($"The device '{name}' has no f16, only devices of libtorch (torch:cuda:0) have it.");
             case "managed" when precision != Precision.Float32:
                 throw new NotSupportedException("The managed device computes in float32; bfloat16 arithmetic needs oneDNN.");
             case "managed":
@@ -63,8 +65,11 @@ public static class Devices
                 return OneDnn(precision, convolution, everything: false);
             case "onednn":
                 return OneDnn(precision, convolution, everything: true);
+            case var torch when torch.StartsWith("torch:", StringComparison.Ordinal):
+                throw new NotSupportedException($"The device '{name}' is one of the package Attune.Torch: TorchDevice.Open opens it.");
             default:
-                throw new ArgumentException($"{option ?? "The device"} is '{name}', expected auto, managed or onednn.");
+                throw new ArgumentException(
+                    $"{option ?? "The device"} is '{name}', expected auto, managed, onednn, torch:cpu, torch:cuda:N or torch:mps.");
         }
     }
 
@@ -81,7 +86,7 @@ public static class Devices
         return Open(name, ParsePrecision(precision, PrecisionVariable), ConvolutionOptions.FromEnvironment(), Variable);
     }
 
-    /// <summary>The precision of a name: f32 or bf16, in any case.</summary>
+    /// <summary>The precision of a name: f32, bf16 or f16, in any case.</summary>
     /// <param name="name">The name.</param>
     /// <param name="option">The option or variable that has this value, for messages.</param>
     /// <exception cref="ArgumentException">There is none with this name.</exception>
@@ -89,7 +94,16 @@ public static class Devices
     {
         "f32" => Precision.Float32,
         "bf16" => Precision.BFloat16,
-        _ => throw new ArgumentException($"{option} is '{name}', expected f32 or bf16."),
+        "f16" => Precision.Float16,
+        _ => throw new ArgumentException($"{option} is '{name}', expected f32, bf16 or f16."),
+    };
+
+    /// <summary>The name of a precision: f32, bf16 or f16.</summary>
+    public static string NameOf(Precision precision) => precision switch
+    {
+        Precision.BFloat16 => "bf16",
+        Precision.Float16 => "f16",
+        _ => "f32",
     };
 
     private static OneDnnDevice OneDnn(Precision precision, ConvolutionOptions? convolution, bool everything) =>

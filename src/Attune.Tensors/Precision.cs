@@ -12,4 +12,7 @@ public enum Precision
     /// square, by 0.17 % where the weights are stored as bfloat16 and are used as they are. Values below 1e-38 count as 0.
     /// </summary>
     BFloat16,
+
+    /// <summary>float16: three bits more than bfloat16, but no number beyond 65504. No device of the CPU has it.</summary>
+    Float16,
 }

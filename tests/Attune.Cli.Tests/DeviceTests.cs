@@ -57,8 +57,8 @@ public class DeviceTests
     }
 
     [Theory]
-    [InlineData("--device is 'gpu', expected auto, managed or onednn.", "--device", "gpu")]
-    [InlineData("--precision is 'f16', expected f32 or bf16.", "--precision", "f16")]
+    [InlineData("--device is 'gpu', expected auto, managed, onednn, torch:cpu, torch:cuda:N or torch:mps.", "--device", "gpu")]
+    [InlineData("--precision is 'f8', expected f32, bf16 or f16.", "--precision", "f8")]
     [InlineData("The managed device computes in float32; bfloat16 arithmetic needs oneDNN.", "--device", "managed", "--precision", "bf16")]
     public async Task An_option_that_cannot_be_met_is_one_clear_line(string message, params string[] options)
     {
@@ -73,7 +73,7 @@ public class DeviceTests
         var (code, _, error) = await Run(
             [("ATTUNE_DEVICE", "gpu")], "inspect", Path.Combine(Repository.Root, "models", "flux-tiny-random"));
         Assert.Equal(1, code);
-        Assert.Equal("attune: ATTUNE_DEVICE is 'gpu', expected auto, managed or onednn.", error.Trim());
+        Assert.Equal("attune: ATTUNE_DEVICE is 'gpu', expected auto, managed, onednn, torch:cpu, torch:cuda:N or torch:mps.", error.Trim());
     }
 
     [Fact]

@@ -353,7 +353,7 @@ public class InspectTests
         using var writer = new StringWriter();
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer), Ansi = AnsiSupport.No });
         console.Profile.Width = 4096;
-        return (InspectCommand.Run(path, configFolder, Devices.Managed, console), writer.ToString());
+        return (InspectCommand.Run(path, configFolder, Devices.Managed, () => "libtorch", console), writer.ToString());
     }
 
     private static void AssertAgree(string folder, bool? loads)

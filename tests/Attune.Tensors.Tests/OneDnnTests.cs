@@ -172,11 +172,11 @@ public class OneDnnTests
     {
         Assert.Equal(Precision.BFloat16, Devices.ParsePrecision("bf16", "--precision"));
         Assert.Equal(
-            "--device is 'gpu', expected auto, managed or onednn.",
+            "--device is 'gpu', expected auto, managed, onednn, torch:cpu, torch:cuda:N or torch:mps.",
             Assert.Throws<ArgumentException>(() => Devices.Open("gpu", option: "--device")).Message);
         Assert.Equal(
-            "--precision is 'f16', expected f32 or bf16.",
-            Assert.Throws<ArgumentException>(() => Devices.ParsePrecision("f16", "--precision")).Message);
+            "--precision is 'f8', expected f32, bf16 or f16.",
+            Assert.Throws<ArgumentException>(() => Devices.ParsePrecision("f8", "--precision")).Message);
         Assert.Same(Devices.Managed, Devices.Open("managed"));
         Assert.Same(Devices.Managed, Devices.Open("AUTO"));
         Assert.Equal(["auto", "managed", "onednn"], Devices.All.Select(device => device.Name));

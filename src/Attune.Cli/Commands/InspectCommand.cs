@@ -40,12 +40,14 @@ internal static class InspectCommand
         {
             string path = DefaultModel.Find(result.GetValue(directory));
             return result.GetValue(json) ? InspectJson.Run(path, result.GetValue(configs), Console.OpenStandardOutput)
-                : Run(path, result.GetValue(configs), DeviceOptions.Open(result), AnsiConsole.Console);
+                : Run(
+                    path, result.GetValue(configs), DeviceOptions.Open(result), () => DeviceOptions.DescribeTorch(result),
+                    AnsiConsole.Console);
         });
         return command;
     }
 
-    internal static int Run(string path, string? configFolder, Device device, IAnsiConsole console)
+    internal static int Run(string path, string? configFolder, Device device, Func<string> torch, IAnsiConsole console)
     {
         bool isModel = IsModelFolder(path);
         FileReport? report = null;
@@ -69,6 +71,7 @@ internal static class InspectCommand
                     + $"{(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors, device: "
                         + $"{device.Description}");
             console.WriteLine(OneDnn());
+            console.Profile.Out.Writer.WriteLine(torch());
             if (report?.Tokenizers.Count > 0)
                 DescribeNeeds(report, console);
             problem?.Throw();

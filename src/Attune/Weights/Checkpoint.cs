@@ -125,7 +125,7 @@ public sealed class Checkpoint : IDisposable
     {
         using var stored = Read(name, shape);
         using var scope = new TensorScope();
-        return Keep(StoredWeight.Owning(name, stored.ToTensor(Device).Affine(1, number)), WeightRole.Vector);
+        return Keep(StoredWeight.Owning(name, stored.ToTensor(Devices.Managed).Affine(1, number)), WeightRole.Vector);
     }
 
     private PreparedWeight Keep(StoredWeight stored, WeightRole role)

@@ -12,11 +12,12 @@ public class ProjectTests
         ["Attune"] = ["Attune.Tensors"],
         ["Attune.Media.Skia"] = ["Attune"],
         ["Attune.Extensions.AI"] = ["Attune"],
+        ["Attune.Torch"] = ["Attune.Tensors"],
         ["Attune.Evaluation"] = ["Attune"],
         ["Attune.Verification"] = ["Attune", "Attune.Evaluation"],
         ["Attune.Server"] = ["Attune", "Attune.Media.Skia", "Attune.Evaluation"],
         ["Attune.Cli"] =
-            ["Attune", "Attune.Media.Skia", "Attune.Server", "Attune.Evaluation", "Attune.Verification", "Attune.Bench"],
+            ["Attune", "Attune.Media.Skia", "Attune.Torch", "Attune.Server", "Attune.Evaluation", "Attune.Verification", "Attune.Bench"],
         ["Attune.Bench"] = ["Attune", "Attune.Evaluation"],
         ["Attune.Benchmarks"] = ["Attune.Bench"],
     };

@@ -16,7 +16,8 @@ public class PublicApiTests
         string actual = Describe(typeof(Tensors.Tensor).Assembly) + Describe(
             typeof(Attune.Generation.DiffusionPipeline).Assembly) + Describe(typeof(Attune.Evaluation.Metrics.Judge).Assembly)
             + Describe(typeof(Attune.Verification.CaseRunner).Assembly) + Describe(typeof(Attune.Media.Skia.SkiaFormats).Assembly)
-            + Describe(typeof(Attune.Extensions.AI.AttuneImageGenerator).Assembly);
+            + Describe(typeof(Attune.Extensions.AI.AttuneImageGenerator).Assembly)
+            + Describe(typeof(Attune.Torch.TorchDevice).Assembly);
         string approved = Path.Combine(folder, "..", "PublicApi.approved.txt");
         string received = Path.Combine(folder, "..", "PublicApi.received.txt");
         if (File.Exists(approved) && File.ReadAllText(approved) == actual)

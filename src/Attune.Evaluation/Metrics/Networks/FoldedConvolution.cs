@@ -65,6 +65,6 @@ internal sealed class FoldedConvolution : IDisposable
     private static PreparedWeight Prepare(WeightCursor at, string name, float[] values, Shape shape, WeightRole role)
     {
         using var scope = new TensorScope();
-        return at.Device.Prepare(StoredWeight.Owning($"{at.Path}.{name}", Tensor.From(at.Device, values, shape)), role);
+        return at.Device.Prepare(StoredWeight.Owning($"{at.Path}.{name}", Tensor.From(Devices.Managed, values, shape)), role);
     }
 }
