@@ -27,6 +27,9 @@ public static class NagBenchmark
     /// <summary>The shapes that there are.</summary>
     public static IReadOnlyList<string> Shapes { get; } = ["flux", "sdxl", "sd15", .. StreamBlocks.Shapes.Keys];
 
+    /// <summary>What is measured beside no guidance.</summary>
+    public static IReadOnlyList<string> Methods { get; } = [.. Rules.Select(rule => rule.Name), "cfg"];
+
     /// <summary>Measures and prints a table; the last line states the ratios to the unguided pass.</summary>
     /// <param name="device">What computes.</param>
     /// <param name="shape">One of <see cref="Shapes"/>; of no account where there is a model.</param>
@@ -35,11 +38,15 @@ public static class NagBenchmark
     /// each.</param>
     /// <param name="text">Text tokens of each prompt; null is the shape's own number.</param>
     /// <param name="rounds">Interleaved rounds, of which medians are taken.</param>
+    /// <param name="only">Those of <see cref="Methods"/> that are measured; none are all.</param>
     /// <param name="output">Where the table goes.</param>
-    /// <exception cref="ArgumentException">There is no such shape, or the text or latents do not fit.</exception>
+    /// <exception cref="ArgumentException">There is no such shape or method, or the text or latents do not fit.</exception>
     /// <exception cref="CheckpointException">The folder holds no denoiser of FLUX.</exception>
-    public static int Run(Device device, string shape, string? model, int? latents, int? text, int rounds, TextWriter output)
+    public static int Run(
+        Device device, string shape, string? model, int? latents, int? text, int rounds, IReadOnlyList<string> only, TextWriter output)
     {
+        if (only.FirstOrDefault(name => !Methods.Contains(name)) is { } unknown)
+            throw new ArgumentException($"--only is '{unknown}', expected {string.Join(", ", Methods)}.");
         using var scope = new TensorScope();
         using Blocks blocks = model != null ? new FluxModel(device, model, latents ?? 64, text ?? 32) : shape switch
         {
@@ -66,6 +73,8 @@ public static class NagBenchmark
             blocks.Pass(PlainAttention.Instance, false);
             blocks.Pass(PlainAttention.Instance, false);
         }));
+        if (only.Count > 0)
+            methods.RemoveAll(method => method.Name != "unguided" && !only.Contains(method.Name));
 
         // Warm-up: the JIT, and every buffer's first touch. What is live at most does not depend on the machine.
         long[] peaks = [.. methods.Select(method => PeakOf(method.Run))];
@@ -92,13 +101,9 @@ public static class NagBenchmark
                     CultureInfo.InvariantCulture, $"{name,-10}{medians[i],8:0.0000} s  {operations / medians[i] / 1e9,7:0} GFLOP/s  ratio "
                         + $"{medians[i] / medians[0]:0.000}  floor {operations / plain:0.000}  activations {peaks[i] / 1048576.0:0} MiB"));
         }
-        double Ratio(string name) => medians[methods.FindIndex(method => method.Name == name)] / medians[0];
-        double sparse = 1 + blocks.SparseOperations / plain;
-        output.WriteLine(
-            string.Create(
-                CultureInfo.InvariantCulture,
-                $"nag {Ratio("nag"):0.000} floor {1 + blocks.NegativeOperations / plain:0.000} cfg {Ratio("cfg"):0.000} gag "
-                    + $"{Ratio("gag"):0.000} floor {sparse:0.000} pladis {Ratio("pladis"):0.000} floor {sparse:0.000}"));
+        output.WriteLine(string.Join(" ", methods.Select((method, i) => string.Create(
+            CultureInfo.InvariantCulture,
+            $"{method.Name} {medians[i] / medians[0]:0.000} floor {method.Operations / plain:0.000}")).Skip(1)));
         return 0;
     }
 

@@ -18,13 +18,16 @@ internal static class BenchCommand
         var text = new Option<int?>("--text") {
             Description = "Text tokens of each prompt. Default: 77 for sd15 and sdxl, 32 for a model, else what is usual for the shape." };
         var rounds = new Option<int>("--rounds") { Description = "Interleaved rounds; the medians count.", DefaultValueFactory = _ => 5 };
+        var only = new Option<string[]>("--only") {
+            Description = $"Only some methods beside no guidance: {string.Join(", ", NagBenchmark.Methods)}. May be given several times.",
+            DefaultValueFactory = _ => [] };
         var nag = new Command(
             "nag", "The cost of NAG, GAG and PLADIS on blocks of real size or a model, against no guidance and CFG.") { shape, model,
-            latents, text, rounds };
+            latents, text, rounds, only };
         nag.SetAction(result => NagBenchmark.Run(
             DeviceOptions.Open(result), result.GetRequiredValue(shape), result.GetValue(model),
-            Positive("--latents", result.GetValue(latents)),
-            Positive("--text", result.GetValue(text)), Positive("--rounds", result.GetValue(rounds))!.Value, Console.Out));
+            Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)),
+            Positive("--rounds", result.GetValue(rounds))!.Value, result.GetRequiredValue(only), Console.Out));
         return new Command("bench", "Measure on this machine.") { Model(), Kernels(), Weights(), Text(), Metrics(), nag };
     }
 
