@@ -337,6 +337,21 @@ public class InspectTests
         Assert.NotNull(json["problem"]);
     }
 
+    [Fact]
+    public void A_folder_of_several_models_is_one_object_too()
+    {
+        using var folder = new TemporaryFolder();
+        Repository.Copy(Repository.Golden("checkpoints", "sd15"), folder.At("first"));
+        Repository.Copy(Repository.Golden("checkpoints", "sd15", "unet"), folder.At("unet"));
+        var json = Json(folder.Path, 0);
+        Assert.Equal(("folder", true), ((string)json["kind"]!, (bool)json["usable"]!));
+        var model = Assert.Single(json["models"]!.AsArray())!;
+        Assert.Equal((folder.At("first"), "StableDiffusionPipeline"), ((string)model["path"]!, (string)model["pipeline"]!));
+        var component = Assert.Single(json["components"]!.AsArray())!;
+        Assert.Equal((folder.At("unet"), "UNet2DConditionModel"), ((string)component["path"]!, (string)component["class"]!));
+        Assert.NotEmpty(component["types"]!.AsArray());
+    }
+
     /// <summary>The object; a code of null is a failure after it.</summary>
     private static JsonObject Json(string path, int? code)
     {

@@ -85,23 +85,28 @@ internal static class InspectCommand
             console.Write(TypesIn(path));
             return 0;
         }
+        var (models, components) = Below(path);
+        console.WriteLine($"{path} is no pipeline (it has no model_index.json); it holds:");
+        // A path is for the next command and must not be broken or cut: lines, not cells.
+        foreach (string model in models)
+            console.WriteLine($"  {PipelineIn(model)} in {model}");
+        if (components.Count > 0)
+            console.Write(Table(components.Select(folder => DescribeWeights(Path.GetFileName(folder), folder, ClassIn(folder)))));
+        return 0;
+    }
+
+    /// <summary>The models, and the components alone, right below a folder that is neither.</summary>
+    /// <exception cref="CheckpointException">There are none, or no such folder.</exception>
+    internal static (IReadOnlyList<string> Models, IReadOnlyList<string> Components) Below(string path)
+    {
         if (!Directory.Exists(path))
             throw new CheckpointException($"'{path}' does not exist.");
         string[] below = [.. Directory.GetDirectories(path).Order(StringComparer.Ordinal)];
         string[] components = [.. below.Where(HoldsWeights)];
         string[] models = [.. below.Where(IsModelFolder)];
-        if (components.Length + models.Length == 0)
-        {
-            throw new CheckpointException(
+        return components.Length + models.Length > 0 ? (models, components)
+            : throw new CheckpointException(
                 $"'{path}' holds no checkpoint: expected model_index.json, or a component's weights (.safetensors).");
-        }
-        console.WriteLine($"{path} is no pipeline (it has no model_index.json); it holds:");
-        // A path is for the next command and must not be broken or cut: lines, not cells.
-        foreach (string model in models)
-            console.WriteLine($"  {PipelineIn(model)} in {model}");
-        if (components.Length > 0)
-            console.Write(Table(components.Select(folder => DescribeWeights(Path.GetFileName(folder), folder, ClassIn(folder)))));
-        return 0;
     }
 
     /// <summary>What a file is and how it was told. Lines, not cells: names and paths must not be cut.</summary>
@@ -132,7 +137,7 @@ internal static class InspectCommand
     }
 
     /// <summary>A damaged model does not hide the others.</summary>
-    private static string PipelineIn(string model)
+    internal static string PipelineIn(string model)
     {
         try
         {
@@ -226,7 +231,7 @@ internal static class InspectCommand
         Directory.Exists(folder)
             && (Directory.EnumerateFiles(folder, "*.safetensors*").Any() || Directory.EnumerateFiles(folder, "*.gguf").Any());
 
-    private static string ClassIn(string folder)
+    internal static string ClassIn(string folder)
     {
         string config = Path.Combine(folder, "config.json");
         return File.Exists(config) ? ModelConfig.Read(config).ClassName ?? "" : "";

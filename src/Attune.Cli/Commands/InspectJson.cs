@@ -15,12 +15,9 @@ internal static class InspectJson
     {
         var report = File.Exists(path) ? FileReport.Of(path, configFolder) : null;
         bool isModel = report != null ? report.Role == FileRole.Model : InspectCommand.IsModelFolder(path);
-        if (report == null && !isModel && !InspectCommand.HoldsWeights(path))
-        {
-            throw new CheckpointException(
-                Directory.Exists(path) ? $"'{path}' holds no checkpoint: expected model_index.json, or weights."
-                    : $"'{path}' does not exist.");
-        }
+        // A folder that is none itself holds models or components.
+        var below = report == null && !isModel && !InspectCommand.HoldsWeights(path) ? InspectCommand.Below(path)
+            : ((IReadOnlyList<string> Models, IReadOnlyList<string> Components)?)null;
         var options = new LoadOptions { ConfigFolder = configFolder };
         var problem = isModel ? InspectCommand.ProblemOf(path, options) : null;
         using (var stream = open())
@@ -30,14 +27,17 @@ internal static class InspectJson
                 json.WriteStartObject();
                 json.WriteString("path", path);
                 json.WriteString(
-                    "kind", report != null ? report.Role.ToString().ToLowerInvariant() : isModel ? "model" : "component");
+                    "kind", report != null ? report.Role.ToString().ToLowerInvariant() : isModel ? "model"
+                        : below != null ? "folder" : "component");
                 json.WriteBoolean("usable", problem == null && report?.Problem == null);
                 json.WriteString("problem", problem?.SourceException.Message ?? report?.Problem);
                 if (report != null)
                     Write(json, report);
                 else if (isModel)
                     WriteModel(json, path, options);
-                if (report != null || !isModel)
+                if (below is { } found)
+                    WriteBelow(json, found.Models, found.Components);
+                else if (report != null || !isModel)
                     WriteTypes(json, path);
                 json.WriteEndObject();
             }
@@ -96,6 +96,30 @@ internal static class InspectJson
             json.WriteBoolean("present", Directory.Exists(folder));
             if (InspectCommand.HoldsWeights(folder))
                 WriteTypes(json, folder);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    /// <summary>What a folder holds that is no model itself.</summary>
+    private static void WriteBelow(Utf8JsonWriter json, IReadOnlyList<string> models, IReadOnlyList<string> components)
+    {
+        json.WriteStartArray("models");
+        foreach (string model in models)
+        {
+            json.WriteStartObject();
+            json.WriteString("path", model);
+            json.WriteString("pipeline", InspectCommand.PipelineIn(model));
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteStartArray("components");
+        foreach (string component in components)
+        {
+            json.WriteStartObject();
+            json.WriteString("path", component);
+            json.WriteString("class", InspectCommand.ClassIn(component));
+            WriteTypes(json, component);
             json.WriteEndObject();
         }
         json.WriteEndArray();
