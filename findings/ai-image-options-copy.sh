@@ -36,7 +36,8 @@ foreach (var property in typeof(ImageGenerationOptions).GetProperties().Where(pr
 }
 var seen = new Recorder();
 await new ImageGeneratorBuilder(seen).ConfigureOptions(_ => { }).Build().GenerateImagesAsync("a fox", options);
-Console.WriteLine($"behind ConfigureOptions: Count {seen.Options!.Count}, StreamingCount {seen.Options.StreamingCount?.ToString() ?? "null"}");
+Console.WriteLine(
+    $"behind ConfigureOptions: Count {seen.Options!.Count}, StreamingCount {seen.Options.StreamingCount?.ToString() ?? "null"}");
 return lost.SequenceEqual(["StreamingCount"]) && seen.Options.Count == 2 && seen.Options.StreamingCount == null ? 0 : 1;
 sealed class Recorder : IImageGenerator
 {
