@@ -76,23 +76,33 @@ public static class NagBenchmark
         if (only.Count > 0)
             methods.RemoveAll(method => method.Name != "unguided" && !only.Contains(method.Name));
 
+        // A card computes on when a pass returns; it is done with it when something can be read.
+        var last = Tensor.Full(device, [1], 0);
+        void Pass(Action run)
+        {
+            run();
+            using var done = last.Read();
+        }
+
         // Warm-up: the JIT, and every buffer's first touch. What is live at most does not depend on the machine.
-        long[] peaks = [.. methods.Select(method => PeakOf(method.Run))];
+        long[] peaks = [.. methods.Select(method => PeakOf(device, () => Pass(method.Run)))];
         var seconds = methods.Select(_ => new List<double>()).ToArray();
         for (int round = 0; round < rounds; round++)
         {
             for (int i = 0; i < seconds.Length; i++)
             {
                 long start = Stopwatch.GetTimestamp();
-                methods[i].Run();
+                Pass(methods[i].Run);
                 seconds[i].Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
             }
         }
 
         double[] medians = [.. seconds.Select(Median)];
         output.WriteLine(
-            FormattableString.Invariant(
-                $"{blocks.Description}, {Workers.MaxThreads} threads, medians of {rounds} rounds without those at half speed"));
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{blocks.Description}, {device.Description}, {Workers.MaxThreads} threads, "
+                    + $"medians of {rounds} rounds without those at half speed"));
         for (int i = 0; i < medians.Length; i++)
         {
             var (name, operations, _) = methods[i];
@@ -108,12 +118,13 @@ public static class NagBenchmark
     }
 
     /// <summary>The most bytes of tensors that live at once during a pass, beside those that lived before.</summary>
-    private static long PeakOf(Action pass)
+    private static long PeakOf(Device device, Action pass)
     {
-        long before = TensorMemory.LiveBytes;
+        long before = TensorMemory.LiveBytes + device.LiveBytes;
         TensorMemory.ResetPeak();
+        device.ResetPeak();
         pass();
-        return TensorMemory.PeakBytes - before;
+        return TensorMemory.PeakBytes + device.PeakBytes - before;
     }
 
     /// <summary>The median of the rounds that did not run at half speed, as shared machines do for seconds at a time.</summary>

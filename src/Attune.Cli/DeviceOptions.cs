@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Attune.Tensors;
 using Attune.Torch;
 
@@ -32,11 +33,20 @@ internal static class DeviceOptions
         Recursive = true,
     };
 
+    private static readonly Option<string?> Memory = new("--gpu-memory")
+    {
+        Description =
+            "For --device torch:...: how much of the device's memory may be used, such as 12GiB or 800MiB: three quarters of it by "
+                + "weights, of which those that do not stay are brought for each use. Default: all.",
+        Recursive = true,
+    };
+
     public static void AddTo(RootCommand root)
     {
         root.Options.Add(Kind);
         root.Options.Add(Precision);
         root.Options.Add(Libtorch);
+        root.Options.Add(Memory);
     }
 
     /// <summary>The device that the command line asks for, else the environment.</summary>
@@ -48,8 +58,24 @@ internal static class DeviceOptions
         var (name, precisionSource) = Read(result, Precision, Devices.PrecisionVariable, "f32");
         var precision = Devices.ParsePrecision(name, precisionSource);
         return kind.StartsWith("torch:", StringComparison.OrdinalIgnoreCase)
-            ? TorchDevice.Open(kind, precision, result.GetValue(Libtorch), kindSource)
+            ? TorchDevice.Open(kind, precision, result.GetValue(Libtorch), kindSource, ParseBytes(result.GetValue(Memory)))
             : Devices.Open(kind, precision, ConvolutionOptions.FromEnvironment(), kindSource);
+    }
+
+    /// <summary>A number of bytes, as 12GiB, 1.5GiB or 800MiB; 0 for null.</summary>
+    /// <exception cref="ArgumentException">It is none.</exception>
+    internal static long ParseBytes(string? text)
+    {
+        if (text == null)
+            return 0;
+        foreach (var (unit, bytes) in new[] { ("GiB", 1L << 30), ("MiB", 1L << 20) })
+        {
+            if (text.EndsWith(unit, StringComparison.OrdinalIgnoreCase)
+                && double.TryParse(text[..^3], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number)
+                && number * bytes is >= 1 and < long.MaxValue)
+                return (long)(number * bytes);
+        }
+        throw new ArgumentException($"--gpu-memory is '{text}', expected a number of GiB or MiB such as 12GiB or 800MiB.");
     }
 
     /// <summary>What libtorch was found and what it computes on, or what is missing.</summary>

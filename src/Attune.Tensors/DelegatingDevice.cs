@@ -12,6 +12,14 @@ internal abstract class DelegatingDevice(Device inner) : Device
 
     public override string Description => inner.Description;
 
+    public override long LiveBytes => inner.LiveBytes;
+
+    public override long PeakBytes => inner.PeakBytes;
+
+    public override void ResetPeak() => inner.ResetPeak();
+
+    public override IDisposable? Passing() => inner.Passing();
+
     /// <summary>The device that computes.</summary>
     protected Device Inner => inner;
 

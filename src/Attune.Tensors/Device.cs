@@ -13,6 +13,17 @@ public abstract partial class Device
     /// <summary>The name with what matters about it: versions, precision.</summary>
     public virtual string Description => Name;
 
+    /// <summary>Bytes that tensors and weights take in memory of the device's own, now; 0 for devices that compute in the host's.</summary>
+    public virtual long LiveBytes => 0;
+
+    /// <summary>The largest value of <see cref="LiveBytes"/> since the start or <see cref="ResetPeak"/>.</summary>
+    public virtual long PeakBytes => 0;
+
+    /// <summary>Starts a new measurement of <see cref="PeakBytes"/>.</summary>
+    public virtual void ResetPeak()
+    {
+    }
+
     /// <summary>New storage of undefined content, which no tensor uses yet.</summary>
     /// <param name="elements">Room for how many, 0 or more.</param>
     /// <param name="precision">What they are held in. Devices hold float32, and may refuse others.</param>
@@ -27,6 +38,13 @@ public abstract partial class Device
     /// <param name="access">Whether the host reads or writes.</param>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
     protected internal abstract HostView Map(Tensor tensor, HostAccess access);
+
+    /// <summary>
+    /// Begins a stretch of work on this thread, such as the encoding of prompts, whose weights are not needed again soon: at its end, when
+    /// the result is disposed on the same thread, a device with memory of its own gives up what it holds of them.
+    /// </summary>
+    /// <returns>What ends the stretch, or null where there is nothing to give up.</returns>
+    public virtual IDisposable? Passing() => null;
 
     /// <summary>What a tensor of this device lies in: for kernels.</summary>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>

@@ -16,10 +16,14 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
     private long _bytes;
     private long _peak;
 
-    private TorchDevice(TorchLibrary library, string name, int type, int index, Precision precision)
+    [ThreadStatic]
+    private static Passage? _passage;
+
+    private TorchDevice(TorchLibrary library, string name, int type, int index, Precision precision, long memory)
     {
         (Library, Name, Type, Index, Precision) = (library, name, type, index, precision);
         Operation = new TorchOperation(this, library.Functions);
+        Residency = new TorchResidency(this) { Budget = memory };
         _thread = new TorchThread(name);
         if (library.SetThreads != null)
             _thread.Run(() => library.SetThreads(Workers.MaxThreads));
@@ -31,7 +35,7 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
     /// <inheritdoc/>
     public override string Description =>
         $"{Name}{(Type == Library.Functions.Cuda ? $" ({CudaDriver.NameOf(Index)})" : "")}, libtorch {Library.Version}, "
-            + $"{Tensors.Devices.NameOf(Precision)}";
+            + Tensors.Devices.NameOf(Precision) + (Residency.Budget > 0 ? $", {Gibibytes(Residency.Budget)}" : "");
 
     /// <summary>What products, convolutions and attention are made in.</summary>
     public Precision Precision { get; }
@@ -40,13 +44,22 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
     public TorchLibrary Library { get; }
 
     /// <summary>Bytes of tensors and weights on the device now. What operators use by themselves is not in it.</summary>
-    public long LiveBytes => Interlocked.Read(ref _bytes);
+    public override long LiveBytes => Interlocked.Read(ref _bytes);
 
-    /// <summary>The largest value of <see cref="LiveBytes"/> since the start or <see cref="ResetPeak"/>.</summary>
-    public long PeakBytes => Interlocked.Read(ref _peak);
+    /// <inheritdoc/>
+    public override long PeakBytes => Interlocked.Read(ref _peak);
 
     /// <summary>When set, memory of which a part is written first is filled with NaN. For tests.</summary>
     internal static bool PoisonNewTensors { get; set; }
+
+    /// <summary>Called on the thread of the caller before each primitive. For tests.</summary>
+    internal Action? Watch { get; set; }
+
+    /// <summary>Which weights lie on the device.</summary>
+    internal TorchResidency Residency { get; }
+
+    /// <summary>The weights that are used in the stretch of work that runs, where it has said that it passes.</summary>
+    internal HashSet<TorchWeight>? Passed { get; private set; }
 
     /// <summary>What runs on the device's thread.</summary>
     internal TorchOperation Operation { get; }
@@ -71,11 +84,15 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
     /// <param name="precision">What products, convolutions and attention are made in.</param>
     /// <param name="folder">Where the library is, or null to look for it (<see cref="TorchLibrary.Load"/>).</param>
     /// <param name="option">The option or variable that has this name, for messages.</param>
+    /// <param name="memory">How much of the device's memory may be used, in bytes: three quarters of it by weights, of which those that do
+    /// not stay are brought for each use. 0 for all there is.</param>
     /// <exception cref="ArgumentException">There is no device of this name.</exception>
     /// <exception cref="NotSupportedException">The library cannot be used, or has no such device here: the message says why.</exception>
-    public static TorchDevice Open(string name, Precision precision = Precision.Float32, string? folder = null, string? option = null)
+    public static TorchDevice Open(
+        string name, Precision precision = Precision.Float32, string? folder = null, string? option = null, long memory = 0)
     {
         ArgumentNullException.ThrowIfNull(name);
+        ArgumentOutOfRangeException.ThrowIfNegative(memory);
         string[] parts = name.ToLowerInvariant().Split(':');
         int index = 0;
         if (parts.Length is < 2 or > 3 || parts[0] != "torch" || parts[1] is not ("cpu" or "cuda" or "mps")
@@ -95,15 +112,18 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
             throw new NotSupportedException($"'{name}' cannot be used: it needs macOS.");
         return parts[1] switch
         {
-            "cpu" => new TorchDevice(library, "torch:cpu", functions.Cpu, 0, precision),
+            "cpu" => new TorchDevice(library, "torch:cpu", functions.Cpu, 0, precision, memory),
             "cuda" => new TorchDevice(
-                library, FormattableString.Invariant($"torch:cuda:{index}"), functions.Cuda, index, precision),
-            _ => new TorchDevice(library, "torch:mps", functions.Mps, 0, precision),
+                library, FormattableString.Invariant($"torch:cuda:{index}"), functions.Cuda, index, precision, memory),
+            _ => new TorchDevice(library, "torch:mps", functions.Mps, 0, precision, memory),
         };
     }
 
-    /// <summary>Starts a new measurement of <see cref="PeakBytes"/>.</summary>
-    public void ResetPeak() => Interlocked.Exchange(ref _peak, LiveBytes);
+    /// <inheritdoc/>
+    public override void ResetPeak() => Interlocked.Exchange(ref _peak, LiveBytes);
+
+    /// <inheritdoc/>
+    public override IDisposable Passing() => new Passage(this);
 
     /// <summary>Ends the device's thread. No tensor of the device may be in use, nor be used again.</summary>
     public void Dispose()
@@ -210,9 +230,20 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
 
     /// <summary>Does a primitive's work on the device's thread.</summary>
     /// <exception cref="TorchException">libtorch refused something: the message names the primitive and the shapes.</exception>
-    internal void Run(string primitive, Action<TorchOperation> work) => _thread.Run(() =>
+    internal void Run(string primitive, Action<TorchOperation> work)
+    {
+        Watch?.Invoke();
+        var passage = _passage;
+        _thread.Run(() => Do(primitive, work, passage));
+    }
+
+    /// <summary>Does something on the device's thread, soon; it must not throw.</summary>
+    internal void Soon(Action<TorchOperation> work) => _thread.Post(() => work(Operation));
+
+    private void Do(string primitive, Action<TorchOperation> work, Passage? passage)
     {
         DeletePending();
+        Passed = passage?.Device == this ? passage.Weights : null;
         try
         {
             work(Operation);
@@ -225,9 +256,11 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
         }
         finally
         {
+            Residency.End(Operation);
             Operation.End();
+            Passed = null;
         }
-    });
+    }
 
     internal static string Gibibytes(long bytes) =>
         string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 30):0.##} GiB");
@@ -251,6 +284,28 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
             foreach (nint handle in _deleted)
                 Operation.Delete(handle);
             _deleted.Clear();
+        }
+    }
+
+    /// <summary>A stretch of work on one thread, whose weights leave at its end.</summary>
+    private sealed class Passage : IDisposable
+    {
+        private readonly Passage? _outer;
+
+        public Passage(TorchDevice device) => (Device, _outer, _passage) = (device, _passage, this);
+
+        public TorchDevice Device { get; }
+
+        public HashSet<TorchWeight> Weights { get; } = [];
+
+        public void Dispose()
+        {
+            _passage = _outer;
+            Device.Run("giving up weights", o =>
+            {
+                foreach (var weight in Weights)
+                    weight.Leave(o);
+            });
         }
     }
 

@@ -517,7 +517,8 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
         return true;
     }
 
-    private nint Own(nint handle)
+    /// <summary>Takes a handle that was made elsewhere.</summary>
+    public nint Own(nint handle)
     {
         Interlocked.Increment(ref _live);
         _handles.Add(handle);

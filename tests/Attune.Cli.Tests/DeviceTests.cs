@@ -59,6 +59,10 @@ public class DeviceTests
     [Theory]
     [InlineData("--device is 'gpu', expected auto, managed, onednn, torch:cpu, torch:cuda:N or torch:mps.", "--device", "gpu")]
     [InlineData("--precision is 'f8', expected f32, bf16 or f16.", "--precision", "f8")]
+    [InlineData(
+        "--gpu-memory is '12', expected a number of GiB or MiB such as 12GiB or 800MiB.", "--device", "torch:cpu", "--gpu-memory", "12")]
+    [InlineData("--device is 'torch:gpu', expected torch:cpu, torch:cuda:N or torch:mps.", "--device", "torch:gpu")]
+    [InlineData("The device 'auto' has no f16, only devices of libtorch (torch:cuda:0) have it.", "--precision", "f16")]
     [InlineData("The managed device computes in float32; bfloat16 arithmetic needs oneDNN.", "--device", "managed", "--precision", "bf16")]
     public async Task An_option_that_cannot_be_met_is_one_clear_line(string message, params string[] options)
     {

@@ -136,10 +136,14 @@ internal static class GenerateCommand
         caches.Lines.ForEach(words.Say);
         var times = phases.All.Select(phase => Describe(phase, evaluations, request.Steps));
         words.Say(FormattableString.Invariant($"{phases.Total:0.00} s in all: {string.Join(", ", times)}"));
+        string onDevice = pipeline.Device.PeakBytes == 0 ? ""
+            : FormattableString.Invariant(
+                $", of weights and activations on {pipeline.Device.Name} {pipeline.Device.PeakBytes / 1048576.0:0} MiB");
         words.Say(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"peak of activations {TensorMemory.PeakBytes / 1048576.0:0} MiB, of resident memory {Resident() / 1048576.0:0} MiB"));
+                $"peak of activations {TensorMemory.PeakBytes / 1048576.0:0} MiB, of resident memory {Resident() / 1048576.0:0} MiB"
+                    + $"{onDevice}"));
         return 0;
     }
 
@@ -196,6 +200,8 @@ internal static class GenerateCommand
             json.WriteNumber("estimated_activations", need.Activations);
             json.WriteNumber("peak_activations", TensorMemory.PeakBytes);
             json.WriteNumber("peak_resident", Resident());
+            if (pipeline.Device.PeakBytes > 0)
+                json.WriteNumber("peak_device", pipeline.Device.PeakBytes);
             json.WriteEndObject();
             json.WriteStartArray("warnings");
             foreach (string warning in warnings)

@@ -260,6 +260,7 @@ internal sealed class Run : IDisposable
     private void Encode(CancellationToken cancellation)
     {
         var request = Resolved.Request;
+        using var passing = _model.Latents.Device.Passing();
         Conditioning Of(string? text, PromptRole role) => _model.Prompts.Encode(
             new PromptInput(text, role, Resolved.Size, request.PromptSettings) {
                 Images = _pictures, Warn = _observer.Warn },
