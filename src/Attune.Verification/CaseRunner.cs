@@ -22,6 +22,7 @@ public sealed class CaseRunner(GoldenFolder folder, Device device)
         new LoraCase("lora"), new LoraCase("adapter"), new LoraRefuseCase(),
         new NamesCase(), new TextualInversionCase(), new PromptWeightsCase(),
         new GgufCase(), new QuantisedCase(), new WeightFileRefuseCase(),
+        new VisionTowerCase(), new PillowResizeCase(), new ImageProcessorCase(),
         new ErnieImageTransformerCase(), new QwenImage21AutoencoderCase(),
         new QwenImage21TransformerCase(), new Krea2TransformerCase(),
         new ManifestCase(), new ManifestFileCase(), new PipelineCase(),

@@ -96,7 +96,7 @@ public class SdTests(SdServer servers) : IClassFixture<SdServer>
     [InlineData("txt2img", """{"prompt": "a", "enable_hr": true}""", 422)]
     [InlineData("txt2img", """{"prompt": "a", "restore_faces": true}""", 422)]
     [InlineData("txt2img", """{"prompt": "a", "alwayson_scripts": {"controlnet": {}}}""", 422)]
-    [InlineData("img2img", """{"prompt": "a", "init_images": ["x"], "mask": "x"}""", 422)]
+    [InlineData("img2img", """{"prompt": "a", "init_images": ["x"], "mask": "x"}""", 400)]
     [InlineData("img2img", """{"prompt": "a"}""", 400)]
     [InlineData("img2img", """{"prompt": "a", "init_images": ["http://127.0.0.1/x.png"]}""", 400)]
     [InlineData("txt2img", """{"prompt": "a <lora:nothing:1>", "width": 32, "height": 32}""", 400)]

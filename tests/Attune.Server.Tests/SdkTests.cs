@@ -1,5 +1,6 @@
 using System.ClientModel;
 using System.ClientModel.Primitives;
+using System.Net;
 using System.Net.ServerSentEvents;
 using System.Text;
 using System.Text.Json;
@@ -47,13 +48,45 @@ public class SdkTests(TestServer server) : IClassFixture<TestServer>
         var edited = (await Client(TestServer.Sd).GenerateImageEditAsync(
             new MemoryStream(file), "cat.png", "a red cat", new ImageEditOptions { Size = new GeneratedImageSize(32, 32) })).Value;
         Assert.Equal(32, Image.Read(edited.ImageBytes.ToArray(), "x").Width);
-        var refused = await Assert.ThrowsAsync<ClientResultException>(() => Client().GenerateImageEditAsync(
-            new MemoryStream(file), "cat.png", "a red cat"));
-        Assert.Equal(400, refused.Status);
-        Assert.Contains("makes images from text only", refused.Message, StringComparison.Ordinal);
-        refused = await Assert.ThrowsAsync<ClientResultException>(() => Client(TestServer.Sd).GenerateImageEditAsync(
+        var refused = await Assert.ThrowsAsync<ClientResultException>(() => Client(TestServer.Sd).GenerateImageEditAsync(
             new MemoryStream([1, 2, 3]), "cat.png", "a red cat"));
         Assert.Contains("no image of a known format", refused.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>What a mask keeps is the picture's to the bit where the part around the mask alone is made and pasted.</summary>
+    [Fact]
+    public async Task It_edits_a_part()
+    {
+        static byte[] File(Func<int, byte> value)
+        {
+            var stream = new MemoryStream();
+            Png.Write(new Image(48, 32, [.. Enumerable.Range(0, 48 * 32 * 3).Select(value)]), stream);
+            return stream.ToArray();
+        }
+
+        byte[] picture = File(i => (byte)i);
+        byte[] mask = File(i => (byte)(i / 3 % 48 < 30 ? 0 : 255));
+        async Task<(HttpStatusCode Status, JsonElement Answer)> Edit(bool withPicture, params (string Name, string Value)[] fields)
+        {
+            using var form = new MultipartFormDataContent { { new ByteArrayContent(mask), "mask", "mask.png" } };
+            if (withPicture)
+                form.Add(new ByteArrayContent(picture), "image", "cat.png");
+            foreach (var (name, value) in fields)
+                form.Add(new StringContent(value), name);
+            using var response = await server.Client.PostAsync("/v1/images/edits", form);
+            return (response.StatusCode, JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement);
+        }
+
+        (string, string)[] asked = [("model", TestServer.Sd), ("prompt", "a red cat"), ("size", "32x32"), ("steps", "2"), ("seed", "7")];
+        var (status, answer) = await Edit(withPicture: true, [.. asked, ("mask_padding", "2")]);
+        Assert.True(status == HttpStatusCode.OK, answer.ToString());
+        var made = Image.Read(answer.GetProperty("data")[0].GetProperty("b64_json").GetBytesFromBase64(), "x");
+        var given = Image.Read(picture, "x");
+        Assert.Equal((48, 32), (made.Width, made.Height));
+        bool Same(int i) => made.Rgb.Slice(3 * i, 3).SequenceEqual(given.Rgb.Slice(3 * i, 3));
+        Assert.All(Enumerable.Range(0, 48 * 32).Where(i => i % 48 < 30), i => Assert.True(Same(i)));
+        Assert.Contains(Enumerable.Range(0, 48 * 32), i => !Same(i));
+        Assert.Equal(HttpStatusCode.BadRequest, (await Edit(withPicture: false, asked)).Status);
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Attune.Generation;
+using Attune.Imaging;
 
 namespace Attune.Server.Engine;
 
@@ -15,6 +16,12 @@ internal sealed record JobRequest(ModelVariant Variant, GenerationRequest Reques
 
     /// <summary>The picture to begin with; null for none.</summary>
     public Upload? Initial { get; init; }
+
+    /// <summary>Which part of that picture is made anew; null for all of it.</summary>
+    public Upload? Mask { get; init; }
+
+    /// <summary>Whether black, and not white, says so.</summary>
+    public bool MaskIsInverted { get; init; }
 
     /// <summary>Pictures that the model looks at.</summary>
     public IReadOnlyList<Upload> References { get; init; } = [];
@@ -47,9 +54,24 @@ internal sealed record JobRequest(ModelVariant Variant, GenerationRequest Reques
         Images = Request.Images with
         {
             Initial = Initial?.Decode(),
+            Mask = Mask == null ? null : White(Mask.Decode()),
             References = [.. References.Select(upload => upload.Decode())],
         },
     };
+
+    /// <summary>
+    /// A mask that is white where the picture is made anew. OpenAI's masks are transparent there; AUTOMATIC1111 takes alpha for white.
+    /// </summary>
+    private Image White(Image mask)
+    {
+        byte[] pixels = mask.Rgb.ToArray();
+        for (int i = 0; i < pixels.Length; i++)
+        {
+            int white = mask.Alpha.IsEmpty ? pixels[i] : IsOfSd ? mask.Alpha[i / 3] : 255 - mask.Alpha[i / 3];
+            pixels[i] = (byte)(MaskIsInverted ? 255 - white : white);
+        }
+        return new Image(mask.Width, mask.Height, pixels);
+    }
 
     /// <summary>
     /// Whether a picture is wanted of a step: of P pictures of N steps, the k-th is that of step k N / (P + 1), rounded. The last step's

@@ -58,6 +58,12 @@ internal sealed record PictureFormat(string Name, int Quality = 95)
 /// <param name="Bytes">The file.</param>
 internal sealed record Upload(string Field, byte[] Bytes)
 {
+    /// <summary>The field of masks.</summary>
+    public const string Mask = "mask";
+
+    /// <summary>Whether it says which part of another picture is made anew.</summary>
+    public bool IsMask => Field == Mask;
+
     /// <summary>A picture that was sent, if it is one and not too large.</summary>
     /// <exception cref="ApiException">It is none, too large, or has more than one frame.</exception>
     public static Upload Of(string field, byte[] bytes, ServerLimits limits)

@@ -184,6 +184,12 @@ internal static class ApiDocument
                     ["properties"] = new JsonObject { ["image_url"] = Of("string", "data:image/png;base64,...") },
                 },
             }),
+            ("mask", new JsonObject
+            {
+                ["type"] = "object", ["required"] = new JsonArray("image_url"),
+                ["description"] = "Which part of the first picture is made anew: transparent, or white where it has no alpha.",
+                ["properties"] = new JsonObject { ["image_url"] = Of("string", "data:image/png;base64,...") },
+            }),
         ];
 
     /// <summary>The schema of a request for pictures.</summary>

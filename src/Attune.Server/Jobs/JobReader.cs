@@ -13,7 +13,7 @@ internal sealed class JobReader(GenerationFields fields, ServerLimits limits)
 
     /// <summary>The fields of jobs alone.</summary>
     public static IReadOnlyList<string> Names { get; } =
-        ["images", "partial_images", "preview", "trace", "output_format", "output_compression"];
+        ["images", Upload.Mask, "partial_images", "preview", "trace", "output_format", "output_compression"];
 
     /// <exception cref="ApiException">A field is missing or wrong.</exception>
     public JobRequest Read(byte[] body)

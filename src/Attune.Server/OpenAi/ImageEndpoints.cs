@@ -40,12 +40,12 @@ internal sealed class ImageEndpoints(
     {
         var (fields, pictures) = await Body.ReadWithPicturesAsync(context, settings.Limits).ConfigureAwait(false);
         fields.Ignore("input_fidelity", field => field.Choice("high", "low"));
-        foreach (string name in (string[])["mask", "markup", "svg", "style"])
+        foreach (string name in (string[])["markup", "svg", "style"])
         {
             if (fields.Take(name) != null)
                 throw ApiException.Invalid(name, $"{name} is not taken here.", "unsupported_parameter");
         }
-        if (pictures.Count == 0)
+        if (pictures.All(picture => picture.IsMask))
             throw ApiException.Invalid("image", "Missing required parameter: 'image'.", "missing_required_parameter");
         await AnswerAsync(context, fields, pictures, "image_edit").ConfigureAwait(false);
     }

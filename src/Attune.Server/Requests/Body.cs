@@ -80,7 +80,7 @@ internal static class Body
     /// <summary>A body that is a form with files, or JSON with pictures as data.</summary>
     /// <param name="context">The request.</param>
     /// <param name="limits">The bounds.</param>
-    /// <returns>The fields, and the pictures of <c>image</c>, <c>image[]</c> or <c>images</c>.</returns>
+    /// <returns>The fields, and the pictures of <c>image</c>, <c>image[]</c> or <c>images</c>, and of <c>mask</c>.</returns>
     /// <exception cref="ApiException">It is neither, or a file is no picture or too large.</exception>
     public static async Task<(Fields Fields, IReadOnlyList<Upload> Pictures)> ReadWithPicturesAsync(
         HttpContext context, ServerLimits limits)
@@ -119,7 +119,7 @@ internal static class Body
         foreach (var file in form.Files)
         {
             string name = file.Name is "image[]" ? "image" : file.Name;
-            if (name != "image")
+            if (name is not ("image" or Upload.Mask) || (name == Upload.Mask && pictures.Any(picture => picture.IsMask)))
                 throw ApiException.Invalid(file.Name, $"{file.Name}: this file is not taken.", "unsupported_parameter");
             var bytes = new byte[file.Length];
             using var stream = file.OpenReadStream();
@@ -148,11 +148,14 @@ internal static class Body
             : throw ApiException.Invalid(name, $"{name} is no base64.");
     }
 
-    /// <summary>The pictures of the field <c>images</c>: <c>[{"image_url": "data:..."}]</c>.</summary>
+    /// <summary>
+    /// The pictures of the field <c>images</c>: <c>[{"image_url": "data:..."}]</c>, and that of <c>mask</c>, one such object.
+    /// </summary>
     public static IReadOnlyList<Upload> DataPictures(Fields fields, ServerLimits limits)
     {
+        List<Upload> masks = fields.Take(Upload.Mask) is { } mask ? [DataPicture(Upload.Mask, mask.Json, limits)] : [];
         if (fields.Take("images") is not { } field)
-            return [];
+            return masks;
         if (field.Form != null || field.Json.ValueKind != JsonValueKind.Array || field.Json.GetArrayLength() > limits.Uploads)
         {
             throw ApiException.Invalid(
@@ -161,16 +164,21 @@ internal static class Body
         }
         var pictures = new List<Upload>();
         foreach (var item in field.Json.EnumerateArray())
-        {
-            var picture = Fields.Of(item);
-            if (picture.Has("file_id"))
-                throw ApiException.Invalid("images", "images: file_id is not taken; send a data URL.", "unsupported_value");
-            string url = picture.Take("image_url")?.Text()
-                ?? throw ApiException.Invalid("images", "images: an item has no image_url.", "missing_required_parameter");
-            picture.RefuseRest(["image_url"]);
-            pictures.Add(DataPicture("images", url, limits));
-        }
-        return pictures;
+            pictures.Add(DataPicture("images", item, limits));
+        return [.. pictures, .. masks];
+    }
+
+    private static Upload DataPicture(string name, JsonElement json, ServerLimits limits)
+    {
+        if (json.ValueKind != JsonValueKind.Object)
+            throw ApiException.Invalid(name, $"{name}: expected {{\"image_url\": \"data:...\"}}.");
+        var picture = Fields.Of(json);
+        if (picture.Has("file_id"))
+            throw ApiException.Invalid(name, $"{name}: file_id is not taken; send a data URL.", "unsupported_value");
+        string url = picture.Take("image_url")?.Text()
+            ?? throw ApiException.Invalid(name, $"{name}: an item has no image_url.", "missing_required_parameter");
+        picture.RefuseRest(["image_url"]);
+        return DataPicture(name, url, limits);
     }
 
     private static void RequireSize(HttpContext context, long most)

@@ -177,10 +177,28 @@ internal sealed class GenerationFields(ModelCatalog models, ServerSettings setti
         return loras;
     }
 
-    /// <summary>Pictures go where the model takes them: one to begin with, or several to look at. None is dropped.</summary>
+    /// <summary>
+    /// Pictures go where the model takes them: one to begin with, or several to look at, and a control picture. None is dropped. With a
+    /// mask, the first is the one of which a part is made anew.
+    /// </summary>
     private static JobRequest WithPictures(JobRequest asked, IReadOnlyList<Upload> uploads)
     {
-        var (facts, first) = (asked.Model.Facts, uploads[0].Field);
+        var facts = asked.Model.Facts;
+        if (uploads.FirstOrDefault(upload => upload.IsMask) is { } mask)
+        {
+            Upload[] others = [.. uploads.Where(upload => !upload.IsMask)];
+            if (!facts.Takes(ModelOption.Mask))
+                throw ApiException.Invalid(Upload.Mask, $"mask: the model {asked.Model.Name} takes none.", "unsupported_value");
+            if (others.Length == 0)
+                throw ApiException.Invalid("image", "Missing required parameter: 'image'.", "missing_required_parameter");
+            return others.Length == 1 || facts.Takes(ModelOption.References)
+                ? asked with { Initial = others[0], Mask = mask, References = others[1..] }
+                : throw ApiException.Invalid(
+                    others[0].Field,
+                    FormattableString.Invariant($"{others.Length} images are given beside a mask; the model ")
+                        + $"{asked.Model.Name} takes one.");
+        }
+        string first = uploads[0].Field;
         bool begins = facts.Takes(ModelOption.Image);
         if (facts.Takes(ModelOption.References) && !(begins && asked.Request.Images.Strength != null))
             return asked with { References = uploads };

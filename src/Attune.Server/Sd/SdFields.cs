@@ -71,10 +71,14 @@ internal sealed partial class SdFields(ModelCatalog models, GenerationFields rea
             if (sent.Take("denoising_strength") is { } strength)
                 fields["strength"] = strength.Number();
             pictures.Add(PictureOf(sent));
+            if (sent.Take(Upload.Mask)?.Text() is { Length: > 0 } mask)
+                pictures.Add(MaskOf(sent, mask, fields, notes));
         }
+        bool inverted = (sent.Take("inpainting_mask_invert")?.Integer(0, 1) ?? 0) == 1;
         sent.IgnoreRest();
         using var json = JsonDocument.Parse(fields.ToJsonString());
-        return new SdRequest(reader.Read(Fields.Of(json.RootElement.Clone()), pictures) with { IsOfSd = true }, notes, acting);
+        return new SdRequest(
+            reader.Read(Fields.Of(json.RootElement.Clone()), pictures) with { IsOfSd = true, MaskIsInverted = inverted }, notes, acting);
     }
 
     /// <summary>The name of a model behind a title, which has the hash in brackets.</summary>
@@ -90,8 +94,6 @@ internal sealed partial class SdFields(ModelCatalog models, GenerationFields rea
         }
         if (sent.Take("alwayson_scripts") is { Json: { ValueKind: JsonValueKind.Object } scripts } && scripts.EnumerateObject().Any())
             throw NotDone("alwayson_scripts", "alwayson_scripts: this server has no scripts.");
-        if (sent.Take("mask") != null)
-            throw NotDone("mask", "mask: this server does not inpaint.");
         if (sent.Take("script_name")?.Text() is { Length: > 0 })
             throw NotDone("script_name", "script_name: this server has no scripts.");
     }
@@ -121,6 +123,16 @@ internal sealed partial class SdFields(ModelCatalog models, GenerationFields rea
             throw ApiException.Invalid("init_images", "init_images: expected a list of one picture.");
         return list[0].ValueKind == JsonValueKind.String ? Body.DataPicture("init_images", list[0].GetString()!, limits)
             : throw ApiException.Invalid("init_images", "init_images: expected base64 or a data URL.");
+    }
+
+    /// <summary>A mask, and what goes with it: the part around it alone is made, at the whole size, where the client says so.</summary>
+    private Upload MaskOf(Fields sent, string mask, JsonObject fields, List<string> notes)
+    {
+        if (sent.Take("inpaint_full_res") is { Json.ValueKind: JsonValueKind.True })
+            fields["mask_padding"] = sent.Take("inpaint_full_res_padding")?.Integer(0, 1024) ?? 32;
+        if (sent.Take("inpainting_fill")?.Integer(0, 3) is not (null or 1))
+            notes.Add("inpainting_fill is ignored: what is made anew begins with the picture below the mask.");
+        return Body.DataPicture(Upload.Mask, mask, limits);
     }
 
     /// <summary>The prompt without its LoRA tags, and what they name; that is the convention of this API alone.</summary>

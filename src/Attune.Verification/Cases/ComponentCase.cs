@@ -47,6 +47,9 @@ internal sealed class ComponentRun(GoldenCase golden, Comparison results, string
 
     public void Check(string output, Tensor value) => results.Check(OutputName(output), value);
 
+    /// <summary>Compares integers, which must be equal.</summary>
+    public void CheckIntegers(string output, ReadOnlySpan<long> values) => results.CheckIntegers(OutputName(output), values);
+
     /// <summary>Compares the first rows of an output [batch, rows, channels], as many as there are.</summary>
     public void CheckRows(string output, Tensor value) => results.CheckRows(OutputName(output), value);
 

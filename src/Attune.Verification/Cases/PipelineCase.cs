@@ -22,12 +22,12 @@ internal sealed class PipelineCase : CaseKind
         "scheduler", "timesteps", "strength", "original_size", "crops_coords_top_left", "target_size",
         "cache", "previous_call", "cfg_normalization", "cfg_truncation", "mask",
         "use_resolution_binning", "clean_caption", "complex_human_instruction", "max_timesteps", "intermediate_timesteps",
-        "num_frames", "batch_layout", "output_resolution", "embeddings",
+        "num_frames", "batch_layout", "output_resolution", "embeddings", .. EditingArguments.Names,
     ];
 
     /// <summary>The last two are what the seed's draws and the image give; the latents at the start depend on them.</summary>
     protected override IReadOnlyCollection<string> Inputs { get; } =
-        ["noise", "step_noise.i", "image", "posterior_noise", "init_latents", "image.i"];
+        ["noise", "step_noise.i", "image", "posterior_noise", "init_latents", "image.i", .. EditingArguments.Inputs];
 
     public override bool Takes(string? className) => DiffusionPipeline.SupportedClasses.Contains(className ?? "");
 
@@ -48,8 +48,9 @@ internal sealed class PipelineCase : CaseKind
         // The reference makes as many pictures as it is given noise for.
         if (golden.OptionalInput("noise")?.Shape[0] is { } images && images != count * prompts.Length)
             count = images / prompts.Length;
+        using var model = CaseModel.Of(golden);
         using var pipeline = Supported(() => DiffusionPipeline.Load(
-                golden.Checkpoint, new LoadOptions { Device = golden.Device, Embeddings = [.. TextualInversionCase.Embeddings(golden)] }));
+                model.Path, new LoadOptions { Device = golden.Device, Embeddings = [.. TextualInversionCase.Embeddings(golden)] }));
         var request = new GenerationRequest
         {
             Prompt = prompts[0],
@@ -72,7 +73,6 @@ internal sealed class PipelineCase : CaseKind
             {
                 InitialTensor = golden.OptionalInput("image")?.Permute(0, 2, 3, 1),
                 Strength = (float?)golden.OptionalDouble("strength"),
-                References = ReferencesOf(golden),
                 ReferenceSize = golden.OptionalDouble("output_resolution") is { } side ? (int)side : null,
             },
             SizeConditioning = SizesOf(golden),
@@ -81,6 +81,8 @@ internal sealed class PipelineCase : CaseKind
             Instruction = InstructionOf(golden),
             AdditiveTextMask = golden.OptionalText("mask") == "additive",
         };
+        request = EditingArguments.WithPictures(golden, results, request);
+        EditingArguments.CheckDraws(golden, results);
         if (golden.Arguments.TryGetProperty("previous_call", out var previous))
             CallBefore(pipeline, request, previous);
         if (!batch)
@@ -185,21 +187,6 @@ internal sealed class PipelineCase : CaseKind
         results.Require(largest <= 1e-6f, FormattableString.Invariant($"noise: what the seed gives differs by {largest}"));
     }
 
-    /// <summary>Pictures that the model looks at: bytes, [rows, columns, 3 or 4].</summary>
-    private static List<Image> ReferencesOf(GoldenCase golden)
-    {
-        var images = new List<Image>();
-        for (int i = 0; golden.HasInput(FormattableString.Invariant($"image.{i}")); i++)
-        {
-            string name = FormattableString.Invariant($"image.{i}");
-            var shape = golden.InputShape(name);
-            byte[] bytes = [.. golden.InputIntegers(name).Select(value => (byte)value)];
-            images.Add(shape[2] == 3 ? new Image(shape[1], shape[0], bytes)
-                : new Image(shape[1], shape[0], [.. bytes.Where((_, at) => at % 4 != 3)], [.. bytes.Where((_, at) => at % 4 == 3)]));
-        }
-        return images;
-    }
-
     private static SchedulerChoice? SchedulerOf(GoldenCase golden)
     {
         if (!golden.Arguments.TryGetProperty("scheduler", out var scheduler))
@@ -267,7 +254,7 @@ internal sealed class PipelineCase : CaseKind
     }
 
     /// <summary>As the reference has it: images and latents channels first.</summary>
-    private static Tensor AsReference(Tensor value) => value.Shape.Rank switch
+    internal static Tensor AsReference(Tensor value) => value.Shape.Rank switch
     {
         4 => value.Permute(0, 3, 1, 2),
         5 => value.Permute(0, 4, 1, 2, 3),
@@ -287,7 +274,7 @@ internal sealed class PipelineCase : CaseKind
                 using var given = step.DecoderInput();
                 results.Check("vae_latents", AsReference(given));
             }
-            using var image = step.DecodeTensor();
+            using var image = EditingArguments.Decode(golden, step);
             if (image.Shape.Rank == 5)
                 results.Check("video", image.Permute(0, 1, 4, 2, 3));
             else
@@ -339,7 +326,9 @@ internal sealed class PipelineCase : CaseKind
             if (start.ImageLatents is { } image)
                 results.Check("init_latents", AsReference(image));
             results.Check("latents.start", AsReference(start.Latents));
-            References(start);
+            for (int i = 0; i < start.Pictures.Count; i++)
+                results.CheckIntegers(FormattableString.Invariant($"resized_image.{i}"), [.. Bytes(start.Pictures[i])]);
+            EditingArguments.Check(golden, results, start, denoiser);
             Embeddings("", start.Positive);
             if (start.Negative is { } negative)
                 Embeddings("negative_", negative);
@@ -385,21 +374,6 @@ internal sealed class PipelineCase : CaseKind
                     _magnitudes.Add((float)magnitude);
             }
             CheckNoise(golden, results, FormattableString.Invariant($"step_noise.{index}"), step.Noise);
-        }
-
-        /// <summary>Pictures that the model looks at, as it sees them, and the positions that it gives their tokens.</summary>
-        private void References(RunStart start)
-        {
-            if (start.References.Count == 0)
-                return;
-            for (int i = 0; i < start.Pictures.Count; i++)
-                results.CheckIntegers(FormattableString.Invariant($"resized_image.{i}"), [.. Bytes(start.Pictures[i])]);
-            results.Check("image_latents", TensorOperations.Concatenate(1, [.. start.References.Select(one => one.Latents)]));
-            if (results.Wants("image_ids"))
-            {
-                var own = denoiser.PositionsOf(start.Grid, [.. start.References.Select(reference => reference.Grid)]);
-                results.CheckIntegers("image_ids", [.. own.SelectMany(ids => ids).Select(id => (long)id)]);
-            }
         }
 
         /// <summary>Red, green, blue and alpha of each pixel.</summary>

@@ -2,6 +2,7 @@ using Attune.Tensors;
 using Attune.TextEncoders.Clip;
 using Attune.TextEncoders.Decoder;
 using Attune.TextEncoders.T5;
+using Attune.Tokenizers;
 using Attune.Weights;
 
 namespace Attune.Verification;
@@ -62,10 +63,10 @@ internal sealed class T5Case : ComponentCase
 internal sealed class DecoderTextCase : ComponentCase
 {
     /// <summary>Says which of the outputs a pipeline reads.</summary>
-    public override IReadOnlyCollection<string> Arguments { get; } = ["select_layers"];
+    public override IReadOnlyCollection<string> Arguments { get; } = ["select_layers", "text", "processor"];
 
     protected override IReadOnlyCollection<string> Inputs { get; } = [
-            "input_ids", "attention_mask", "position_ids", "pixel_values", "image_grid_thw", "mm_token_type_ids"];
+            "input_ids", "attention_mask", "position_ids", "pixel_values", "image_grid_thw", "mm_token_type_ids", "image.i"];
 
     public override bool Takes(string? className) => className is "Qwen2_5_VLForConditionalGeneration" or "Qwen3ForCausalLM"
         or "Qwen3Model" or "Qwen3VLModel" or "Qwen3VLForConditionalGeneration" or "Mistral3ForConditionalGeneration" or "Mistral3Model"
@@ -73,6 +74,11 @@ internal sealed class DecoderTextCase : ComponentCase
 
     public override void Run(ComponentRun run, ComponentSource source)
     {
+        if (run.Golden.OptionalText("text") is { } text)
+        {
+            RunTextWithPictures(run, source, text);
+            return;
+        }
         if (run.Has("pixel_values"))
         {
             RunPictures(run, source);
@@ -93,6 +99,28 @@ internal sealed class DecoderTextCase : ComponentCase
             run.Check(FormattableString.Invariant($"hidden_states.{i}"), Compared(run, states[i], mask));
         if (run.Wants("last_hidden_state"))
             run.Check("last_hidden_state", Compared(run, model.EncodeHiddenStates(ids, [-1], mask)[0], mask));
+    }
+
+    /// <summary>A text and pictures, as a pipeline gets them.</summary>
+    private static void RunTextWithPictures(ComponentRun run, ComponentSource source, string text)
+    {
+        string folder = Path.Combine(run.Golden.Root, "checkpoints", run.Golden.Text("processor"));
+        using var model = DecoderTextModel.Load(source, seesPictures: true);
+        var images = CasePictures.All(run.Golden);
+        var processor = QwenPictures.Read(folder);
+        VisionPicture[] pictures = [.. images.Select(image => processor.Prepare(image, run.Golden.Device))];
+        int[] ids = Tokenizer.Load(folder).Encode(
+            processor.Expand(text, images), new TokenizerOptions { AddSpecialTokens = false }).Ids;
+        run.CheckIntegers("input_ids", [.. ids.Select(id => (long)id)]);
+        run.CheckIntegers(
+            "image_grid_thw", [.. pictures.SelectMany(picture => new long[] { 1, picture.Rows, picture.Columns })]);
+        run.CheckIntegers("position_ids", [.. model.PositionsOf(ids, pictures).Select(id => (long)id)]);
+        run.Check("pixel_values", TensorOperations.Concatenate(0, [.. pictures.Select(picture => picture.Patches)]));
+        int[] hidden = [.. Enumerable.Range(0, model.Layers + 1)];
+        var states = model.EncodeWithPictures(ids, pictures, hidden);
+        for (int i = 0; i < states.Count; i++)
+            run.Check(FormattableString.Invariant($"hidden_states.{i}"), states[i]);
+        run.Check("in_a_line.hidden_states", model.EncodeWithPictures(ids, pictures, [-1], inALine: true)[0]);
     }
 
     /// <summary>One text with pictures in it.</summary>
@@ -153,4 +181,39 @@ internal sealed class DecoderTextCase : ComponentCase
     private static Tensor Compared(ComponentRun run, Tensor state, IReadOnlyList<int[]>? mask) =>
         mask == null || run.Golden.Class is "Qwen3ForCausalLM" or "Mistral3ForConditionalGeneration" ? state
             : state.Multiply(run.Input("attention_mask").Reshape(mask.Count, mask[0].Length, 1));
+}
+
+/// <summary>The vision tower of Qwen2.5-VL alone.</summary>
+internal sealed class VisionTowerCase : ComponentCase
+{
+    public override IReadOnlyCollection<string> Arguments { get; } = ["prefix", "full_attention_blocks", "window_size"];
+
+    protected override IReadOnlyCollection<string> Inputs { get; } = ["pixel_values", "grid_thw"];
+
+    public override bool Takes(string? className) => className == "Qwen2_5_VisionTransformerPretrainedModel";
+
+    public override void Run(ComponentRun run, ComponentSource source)
+    {
+        using var model = DecoderTextModel.Load(source, seesPictures: true);
+        using var kept = new TensorBag();       // what is watched ends with the pass
+        var watched = new Dictionary<string, List<Tensor>>();
+        var pixels = run.Input("pixel_values");
+        int at = 0;
+        foreach (int[] grid in run.Rows("grid_thw"))
+        {
+            int count = grid[1] * grid[2];
+            var picture = new VisionPicture(pixels.Slice(0, at, count).Clone(), grid[1], grid[2]);
+            Add("merged", model.See(picture, Add));
+            at += count;
+        }
+        foreach (var (name, parts) in watched)
+            run.Check(name, TensorOperations.Concatenate(0, [.. parts]));
+
+        void Add(string name, Tensor value)
+        {
+            if (!watched.TryGetValue(name, out var parts))
+                watched.Add(name, parts = []);
+            parts.Add(kept.Own(value.Clone()));
+        }
+    }
 }

@@ -65,7 +65,8 @@ internal sealed class ModulationLayer(WeightCursor at, int width, ModulationForm
 /// </summary>
 /// <param name="prompt">[batch, width], activated as the model's modulations begin.</param>
 /// <param name="negative">The same for negative text and twins of the latents; null for <paramref name="prompt"/>.</param>
-internal sealed class TimeEmbeddings(Tensor prompt, Tensor? negative = null)
+/// <param name="references">The same for references, whose time may be another; null for <paramref name="prompt"/>.</param>
+internal sealed class TimeEmbeddings(Tensor prompt, Tensor? negative = null, Tensor? references = null)
 {
     /// <summary>The vectors that a layer makes, for all rows.</summary>
     public LayerModulation Through(ModulationLayer layer) => new(this, _ => layer);
@@ -74,7 +75,12 @@ internal sealed class TimeEmbeddings(Tensor prompt, Tensor? negative = null)
     public LayerModulation Through(Dual<ModulationLayer> layers) => new(this, layers.For);
 
     /// <summary>The embedding for rows of a kind.</summary>
-    public Tensor For(TokenKind kind) => kind is TokenKind.NegativeText or TokenKind.NegativeLatent ? negative ?? prompt : prompt;
+    public Tensor For(TokenKind kind) => kind switch
+    {
+        TokenKind.NegativeText or TokenKind.NegativeLatent => negative ?? prompt,
+        TokenKind.Reference => references ?? prompt,
+        _ => prompt,
+    };
 }
 
 /// <summary>The vectors with which a block modulates its rows.</summary>

@@ -111,7 +111,8 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
         bool takesGuidanceScale = Facts.Takes(ModelOption.GuidanceScale);
         request = request.With(named?.Sampling, takesGuidanceScale).With(_stated?.Sampling, takesGuidanceScale);
         var images = request.Images;
-        var fitting = images.Initial is { } image ? Fitting(image)
+        var fitting = images.MaskPadding != null ? null
+            : (images.Initial ?? (images.Control.Count > 0 ? images.Control[0] : null)) is { } image ? Fitting(image)
             : images.References.Count > 0 ? Model.Latents.SizeLike(images.References[^1], images.ReferenceSize) : null;
         request = request with
         {
@@ -121,7 +122,7 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
             Frames = request.Frames ?? (Facts.Takes(ModelOption.Frames) ? Facts.DefaultFrames : null),
             Steps = request.Timesteps?.Count ?? request.Sigmas?.Count ?? request.Steps ?? Facts.DefaultSteps,
             GuidanceScale = request.GuidanceScale ?? Facts.DefaultGuidanceScale,
-            Images = images.HasInitial ? images with { Strength = images.Strength ?? Facts.DefaultStrength } : images,
+            Images = images.HasInitial ? images with { Strength = images.Strength ?? DefaultStrength(images) } : images,
         };
         RequestChecks.CheckSize(request, SizeMultiple);
         RequestChecks.CheckFrames(request, Facts, FrameMultiple);
@@ -135,9 +136,13 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
             request with { Guidance = guidance, Scheduler = request.Scheduler?.For(Noise) }, guidance, scheduler, size,
             Model.Latents.GridOf(size, request.Frames ?? 1))
         {
-            Warnings = [.. RequestWarnings.Of(asked, guidance, scheduler, Noise, Preset, named)],
+            Warnings = [.. RequestWarnings.Of(asked, guidance, scheduler, Noise, Preset, named), .. RequestWarnings.OfMask(images.Mask)],
         };
     }
+
+    /// <summary>How much of an initial image is changed when the request does not say.</summary>
+    private float? DefaultStrength(InputImages images) =>
+        (images.Mask == null ? null : Facts.DefaultMaskStrength) ?? Facts.DefaultStrength;
 
     /// <summary>The kind of noise that the model was trained with: that of its own scheduler.</summary>
     private NoiseKind Noise => Scheduler.Noise!.Value;

@@ -123,6 +123,12 @@ public sealed record GenerationRequest
     public string? Instruction { get; init; }
 
     /// <summary>
+    /// Whether the text encoder of Qwen-Image-Edit places the tokens of pictures like those of text, as diffusers 0.42.1 does with
+    /// transformers 5, and not by rows and columns, as it was trained.
+    /// </summary>
+    public bool PicturesInALine { get; init; }
+
+    /// <summary>
     /// How many of the CLIP text encoder's last layers are left out of the prompt's embedding ("clip skip"), 0 or more, as
     /// <c>clip_skip</c> of diffusers: SDXL leaves out one layer more than this by itself. It counts for both prompts; see
     /// <see cref="NegativeAsDiffusers"/>.
@@ -157,6 +163,8 @@ public sealed record GenerationRequest
         Weights = PromptWeights,
         AdditiveTextMask = AdditiveTextMask,
         Instruction = Instruction,
+        SightSize = Images.SightSize,
+        PicturesInALine = PicturesInALine,
         SizeConditioning = SizeConditioning ?? new SizeConditioning(),
     };
 

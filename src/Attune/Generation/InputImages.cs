@@ -26,16 +26,32 @@ public sealed record InputImages
     /// </summary>
     public float? Strength { get; init; }
 
-    /// <summary>White where the initial image is changed, black where it is kept.</summary>
+    /// <summary>
+    /// White where the initial image is made anew, black where it is kept; grey from the middle on is white. It is resampled as the image
+    /// is.
+    /// </summary>
     public Image? Mask { get; init; }
+
+    /// <summary>
+    /// By how many pixels the part of the initial image around the mask is grown that is made anew, at the size that is asked for, and
+    /// pasted into the image then: more pixels for a small part of a large picture. Null makes the image as a whole.
+    /// </summary>
+    public int? MaskPadding { get; init; }
 
     /// <summary>Pictures that the model looks at.</summary>
     public IReadOnlyList<Image> References { get; init => field = Whole(value, nameof(References)); } = [];
 
     /// <summary>
-    /// The side, in pixels, of the square whose area references are brought to, where a model does that; null is the model's.
+    /// The side, in pixels, of the square whose area references are brought to, where a model does that; 0 keeps their own size, null is
+    /// the model's.
     /// </summary>
     public int? ReferenceSize { get; init; }
+
+    /// <summary>
+    /// The same for the text encoder, where a model sees references at a size of its own there (Qwen-Image-Edit-Plus: 384); null is the
+    /// model's.
+    /// </summary>
+    public int? SightSize { get; init; }
 
     /// <summary>Pictures that say where things are: edges, depth, poses.</summary>
     public IReadOnlyList<Image> Control { get; init => field = Whole(value, nameof(Control)); } = [];

@@ -81,6 +81,21 @@ public static partial class OptionCatalog
             Aliases = ["i"], Key = "image_to_image", ModelOption = ModelOption.Image,
         },
         RequestOption.File(
+            "mask", "Images.Mask", r => r.Images.Mask != null, (r, v) => r with { Images = r.Images with { Mask = Image.Load(v) } },
+            "A picture that is white where --image is made anew and black where it is kept.") with { ModelOption = ModelOption.Mask },
+        RequestOption.Integer<int>(
+            "mask-padding", "Images.MaskPadding", r => r.Images.MaskPadding,
+            (r, v) => r with { Images = r.Images with { MaskPadding = v } }, "[0, inf)",
+            "Make anew the part of --image alone that is around --mask, with so many pixels on all sides, at the whole size, and paste it "
+                + "into the picture. Default: the picture as a whole.") with { ModelOption = ModelOption.Mask },
+        RequestOption.File(
+            "control", "Images.Control", r => r.Images.Control.Count > 0,
+            (r, v) => r with { Images = r.Images with { Control = [.. r.Images.Control, Image.Load(v)] } },
+            "A picture that says where things are: a depth map, edges.") with
+        {
+            ModelOption = ModelOption.Control, IsRepeatable = true,
+        },
+        RequestOption.File(
             "reference", "Images.References", r => r.Images.References.Count > 0,
             (r, v) => r with { Images = r.Images with { References = [.. r.Images.References, Image.Load(v)] } },
             "A picture that the model looks at. May be given several times.") with
@@ -89,13 +104,20 @@ public static partial class OptionCatalog
         },
         RequestOption.Integer<int>(
             "reference-size", "Images.ReferenceSize", r => r.Images.ReferenceSize,
-            (r, v) => r with { Images = r.Images with { ReferenceSize = v } }, "[32, 4096]",
-            "The side of the square whose area --reference is brought to, in pixels. Default: 1024.")
+            (r, v) => r with { Images = r.Images with { ReferenceSize = v } }, "[0, 4096]",
+            "The side of the square whose area --reference is brought to, in pixels; 0 keeps its own size. Default: the model's, 1024 or "
+                + "near it.")
             with { ModelOption = ModelOption.ReferenceSize },
+        RequestOption.Integer<int>(
+            "sight-size", "Images.SightSize", r => r.Images.SightSize,
+            (r, v) => r with { Images = r.Images with { SightSize = v } }, "[0, 4096]",
+            "The side of the square whose area the text encoder sees --reference at, in pixels; 0 keeps its own size. Default: the "
+                + "model's (Qwen-Image-Edit-Plus: 384).") with { ModelOption = ModelOption.SightSize },
         RequestOption.Number(
             "strength", "Images.Strength", r => r.Images.Strength,
             (r, v) => r with { Images = r.Images with { Strength = v } }, "(0, 1]",
-            "How much of --image is changed: the part of the steps that is done. Default: the model's (Stable Diffusion 0.8, SDXL 0.3).")
+            "How much of --image is changed: the part of the steps that is done. Default: the model's (Stable Diffusion 0.8, SDXL 0.3; "
+                + "with --mask all or nearly all).")
             with { ModelOption = ModelOption.Image },
         RequestOption.Text(
             "scheduler", nameof(GenerationRequest.Scheduler), r => r.Scheduler?.ToString(),
@@ -149,6 +171,11 @@ public static partial class OptionCatalog
             (r, v) => r with { AdditiveTextMask = v },
             "Read pads of the prompt, as the pipeline of diffusers does, instead of leaving them out.") with {
                 ModelOption = ModelOption.AdditiveTextMask },
+        RequestOption.Flag(
+            "pictures-in-a-line", nameof(GenerationRequest.PicturesInALine), r => r.PicturesInALine,
+            (r, v) => r with { PicturesInALine = v },
+            "Place the tokens of pictures like text, as the pipeline of diffusers does with transformers 5, instead of by rows and "
+                + "columns, as the model was trained.") with { ModelOption = ModelOption.PicturesInALine },
         RequestOption.Text(
             "instruction", nameof(GenerationRequest.Instruction), r => r.Instruction, (r, v) => r with { Instruction = v },
             "What Sana's text encoder is told before the prompt; an empty text for nothing. Default: the model's own instruction.")

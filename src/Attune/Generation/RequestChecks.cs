@@ -45,6 +45,7 @@ internal static class RequestChecks
             throw new ArgumentException(
                 $"Strength: {facts.ClassName} does not take it, since the picture is the video's first frame.", nameof(request));
         }
+        CheckPictures(images, facts);
         if (images.Strength != null && !images.HasInitial)
             throw new ArgumentException("Strength is given without an initial image.", nameof(request));
         if (request.Timesteps != null && request.Sigmas != null)
@@ -53,6 +54,49 @@ internal static class RequestChecks
             throw new ArgumentException($"Steps is {steps}, but there are {timesteps.Count} Timesteps.", nameof(request));
         if (request.Sigmas is { } sigmas && request.Steps is { } count && count != sigmas.Count)
             throw new ArgumentException($"Steps is {count}, but there are {sigmas.Count} Sigmas.", nameof(request));
+    }
+
+    /// <summary>Checks that what a model needs is there, and that pictures go together.</summary>
+    private static void CheckPictures(InputImages images, FamilyFacts facts)
+    {
+        static ArgumentException Wrong(string message) => new(message);
+        string name = facts.ClassName;
+        if (facts.ReadsMask && (!images.HasInitial || images.Mask == null))
+        {
+            throw Wrong(
+                $"Images.{(images.HasInitial ? "Mask" : "Initial")} is missing: {name} makes a part of a picture anew, which a mask says.");
+        }
+        if (images.Mask != null && !images.HasInitial)
+            throw Wrong("Images.Mask is given without an initial image.");
+        if (images.MaskPadding != null && images.Mask == null)
+            throw Wrong("Images.MaskPadding is given without a mask.");
+        if (images.MaskPadding is { } padding)
+        {
+            if (padding < 0)
+                throw Wrong($"Images.MaskPadding is {padding}, expected 0 or more pixels.");
+            if (images.Initial is not { } whole)
+                throw Wrong("Images.MaskPadding goes with Images.Initial, not with a tensor.");
+            if ((whole.Width, whole.Height) != (images.Mask!.Width, images.Mask.Height))
+            {
+                throw Wrong(
+                    $"Images.Mask has {images.Mask.Width} x {images.Mask.Height} pixels, expected {whole.Width} x {whole.Height} as "
+                        + "Images.Initial has, since Images.MaskPadding cuts out a part of both.");
+            }
+        }
+        if (facts.NeedsControl && images.Control.Count == 0)
+            throw Wrong($"Images.Control is missing: {name} makes a picture after a control picture, as a depth map.");
+        if (images.Control.Count > 1)
+            throw Wrong($"Images.Control has {images.Control.Count} pictures, expected one.");
+        if (images.References.Count < facts.FewestReferences)
+            throw Wrong($"Images.References is empty: {name} edits a picture, which is its reference.");
+        if (images.Mask == null
+            && images.References.FirstOrDefault(image => Math.Min(image.Width, image.Height) < facts.SmallestReference) is { } small)
+        {
+            throw Wrong(
+                $"A reference image has {small.Width} x {small.Height} pixels; {name} takes no side below {facts.SmallestReference}.");
+        }
+        if (images.References.Count > facts.MostReferences)
+            throw Wrong($"Images.References has {images.References.Count} pictures, expected {facts.MostReferences} at most for {name}.");
     }
 
     /// <summary>Checks the size once it is known.</summary>

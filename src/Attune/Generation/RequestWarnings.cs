@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Attune.Guidance;
+using Attune.Imaging;
 using Attune.Prompts;
 using Attune.Schedulers;
 
@@ -55,6 +56,18 @@ internal static partial class RequestWarnings
                     + "the prompt.";
             }
         }
+    }
+
+    /// <summary>A mask that says nothing.</summary>
+    public static IEnumerable<string> OfMask(Image? mask)
+    {
+        if (mask == null)
+            yield break;
+        float[] white = ImageMasks.Binary(mask);
+        if (!white.Contains(1))
+            yield return "Images.Mask is black: nothing of the initial image is made anew. White is what is made anew.";
+        else if (!white.Contains(0))
+            yield return "Images.Mask is white: nothing of the initial image is kept. Black is what is kept.";
     }
 
     /// <summary>Rules that act in no step of a run.</summary>

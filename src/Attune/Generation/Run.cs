@@ -26,6 +26,7 @@ internal sealed class Run : IDisposable
     private readonly StepCaches _caches;
     private readonly TensorBag _owned = new();
     private readonly Image[] _pictures;
+    private readonly Repainting? _repainting;
     private IReadOnlyList<ReferenceLatents> _references = [];
     private Tensor? _beside;
     private Tensor? _first;
@@ -57,6 +58,7 @@ internal sealed class Run : IDisposable
             // As written: 0.7 of 10 steps are 7, but 0.7f is a little less than 0.7. Decimals round to what a float states.
             Strength = images.HasInitial && !model.Facts.ImageIsFirstFrame ? (double)(decimal)images.Strength!.Value : null,
         };
+        _repainting = images.Mask == null ? null : new Repainting(images, resolved.Size);
         _schedule = resolved.Scheduler.Begin(model.Plan(asked, resolved.Scheduler, resolved.Grid));
     }
 
@@ -169,6 +171,7 @@ internal sealed class Run : IDisposable
         var next = _schedule.Step(
             prediction, step, Latents, () => noise = draws.Own(_model.Latents.DrawStep(_random, Resolved.Grid, Resolved.Request.Count)));
         KeepFirst(next);
+        next = _repainting?.Blend(next, _schedule, step) ?? next;
         Finite.CheckStep(facts, guidance, prediction, next, Resolved.Scheduler.ClassName);
         _observer.EndStep(new StepObservation(facts, guidance, prediction, noise, next) { Caches = _caches.DoneIn(step) });
         Replace(ref _prediction, prediction.View());        // it may be one of the passes
@@ -192,7 +195,7 @@ internal sealed class Run : IDisposable
     {
         using var scope = new TensorScope();
         var latents = _model.Latents.Unpack(Latents, Resolved.Grid);
-        return Finished(_model.Latents.Decode(latents, cancellation), latents);
+        return Whole(Finished(_model.Latents.Decode(latents, cancellation), latents));
     }
 
     /// <summary>The frames of the latents, as they are decoded.</summary>
@@ -207,7 +210,7 @@ internal sealed class Run : IDisposable
             latents,
             frames =>
             {
-                using var finished = Finished(frames, latents);
+                using var finished = Whole(Finished(frames, latents));
                 receive(finished);
             },
             cancellation);
@@ -249,6 +252,7 @@ internal sealed class Run : IDisposable
         _negative?.Dispose();
         _empty?.Dispose();
         _memo.Dispose();
+        _repainting?.Dispose();
         _owned.Dispose();
         _caches.Dispose();
         _guidanceState.Dispose();
@@ -289,15 +293,22 @@ internal sealed class Run : IDisposable
         using var scope = new TensorScope();
         _references =
         [
-            .. _pictures.Select(image => _model.Latents.EncodeReference(image, cancellation))
+            .. _pictures.Select(image => _model.Latents.EncodeReference(image, Resolved.Request.Images.ReferenceSize, cancellation))
                 .Select(reference => reference with { Latents = _owned.Own(reference.Latents) }),
         ];
-        var image = Resolved.Request.Images.HasInitial && !_model.Facts.ImageIsFirstFrame
-            ? EncodeImage(Resolved.Request.Images, cancellation) : null;
-        if (Resolved.Request.Images.HasInitial && _model.Facts.ImageIsFirstFrame)
-            Begin(Resolved.Request.Images, cancellation);
+        var (images, space) = (Resolved.Request.Images, _model.Latents);
+        if (images.Control.Count > 0)
+            _beside = _owned.Own(space.EncodeControl(Pixels(images.Control[0]).Affine(2, -1), _random, cancellation));
+        var pixels = images.HasInitial && !_model.Facts.ImageIsFirstFrame ? PixelsOf(images) : null;
+
+        // A UNet at full strength begins with noise alone; one that reads the mask does not see the picture's own latents then.
+        bool alone = _repainting != null && images.Strength == 1 && Resolved.Scheduler.Noise != NoiseKind.FlowMatching;
+        var image = pixels == null || (alone && _model.Facts.ReadsMask) ? null : EncodeImage(pixels, cancellation);
+        if (images.HasInitial && _model.Facts.ImageIsFirstFrame)
+            Begin(images, cancellation);
         var noise = Noise();
-        var start = image != null ? _schedule.AddNoise(image, noise)
+        var mask = _repainting == null ? null : Repaint(pixels!, image, noise, cancellation);
+        var start = image != null && !alone ? _schedule.AddNoise(image, noise)
             : _schedule.InitialNoiseSigma == 1 ? noise.View() : noise.Affine(_schedule.InitialNoiseSigma);
         var packed = _model.Latents.Pack(start);
         _latents = TensorScope.Detach(_first == null ? packed : packed.Clone());
@@ -308,7 +319,37 @@ internal sealed class Run : IDisposable
         _observer.Begin(
             new RunStart(
                 [.. _schedule.Timesteps.Skip(_schedule.First)], _schedule.Sigmas, _positive!, _negative, noise, image,
-                _latents) { Grid = Resolved.Grid, References = _references, Pictures = _pictures });
+                _latents) 
+            {
+                Grid = Resolved.Grid, References = _references, Pictures = _pictures, Initial = pixels, Mask = mask,
+                LatentMask = _repainting?.LatentMask, Beside = _beside,
+            });
+    }
+
+    /// <summary>
+    /// Prepares what a mask asks for: what the denoiser reads of it, or what is put back after each step. The reference draws noise for the
+    /// masked picture's latents even where nobody reads them.
+    /// </summary>
+    /// <returns>The mask's pixels.</returns>
+    private Tensor Repaint(Tensor pixels, Tensor? image, Tensor noise, CancellationToken cancellation)
+    {
+        using var scope = new TensorScope();
+        var space = _model.Latents;
+        var mask = scope.Keep(_repainting!.Mask(space.Device));
+        if (_model.Facts.ReadsMask)
+        {
+            var seen = pixels.Affine(2, -1).Multiply(mask.Affine(-1, 1));
+            _beside = _owned.Own(space.BesideMasked(space.Encode(seen, _random, cancellation), mask));
+            Finite.CheckEncoded(_beside);
+            return mask;
+        }
+        if (space.DrawsToEncode)
+            space.Draw(_random, Resolved.Grid, pixels.Shape[0]);
+        var packed = space.Pack(image!);
+        _repainting.PutBack(packed, space.Pack(noise), space.PackMask(mask, Resolved.Grid));
+        if (_model.Facts.LooksAtMasked)
+            _references = [new ReferenceLatents(_owned.Own(packed.Slice(0, 0, 1).Clone()), Resolved.Grid), .. _references];
+        return mask;
     }
 
     /// <summary>Takes a picture for a video's first frame.</summary>
@@ -346,17 +387,24 @@ internal sealed class Run : IDisposable
     }
 
     /// <summary>The clean latents of the initial image, [count, height, width, channels].</summary>
-    private Tensor EncodeImage(InputImages images, CancellationToken cancellation)
+    private Tensor EncodeImage(Tensor pixels, CancellationToken cancellation)
     {
         using var scope = new TensorScope();
-        var latents = _model.Latents.Encode(PixelsOf(images).Affine(2, -1), _random, cancellation);
+        var latents = _model.Latents.Encode(pixels.Affine(2, -1), _random, cancellation);
         int count = Resolved.Request.Count;
         return scope.Keep(latents.Shape[0] == count ? latents : latents.Expand(0, count).Clone());
     }
 
     /// <summary>The initial image, [1 or count, height, width, 3], values from 0 to 1.</summary>
     private Tensor PixelsOf(InputImages images) => images.InitialTensor
-        ?? images.Initial!.WithoutAlpha().Resize(Resolved.Size.Width, Resolved.Size.Height).ToTensor(_model.Latents.Device);
+        ?? _repainting?.Picture?.ToTensor(_model.Latents.Device) ?? Pixels(images.Initial!);
+
+    /// <summary>A picture at the size that is made, values from 0 to 1.</summary>
+    private Tensor Pixels(Image image) =>
+        image.WithoutAlpha().Resize(Resolved.Size.Width, Resolved.Size.Height).ToTensor(_model.Latents.Device);
+
+    /// <summary>What was made, in the whole picture of which it is a part.</summary>
+    private Tensor Whole(Tensor pixels) => _repainting?.Finish(pixels) ?? pixels;
 
     /// <summary>Decoded values around [-1, 1] as values from 0 to 1.</summary>
     private static Tensor Finished(Tensor pixels, Tensor latents)

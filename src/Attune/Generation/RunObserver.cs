@@ -70,6 +70,20 @@ public sealed record RunStart(
 
     /// <summary>The same pictures, at the size at which all parts of the model see them.</summary>
     public IReadOnlyList<Image> Pictures { get; init; } = [];
+
+    /// <summary>The initial image at the size that is made, [1 or count, height, width, 3], values from 0 to 1; null without one.</summary>
+    public Tensor? Initial { get; init; }
+
+    /// <summary>The mask at that size, [1, height, width, 1], 1 where the image is made anew, else 0; null without one.</summary>
+    public Tensor? Mask { get; init; }
+
+    /// <summary>
+    /// How much of what a step makes stays, in the denoiser's form, [1, ...]; null where nothing is put back after a step.
+    /// </summary>
+    public Tensor? LatentMask { get; init; }
+
+    /// <summary>What stands beside the latents (<see cref="DenoiserInput.Beside"/>); null for models without such.</summary>
+    public Tensor? Beside { get; init; }
 }
 
 /// <summary>What a step computed.</summary>

@@ -8,7 +8,7 @@ namespace Attune.Latents;
 /// <summary>The latents of single frames of an <see cref="AutoencoderKlCausal"/>, packed two by two to a token.</summary>
 /// <param name="vae">The autoencoder; owned from here on.</param>
 /// <param name="device">Where latents live.</param>
-internal sealed class CausalImageLatents(AutoencoderKlCausal vae, Device device) : LatentSpace
+internal class CausalImageLatents(AutoencoderKlCausal vae, Device device) : LatentSpace
 {
     public override Device Device => device;
 
@@ -31,6 +31,8 @@ internal sealed class CausalImageLatents(AutoencoderKlCausal vae, Device device)
     public override Tensor Pack(Tensor latents) => LatentPatches.Pack(latents);
 
     public override Tensor Unpack(Tensor latents, LatentGrid grid) => LatentPatches.Unpack(latents, grid);
+
+    public override Tensor PackMask(Tensor mask, LatentGrid grid) => LatentPatches.PackMask(mask, ShapeOf(grid, 1));
 
     public override Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default)
     {

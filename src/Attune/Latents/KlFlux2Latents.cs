@@ -53,20 +53,34 @@ internal sealed class KlFlux2Latents(AutoencoderKlFlux2 vae, Device device, Refe
     public override Tensor Unpack(Tensor latents, LatentGrid grid) =>
         Packs ? latents.Reshape(latents.Shape[0], grid.Height, grid.Width, Channels) : latents;
 
+    /// <summary>Nothing is drawn.</summary>
+    public override bool DrawsToEncode => false;
+
+    /// <summary>The mean of the encoder's distribution is taken.</summary>
     public override Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        var posterior = vae.Encode(pixels, cancellation);
-        var mean = posterior.Mean.Shape;
-        var drawn = Normal(random, [mean[0], mean[3], mean[1], mean[2]]).Permute(0, 2, 3, 1);
-        return scope.Keep(vae.Normalize(posterior.Sample(drawn)));
+        return scope.Keep(vae.Normalize(vae.Encode(pixels, cancellation).Mean));
+    }
+
+    /// <summary>
+    /// One number for a token, soft at borders: that of a bilinear interpolation, the average of the four pixels in the middle of a patch.
+    /// </summary>
+    public override Tensor PackMask(Tensor mask, LatentGrid grid)
+    {
+        using var scope = new TensorScope();
+        int side = SizeMultiple;
+        var patches = mask.Reshape(1, grid.Height, side, grid.Width, side);
+        Tensor At(int row, int column) => patches.Slice(2, side / 2 - 1 + row, 1).Slice(4, side / 2 - 1 + column, 1).Clone();
+        var sum = At(0, 0).Add(At(0, 1)).Add(At(1, 0).Add(At(1, 1))).Affine(0.25f);
+        return scope.Keep(Packs ? sum.Reshape(1, grid.Count, 1) : sum.Reshape(1, grid.Height, grid.Width, 1));
     }
 
     /// <summary>
     /// References keep their size, up to the largest area, and are cut in the middle to whole tokens. The mean of the encoder's
     /// distribution is taken.
     /// </summary>
-    public override ReferenceLatents EncodeReference(Image image, CancellationToken cancellation = default)
+    public override ReferenceLatents EncodeReference(Image image, int? size, CancellationToken cancellation = default)
     {
         var fitted = Fitted(image.WithoutAlpha(), references ?? throw new NotSupportedException("The model takes no references."));
         using var scope = new TensorScope();

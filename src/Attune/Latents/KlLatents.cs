@@ -38,6 +38,15 @@ internal class KlLatents(AutoencoderKl vae, Device device, int patch) : LatentSp
         return scope.Keep(vae.Normalize(posterior.Sample(drawn)));
     }
 
+    /// <summary>[mask, latents of the picture without what is made anew], as UNets with 9 channels read them.</summary>
+    public override Tensor BesideMasked(Tensor latents, Tensor mask)
+    {
+        using var scope = new TensorScope();
+        var s = latents.Shape;
+        var whites = LatentPatches.Nearest(mask, s[1], s[2]);
+        return scope.Keep(TensorOperations.Concatenate(3, whites.Expand(0, s[0]), latents));
+    }
+
     public override Tensor Denormalize(Tensor latents) => vae.Denormalize(latents);
 
     public override Tensor Decode(Tensor latents, CancellationToken cancellation = default)

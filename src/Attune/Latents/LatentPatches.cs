@@ -27,6 +27,33 @@ internal static class LatentPatches
     }
 
     /// <summary>
+    /// Pixels of a smaller size, [count, height, width, channels]: of each block the first, as torch's nearest interpolation takes them.
+    /// </summary>
+    /// <param name="pixels">[count, a multiple of height, a multiple of width, channels].</param>
+    /// <param name="height">In latents.</param>
+    /// <param name="width">In latents.</param>
+    public static Tensor Nearest(Tensor pixels, int height, int width)
+    {
+        var (count, channels) = (pixels.Shape[0], pixels.Shape[3]);
+        using var scope = new TensorScope();
+        var blocks = pixels.Reshape(count, height, pixels.Shape[1] / height, width, pixels.Shape[2] / width, channels);
+        return scope.Keep(blocks.Slice(2, 0, 1).Slice(4, 0, 1).Clone().Reshape(count, height, width, channels));
+    }
+
+    /// <summary>
+    /// A mask of latents that are packed: the same for all channels of a latent.
+    /// </summary>
+    /// <param name="mask">[1, height, width, 1] in pixels.</param>
+    /// <param name="latents">The shape of the latents, [count, height, width, channels].</param>
+    /// <returns>[1, height / 2 width / 2, 4 channels]; a tensor of the current scope.</returns>
+    public static Tensor PackMask(Tensor mask, Shape latents)
+    {
+        using var scope = new TensorScope();
+        var whites = Nearest(mask, latents[1], latents[2]);
+        return scope.Keep(Pack(TensorOperations.Concatenate(3, [.. Enumerable.Repeat(whites, latents[3])])));
+    }
+
+    /// <summary>
     /// Rows as a transformer's last layer gives them, channels in the order (row, column, channel), as a picture: the inverse of a
     /// convolution over patches.
     /// </summary>

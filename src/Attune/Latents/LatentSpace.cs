@@ -54,6 +54,38 @@ public abstract class LatentSpace : IDisposable
     /// <exception cref="ArgumentException">The pictures have a wrong shape.</exception>
     public abstract Tensor Encode(Tensor pixels, TorchRandom random, CancellationToken cancellation = default);
 
+    /// <summary>Whether latents of pictures are drawn from the encoder's distribution, and not its means.</summary>
+    public virtual bool DrawsToEncode => true;
+
+    /// <summary>How much of what a step makes stays where a mask says what is made anew.</summary>
+    /// <param name="mask">[1, height, width, 1] in pixels, 1 where the picture is made anew, else 0.</param>
+    /// <param name="grid">How the latents lie.</param>
+    /// <returns>In the denoiser's form, broadcast over channels and the count; a tensor of the current scope.</returns>
+    public virtual Tensor PackMask(Tensor mask, LatentGrid grid)
+    {
+        var s = ShapeOf(grid, 1);
+        return LatentPatches.Nearest(mask, s[1], s[2]);
+    }
+
+    /// <summary>What stands beside the latents of a model that reads what a mask leaves of a picture.</summary>
+    /// <param name="latents">Those of the picture without what is made anew, in the autoencoder's form.</param>
+    /// <param name="mask">[1, height, width, 1] in pixels, 1 where the picture is made anew, else 0.</param>
+    /// <returns>In the denoiser's form but for the channels; a tensor of the current scope.</returns>
+    /// <exception cref="NotSupportedException">The family has no such models.</exception>
+    public virtual Tensor BesideMasked(Tensor latents, Tensor mask) =>
+        throw new NotSupportedException($"{GetType().Name} puts no mask beside latents.");
+
+    /// <summary>What stands beside the latents of a model that reads a control picture.</summary>
+    /// <param name="pixels">The picture, [1, height, width, 3], values in [-1, 1], of the size that is made.</param>
+    /// <param name="random">What is drawn with, before the noise is.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <returns>In the denoiser's form; a tensor of the current scope.</returns>
+    public virtual Tensor EncodeControl(Tensor pixels, TorchRandom random, CancellationToken cancellation = default)
+    {
+        using var scope = new TensorScope();
+        return scope.Keep(Pack(Encode(pixels, random, cancellation)).Clone());
+    }
+
     /// <summary>Whether references are seen with their alpha; elsewhere their colours alone are.</summary>
     public virtual bool ReferencesHaveAlpha => false;
 
@@ -72,12 +104,13 @@ public abstract class LatentSpace : IDisposable
     public virtual PixelSize? SizeLike(Image reference, int? size) => null;
 
     /// <summary>Encodes a picture that the model looks at, after it was brought to a size that the model takes.</summary>
-    /// <param name="image">The picture, of any size.</param>
+    /// <param name="image">The picture, as <see cref="FitReference"/> gives it.</param>
+    /// <param name="size">As there, for models whose autoencoder alone sees it at that size.</param>
     /// <param name="cancellation">Checked before every block.</param>
     /// <returns>Its latents in the denoiser's form; a tensor of the current scope.</returns>
     /// <exception cref="ArgumentException">The picture is too small, or too narrow, for the model.</exception>
     /// <exception cref="NotSupportedException">The family takes no references.</exception>
-    public virtual ReferenceLatents EncodeReference(Image image, CancellationToken cancellation = default) =>
+    public virtual ReferenceLatents EncodeReference(Image image, int? size, CancellationToken cancellation = default) =>
         throw new NotSupportedException($"{GetType().Name} encodes no references.");
 
     /// <summary>What stands beside the latents of a model that is given a video's first frame.</summary>

@@ -49,29 +49,17 @@ internal sealed class QwenImage21Latents(AutoencoderKlQwenImage21 vae, Device de
     /// </summary>
     public override Image FitReference(Image image, int? size)
     {
-        var fitted = Fitted(image, size);
+        var fitted = ReferenceArea.Of(image, size ?? DefaultReference);
         return image.Resize(fitted.Width, fitted.Height);
     }
 
-    public override PixelSize? SizeLike(Image reference, int? size) => Fitted(reference, size);
-
-    private PixelSize Fitted(Image image, int? size)
-    {
-        double ratio = (double)image.Width / image.Height;
-        double width = Math.Sqrt((double)(size ?? DefaultReference) * (size ?? DefaultReference) * ratio);
-        double height = width / ratio;
-        int Side(double pixels) => (int)Math.Round(pixels / SizeMultiple) * SizeMultiple;
-        return Side(width) > 0 && Side(height) > 0 ? new PixelSize(Side(height), Side(width)) : throw new ArgumentException(
-            $"A reference image has {image.Width} x {image.Height} pixels, a side of which would be less than {SizeMultiple} at the "
-                + "model's size.",
-            nameof(image));
-    }
+    public override PixelSize? SizeLike(Image reference, int? size) => ReferenceArea.Of(reference, size ?? DefaultReference);
 
     /// <summary>
     /// The mean of the encoder's distribution is taken, of all four channels; an autoencoder of three sees pictures on white, as the text
     /// encoder does.
     /// </summary>
-    public override ReferenceLatents EncodeReference(Image image, CancellationToken cancellation = default)
+    public override ReferenceLatents EncodeReference(Image image, int? size, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
         var pixels = vae.ImageChannels == 4 ? TensorOperations.Concatenate(3, image.ToTensor(device), image.AlphaTensor(device))

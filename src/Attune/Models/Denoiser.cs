@@ -22,8 +22,8 @@ public sealed record DenoiserInput(
     public IReadOnlyList<ReferenceLatents> References { get; init; } = [];
 
     /// <summary>
-    /// Channels that stand beside the latents, [batch or 1, ..., channels], for models that read a picture so (image to video of Wan 2.2);
-    /// null for others.
+    /// Channels that stand beside the latents, [batch or 1, ..., channels], for models that read a picture so (image to video of Wan 2.2,
+    /// inpainting of Stable Diffusion and FLUX.1, control pictures of FLUX.1); null for others.
     /// </summary>
     public Tensor? Beside { get; init; }
 
@@ -131,6 +131,16 @@ public abstract class Denoiser<TConditioning> : Denoiser
     /// <summary>Checks that packed latents are [batch, tokens of the grid, channels].</summary>
     private protected static void RequireRows(DenoiserInput input, int channels) =>
         RequireRows(input, input.Latents, input.Grid, channels, "Latents");
+
+    /// <summary>Checks that what stands beside packed latents has a row for each of theirs, and says how many channels it has.</summary>
+    private protected static int RequireBeside(DenoiserInput input)
+    {
+        if (input.Beside?.Shape is not { } beside)
+            return 0;
+        var latents = input.Latents.Shape;
+        return beside.Rank == 3 && beside[1] == latents[1] && (beside[0] == 1 || beside[0] == latents[0]) ? beside[2]
+            : throw new ArgumentException($"What stands beside the latents, {beside}, does not fit {latents}.", nameof(input));
+    }
 
     /// <summary>Checks that packed latents of all references are [batch, tokens of their grid, channels].</summary>
     private protected static void RequireReferences(DenoiserInput input, int channels)

@@ -63,6 +63,32 @@ public sealed record FamilyFacts(
     /// <summary>The part of an initial image that is made anew when a request does not say; null where none is taken.</summary>
     public float? DefaultStrength { get; init; }
 
+    /// <summary>The same for an initial image with a mask; null for <see cref="DefaultStrength"/>.</summary>
+    public float? DefaultMaskStrength { get; init; }
+
+    /// <summary>
+    /// Whether the denoiser itself reads a mask and what it leaves of a picture, which a request must give then. Elsewhere what a mask
+    /// keeps is put back after every step.
+    /// </summary>
+    public bool ReadsMask { get; init; }
+
+    /// <summary>Whether a picture of which a part is made anew is looked at too, as the first reference.</summary>
+    public bool LooksAtMasked { get; init; }
+
+    /// <summary>Whether a request must give a control picture.</summary>
+    public bool NeedsControl { get; init; }
+
+    /// <summary>How many references a request must give.</summary>
+    public int FewestReferences { get; init; }
+
+    /// <summary>
+    /// The least width and height of references, in pixels, beside no mask; 0 for what makes a token.
+    /// </summary>
+    public int SmallestReference { get; init; }
+
+    /// <summary>How many references a request may give, for models that take them.</summary>
+    public int MostReferences { get; init; } = int.MaxValue;
+
     /// <summary>The embedded guidance scale when a request does not say; null for models that embed none.</summary>
     public float? DefaultGuidanceScale { get; init; }
 
@@ -107,6 +133,12 @@ public static class ModelOption
 
     /// <summary>The area of pictures that the model looks at.</summary>
     public const string ReferenceSize = "reference-size";
+
+    /// <summary>The area at which the text encoder sees pictures.</summary>
+    public const string SightSize = "sight-size";
+
+    /// <summary>Tokens of pictures that are placed like text.</summary>
+    public const string PicturesInALine = "pictures-in-a-line";
 
     /// <summary>Pictures that say where things are: edges, depth, poses.</summary>
     public const string Control = "control";

@@ -1,5 +1,6 @@
 using Attune.Imaging;
 using Attune.Tensors;
+using Attune.TextEncoders.Decoder;
 
 namespace Attune.Prompts;
 
@@ -50,6 +51,18 @@ public sealed record PromptSettings
     /// <summary>What a language model is told before the prompt: null for what the model was trained with, empty for nothing.</summary>
     public string? Instruction { get; init; }
 
+    /// <summary>
+    /// The side, in pixels, of the square whose area a text encoder sees references at, where that is not the autoencoder's; 0 keeps their
+    /// own size, null is the model's.
+    /// </summary>
+    public int? SightSize { get; init; }
+
+    /// <summary>
+    /// Whether a text encoder places the tokens of pictures like those of text, as Qwen-Image-Edit of diffusers 0.42.1 does with
+    /// transformers 5, and not by rows and columns, as the model was trained.
+    /// </summary>
+    public bool PicturesInALine { get; init; }
+
     /// <summary>What SDXL is told about the picture's size.</summary>
     public SizeConditioning SizeConditioning { get; init; } = new();
 
@@ -82,6 +95,16 @@ public sealed record PromptInput(string? Text, PromptRole Role, PixelSize Size, 
 
     /// <summary>A reference image on white, as [1, height, width, 3], values in [0, 1]; a tensor of the current scope.</summary>
     internal Tensor ReferencePixels(int index, Device device) => Images[index].OverWhite().ToTensor(device);
+
+    /// <summary>The reference images as a language model sees them.</summary>
+    /// <param name="processor">Makes them ready.</param>
+    /// <param name="side">Of the square whose area they are brought to first, in pixels; null leaves them.</param>
+    internal SeenPictures Seen(QwenPictures processor, int? side) => new(
+        processor,
+        [
+            .. Images.Select(image => side is { } length && ReferenceArea.Of(image, length) is var (height, width)
+                ? image.WithoutAlpha().Resize(width, height) : image),
+        ]);
 
     /// <summary>Height and width of the pictures, in pixels, for models that are told them.</summary>
     internal (int Height, int Width) Pixels => (Size.Height, Size.Width);

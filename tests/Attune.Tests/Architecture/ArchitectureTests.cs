@@ -26,7 +26,7 @@ public class ArchitectureTests
         ["Attune.Latents"] = ["Attune.Attention", "Attune.Autoencoders", "Attune.Imaging"],
         ["Attune.Guidance"] = ["Attune.Attention"],
         ["Attune.Caching"] = ["Attune.Attention", "Attune.Guidance"],
-        ["Attune.TextEncoders"] = ["Attune.Layers", "Attune.Weights"],
+        ["Attune.TextEncoders"] = ["Attune.Imaging", "Attune.Layers", "Attune.Weights"],
         ["Attune.Autoencoders"] = ["Attune.Layers", "Attune.Weights"],
         ["Attune.Schedulers"] = ["Attune.Weights"],
         ["Attune.Tokenizers"] = ["Attune.Weights"],

@@ -17,6 +17,7 @@ public partial class FamilyScopeTests
         ("src/Attune/Guidance/presets.json", "sources of published parameters name the reference's pipeline"),
         ("src/Attune/Weights/SingleFile/*.json", "the model_index.json that a single file does not hold"),
         ("src/Attune.Verification/Cases/ManifestCase.cs", "it opens components alone, by the class that a released folder names"),
+        ("src/Attune.Verification/Cases/EditingArguments.cs", "a pipeline of the reference decodes otherwise than all its others"),
         ("src/Attune.Verification/Cases/DenoiserCases.cs", "a golden case of a denoiser names its inputs as the reference's class does"),
     ];
 

@@ -26,7 +26,8 @@ public class OptionCatalogTests
         ["eta"] = "1E-05", ["clip-skip"] = "0", ["long-prompts"] = "true", ["original-size"] = "512x640", ["crop"] = "8,24",
         ["target-size"] = "1024x768", ["aesthetic-score"] = "5.5", ["negative-aesthetic-score"] = "-1",
         ["negative-as-diffusers"] = "true", ["additive-text-mask"] = "true", ["instruction"] = "Draw: ",
-        ["reference-size"] = "512", ["cache"] = "taylor:of=prediction,interval=2,order=1,before=0,after=never,factors=f32",
+        ["reference-size"] = "512", ["mask-padding"] = "0", ["sight-size"] = "384", ["pictures-in-a-line"] = "true",
+        ["cache"] = "taylor:of=prediction,interval=2,order=1,before=0,after=never,factors=f32",
         ["lora-scales"] = "0.5,-1.25", ["prompt-weights"] = "comfyui",
     };
 
@@ -220,6 +221,7 @@ public class OptionCatalogTests
             "max-sequence-length" => Empty with { MaxSequenceLength = 0 },
             "negative-max-sequence-length" => Empty with { NegativeMaxSequenceLength = 0 },
             "strength" => Empty with { Images = new InputImages { Initial = Dark(), Strength = 0 } },
+            "mask-padding" => Empty with { Images = new InputImages { Initial = Dark(), Mask = Dark(), MaskPadding = -1 } },
             "eta" => Empty with { Eta = -1 },
             "clip-skip" => Empty with { ClipSkip = -1 },
             _ => null,

@@ -327,8 +327,7 @@ public class StableDiffusionPipelineTests
             "Images.Initial and Images.InitialTensor",
             Request() with { Images = new InputImages { InitialTensor = image, Initial = picture } });
         await Refuses(
-            "Images.Initial: FluxPipeline", Request() with { Images = new InputImages { InitialTensor = image }, Width = 64 }, flux);
-        await Refuses("Images.Mask: StableDiffusionPipeline", Request() with { Images = new InputImages { Mask = picture } });
+            "Images.References: FluxPipeline", Request() with { Images = new InputImages { References = [picture] }, Width = 64 }, flux);
         await Refuses("Images.References: StableDiffusion", Request() with { Images = new InputImages { References = [picture] } });
         await Refuses("Images.Control: StableDiffusionPipeline", Request() with { Images = new InputImages { Control = [picture] } });
         await Refuses("Frames: StableDiffusionPipeline", Request() with { Frames = 9 });

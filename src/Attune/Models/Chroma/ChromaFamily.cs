@@ -9,7 +9,7 @@ namespace Attune.Models.Chroma;
 public sealed class ChromaFamily : Family
 {
     /// <inheritdoc/>
-    public override IReadOnlyList<string> ClassNames { get; } = ["ChromaPipeline"];
+    public override IReadOnlyList<string> ClassNames { get; } = ["ChromaPipeline", "ChromaImg2ImgPipeline", "ChromaInpaintPipeline"];
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> PresetForms { get; } = ["chroma"];
@@ -29,8 +29,11 @@ public sealed class ChromaFamily : Family
                 $"'{component.Config.Path}': in_channels {config.InChannels} and out_channels {config.OutChannels}, expected "
                     + $"{4 * vae.LatentChannels}, the channels of the packed latents.");
         }
-        string[] options = [ModelOption.Sigmas, ModelOption.Cache, ModelOption.AdditiveTextMask];
-        var facts = new FamilyFacts("ChromaPipeline", "chroma", DefaultSize: 1024, DefaultSteps: 35, options.ToHashSet());
+        string[] options = [ModelOption.Sigmas, ModelOption.Cache, ModelOption.AdditiveTextMask, ModelOption.Image, ModelOption.Mask];
+        var facts = new FamilyFacts(source.Index.ClassName!, "chroma", DefaultSize: 1024, DefaultSteps: 35, options.ToHashSet())
+        {
+            DefaultStrength = 0.9f, DefaultMaskStrength = 0.6f,
+        };
         var prompts = new ChromaPrompts(owned, source, config);
         return new Model(facts, prompts, transformer, new PackedKlLatents(vae, source.Device), scheduler)
         {

@@ -7,8 +7,8 @@ namespace Attune.Models.Flux;
 
 /// <summary>
 /// FLUX.1 (FluxTransformer2DModel of diffusers): double-stream blocks in which text and latents have weights of their own, then
-/// single-stream blocks over one sequence. Tokens are packed [negative text, text, latents, negative latents]; see
-/// <see cref="TokenLayout"/>.
+/// single-stream blocks over one sequence. Tokens are packed [negative text, text, latents, references, negative latents]; see
+/// <see cref="TokenLayout"/>. A picture beside the latents adds channels to their rows.
 /// </summary>
 public sealed class FluxTransformer : Denoiser<FluxConditioning>
 {
@@ -63,6 +63,14 @@ public sealed class FluxTransformer : Denoiser<FluxConditioning>
     public static FluxTransformer Load(ComponentSource source) =>
         source.Build((checkpoint, config) => new FluxTransformer(checkpoint, FluxConfig.Read(config)));
 
+    /// <summary>(time, row, column): time is 0 for latents, 1 for the first reference, 2 for the second.</summary>
+    /// <inheritdoc/>
+    public override IReadOnlyList<int[]> PositionsOf(LatentGrid latents, IReadOnlyList<LatentGrid> references)
+    {
+        ArgumentNullException.ThrowIfNull(references);
+        return [.. references.Select((grid, i) => TokenIds.Of(grid, i + 1)).Prepend(TokenIds.Of(latents)).SelectMany(ids => ids.All())];
+    }
+
     /// <inheritdoc/>
     public override void Dispose() => _checkpoint.Dispose();
 
@@ -95,7 +103,16 @@ public sealed class FluxTransformer : Denoiser<FluxConditioning>
         if (negative != null)
             parts.Add(Text(TokenKind.NegativeText, negative));
         parts.Add(Text(TokenKind.Text, positive));
-        parts.Add(new TokenPart(TokenKind.Latent, _xEmbedder.Apply(input.Latents), TokenIds.Of(input.Grid), input.Grid));
+        var latents = input.Beside == null ? input.Latents
+            : TensorOperations.Concatenate(2, input.Latents, input.Beside.Expand(0, input.Latents.Shape[0]));
+        parts.Add(new TokenPart(TokenKind.Latent, _xEmbedder.Apply(latents), TokenIds.Of(input.Grid), input.Grid));
+        for (int i = 0; i < input.References.Count; i++)
+        {
+            var reference = input.References[i];
+            var rows = input.Memo == null ? _xEmbedder.Apply(reference.Latents)
+                : input.Memo.Once((_xEmbedder, i), () => _xEmbedder.Apply(reference.Latents));
+            parts.Add(new TokenPart(TokenKind.Reference, rows, TokenIds.Of(reference.Grid, i + 1), reference.Grid));
+        }
         return new TokenStream(attention, _config.AttentionHeadDim, FluxConfig.Epsilon, _config.Rotary, [.. parts]);
     }
 
@@ -107,7 +124,8 @@ public sealed class FluxTransformer : Denoiser<FluxConditioning>
 
     private void Check(DenoiserInput input, params ReadOnlySpan<FluxConditioning?> conditionings)
     {
-        RequireRows(input, _config.InChannels);
+        RequireRows(input, _config.InChannels - RequireBeside(input));
+        RequireReferences(input, _config.InChannels);
         foreach (var conditioning in conditionings)
         {
             if (conditioning == null)

@@ -9,10 +9,12 @@ namespace Attune.Models.Flux2;
 /// <summary>FLUX.2 dev and klein (Black Forest Labs, 2025 and 2026).</summary>
 public sealed class Flux2Family : Family
 {
+    private const string Dev = "Flux2Pipeline";
     private const string Klein = "Flux2KleinPipeline";
+    private const string KleinInpaint = "Flux2KleinInpaintPipeline";
 
     /// <inheritdoc/>
-    public override IReadOnlyList<string> ClassNames { get; } = ["Flux2Pipeline", Klein];
+    public override IReadOnlyList<string> ClassNames { get; } = [Dev, Klein, KleinInpaint];
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> PresetForms { get; } = ["flux2"];
@@ -21,7 +23,7 @@ public sealed class Flux2Family : Family
 
     internal override Model Open(ModelSource source) => Components.Build(owned =>
     {
-        bool klein = source.Index.ClassName == Klein;
+        bool klein = source.Index.ClassName != Dev;
         var component = source.Component("transformer");
         var scheduler = OpenScheduler(source);
         var transformer = owned.Add(Flux2Transformer.Load(component));
@@ -33,7 +35,7 @@ public sealed class Flux2Family : Family
                     + $"{transformer.Config.OutChannels}, expected {vae.PatchChannels}, the channels of a patch of latents.");
         }
         var prompts = new Flux2Prompts(owned, source, transformer.Config, klein ? Flux2Chat.Klein : Flux2Chat.Dev);
-        var latents = new KlFlux2Latents(vae, source.Device, new ReferenceSize(LargestArea: 1024 * 1024, SmallestSide: 64));
+        var latents = new KlFlux2Latents(vae, source.Device, new ReferenceSize(LargestArea: 1024 * 1024, SmallestSide: 16));
         return new Model(FactsOf(source, transformer.Config), prompts, transformer, latents, scheduler)
         {
             Plan = Plan,
@@ -43,16 +45,20 @@ public sealed class Flux2Family : Family
     private static FamilyFacts FactsOf(ModelSource source, Flux2Config config)
     {
         string name = source.Index.ClassName!;
-        bool distilled = name == Klein && source.Index.Bool("is_distilled", false);
-        string preset = name != Klein ? "flux2-dev" : distilled ? "flux2-klein" : "flux2-klein-base";
+        bool klein = name != Dev;
+        bool distilled = klein && source.Index.Bool("is_distilled", false);
+        string preset = !klein ? "flux2-dev" : distilled ? "flux2-klein" : "flux2-klein-base";
         string[] options =
         [
-            ModelOption.Sigmas, ModelOption.Cache, ModelOption.References,
+            ModelOption.Sigmas, ModelOption.Cache, ModelOption.References, ModelOption.Image, ModelOption.Mask,
             .. config.GuidanceEmbeds ? [ModelOption.GuidanceScale] : Array.Empty<string>(),
         ];
         return new FamilyFacts(name, preset, DefaultSize: 1024, distilled ? 4 : 50, options.ToHashSet())
         {
             DefaultGuidanceScale = config.GuidanceEmbeds ? 4 : null,
+            DefaultStrength = 0.8f,
+            LooksAtMasked = true,
+            SmallestReference = 64,
         };
     }
 

@@ -29,6 +29,9 @@ public sealed record QwenImageConfig
     /// <summary>Channels of the text embeddings.</summary>
     public int JointAttentionDim { get; private init; }
 
+    /// <summary>Whether references are modulated as at time 0 (Qwen-Image-Edit-2511).</summary>
+    public bool ZeroCondT { get; private init; }
+
     internal int[] AxesDimsRope { get; private init; } = [];
 
     /// <summary>Positions are (frame, row, column), counted from the middle of the picture; text follows on all axes.</summary>
@@ -38,10 +41,10 @@ public sealed record QwenImageConfig
 
     internal static QwenImageConfig Read(ModelConfig json)
     {
-        foreach (string key in new[] { "guidance_embeds", "zero_cond_t", "use_additional_t_cond", "use_layer3d_rope" })
+        foreach (string key in new[] { "guidance_embeds", "use_additional_t_cond", "use_layer3d_rope" })
         {
             if (json.Bool(key, false))
-                throw new CheckpointException($"'{json.Path}': {key} is true; such models (editing, layers) are not supported.");
+                throw new CheckpointException($"'{json.Path}': {key} is true; such models (layers) are not supported.");
         }
         var config = new QwenImageConfig
         {
@@ -52,6 +55,7 @@ public sealed record QwenImageConfig
             AttentionHeadDim = json.Size("attention_head_dim", 128),
             NumAttentionHeads = json.Heads("num_attention_heads", 24),
             JointAttentionDim = json.Size("joint_attention_dim", 3584),
+            ZeroCondT = json.Bool("zero_cond_t", false),
             AxesDimsRope = json.Sizes("axes_dims_rope", 16, 56, 56),
         };
         if (config.AxesDimsRope.Length != 3 || config.AxesDimsRope.Sum() != config.AttentionHeadDim || config.AttentionHeadDim % 8 != 0)

@@ -7,11 +7,15 @@ namespace Attune.Models.QwenImage;
 
 /// <summary>
 /// Qwen-Image (QwenImageTransformer2DModel of diffusers; arXiv 2508.02324): double-stream blocks alone. Tokens are packed [negative text,
-/// text, latents]. Latents stand around the middle of the picture; both texts begin where the picture's larger side ends.
+/// text, latents, references]. Latents stand around the middle of the picture, references around their own at a time of their own; both
+/// texts begin where the largest side of all pictures ends.
 /// </summary>
 public sealed class QwenImageTransformer : Denoiser<QwenImageConditioning>
 {
     private const int SinusoidChannels = 256;
+
+    /// <summary>A tensor without a meaning of its own, with which files say that <see cref="QwenImageConfig.ZeroCondT"/> holds.</summary>
+    private const string ZeroMark = "__index_timestep_zero__";
 
     private readonly Checkpoint _checkpoint;
     private readonly QwenImageConfig _config;
@@ -37,7 +41,7 @@ public sealed class QwenImageTransformer : Denoiser<QwenImageConditioning>
         _normOut = new ModulationLayer(root.At("norm_out.linear"), width, ModulationForm.ScaleShift);
         _projOut = new Linear(root.At("proj_out"), width, config.PatchSize * config.PatchSize * config.OutChannels);
         (Sites, Blocks) = ([.. _blocks.Sites], [.. _blocks.Paths]);
-        checkpoint.RequireAllUsed();
+        checkpoint.RequireAllUsed(ZeroMark);
     }
 
     /// <summary>The configuration that was read.</summary>
@@ -75,9 +79,11 @@ public sealed class QwenImageTransformer : Denoiser<QwenImageConditioning>
         if (!_blocks.ReadsNegativeText(steering.Attention))
             negative = null;
         float[] timesteps = [.. input.ItemTimesteps.Select(timestep => timestep / 1000)];
-        var embedding = _timestepEmbedder.Apply(
-            Sinusoid.Of(input.Latents.Device, timesteps, SinusoidChannels, scale: 1000));
-        var time = new TimeEmbeddings(embedding.Activate(Activation.Silu));
+        Tensor Embed(float[] at) => _timestepEmbedder.Apply(Sinusoid.Of(input.Latents.Device, at, SinusoidChannels, scale: 1000))
+            .Activate(Activation.Silu);
+        var time = new TimeEmbeddings(
+            Embed(timesteps),
+            references: _config.ZeroCondT && input.References.Count > 0 ? Embed(new float[timesteps.Length]) : null);
         using var stream = Pack(input, positive, negative, steering.Attention);
         _blocks.Run(stream, time, steering, cancellation);
         return scope.Keep(_projOut.Apply(stream.NormOf(TokenKind.Latent, time.Through(_normOut).Attention).Tensor));
@@ -93,10 +99,19 @@ public sealed class QwenImageTransformer : Denoiser<QwenImageConditioning>
         parts.Add(Text(TokenKind.Text, positive, input));
         var ids = TokenIds.Centred(input.Grid);
         parts.Add(new TokenPart(TokenKind.Latent, _imgIn.Apply(input.Latents), ids, input.Grid));
+        for (int i = 0; i < input.References.Count; i++)
+        {
+            var reference = input.References[i];
+            var rows = input.Memo == null ? _imgIn.Apply(reference.Latents)
+                : input.Memo.Once((_imgIn, i), () => _imgIn.Apply(reference.Latents));
+            var own = TokenIds.Centred(reference.Grid, time: i + 1);
+            parts.Add(new TokenPart(TokenKind.Reference, rows, own, reference.Grid));
+            ids = ids.Then(own);
+        }
         if (input.Watch is { } watch)
         {
             watch("rope.image", Turns(input.Latents.Device, ids));
-            watch("rope.text", Turns(input.Latents.Device, parts[^2].Ids));
+            watch("rope.text", Turns(input.Latents.Device, parts.Last(part => part.Kind == TokenKind.Text).Ids));
         }
         return new TokenStream(attention, _config.AttentionHeadDim, QwenImageConfig.Epsilon, _config.Rotary, [.. parts]);
     }
@@ -109,7 +124,8 @@ public sealed class QwenImageTransformer : Denoiser<QwenImageConditioning>
             input.Watch?.Invoke("txt_norm", normed);
             return _txtIn.Apply(normed);
         });
-        int first = Math.Max(input.Grid.Height / 2, input.Grid.Width / 2);
+        int first = input.References.Select(reference => reference.Grid).Append(input.Grid)
+            .Max(grid => Math.Max(grid.Height / 2, grid.Width / 2));
         return new(kind, rows, TokenIds.Diagonal(rows.Shape[1], axes: 3, first));
     }
 
@@ -124,6 +140,7 @@ public sealed class QwenImageTransformer : Denoiser<QwenImageConditioning>
     private void Check(DenoiserInput input, params ReadOnlySpan<QwenImageConditioning?> conditionings)
     {
         RequireRows(input, _config.InChannels);
+        RequireReferences(input, _config.InChannels);
         foreach (var conditioning in conditionings)
             RequireText(input, conditioning, _config.JointAttentionDim);
     }

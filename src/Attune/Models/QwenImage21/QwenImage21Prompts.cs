@@ -73,7 +73,8 @@ internal sealed class QwenImage21Prompts : PromptEncoder
             var plain = _encoder.EncodeHiddenStates([ids], [-1], finalNorm: false, beginning: _beginning, cancellation: cancellation)[0];
             return new QwenImage21Conditioning(plain.Slice(1, _leftOut, rows).Clone(), null, Math.Max(rows, length ?? 0));
         }
-        VisionPicture[] pictures = [.. Enumerable.Range(0, input.ReferenceCount).Select(i => PictureOf(input, i))];
+        VisionPicture[] pictures = [.. Enumerable.Range(0, input.ReferenceCount).Select(i =>
+            VisionPicture.Of(input.ReferencePixels(i, _device).Affine(2, -1), PatchSide))];
         var states = _encoder.EncodeWithPictures(ids, pictures, [-1], finalNorm: false, cancellation: cancellation)[0];
         bool[] slots = [.. ids.Skip(_leftOut).Select(id => id == _slot)];
         var text = states.Slice(1, _leftOut, rows)
@@ -99,21 +100,6 @@ internal sealed class QwenImage21Prompts : PromptEncoder
         var pictures = Enumerable.Range(0, input.ReferenceCount).Select(i => FormattableString.Invariant($"<image{i + 1}>")
             + $"<|vision_start|>{string.Concat(Enumerable.Repeat(Slot, SlotsOf(input, i)))}<|vision_end|>");
         return System + Before + string.Join(' ', pictures) + text + After;
-    }
-
-    /// <summary>Pixels in patches of 16 x 16, four after four, each frame twice.</summary>
-    private VisionPicture PictureOf(PromptInput input, int index)
-    {
-        var (height, width) = input.ReferenceSize(index);
-        var (rows, columns) = (height / PatchSide, width / PatchSide);
-        using var scope = new TensorScope();
-        var pixels = input.ReferencePixels(index, _device).Affine(2, -1);
-        var patches = pixels.Reshape(rows, PatchSide, columns, PatchSide, 3).Permute(0, 2, 4, 1, 3)
-            .Reshape(rows / 2, 2, columns / 2, 2, 3 * PatchSide * PatchSide).Permute(0, 2, 1, 3, 4)
-            .Reshape(rows * columns, 3, 1, PatchSide * PatchSide);
-        var frames = Tensor.Empty(_device, [rows * columns, 3, 2, PatchSide * PatchSide]);
-        patches.Expand(2, 2).CopyTo(frames);
-        return new VisionPicture(scope.Keep(frames.Reshape(rows * columns, 6 * PatchSide * PatchSide)), rows, columns);
     }
 
     private int[] Ids(string chat, int length, Action<string>? warning) => PromptTokens.Upto(_tokenizer, chat, length, warning);

@@ -11,7 +11,8 @@ public sealed class StableDiffusion3Family : Family
     private const string Medium = "sd3.5-medium";
 
     /// <inheritdoc/>
-    public override IReadOnlyList<string> ClassNames { get; } = ["StableDiffusion3Pipeline"];
+    public override IReadOnlyList<string> ClassNames { get; } = 
+        ["StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline"];
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> PresetForms { get; } = ["sd3"];
@@ -32,10 +33,13 @@ public sealed class StableDiffusion3Family : Family
                     + $"{vae.LatentChannels}, the channels of the latents.");
         }
         var prompts = new StableDiffusion3Prompts(owned, source, config);
-        string[] options = [ModelOption.Sigmas, ModelOption.ClipSkip, ModelOption.Cache];
+        string[] options = [ModelOption.Sigmas, ModelOption.ClipSkip, ModelOption.Cache, ModelOption.Image, ModelOption.Mask];
         string preset = PresetOf(config);
         var facts = new FamilyFacts(
-            "StableDiffusion3Pipeline", preset, config.SampleSize * vae.PixelsPerLatent, preset == Medium ? 40 : 28, options.ToHashSet());
+            source.Index.ClassName!, preset, config.SampleSize * vae.PixelsPerLatent, preset == Medium ? 40 : 28, options.ToHashSet())
+        {
+            DefaultStrength = 0.6f,
+        };
         return new Model(facts, prompts, transformer, new KlLatents(vae, source.Device, config.PatchSize), scheduler)
         {
             Plan = (asked, scheduler, grid) => asked with { Mu = scheduler.ShiftFor(grid.Count) },

@@ -89,7 +89,9 @@ public sealed class Unet2DConditionModel : Denoiser<UnetConditioning>
         using var scope = new TensorScope();
         var embedding = _embedding.Apply(input, positive, probe);
         var pass = new UnetPass(input.Memo, positive, negative, embedding, Blocks.Count, steering, cancellation);
-        var hidden = _convIn.Apply(_config.CenterInputSample ? input.Latents.Affine(2, -1) : input.Latents);
+        var read = input.Beside == null ? input.Latents
+            : TensorOperations.Concatenate(3, input.Latents, input.Beside.Expand(0, input.Latents.Shape[0]));
+        var hidden = _convIn.Apply(_config.CenterInputSample ? read.Affine(2, -1) : read);
         probe?.Invoke("conv_in", hidden);
         var skips = new Stack<Tensor>([hidden]);
         foreach (var block in _downBlocks)
@@ -119,8 +121,15 @@ public sealed class Unet2DConditionModel : Denoiser<UnetConditioning>
     private void Check(DenoiserInput input, UnetConditioning positive, UnetConditioning? negative)
     {
         var latents = input.Latents.Shape;
-        if (latents.Rank != 4 || latents[3] != _config.InChannels || latents.Count == 0)
-            throw new ArgumentException($"Latents {latents} are not [batch, height, width, {_config.InChannels}].", nameof(input));
+        int beside = input.Beside?.Shape[^1] ?? 0;
+        if (latents.Rank != 4 || latents[3] + beside != _config.InChannels || latents.Count == 0
+            || (beside > 0 && input.Beside!.Shape.With(0, latents[0]).With(3, latents[3]) != latents))
+        {
+            throw new ArgumentException(
+                $"Latents {latents} with {input.Beside?.Shape.ToString() ?? "nothing"} beside them are not [batch, height, width, "
+                    + $"{_config.InChannels}].",
+                nameof(input));
+        }
         foreach (var conditioning in new[] { positive, negative })
             RequireText(input, conditioning, _config.CrossAttentionDim);
         if (!_config.HasTextTime)

@@ -15,8 +15,8 @@ public abstract class UnetFamily : Family
 {
     private static readonly string[] Options =
     [
-        ModelOption.Image, ModelOption.Timesteps, ModelOption.Sigmas, ModelOption.Eta, ModelOption.ClipSkip, ModelOption.LongPrompts,
-        ModelOption.PromptWeights, ModelOption.Cache,
+        ModelOption.Image, ModelOption.Mask, ModelOption.Timesteps, ModelOption.Sigmas, ModelOption.Eta, ModelOption.ClipSkip,
+        ModelOption.LongPrompts, ModelOption.PromptWeights, ModelOption.Cache,
     ];
 
     private protected UnetFamily()
@@ -35,11 +35,13 @@ public abstract class UnetFamily : Family
         var unet = owned.Add(Unet2DConditionModel.Load(component));
         var vae = owned.Add(AutoencoderKl.Load(source.Component("vae")));
         var config = unet.Config;
-        if (config.InChannels != vae.LatentChannels || config.OutChannels != vae.LatentChannels)
+        bool readsMask = config.InChannels == 2 * vae.LatentChannels + 1;
+        if ((config.InChannels != vae.LatentChannels && !readsMask) || config.OutChannels != vae.LatentChannels)
         {
             throw new CheckpointException(
                 $"'{component.Config.Path}': in_channels {config.InChannels} and out_channels {config.OutChannels}, expected "
-                    + $"{vae.LatentChannels}, the channels of the latents; models for inpainting and editing are not supported.");
+                    + $"{vae.LatentChannels}, the channels of the latents, or {2 * vae.LatentChannels + 1} that go in, with a mask and "
+                    + "a picture beside them; models that read another picture (InstructPix2Pix) are not supported.");
         }
         var prompts = Prompts(owned, source, config);
         var options = Options.Concat(OwnOptions);
@@ -50,6 +52,8 @@ public abstract class UnetFamily : Family
             (config.SampleSize ?? 64) * vae.PixelsPerLatent, consistency ? 4 : 50, options.ToHashSet())
         {
             DefaultStrength = DefaultStrength,
+            DefaultMaskStrength = DefaultMaskStrength,
+            ReadsMask = readsMask,
             DefaultGuidanceScale = unet.EmbedsGuidanceScale ? GuidanceScaleOf(consistency) : null,
         };
         var latents = new KlLatents(vae, source.Device, patch: 1);
@@ -63,6 +67,9 @@ public abstract class UnetFamily : Family
 
     /// <summary>The strength of image to image when the request does not say.</summary>
     private protected abstract float DefaultStrength { get; }
+
+    /// <summary>The same with a mask.</summary>
+    private protected abstract float DefaultMaskStrength { get; }
 
     /// <summary>The embedded guidance scale, for models that have one, when the request does not say.</summary>
     private protected abstract float GuidanceScaleOf(bool consistency);
@@ -96,11 +103,13 @@ public sealed class StableDiffusionFamily : UnetFamily
     /// <inheritdoc/>
     public override IReadOnlyList<string> ClassNames { get; } =
     [
-        "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelPipeline",
+        "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline", "LatentConsistencyModelPipeline",
         "LatentConsistencyModelImg2ImgPipeline",
     ];
 
     private protected override float DefaultStrength => 0.8f;
+
+    private protected override float DefaultMaskStrength => 1;
 
     private protected override float GuidanceScaleOf(bool consistency) => consistency ? 8.5f : 7.5f;
 
@@ -138,11 +147,15 @@ public sealed class StableDiffusionXLFamily : UnetFamily
     public override IReadOnlyList<string> PresetForms { get; } = ["sdxl"];
 
     /// <inheritdoc/>
-    public override IReadOnlyList<string> ClassNames { get; } = ["StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"];
+    public override IReadOnlyList<string> ClassNames { get; } =
+        ["StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline"];
 
     private protected override IReadOnlyList<string> OwnOptions => [ModelOption.OriginalSize];
 
     private protected override float DefaultStrength => 0.3f;
+
+    /// <summary>All steps but the first, of up to 10,000.</summary>
+    private protected override float DefaultMaskStrength => 0.9999f;
 
     private protected override float GuidanceScaleOf(bool consistency) => 5;
 

@@ -12,7 +12,7 @@ public sealed class ZImageFamily : Family
     private const double LargestTurboShift = 4;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<string> ClassNames { get; } = ["ZImagePipeline"];
+    public override IReadOnlyList<string> ClassNames { get; } = ["ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline"];
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> PresetForms { get; } = ["z-image"];
@@ -32,9 +32,12 @@ public sealed class ZImageFamily : Family
                     + "of the latents.");
         }
         bool turbo = source.Scheduler.Double("shift", 1) <= LargestTurboShift;
-        string[] options = [ModelOption.Sigmas, ModelOption.Cache];
+        string[] options = [ModelOption.Sigmas, ModelOption.Cache, ModelOption.Image, ModelOption.Mask];
         var facts = new FamilyFacts(
-            "ZImagePipeline", turbo ? "z-image-turbo" : "z-image", DefaultSize: 1024, turbo ? 8 : 50, options.ToHashSet());
+            source.Index.ClassName!, turbo ? "z-image-turbo" : "z-image", DefaultSize: 1024, turbo ? 8 : 50, options.ToHashSet())
+        {
+            DefaultStrength = 0.6f, DefaultMaskStrength = 1,
+        };
         var latents = new KlLatents(vae, source.Device, transformer.Config.PatchSize);
         return new Model(facts, new ZImagePrompts(owned, source, transformer.Config), transformer, latents, scheduler)
         {

@@ -100,7 +100,7 @@ internal sealed record DecoderConfig
             RmsNormEps = config.Epsilon("rms_norm_eps", 1e-6),
             HiddenAct = config.Activation(
                 config.Has("hidden_activation") ? "hidden_activation" : "hidden_act", gemma ? "gelu_pytorch_tanh" : "silu"),
-            Rotary = RotaryPositionTable.Read(config, headDim, gemma || qwen2 || qwen3 ? 10000 : 1_000_000),
+            Rotary = RotaryPositionTable.Read(config, headDim, gemma || qwen2 || qwen3 ? 10000 : 1_000_000, inTurn: !qwen2),
             QkvBias = qwen2 || bias,
             OutputBias = bias,
             QkNorm = qwen3,

@@ -7,8 +7,8 @@ namespace Attune.TextEncoders.Decoder;
 /// <summary>
 /// A decoder-only language model whose hidden states condition a denoiser: Qwen2.5-VL, Qwen3, Qwen3-VL, Mistral 3, Ministral 3 and Gemma 2
 /// of transformers. They are one architecture with switches (<see cref="DecoderConfig"/>): causal attention with fewer heads for keys than
-/// for queries, rotary positions, gated feed-forward networks, root-mean-square norms. Only the text side is read, and the vision tower of
-/// Qwen3-VL where pictures are to be seen: other towers and the output layer may be in the file.
+/// for queries, rotary positions, gated feed-forward networks, root-mean-square norms. Only the text side is read, and the vision towers of
+/// Qwen2.5-VL and Qwen3-VL where pictures are to be seen: other towers and the output layer may be in the file.
 /// </summary>
 public sealed class DecoderTextModel : IDisposable
 {
@@ -22,7 +22,7 @@ public sealed class DecoderTextModel : IDisposable
     private readonly DecoderLayer[] _layers;
     private readonly RmsNorm _norm;
     private readonly KeptBeginnings _beginnings = new();
-    private readonly Qwen3VisionTower? _vision;
+    private readonly VisionTower? _vision;
     private readonly int _imageToken;
 
     private DecoderTextModel(Checkpoint checkpoint, DecoderConfig config, ModelConfig json, bool seesPictures)
@@ -33,15 +33,21 @@ public sealed class DecoderTextModel : IDisposable
         _layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(i => new DecoderLayer(root.At("layers", i), config, i))];
         _norm = config.Norm(root.At("norm"), config.HiddenSize);
         string visual = checkpoint.Root.At("model.visual").Contains("patch_embed.proj.weight") ? "model.visual" : "visual";
-        if (seesPictures && json.Object("vision_config") is { } vision && json.String("model_type", "") == "qwen3_vl"
+        if (seesPictures && json.Object("vision_config") is { } vision
             && checkpoint.Root.At(visual).Contains("patch_embed.proj.weight"))
         {
-            _vision = new Qwen3VisionTower(checkpoint.Root.At(visual), VisionConfig.Read(vision));
+            var at = checkpoint.Root.At(visual);
+            _vision = json.String("model_type", "") switch
+            {
+                "qwen3_vl" => new Qwen3VisionTower(at, VisionConfig.Read(vision)),
+                "qwen2_5_vl" => new Qwen25VisionTower(at, Qwen25VisionConfig.Read(vision)),
+                _ => null,
+            };
             _imageToken = json.Int("image_token_id", 151655);
-            if (_vision.Config.OutHiddenSize != config.HiddenSize)
+            if (_vision is { } tower && tower.Channels != config.HiddenSize)
             {
                 throw new CheckpointException(
-                    $"'{json.Path}': out_hidden_size is {_vision.Config.OutHiddenSize}, expected hidden_size, {config.HiddenSize}.");
+                    $"'{json.Path}': out_hidden_size is {tower.Channels}, expected hidden_size, {config.HiddenSize}.");
             }
         }
         checkpoint.RequireAllUsed(Unneeded);
@@ -69,7 +75,8 @@ public sealed class DecoderTextModel : IDisposable
 
     /// <summary>Builds the component from a source, with its vision tower where pictures are to be seen.</summary>
     /// <param name="source">Where it comes from.</param>
-    /// <param name="seesPictures">Whether the vision tower is read, where the files have one; only Qwen3-VL's is supported.</param>
+    /// <param name="seesPictures">Whether the vision tower is read, where the files have one; those of Qwen2.5-VL and Qwen3-VL are
+    /// supported.</param>
     /// <exception cref="CheckpointException">A file is missing or malformed, or does not fit the architecture.</exception>
     public static DecoderTextModel Load(ComponentSource source, bool seesPictures) => source.Build(
         (checkpoint, config) => new DecoderTextModel(checkpoint, DecoderConfig.Read(config), config, seesPictures));
@@ -113,6 +120,10 @@ public sealed class DecoderTextModel : IDisposable
     /// <param name="hiddenStates">As for <see cref="EncodeHiddenStates"/>.</param>
     /// <param name="finalNorm">Whether the last hidden state is after the final norm.</param>
     /// <param name="watch">Receives what the vision tower gives, to find a fault; null watches nothing.</param>
+    /// <param name="inALine">
+    /// Whether tokens of pictures stand one after the other like those of text: as diffusers 0.42.1 with transformers 5 places them in
+    /// Qwen2.5-VL, and not as the model was trained, by rows and columns.
+    /// </param>
     /// <param name="cancellation">Checked before every layer.</param>
     /// <returns>In the order of the request, each [1, tokens, channels]; tensors of the current scope.</returns>
     /// <exception cref="ArgumentException">The tokens of pictures do not fit the pictures.</exception>
@@ -120,14 +131,14 @@ public sealed class DecoderTextModel : IDisposable
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public IReadOnlyList<Tensor> EncodeWithPictures(
         int[] ids, IReadOnlyList<VisionPicture> pictures, IReadOnlyList<int> hiddenStates, bool finalNorm = true,
-        Action<string, Tensor>? watch = null, CancellationToken cancellation = default)
+        Action<string, Tensor>? watch = null, bool inALine = false, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(pictures);
-        var tower = _vision ?? throw new InvalidOperationException("The model was loaded without its vision tower.");
+        var tower = RequireTower();
         int[] tokens = TokenBatch.Flatten([ids]);
         int[] wanted = TokenBatch.HiddenStates(hiddenStates, Layers);
         using var scope = new TensorScope();
-        var embeds = pictures.Select(picture => tower.Apply(picture, cancellation)).ToArray();
+        var embeds = pictures.Select(picture => tower.Apply(picture, null, cancellation)).ToArray();
         if (watch != null && embeds.Length > 0)
         {
             watch("image_embeds", TensorOperations.Concatenate(0, [.. embeds.Select(one => one.Embeds)]));
@@ -138,10 +149,31 @@ public sealed class DecoderTextModel : IDisposable
                     TensorOperations.Concatenate(0, [.. embeds.Select(one => one.Deepstack[i])]));
             }
         }
-        var (starts, positions) = PlacesOf(tokens, pictures, tower.Config.MergeSize);
+        var (starts, positions) = PlacesOf(tokens, pictures, tower.MergeSize);
+        if (inALine)
+            positions = [.. Enumerable.Range(0, tokens.Length).Select(i => (i, i, i))];
         var seen = new SeenPictures(embeds, starts, positions);
         return [.. Run(tokens, 1, wanted, null, finalNorm, null, null, cancellation, seen).Select(scope.Keep)];
     }
+
+    /// <summary>What the vision tower makes of a picture, [groups of patches, channels]; a tensor of the current scope.</summary>
+    /// <param name="picture">The picture.</param>
+    /// <param name="watch">Receives what its submodules give, to find a fault; null watches nothing.</param>
+    /// <param name="cancellation">Checked before every block.</param>
+    /// <exception cref="InvalidOperationException">The model was loaded without its vision tower.</exception>
+    internal Tensor See(VisionPicture picture, Action<string, Tensor>? watch = null, CancellationToken cancellation = default) =>
+        RequireTower().Apply(picture, watch, cancellation).Embeds;
+
+    /// <summary>The positions (time, row, column) of tokens with pictures in their places, one axis after the other.</summary>
+    internal int[] PositionsOf(int[] tokens, IReadOnlyList<VisionPicture> pictures)
+    {
+        var (_, positions) = PlacesOf(tokens, pictures, RequireTower().MergeSize);
+        return [
+            .. positions.Select(place => place.Time), .. positions.Select(place => place.Row), .. positions.Select(place => place.Column)];
+    }
+
+    private VisionTower RequireTower() =>
+        _vision ?? throw new InvalidOperationException("The model was loaded without its vision tower.");
 
     /// <summary>
     /// Where each picture's tokens begin, and the positions of all tokens: text counts on along all axes; a picture stands at one time, its

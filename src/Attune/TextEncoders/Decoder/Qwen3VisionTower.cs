@@ -4,20 +4,6 @@ using Attune.Weights;
 
 namespace Attune.TextEncoders.Decoder;
 
-/// <summary>A picture as the vision tower takes it.</summary>
-/// <param name="Patches">
-/// [rows * columns, channels * frames * side * side], values in [-1, 1]: one row for each patch, in the order (channel, frame, row,
-/// column), a still picture's frame as often as the tower counts; patches go by groups of merged ones.
-/// </param>
-/// <param name="Rows">Rows of patches, a multiple of the merge size.</param>
-/// <param name="Columns">Columns of patches.</param>
-public sealed record VisionPicture(Tensor Patches, int Rows, int Columns);
-
-/// <summary>What a picture becomes for a language model.</summary>
-/// <param name="Embeds">[slots, channels]: what stands in the place of its tokens.</param>
-/// <param name="Deepstack">[slots, channels], added behind the first layers, one after the other.</param>
-internal sealed record VisionEmbeds(Tensor Embeds, IReadOnlyList<Tensor> Deepstack);
-
 /// <summary>What config.json says of the vision tower, with the defaults of transformers.</summary>
 internal sealed record VisionConfig
 {
@@ -82,10 +68,9 @@ internal sealed record VisionConfig
 /// The vision tower of Qwen3-VL: patches of a picture attend to each other; groups of them become rows of the language model, and so do the
 /// states of some layers before the last, which are added behind the language model's first layers.
 /// </summary>
-internal sealed class Qwen3VisionTower
+internal sealed class Qwen3VisionTower : VisionTower
 {
     private const float Epsilon = 1e-6f;
-    private const double Theta = 10000;
 
     private readonly Device _device;
     private readonly VisionConfig _config;
@@ -110,28 +95,23 @@ internal sealed class Qwen3VisionTower
             new VisionMerger(at.At("deepstack_merger_list", i), config, Epsilon, grouped: true))];
     }
 
-    /// <summary>What the tower was built for.</summary>
-    public VisionConfig Config => _config;
+    /// <inheritdoc/>
+    public override int MergeSize => _config.MergeSize;
 
-    /// <summary>What a picture becomes; tensors of the current scope.</summary>
-    /// <exception cref="ArgumentException">The patches have a wrong shape.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled; checked before every block.</exception>
-    public VisionEmbeds Apply(VisionPicture picture, CancellationToken cancellation)
+    /// <inheritdoc/>
+    public override int Channels => _config.OutHiddenSize;
+
+    /// <inheritdoc/>
+    public override VisionEmbeds Apply(VisionPicture picture, Action<string, Tensor>? watch, CancellationToken cancellation)
     {
+        Require(picture, _config.PatchValues);
         int count = picture.Rows * picture.Columns;
         int merge = _config.MergeSize;
-        if (picture.Patches.Shape != [count, _config.PatchValues] || picture.Rows % merge != 0 || picture.Columns % merge != 0)
-        {
-            throw new ArgumentException(
-                $"Patches {picture.Patches.Shape} are not [{picture.Rows} x {picture.Columns}, {_config.PatchValues}], in groups of "
-                    + $"{merge} x {merge}.",
-                nameof(picture));
-        }
         using var scope = new TensorScope();
         (int Row, int Column)[] places = [.. Places(picture.Rows, picture.Columns, merge)];
         var x = picture.Patches.Linear(_patch, _patchBias).Add(Positions(picture, places));
         x = x.Reshape(1, count, _config.HiddenSize);
-        using var rotary = Rotary(places);
+        using var rotary = Rotary(_device, places, _config.HiddenSize / _config.NumHeads);
         var deepstack = new List<Tensor>();
         for (int i = 0; i < _blocks.Length; i++)
         {
@@ -142,17 +122,6 @@ internal sealed class Qwen3VisionTower
                 deepstack.Add(scope.Keep(_deepstack[level].Apply(x)));
         }
         return new VisionEmbeds(scope.Keep(_merger.Apply(x)), deepstack);
-    }
-
-    /// <summary>The places of patches, group by group.</summary>
-    private static IEnumerable<(int Row, int Column)> Places(int rows, int columns, int merge)
-    {
-        for (int group = 0; group < rows / merge * (columns / merge); group++)
-        {
-            var (top, left) = Math.DivRem(group, columns / merge);
-            for (int inside = 0; inside < merge * merge; inside++)
-                yield return (top * merge + inside / merge, left * merge + inside % merge);
-        }
     }
 
     /// <summary>The table of positions, enlarged or shrunk to the picture with its corners in place, bilinearly.</summary>
@@ -184,25 +153,6 @@ internal sealed class Qwen3VisionTower
         float at = place < count / 2 ? place * step : side - 1 - (count - 1 - place) * step;
         int low = (int)at;
         return (low, Math.Min(low + 1, side - 1), at - low);
-    }
-
-    private RotaryEmbedding Rotary((int Row, int Column)[] places)
-    {
-        int quarter = _config.HiddenSize / _config.NumHeads / 4;
-        var (cosines, sines) = (new float[places.Length * 2 * quarter], new float[places.Length * 2 * quarter]);
-        for (int i = 0; i < places.Length; i++)
-        {
-            for (int pair = 0; pair < 2 * quarter; pair++)
-            {
-                float frequency = 1 / (float)Math.Pow(Theta, (float)(pair % quarter) / quarter);
-                float angle = (pair < quarter ? places[i].Row : places[i].Column) * frequency;
-                (cosines[i * 2 * quarter + pair], sines[i * 2 * quarter + pair]) = (MathF.Cos(angle), MathF.Sin(angle));
-            }
-        }
-        Shape shape = [places.Length, 2 * quarter];
-        return new RotaryEmbedding(
-            TensorScope.Detach(Tensor.From(_device, cosines, shape)), TensorScope.Detach(Tensor.From(_device, sines, shape)),
-            RotaryPairing.Halves);
     }
 }
 

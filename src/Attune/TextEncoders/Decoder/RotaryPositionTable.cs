@@ -30,12 +30,15 @@ internal sealed class RotaryPositionTable
     private RotaryPositionTable(float[] frequencies, float amplitude, double queryBeta, int originalLength) =>
         (_frequencies, _amplitude, _queryBeta, _originalLength) = (frequencies, amplitude, queryBeta, originalLength);
 
-    /// <summary>How many pairs turn by time, row and column where these differ, in turn; what is left turns by time.</summary>
+    /// <summary>How many pairs turn by time, row and column where these differ.</summary>
     private int[] Sections { get; init; } = [];
 
     /// <summary>
-    /// The turns of tokens at positions (time, row, column), which differ for pictures: pairs take the axes in turn (Qwen3-VL).
+    /// Whether pairs take the axes in turn, those that are left over time (Qwen3-VL), and not one section after the other (Qwen2.5-VL).
     /// </summary>
+    private bool InTurn { get; init; }
+
+    /// <summary>The turns of tokens at positions (time, row, column), which differ for pictures.</summary>
     public RotaryPositions Table(Device device, IReadOnlyList<(int Time, int Row, int Column)> positions)
     {
         int half = _frequencies.Length;
@@ -45,7 +48,8 @@ internal sealed class RotaryPositionTable
             for (int i = 0; i < half; i++)
             {
                 var (time, row, column) = positions[token];
-                int at = i % 3 == 1 && i < 3 * Sections[1] ? row : i % 3 == 2 && i < 3 * Sections[2] ? column : time;
+                int at = InTurn ? (i % 3 == 1 && i < 3 * Sections[1] ? row : i % 3 == 2 && i < 3 * Sections[2] ? column : time)
+                    : i < Sections[0] ? time : i < Sections[0] + Sections[1] ? row : column;
                 float angle = at * _frequencies[i];
                 (cosine[token * half + i], sine[token * half + i]) = (MathF.Cos(angle), MathF.Sin(angle));
             }
@@ -56,15 +60,23 @@ internal sealed class RotaryPositionTable
     }
 
     /// <summary>Reads rope_parameters (transformers 5), or rope_theta and rope_scaling.</summary>
-    public static RotaryPositionTable Read(ModelConfig config, int channels, double defaultTheta)
+    /// <param name="config">The text part of config.json.</param>
+    /// <param name="channels">Of a head.</param>
+    /// <param name="defaultTheta">Where it states none.</param>
+    /// <param name="inTurn">Whether pairs take the axes of pictures in turn.</param>
+    public static RotaryPositionTable Read(ModelConfig config, int channels, double defaultTheta, bool inTurn)
     {
         var scaling = config.Object("rope_parameters") ?? config.Object("rope_scaling");
         double theta = scaling?.OptionalPositive("rope_theta") ?? config.Positive("rope_theta", defaultTheta);
         string type = scaling == null ? "default" : scaling.String("rope_type", scaling.String("type", "default"));
+        int[] sections = inTurn ? [24, 20, 20] : [16, 24, 24];
         float[] plain = [.. Enumerable.Range(0, channels / 2).Select(i => 1 / (float)Math.Pow(theta, (float)(2 * i) / channels))];
+        sections = scaling?.Ints("mrope_section", sections) ?? sections;
+        if (sections.Length != 3)
+            throw new CheckpointException($"'{config.Path}': mrope_section has {sections.Length} entries, expected 3.");
         return type switch
         {
-            "default" or "mrope" => new(plain, 1, 0, 0) { Sections = scaling?.Ints("mrope_section", 24, 20, 20) ?? [24, 20, 20] },
+            "default" or "mrope" => new(plain, 1, 0, 0) { Sections = sections, InTurn = inTurn },
             "yarn" => Yarn(config, scaling!, plain, theta),
             _ => throw new CheckpointException($"'{config.Path}': rope_type is '{type}', expected default, mrope or yarn."),
         };

@@ -80,7 +80,7 @@ internal sealed partial class SingleFileSource : ModelSource
         var denoiser = denoisers.FirstOrDefault();
         if (denoiser != null && FamilyOf(denoisers) is { } family)
             _builtIn = Embedded(family);
-        Index = Override("", "model_index.json") ?? BuiltIn("model_index")
+        Index = Override("", "model_index.json") ?? Named(BuiltIn("model_index"), denoiser)
             ?? throw new CheckpointException(
                 denoiser == null
                     ? $"'{path}' holds {string.Join(", ", _known.Select(part => part.Kind.Name))} and no denoiser; expected one, as the "
@@ -302,6 +302,18 @@ internal sealed partial class SingleFileSource : ModelSource
         if (Beside("cond_stage_model.transformer."))
             return "sd15";
         return denoiser.Part.ExtentOfEnd("transformer_blocks.0.attn2.to_k.weight", 1) == 1024 ? "sd21" : "sd15";
+    }
+
+    /// <summary>
+    /// The embedded index, with the class that the file's name tells where nothing else tells models that edit pictures from those that do
+    /// not: of the family's <c>named</c>, the first whose words are all in it.
+    /// </summary>
+    private ModelConfig? Named(ModelConfig? index, FileComponent? denoiser)
+    {
+        string file = System.IO.Path.GetFileNameWithoutExtension(denoiser?.File ?? "").ToLowerInvariant();
+        var named = _builtIn["named"]?.AsObject().FirstOrDefault(
+            entry => entry.Key.Split(' ').All(word => file.Contains(word, StringComparison.Ordinal)));
+        return index != null && (string?)named?.Value is { } name ? index.With("_class_name", name) : index;
     }
 
     /// <summary>Gives every part the component that it is.</summary>
