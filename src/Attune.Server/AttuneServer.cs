@@ -69,6 +69,7 @@ public static class AttuneServer
         app.Services.GetRequiredService<JobEndpoints>().Map(app);
         app.Services.GetRequiredService<GalleryEndpoints>().Map(app);
         app.Services.GetRequiredService<StatusEndpoints>().Map(app);
+        app.Services.GetRequiredService<PageEndpoints>().Map(app);
         if (settings.SdApi)
             app.Services.GetRequiredService<SdEndpoints>().Map(app);
         app.MapPrometheusScrapingEndpoint("/metrics");
@@ -139,7 +140,7 @@ public static class AttuneServer
         services.AddSingleton<GenerationFields>().AddSingleton<Guard>().AddSingleton<ImageEndpoints>().AddSingleton<HealthEndpoints>();
         services.AddSingleton(_ => JobStore.Open(settings.Store));
         services.AddSingleton<JobReader>().AddSingleton<JobEndpoints>().AddSingleton<GalleryEndpoints>().AddSingleton<StatusEndpoints>();
-        services.AddSingleton<SdFields>().AddSingleton<SdEndpoints>();
+        services.AddSingleton<PageEndpoints>().AddSingleton<SdFields>().AddSingleton<SdEndpoints>();
         services.AddHostedService<Workers>().AddHostedService<Housekeeping>();
     }
 

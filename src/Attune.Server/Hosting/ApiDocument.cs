@@ -52,6 +52,8 @@ internal static class ApiDocument
         new("get", "/api/presets", "What is published for families of models.", ServerJson.Answers.ListAnswerFamilyAnswer),
         new("get", "/api/options", "The options of requests.", ServerJson.Answers.ListAnswerOptionAnswer),
         new("get", "/api/status", "What the server does.", ServerJson.Answers.StatusAnswer),
+        new("post", "/api/session", "Take a key into a cookie, for pages.", Body: "Key", Type: "text/plain"),
+        new("delete", "/api/session", "Forget the key of the cookie.", Type: "text/plain"),
         new("get", "/healthz", "Whether the process lives.", Type: "text/plain"),
         new("get", "/readyz", "Whether requests are taken.", Type: "text/plain"),
         new("get", "/metrics", "Counters and times for Prometheus.", Type: "text/plain"),
@@ -103,6 +105,11 @@ internal static class ApiDocument
                     {
                         ["type"] = "object", ["required"] = new JsonArray("starred"),
                         ["properties"] = new JsonObject { ["starred"] = Of("boolean", "Whether it has a star.") },
+                    },
+                    ["Key"] = new JsonObject
+                    {
+                        ["type"] = "object", ["required"] = new JsonArray("key"),
+                        ["properties"] = new JsonObject { ["key"] = Of("string", "One of the server's keys.") },
                     },
                     ["Picture"] = new JsonObject { ["type"] = "string", ["format"] = "binary" },
                     ["Error"] = SchemaOf(ServerJson.Answers.ErrorAnswer),

@@ -14,8 +14,14 @@ namespace Attune.Server.Hosting;
 /// <param name="log">Where mistakes are said.</param>
 internal sealed partial class Guard(ServerSettings settings, ILogger<Guard> log)
 {
-    /// <summary>What needs no key: whether it lives, what can be asked, and pictures whose names nobody guesses.</summary>
-    private static readonly string[] Open = ["/healthz", "/readyz", "/openapi.json", "/pictures/"];
+    /// <summary>What needs no key: whether it lives, what can be asked, the page itself, and pictures whose names nobody guesses.</summary>
+    private static readonly string[] Open = ["/healthz", "/readyz", "/openapi.json", "/pictures/", "/page/"];
+
+    /// <summary>Where a page gives its key.</summary>
+    public const string SessionPath = "/api/session";
+
+    /// <summary>The cookie that has the key of a page.</summary>
+    public const string CookieName = "attune-key";
 
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
@@ -106,15 +112,17 @@ internal sealed partial class Guard(ServerSettings settings, ILogger<Guard> log)
         if (settings.Keys.Count > 0 && !IsOpen(request.Path))
         {
             var key = KeyOf(request) is { } text ? ApiKey.Find(settings.Keys, text) : null;
-            context.SetLane(key?.Id ?? throw ApiException.Refused(
-                StatusCodes.Status401Unauthorized, "invalid_api_key",
-                "Incorrect API key provided: this server wants one, as Authorization: Bearer KEY."));
+            context.SetLane(key?.Id ?? throw WrongKey());
         }
         return true;
     }
 
-    private static bool IsOpen(PathString path) =>
-        Open.Any(open => path.Value?.StartsWith(open, StringComparison.Ordinal) == true);
+    public static ApiException WrongKey() => ApiException.Refused(
+        StatusCodes.Status401Unauthorized, "invalid_api_key",
+        "Incorrect API key provided: this server wants one, as Authorization: Bearer KEY.");
+
+    private static bool IsOpen(PathString path) => path == "/" || path == SessionPath
+        || Open.Any(open => path.Value?.StartsWith(open, StringComparison.Ordinal) == true);
 
     /// <summary>A page of another site can make its name mean this machine, but not an address or localhost.</summary>
     private bool IsKnownHost(string host) =>
@@ -122,12 +130,14 @@ internal sealed partial class Guard(ServerSettings settings, ILogger<Guard> log)
         || settings.HostNames.Contains(host, StringComparer.OrdinalIgnoreCase)
         || settings.PublicAddress?.Host.Equals(host, StringComparison.OrdinalIgnoreCase) == true;
 
-    /// <summary>The key of a request: a bearer's, or the password where clients know only names and passwords.</summary>
+    /// <summary>
+    /// The key of a request: a bearer's, the password where clients know only names and passwords, or that of a page's cookie.
+    /// </summary>
     private static string? KeyOf(HttpRequest request)
     {
         string? header = request.Headers.Authorization;
         if (header == null)
-            return null;
+            return request.Cookies[CookieName];
         if (header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase))
             return header["Bearer ".Length..].Trim();
         if (!header.StartsWith("Basic ", StringComparison.OrdinalIgnoreCase))
