@@ -164,6 +164,7 @@ async function send(path: string, init?: RequestInit): Promise<Response> {
 
 /** Seeds have 64 bits, of which JavaScript's numbers hold 53: long ones are kept as texts. */
 async function parse<T>(response: Response): Promise<T> {
+    if (response.status === 204) return undefined as T;
     return JSON.parse((await response.text()).replace(/"seed":\s*(\d{16,})/g, '"seed":"$1"')) as T;
 }
 
@@ -195,7 +196,7 @@ export async function patch(path: string, body: unknown): Promise<void> {
 }
 
 export async function remove(path: string): Promise<void> {
-    await send(path, { method: "DELETE" });
+    await send(path, { method: "DELETE", keepalive: true });
 }
 
 export async function readPicture(file: Blob): Promise<{ width: number; height: number; parameters?: Record<string, unknown> }> {

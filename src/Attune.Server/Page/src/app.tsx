@@ -91,7 +91,7 @@ function Header(): JSX.Element {
             </h1>
             <p class="model">{known?.status.default_model}</p>
             <nav aria-label="Page">
-                <a class="button plain" href="/docs/api" aria-label="The API" title="The API">
+                <a class="button plain" href="/openapi.json" aria-label="The API" title="The API">
                     <Icon name="code" />
                 </a>
                 <button
@@ -284,7 +284,7 @@ function KeyDialog(): JSX.Element {
 addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
-        if (facts.value) void submit();
+        if (facts.value && !document.querySelector("dialog[open]")) void submit();
         return;
     }
     const target = event.target as HTMLElement;

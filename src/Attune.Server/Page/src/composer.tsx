@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { Choice, Guidance } from "./guidance";
 import { Icon } from "./icons";
-import { isNumber, parseRules, sliderOf, tidy } from "./rules";
+import { formatRules, isNumber, parseRules, sliderOf, tidy } from "./rules";
 import {
     beginWith,
     check,
@@ -138,6 +138,9 @@ function Making({ asked }: { asked: Form }): JSX.Element {
         form.change({ mode, grid, count: mode === "grid" ? Math.min(asked.count, 2) : asked.count });
     };
     const plain = plainOf(asked);
+    const { answer } = useStore(check);
+    const acting = parseRules(answer?.guidance ?? "");
+    const isSame = answer?.guidance !== undefined && formatRules(acting.map(({ name }) => ({ name, values: {} }))) === plain;
     return (
         <fieldset class="card">
             <legend>Make</legend>
@@ -148,8 +151,10 @@ function Making({ asked }: { asked: Form }): JSX.Element {
                 <Choice<Mode> name="mode" value="grid" chosen={asked.mode} choose={choose} text="Grid" />
             </div>
             {asked.mode === "compare" && (
-                <p class="hint">
-                    The same seed twice: {plain === "none" ? "without guidance" : `with ${plain} alone`}, and as you ask.
+                <p class={isSame ? "warning" : "hint"}>
+                    {isSame
+                        ? "Both pictures would be the same: say what must not be in the picture, or add a rule."
+                        : `The same seed twice: ${plain === "none" ? "without guidance" : `with ${plain} alone`}, and as you ask.`}
                 </p>
             )}
             {asked.mode === "seeds" && <Count asked={asked} text="Pictures" most={10} about="Seeds that follow one another." />}

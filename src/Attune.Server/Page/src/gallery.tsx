@@ -59,7 +59,11 @@ export function Queue(): JSX.Element | null {
                             </button>
                             <span class="hint">
                                 {job.status === "running" && job.count > 1 && `${job.images.length} of ${job.count}, `}
-                                {job.status !== "running" ? waitText(job) : step ? `step ${step.index} of ${step.count}` : "begins"}
+                                {job.status !== "running"
+                                    ? waitText(job)
+                                    : step
+                                      ? `step ${step.index} of ${step.count}`
+                                      : "begins"}
                             </span>
                             <progress
                                 max={all}

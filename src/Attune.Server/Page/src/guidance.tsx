@@ -211,7 +211,7 @@ function RuleCard({ rule, chosen, families, family, change, remove }: RuleCardPr
     return (
         <section class="rule" aria-label={rule.title ?? rule.name}>
             <header>
-                <h3>{rule.title ?? rule.name}</h3>
+                <h2>{rule.title ?? rule.name}</h2>
                 <button type="button" class="plain" aria-label={`Remove ${rule.name}`} title="Remove" onClick={remove}>
                     <Icon name="close" />
                 </button>

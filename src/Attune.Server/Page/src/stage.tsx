@@ -14,6 +14,7 @@ import {
     isLive,
     jobs,
     loadJob,
+    modelOf,
     openPicture,
     pictures,
     plainOf,
@@ -134,7 +135,8 @@ function ratioOf(set: Batch, all: ReadonlyMap<string, Job>): number {
         const [width, height] = [Number(job?.request["width"]), Number(job?.request["height"])];
         if (width > 0 && height > 0) return width / height;
     }
-    return 1;
+    const [width, height] = (modelOf("")?.attune.default_size ?? "1x1").split("x").map(Number);
+    return width! / height!;
 }
 
 function Failures({ ids, looked }: { ids: string[]; looked: string | undefined }): JSX.Element {
@@ -186,7 +188,9 @@ export function Shown({ cell, small = false }: { cell: Cell; small?: boolean }):
                 ? isMine
                     ? "Reading the prompt"
                     : "Next"
-                : waitText(job);
+                : isLive(job)
+                  ? waitText(job)
+                  : "Deleted";
     return (
         <div class={`making ${job && isLive(job) ? "live" : "over"}`}>
             {isMine && step.preview && <img src={step.preview} alt="" />}

@@ -180,11 +180,10 @@ export function valuesOf(grid: Form["grid"]): string[] {
     return [...new Set(values.map((value) => String(isWhole ? Math.round(value) : Number(value.toPrecision(3)))))];
 }
 
-function withValue(body: Body, parameter: string, value: string, resolved: string): Body {
+function withValue(body: Body, parameter: string, value: string): Body {
     if (!parameter.includes(".")) return { ...body, [parameter]: Number(value) };
     const [name, key] = parameter.split(".") as [string, string];
-    const text = body["guidance"] === "default" ? resolved : String(body["guidance"]);
-    const rules = parseRules(text).map((rule) =>
+    const rules = parseRules(String(body["guidance"])).map((rule) =>
         rule.name === name ? { ...rule, values: { ...rule.values, [key]: value } } : rule,
     );
     return { ...body, guidance: formatRules(rules) };
@@ -318,12 +317,13 @@ async function submitSet(asked: Form, made: Job[]): Promise<Batch> {
         made.push(job);
         return job;
     };
+    const rules = asked.mode === "compare" || asked.mode === "grid" ? await resolve(asked, body) : "none";
     if (asked.mode === "compare") {
         const plain: Body = { ...body, guidance: plainOf(asked) };
         if (plain["guidance"] === "none") delete plain["negative_prompt"];
         const without = await add(plain);
         const guided = await add(body);
-        const names = parseRules(check.value.answer?.guidance ?? guidanceOf(asked)).map((rule) => rule.name.toUpperCase());
+        const names = parseRules(rules).map((rule) => rule.name.toUpperCase());
         set.cells = [
             {
                 job: without.id,
@@ -340,13 +340,7 @@ async function submitSet(asked: Form, made: Job[]): Promise<Batch> {
         set.rows = Array.from({ length: seeds }, (_, i) => `seed ${seed + BigInt(i)}`);
         const jobs: Job[] = [];
         for (const value of values) {
-            const request = withValue(
-                { ...body, n: seeds },
-                asked.grid.parameter,
-                value,
-                check.value.answer?.guidance ?? "default",
-            );
-            jobs.push(await add(request));
+            jobs.push(await add(withValue({ ...body, n: seeds, guidance: rules }, asked.grid.parameter, value)));
         }
         for (let row = 0; row < seeds; row++) {
             for (const [column, job] of jobs.entries())
@@ -362,6 +356,14 @@ async function submitSet(asked: Form, made: Job[]): Promise<Batch> {
         set.cells = Array.from({ length: count }, (_, index) => ({ job: job.id, index, label: `seed ${seed + BigInt(index)}` }));
     }
     return set;
+}
+
+/** The rules that act; the server knows what it makes of the default. */
+async function resolve(asked: Form, body: Body): Promise<string> {
+    if (asked.guidance !== "default") return guidanceOf(asked);
+    const { guidance } = await post<Check>("/api/check", body);
+    const family = familyOf(modelOf(asked.model));
+    return guidance ?? (asked.negative.trim() === "" ? family?.guidance : family?.negative_guidance) ?? "none";
 }
 
 export function randomSeed(): string {

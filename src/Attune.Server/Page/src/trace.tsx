@@ -108,8 +108,13 @@ function colorOf(value: number, low: number, high: number): { color: string; isL
     const at = part * (stops.length - 1);
     const first = Math.min(Math.floor(at), stops.length - 2);
     const mixed = stops[first]!.map((channel, i) => Math.round(channel + (stops[first + 1]![i]! - channel) * (at - first)));
-    const light = (0.2126 * mixed[0]! + 0.7152 * mixed[1]! + 0.0722 * mixed[2]!) / 255;
-    return { color: `rgb(${mixed.join(" ")})`, isLight: light > 0.45 };
+    // Black or white, whichever stands out more: at least 4.5 to 1 on any colour.
+    const [red, green, blue] = mixed.map((channel) => {
+        const part = channel / 255;
+        return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    const luminance = 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!;
+    return { color: `rgb(${mixed.join(" ")})`, isLight: luminance > 0.179 };
 }
 
 /** Names that fit beside a map: double.3, single.7, down.1.0.0. */
