@@ -149,7 +149,8 @@ internal static class ServeCommand
         {
             await server.StartAsync(cancellation).ConfigureAwait(false);
             string address = AttuneServer.AddressOf(server);
-            Console.WriteLine($"Serving {string.Join(", ", settings.Models.Select(model => model.Name))} at {address}/v1 (Ctrl+C ends it)");
+            string names = string.Join(", ", settings.Models.Select(model => model.Name));
+            Console.WriteLine($"Serving {names} at {address}/v1, with a page at {address}/ (Ctrl+C ends it)");
             await server.WaitForShutdownAsync(cancellation).ConfigureAwait(false);
         }
         return 0;

@@ -1,4 +1,4 @@
-/* Attune (MIT), with Preact (MIT, copyright (c) 2015-present Jason Miller). Made by npm run build of 141a7773d58e5617687ff7db8735f8c37c8812a65403b556d0c6f5554b955dc4 */
+/* Attune (MIT), with Preact (MIT, copyright (c) 2015-present Jason Miller). Made by npm run build of ea0d957e279c0d6cde6da2ee563d51d017252353dab5041763278ed24c301365 */
 var x,Dt,An,U,ct,Xe,jt,De,Lt,mt,dt,Dn,ke=Symbol.for("pv"),ze={},He=[],jn=/^m(i|n|o|s|text|space)$/,pt=Array.isArray,Bt=He.
 slice,oe=Object.assign;function re(e){e&&e.parentNode&&e.remove()}function je(e,t,n,o,a){var s={type:e,props:t,key:n,ref:o,__k:null,__:null,__b:0,__e:null,__c:null,constructor:ke,__v:a||
 ++Dt,__i:-1,__u:0};return!a&&x.vnode&&x.vnode(s),s}function R(e){return e.children}function Le(e,t){this.props=e,this.context=t,this.__g=0}function V(e,t){if(t==null)return e.
@@ -139,8 +139,8 @@ setItem(`attune.${e}`,JSON.stringify(t))}catch{}}var S=new T(null),Ge=new T(null
 ance"),G("/api/presets"),G("/api/options"),ae("/api/status")]);Ge.set(null),S.set({models:e,rules:t,families:n,options:o,
 status:a});let[s]=Tt(A(g.value.model));if(!er&&s&&g.change({prompt:s[0],negative:s[1],seed:String(s[2])}),fn(),await Promise.
 all([ye(),Y()]),hn(),E.value===null){let i=H.value[0];i&&E.set({kind:"set",id:i.id})}}catch(e){Ge.set(B(e))}}function B(e){
-return e instanceof Error?e.message:String(e)}var mn={scenes:[["a lion on a blue background","crown",7],["a panda on a b\
-lue background","sunglasses",5],["a fox on a green background","hat",4]],other:[["a red fox in fresh snow at sunrise, ph\
+return e instanceof Error?e.message:String(e)}var mn={scenes:[["a panda on a blue background","sunglasses",6],["a lion o\
+n a blue background","crown",7],["a fox on a green background","hat",6]],other:[["a red fox in fresh snow at sunrise, ph\
 otograph","blurry, text",7],["a small wooden house by a lake, watercolour","people",5]]};function Tt(e){return e?.attune.
 family?.startsWith("scenes")?mn.scenes:mn.other}var Zn={mode:"compare",prompt:"",negative:"",model:"",guidance:"default",
 rules:[],size:"",steps:"",seed:"7",newSeed:!0,count:4,scheduler:"",more:{},trace:!0,grid:{parameter:"",from:"",to:"",count:4},

@@ -73,9 +73,9 @@ export interface Form {
 /** Words that the models which come along know, and words for others. */
 export const examples: { scenes: [string, string, number][]; other: [string, string, number][] } = {
     scenes: [
+        ["a panda on a blue background", "sunglasses", 6],
         ["a lion on a blue background", "crown", 7],
-        ["a panda on a blue background", "sunglasses", 5],
-        ["a fox on a green background", "hat", 4],
+        ["a fox on a green background", "hat", 6],
     ],
     other: [
         ["a red fox in fresh snow at sunrise, photograph", "blurry, text", 7],
