@@ -52,7 +52,8 @@ public sealed partial class BrowserTests(BrowserTests.Browser browser) : IClassF
         {
             string? chromium = Find("chromium", "chromium-browser", "google-chrome");
             Missing = Find("node") == null ? "Node is not installed."
-                : !Directory.Exists(Path.Combine(Page, "node_modules", "playwright-core")) ? "The page's packages are not installed (npm ci)."
+                : !Directory.Exists(Path.Combine(Page, "node_modules", "playwright-core"))
+                    ? "The page's packages are not installed (npm ci)."
                 : chromium == null ? "Chromium is not installed." : null;
             if (Missing != null)
                 return;
