@@ -99,7 +99,8 @@ public class GuardTests(TestServer server) : IClassFixture<TestServer>
     [InlineData("/pictures/..%2f..%2fetc%2fpasswd")]
     [InlineData("/v1/models/..%2f..%2fetc%2fpasswd")]
     [InlineData("/etc/passwd")]
-    [InlineData("/")]
+    [InlineData("/page/..%2f..%2fetc%2fpasswd")]
+    [InlineData("/page/")]
     public async Task No_path_leads_to_files(string path)
     {
         // By hand: clients tidy paths up.

@@ -150,7 +150,8 @@ internal static class ServeCommand
             await server.StartAsync(cancellation).ConfigureAwait(false);
             string address = AttuneServer.AddressOf(server);
             string names = string.Join(", ", settings.Models.Select(model => model.Name));
-            Console.WriteLine($"Serving {names} at {address}/v1, with a page at {address}/ (Ctrl+C ends it)");
+            Console.WriteLine($"Serving {names} at {address}/v1 (Ctrl+C ends it)");
+            Console.WriteLine($"The page is {address}/");
             await server.WaitForShutdownAsync(cancellation).ConfigureAwait(false);
         }
         return 0;
