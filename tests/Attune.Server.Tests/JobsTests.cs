@@ -216,7 +216,7 @@ public class JobsTests(TestServer server) : IClassFixture<TestServer>
         var mapped = server.Service<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
             .SelectMany(route => (route.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods ?? ["GET"])
                 .Select(method => $"{method.ToLowerInvariant()} {route.RoutePattern.RawText}"))
-            .Where(route => route is not "get /openapi.json");
+            .Where(route => route is not ("get /openapi.json" or "get /") && !route.StartsWith("get /page/", StringComparison.Ordinal));
         Assert.Equal(mapped.Order(StringComparer.Ordinal), described.Order(StringComparer.Ordinal));
         var fields = document.GetProperty("components").GetProperty("schemas").GetProperty("Generation").GetProperty("properties");
         Assert.Equal((1, 1000), (
