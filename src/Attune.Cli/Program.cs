@@ -8,7 +8,7 @@ var root = new RootCommand("Attune generates images with diffusion models and st
 {
     GenerateCommand.Create(), TraceCommand.Create(), VerifyCommand.Create(), BenchCommand.Create(), InspectCommand.Create(),
     ConvertCommand.Create(), PresetsCommand.Create(), EvaluateCommand.Create(), MetricsCommand.Create(),
-    ServeCommand.Create(),
+    ServeCommand.Create(), WorkCommand.Create(), McpCommand.Create(),
 };
 DeviceOptions.AddTo(root);
 return await Application.RunAsync(root, args).ConfigureAwait(false);

@@ -1,12 +1,10 @@
 using System.Net;
-using Attune.Media.Skia;
 using Attune.Server.Engine;
+using Attune.Server.Fleet;
 using Attune.Server.Hosting;
 using Attune.Server.Jobs;
 using Attune.Server.OpenAi;
-using Attune.Server.Requests;
 using Attune.Server.Sd;
-using Attune.Server.Storage;
 using Attune.Weights;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -14,11 +12,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using OpenTelemetry;
-using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;
-using OpenTelemetry.Resources;
-using OpenTelemetry.Trace;
 
 namespace Attune.Server;
 
@@ -37,6 +31,7 @@ public static class AttuneServer
     /// <param name="time">The clock; null for the system's.</param>
     /// <param name="cancellation">Stops opening.</param>
     /// <exception cref="ArgumentException">The settings do not go together.</exception>
+    /// <exception cref="IOException">The queue that several machines share cannot be used.</exception>
     /// <exception cref="CheckpointException">The first model cannot be opened; others are left out then, which is logged.</exception>
     public static async Task<WebApplication> OpenAsync(
         ServerSettings settings, Action<ILoggingBuilder>? logging = null, TimeProvider? time = null,
@@ -49,17 +44,18 @@ public static class AttuneServer
                 $"{settings.Address} can be reached from other machines, and there is no API key: anybody there could use the server. Give "
                     + "it keys (--key-file), or say that this is wanted (--insecure).");
         }
-        SkiaFormats.Register();
-        var problems = new List<string>();
-        var infos = await Task.Run(() => Describe(settings.Models, problems), cancellation).ConfigureAwait(false);
-        var catalog = new ModelCatalog(infos, settings.Aliases);
-
+        var opened = await OpenedModels.OpenAsync(settings, cancellation).ConfigureAwait(false);
+        var fleet = settings.Fleet is { } shared
+            ? await FleetQueue.OpenAsync(shared, settings.Limits, cancellation).ConfigureAwait(false) : null;
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "Attune.Server" });
         logging?.Invoke(builder.Logging);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(options => Configure(options, settings));
         builder.Services.AddRoutingCore();
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.ShutdownTimeout + Farewell);
-        Add(builder.Services, settings, catalog, time ?? TimeProvider.System);
+        EngineServices.Add(
+            builder.Services, settings, opened.Catalog, time ?? TimeProvider.System, metrics => metrics.AddPrometheusExporter(), fleet,
+            fleet == null ? EngineRole.Alone : EngineRole.Front);
+        Add(builder.Services);
         var app = builder.Build();
         app.Use(next => context => app.Services.GetRequiredService<Guard>().InvokeAsync(context, next));
         app.UseRouting();
@@ -74,15 +70,14 @@ public static class AttuneServer
             app.Services.GetRequiredService<SdEndpoints>().Map(app);
         app.MapPrometheusScrapingEndpoint("/metrics");
 
-        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(AttuneServer));
-        foreach (string problem in problems)
-            log.LogWarning("A model is left out: {Problem}", problem);
         try
         {
-            // The first request does not wait for it.
-            var pool = app.Services.GetRequiredService<ModelPool>();
-            (await pool.AcquireAsync(new ModelVariant(catalog.Default, []), cancellation).ConfigureAwait(false)).Dispose();
-            app.Services.GetRequiredService<JobBoard>().Restore(app.Services.GetRequiredService<JobReader>());
+            opened.SayProblems(app.Services);
+            if (fleet == null)
+            {
+                await opened.LoadFirstAsync(app.Services, cancellation).ConfigureAwait(false);
+                app.Services.GetRequiredService<JobBoard>().Restore(app.Services.GetRequiredService<JobReader>());
+            }
             return app;
         }
         catch
@@ -99,24 +94,6 @@ public static class AttuneServer
         return server.Urls.First();
     }
 
-    /// <summary>What the models are. Those that cannot be opened are left out, but for the first, which is the default.</summary>
-    private static List<ModelInfo> Describe(IReadOnlyList<ServedModel> models, List<string> problems)
-    {
-        var infos = new List<ModelInfo>();
-        foreach (var model in models)
-        {
-            try
-            {
-                infos.Add(ModelInfo.Of(model));
-            }
-            catch (CheckpointException exception) when (model != models[0])
-            {
-                problems.Add($"{model.Name}: {exception.Message}");
-            }
-        }
-        return infos;
-    }
-
     private static void Configure(KestrelServerOptions options, ServerSettings settings)
     {
         options.AddServerHeader = false;
@@ -125,44 +102,10 @@ public static class AttuneServer
         options.Listen(settings.Address);
     }
 
-    private static void Add(IServiceCollection services, ServerSettings settings, ModelCatalog catalog, TimeProvider time)
+    private static void Add(IServiceCollection services)
     {
-        services.AddSingleton(settings).AddSingleton(settings.Limits).AddSingleton(catalog).AddSingleton(time);
-        services.AddSingleton(
-            provider => new ModelPool(
-                settings.ModelBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 * 3, settings.KeptPromptBytes,
-                provider.GetRequiredService<ILogger<ModelPool>>()));
-        Add(services.AddOpenTelemetry().ConfigureResource(resource => resource.AddService("attune")), settings.TelemetryReceiver);
-        services.AddSingleton<Telemetry>();
-        services.AddSingleton<Pace>().AddSingleton<PictureMaker>().AddSingleton<JobBoard>().AddSingleton<PictureShelf>();
-        services.AddSingleton(
-            provider => new JobQueue(settings.Limits, settings.Keys.Count > 0, provider.GetRequiredService<Pace>()));
-        services.AddSingleton<GenerationFields>().AddSingleton<Guard>().AddSingleton<ImageEndpoints>().AddSingleton<HealthEndpoints>();
-        services.AddSingleton(_ => JobStore.Open(settings.Store));
-        services.AddSingleton<JobReader>().AddSingleton<JobEndpoints>().AddSingleton<GalleryEndpoints>().AddSingleton<StatusEndpoints>();
-        services.AddSingleton<PageEndpoints>().AddSingleton<SdFields>().AddSingleton<SdEndpoints>();
-        services.AddHostedService<Workers>().AddHostedService<Housekeeping>();
-    }
-
-    /// <summary>Metrics are there to be fetched; who has a receiver is sent them, and traces of requests.</summary>
-    private static void Add(OpenTelemetryBuilder telemetry, Uri? receiver)
-    {
-        telemetry.WithMetrics(metrics =>
-        {
-            metrics.AddMeter(Telemetry.Name).AddPrometheusExporter();
-            if (receiver != null)
-                metrics.AddOtlpExporter(exporter => Send(exporter, "v1/metrics"));
-        });
-        if (receiver != null)
-        {
-            telemetry.WithTracing(traces => traces.AddSource(Telemetry.Name, "Microsoft.AspNetCore")
-                .AddOtlpExporter(exporter => Send(exporter, "v1/traces")));
-        }
-
-        void Send(OtlpExporterOptions exporter, string path)
-        {
-            exporter.Protocol = OtlpExportProtocol.HttpProtobuf;
-            exporter.Endpoint = new Uri($"{receiver!.AbsoluteUri.TrimEnd('/')}/{path}");
-        }
+        services.AddSingleton<Guard>().AddSingleton<ImageEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<JobEndpoints>();
+        services.AddSingleton<GalleryEndpoints>().AddSingleton<StatusEndpoints>().AddSingleton<PageEndpoints>();
+        services.AddSingleton<SdFields>().AddSingleton<SdEndpoints>();
     }
 }

@@ -64,6 +64,11 @@ public sealed record ServerSettings
     /// <summary>How many bytes of encoded prompts each model keeps.</summary>
     public long KeptPromptBytes { get; init; } = 256 << 20;
 
+    /// <summary>
+    /// The queue that several machines share, which then make the pictures (<see cref="AttuneWorker"/>); null makes them here.
+    /// </summary>
+    public FleetSettings? Fleet { get; init; }
+
     /// <summary>How many pictures are made at the same time. On a CPU two halve each other's speed.</summary>
     public int Workers { get; init; } = 1;
 

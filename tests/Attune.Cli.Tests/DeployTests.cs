@@ -29,6 +29,27 @@ public class DeployTests
         await Check(["/bin/sh", "-c", script], [("JOB_COMPLETION_INDEX", "15"), ("PARTS", parts)], $"16/{parts}");
     }
 
+    /// <summary>The options of services and manifests are those of the command.</summary>
+    [Theory]
+    [InlineData("attune.service", "serve")]
+    [InlineData("attune-work@.service", "work")]
+    [InlineData("Dockerfile", "serve")]
+    [InlineData("kubernetes-serve.yaml", "serve", "work")]
+    public async Task Services_are_started_with_options_that_exist(string file, params string[] commands)
+    {
+        string help = "";
+        foreach (string command in commands)
+            help += (await CommandTests.Run([command, "--help"])).Output;
+        string[] lines = await File.ReadAllLinesAsync(Path.Combine(Repository.Root, "deploy", file));
+        string[] options = [
+            .. lines.Where(line => !line.TrimStart().StartsWith('#') && !line.Contains("docker ", StringComparison.Ordinal))
+                .Where(line => line.Contains("attune ", StringComparison.Ordinal)
+                    || line.TrimStart().StartsWith("- --", StringComparison.Ordinal) || line.StartsWith("CMD", StringComparison.Ordinal))
+                .SelectMany(line => line.Split(' ', '"', '=', ',')).Where(word => word.StartsWith("--", StringComparison.Ordinal))];
+        Assert.True(options.Length >= 2);
+        Assert.All(options, option => Assert.Contains($"{option} ", help, StringComparison.Ordinal));
+    }
+
     /// <summary>Runs a script with a program of attune's name that says its arguments, and gives these to attune.</summary>
     private static async Task Check(string[] command, (string Name, string Value)[] environment, string shard)
     {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Attune.Server.Fleet;
 using Attune.Server.Hosting;
 using Attune.Server.Jobs;
 using Attune.Server.Requests;
@@ -13,8 +14,10 @@ namespace Attune.Server.Engine;
 /// <param name="telemetry">Counts them.</param>
 /// <param name="settings">The limits of time.</param>
 /// <param name="time">The clock.</param>
+/// <param name="fleet">The queue of several machines, which make the pictures then; null where they are made here.</param>
 internal sealed class JobBoard(
-    JobQueue queue, PictureMaker maker, JobStore store, Telemetry telemetry, ServerSettings settings, TimeProvider time)
+    JobQueue queue, PictureMaker maker, JobStore store, Telemetry telemetry, ServerSettings settings, TimeProvider time,
+    FleetQueue? fleet = null)
 {
     private readonly ConcurrentDictionary<string, Job> _live = new(StringComparer.Ordinal);
 
@@ -26,11 +29,11 @@ internal sealed class JobBoard(
 
     /// <summary>Takes a job whose client waits for it: it is stopped when it has waited too long.</summary>
     /// <exception cref="ApiException">It is refused, or the queue is full.</exception>
-    public Job Submit(JobRequest request, string lane)
+    public async Task<Job> SubmitAsync(JobRequest request, string lane, CancellationToken cancellation)
     {
         maker.Check(request);
         var job = new Job(Ids.New(), lane, request, time.GetUtcNow());
-        Add(job);
+        await AddAsync(job, fleet == null ? [] : JobBody.Write(request), cancellation).ConfigureAwait(false);
         job.Limit(time, settings.Limits.QueueTime, () => Expire(job, "The request waited"));
         return job;
     }
@@ -40,9 +43,11 @@ internal sealed class JobBoard(
     /// <param name="lane">Whose it is.</param>
     /// <param name="body">What the client sent.</param>
     /// <param name="repetition">What the client calls it; null for nothing.</param>
+    /// <param name="cancellation">Stops it before it is taken.</param>
     /// <returns>Its name; null where a request of the same name was quicker.</returns>
     /// <exception cref="ApiException">It is refused, or the queue is full.</exception>
-    public string? Submit(JobRequest request, string lane, byte[] body, Repetition? repetition)
+    public async Task<string?> SubmitAsync(
+        JobRequest request, string lane, byte[] body, Repetition? repetition, CancellationToken cancellation)
     {
         maker.Check(request);
         var job = new Job(Ids.New(), lane, request, time.GetUtcNow()) { GoesOn = true };
@@ -50,7 +55,7 @@ internal sealed class JobBoard(
             return null;
         try
         {
-            Add(job);
+            await AddAsync(job, body, cancellation).ConfigureAwait(false);
         }
         catch
         {
@@ -99,7 +104,7 @@ internal sealed class JobBoard(
     public Job? Find(string id) => _live.GetValueOrDefault(id);
 
     /// <summary>Stops a job: at once if it waits, within a block of the model if it runs.</summary>
-    public void Cancel(Job job) => Stop(job, JobStatus.Cancelled, null);
+    public Task CancelAsync(Job job) => StopAsync(job, JobStatus.Cancelled, null);
 
     /// <summary>The first picture of a job begins: from now on another limit of time counts.</summary>
     public void Began(Job job)
@@ -167,14 +172,81 @@ internal sealed class JobBoard(
         }
     }
 
-    private void Expire(Job job, string what) => Stop(
+    private void Expire(Job job, string what) => _ = StopAsync(
         job, JobStatus.Failed, ApiException.Timeout(
             $"{what} longer than this server allows; ask for less, or make it a job (POST /api/jobs), which may wait."));
 
-    private void Stop(Job job, JobStatus status, ApiException? failure)
+    /// <summary>
+    /// Ends a job: at once where its pictures are made here, and else where that is decided, which is heard in a moment.
+    /// </summary>
+    private async Task StopAsync(Job job, JobStatus status, ApiException? failure)
     {
-        queue.Remove(job);
-        End(job, status, failure);
-        job.Stop();
+        if (fleet == null)
+        {
+            queue.Remove(job);
+            End(job, status, failure);
+            job.Stop();
+            return;
+        }
+        try
+        {
+            await fleet.EndAsync(EnvelopeOf(job, null), status, failure == null ? null : FleetFailure.Of(failure), CancellationToken.None)
+                .ConfigureAwait(false);
+            await job.Completion.WaitAsync(TimeSpan.FromSeconds(10), time).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is NATS.Client.Core.NatsException or TimeoutException)
+        {
+            if (failure == null)
+                throw FleetQueue.Away(exception);
+            End(job, status, failure);          // a limit of time; its client is not kept waiting
+        }
+    }
+
+    /// <summary>A job that came to another front end.</summary>
+    public Job Adopt(FleetJob envelope, byte[] body, JobReader reader)
+    {
+        var read = reader.Read(body);
+        var kept = store.Find(envelope.Id, envelope.Lane);
+        var job = new Job(
+            envelope.Id, envelope.Lane, read with { Request = read.Request with { Seed = envelope.Seed } },
+            DateTimeOffset.FromUnixTimeMilliseconds(envelope.Created)) { GoesOn = true, Epoch = kept?.Attempts ?? 0 };
+        if (kept == null)
+            store.Add(job, body, null);
+        foreach (var picture in store.PicturesOf(job.Id))
+            job.Add(KeptPicture.Of(picture));
+        Add(job, bounded: false);
+        return job;
+    }
+
+    /// <summary>A picture of a job is begun on another machine.</summary>
+    public void BeginElsewhere(Job job)
+    {
+        queue.Start(job);
+        if (!job.Begin(time.GetUtcNow()))
+            return;
+        if (job.GoesOn)
+            store.Begin(job.Id, time.GetUtcNow());
+        job.Limit(time, Timeout.InfiniteTimeSpan, () => { });           // the worker's business
+    }
+
+    private static FleetJob EnvelopeOf(Job job, byte[]? body) => new(
+        job.Id, job.Lane, job.Created.ToUnixTimeMilliseconds(), job.Request.Request.Seed, job.Request.Count, job.GoesOn, body);
+
+    /// <summary>Takes a job in, here and into the queue of all.</summary>
+    private async Task AddAsync(Job job, byte[] body, CancellationToken cancellation)
+    {
+        Add(job);
+        if (fleet == null)
+            return;
+        try
+        {
+            await fleet.AddAsync(EnvelopeOf(job, body), cancellation).ConfigureAwait(false);
+        }
+        catch
+        {
+            queue.Remove(job);
+            _live.TryRemove(job.Id, out _);
+            throw;
+        }
     }
 }

@@ -125,6 +125,14 @@ internal sealed class JobQueue(ServerLimits limits, bool keys, Pace pace) : IDis
         return true;
     }
 
+    /// <summary>A job that waits is begun elsewhere.</summary>
+    public void Start(Job job)
+    {
+        Remove(job);
+        lock (_gate)
+            _running.Add(job);
+    }
+
     /// <summary>A job that was taken is over.</summary>
     public void Done(Job job)
     {

@@ -166,7 +166,7 @@ internal static class ApiDocument
         ["type"] = "integer", ["minimum"] = 0, ["maximum"] = 3, ["description"] = "Pictures of steps, spread over them.",
     };
 
-    private static (string, JsonNode)[] Format() =>
+    internal static (string, JsonNode)[] Format() =>
         [
             ("output_format", Enumeration("png", "jpeg", "webp")),
             ("output_compression", new JsonObject { ["type"] = "integer", ["minimum"] = 0, ["maximum"] = 100 }),
@@ -200,7 +200,7 @@ internal static class ApiDocument
         ];
 
     /// <summary>The schema of a request for pictures.</summary>
-    private static JsonObject Body(IEnumerable<(string Name, JsonNode Schema)> more)
+    internal static JsonObject Body(IEnumerable<(string Name, JsonNode Schema)> more)
     {
         var fields = new JsonObject
         {

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Attune.Server.Engine;
 using Attune.Server.Jobs;
+using Attune.Server.Mcp;
 using Attune.Server.OpenAi;
 using Attune.Server.Requests;
 
@@ -24,6 +25,8 @@ namespace Attune.Server.Hosting;
 [JsonSerializable(typeof(ListAnswer<PictureAnswer>))]
 [JsonSerializable(typeof(PictureTextsAnswer))]
 [JsonSerializable(typeof(StatusAnswer))]
+[JsonSerializable(typeof(McpAnswer))]
+[JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
 [JsonSerializable(typeof(ListAnswer<RuleAnswer>))]
 [JsonSerializable(typeof(ListAnswer<OptionAnswer>))]
 [JsonSerializable(typeof(CheckAnswer))]

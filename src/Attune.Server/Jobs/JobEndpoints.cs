@@ -57,7 +57,7 @@ internal sealed class JobEndpoints(
             await AnswerAsync(context, known, StatusCodes.Status200OK).ConfigureAwait(false);
             return;
         }
-        string id = board.Submit(reader.Read(body), lane, body, repetition)
+        string id = await board.SubmitAsync(reader.Read(body), lane, body, repetition, context.RequestAborted).ConfigureAwait(false)
             ?? store.Find(repetition!, lane, time.GetUtcNow() - RepetitionTime)!.Value.Job.Id;
         context.Response.Headers.Location = $"/api/jobs/{id}";
         await AnswerAsync(context, Stored(id, lane), StatusCodes.Status202Accepted).ConfigureAwait(false);
@@ -121,12 +121,12 @@ internal sealed class JobEndpoints(
 
     private Task FindAsync(HttpContext context) => AnswerAsync(context, Asked(context), StatusCodes.Status200OK);
 
-    private Task CancelAsync(HttpContext context)
+    private async Task CancelAsync(HttpContext context)
     {
         var job = Asked(context);
         if (board.Find(job.Id) is { } live)
-            board.Cancel(live);
-        return AnswerAsync(context, Stored(job.Id, job.Lane), StatusCodes.Status200OK);
+            await board.CancelAsync(live).ConfigureAwait(false);
+        await AnswerAsync(context, Stored(job.Id, job.Lane), StatusCodes.Status200OK).ConfigureAwait(false);
     }
 
     private Task EventsAsync(HttpContext context)

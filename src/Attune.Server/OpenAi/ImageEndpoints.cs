@@ -58,7 +58,7 @@ internal sealed class ImageEndpoints(
         var asked = reader.Read(fields, pictures) with { Format = shape.Format, Partials = stream ? partials : 0 };
         fields.RefuseRest([.. GenerationFields.Names, .. AnswerShape.Names]);
         asked = asked with { Ignored = [.. fields.Ignored, .. partials > 0 && !stream ? (string[])["partial_images"] : []] };
-        var job = board.Submit(asked, context.Lane());
+        var job = await board.SubmitAsync(asked, context.Lane(), context.RequestAborted).ConfigureAwait(false);
         try
         {
             if (stream)
@@ -71,7 +71,7 @@ internal sealed class ImageEndpoints(
         finally
         {
             if (!job.IsOver)            // its client is gone
-                board.Cancel(job);
+                await board.CancelAsync(job).ConfigureAwait(false);
         }
         if (job.Status != JobStatus.Completed)
             throw job.Failure ?? ApiException.Unavailable("overloaded", "The request was cancelled.", TimeSpan.FromSeconds(1));

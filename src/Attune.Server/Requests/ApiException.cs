@@ -38,8 +38,15 @@ internal sealed class ApiException : Exception
     /// <param name="code">overloaded, not_ready or shutting_down.</param>
     /// <param name="message">What is the matter.</param>
     /// <param name="wait">When it may be otherwise.</param>
-    public static ApiException Unavailable(string code, string message, TimeSpan wait) =>
-        new(StatusCodes.Status503ServiceUnavailable, "server_error", code, message, null) { RetryAfter = Whole(wait) };
+    /// <param name="cause">Why.</param>
+    public static ApiException Unavailable(string code, string message, TimeSpan wait, Exception? cause = null) =>
+        new(StatusCodes.Status503ServiceUnavailable, "server_error", code, message, null, cause) { RetryAfter = Whole(wait) };
+
+    /// <summary>What another machine answered.</summary>
+    public static ApiException Again(int status, ApiError error) => new(status, error.Type, error.Code, error.Message, error.Param)
+    {
+        RetryAfter = status == StatusCodes.Status503ServiceUnavailable ? Whole(TimeSpan.FromSeconds(30)) : null,
+    };
 
     /// <summary>A limit of time was reached.</summary>
     public static ApiException Timeout(string message) =>

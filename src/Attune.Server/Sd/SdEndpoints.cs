@@ -53,7 +53,7 @@ internal sealed class SdEndpoints(ModelCatalog models, SdFields reader, JobBoard
     {
         var sent = await Body.ReadJsonAsync(context, settings.Limits.UploadBytes).ConfigureAwait(false);
         var (request, notes, scale) = reader.Read(sent, withPicture);
-        var job = board.Submit(request, context.Lane());
+        var job = await board.SubmitAsync(request, context.Lane(), context.RequestAborted).ConfigureAwait(false);
         foreach (string note in notes)
             job.Warn(note);
         try
@@ -63,7 +63,7 @@ internal sealed class SdEndpoints(ModelCatalog models, SdFields reader, JobBoard
         finally
         {
             if (!job.IsOver)
-                board.Cancel(job);
+                await board.CancelAsync(job).ConfigureAwait(false);
         }
         if (job.Failure is { } failure)
             throw failure;
@@ -140,11 +140,11 @@ internal sealed class SdEndpoints(ModelCatalog models, SdFields reader, JobBoard
             });
     }
 
-    private Task InterruptAsync(HttpContext context)
+    private async Task InterruptAsync(HttpContext context)
     {
         foreach (var job in Own(context).Where(job => job.Status == JobStatus.Running).ToArray())
-            board.Cancel(job);
-        return WriteAsync(context, new JsonObject());
+            await board.CancelAsync(job).ConfigureAwait(false);
+        await WriteAsync(context, new JsonObject()).ConfigureAwait(false);
     }
 
     private Task OptionsAsync(HttpContext context) => WriteAsync(
