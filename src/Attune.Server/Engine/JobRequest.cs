@@ -54,10 +54,13 @@ internal sealed record JobRequest(ModelVariant Variant, GenerationRequest Reques
         Images = Request.Images with
         {
             Initial = Initial?.Decode(),
-            Mask = Mask == null ? null : White(Mask.Decode()),
+            Mask = WhiteMask(),
             References = [.. References.Select(upload => upload.Decode())],
         },
     };
+
+    /// <summary>The mask, decoded: white where the picture is made anew, without alpha; null for none.</summary>
+    public Image? WhiteMask() => Mask == null ? null : White(Mask.Decode());
 
     /// <summary>
     /// A mask that is white where the picture is made anew. OpenAI's masks are transparent there; AUTOMATIC1111 takes alpha for white.

@@ -106,15 +106,13 @@ internal static class JobBody
             json["lora"] = new JsonArray([
                 .. asked.Variant.Loras.Select(lora => new JsonObject { ["name"] = lora.Name, ["scale"] = lora.Weights.Scale })]);
         }
-        Upload[] pictures = asked.Initial is { } initial ? [initial] : [.. asked.References];
+        Upload[] pictures = asked.Initial is { } initial ? [initial, .. asked.References] : [.. asked.References];
         if (pictures.Length > 0)
-        {
-            json["images"] = new JsonArray([
-                .. pictures.Select(picture => new JsonObject
-                {
-                    ["image_url"] = $"data:image/png;base64,{Convert.ToBase64String(picture.Bytes)}",
-                })]);
-        }
+            json["images"] = new JsonArray([.. pictures.Select(picture => Url(picture.Bytes))]);
+        if (asked.WhiteMask() is { } mask)
+            json[Upload.Mask] = Url(PictureFormat.Png.Encode(new Imaging.Frames([mask]), []));
         return Encoding.UTF8.GetBytes(json.ToJsonString());
+
+        static JsonObject Url(byte[] bytes) => new() { ["image_url"] = $"data:image/png;base64,{Convert.ToBase64String(bytes)}" };
     }
 }
