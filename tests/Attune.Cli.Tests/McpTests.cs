@@ -152,16 +152,9 @@ public sealed class McpTests : IAsyncLifetime
                 StringComparison.Ordinal);
         }
         Assert.Contains(
-            "makes images from text only",
-            await RefusedAsync("edit_image", Quick(("images", new[] { $"data:image/png;base64,{Png()}" }))), StringComparison.Ordinal);
+            "no image of a known format",
+            await RefusedAsync("edit_image", Quick(("images", new[] { "data:image/png;base64,AAAA" }))), StringComparison.Ordinal);
         await Assert.ThrowsAnyAsync<McpException>(() => _client.CallToolAsync("draw", Quick()).AsTask());
-    }
-
-    private static string Png()
-    {
-        var stream = new MemoryStream();
-        Imaging.Png.Write(new Image(8, 8, new byte[192]), stream);
-        return Convert.ToBase64String(stream.ToArray());
     }
 
     /// <summary>A call that its client gives up is stopped, so that the next one begins.</summary>

@@ -42,8 +42,8 @@ const checks = {
       client.images.edit({ ...asked, image: [image, image] }),
       error => error instanceof OpenAI.BadRequestError && /takes one/.test(error.message));
     await assert.rejects(
-      client.images.edit({ ...asked, model: 'flux-tiny-random', strength: undefined, image }),
-      error => error instanceof OpenAI.BadRequestError && error.code === 'unsupported_value' && /from text only/.test(error.message));
+      client.images.edit({ ...asked, image: await toFile(Buffer.from('no picture'), 'cat.png', { type: 'image/png' }) }),
+      error => error instanceof OpenAI.BadRequestError && error.param === 'image' && error.code === 'invalid_value');
   },
 
   async 'it streams partial pictures, then each picture'() {
