@@ -10,7 +10,7 @@ namespace Attune.Cli.Tests;
 public sealed class PackageTests : IDisposable
 {
     private static readonly string[] Libraries =
-        ["Attune", "Attune.Evaluation", "Attune.Extensions.AI", "Attune.Media.Skia", "Attune.Tensors"];
+        ["Attune", "Attune.Evaluation", "Attune.Extensions.AI", "Attune.Media.Skia", "Attune.Tensors", "Attune.Torch"];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("attune-packages-").FullName;
 
