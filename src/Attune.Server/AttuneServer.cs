@@ -66,6 +66,7 @@ public static class AttuneServer
         app.Services.GetRequiredService<GalleryEndpoints>().Map(app);
         app.Services.GetRequiredService<StatusEndpoints>().Map(app);
         app.Services.GetRequiredService<PageEndpoints>().Map(app);
+        ReferenceEndpoints.Map(app);
         if (settings.SdApi)
             app.Services.GetRequiredService<SdEndpoints>().Map(app);
         app.MapPrometheusScrapingEndpoint("/metrics");

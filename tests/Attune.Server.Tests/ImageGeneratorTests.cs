@@ -386,7 +386,7 @@ public sealed class ImageGeneratorTests(GeneratorServices given) : IClassFixture
         var begun = new TaskCompletionSource();
         options.Previews = new Sink([], () => begun.TrySetResult());
         var running = Generator.GenerateImagesAsync("a red cat", options, stop.Token);
-        await begun.Task.WaitAsync(TimeSpan.FromMinutes(1));
+        await await Task.WhenAny(begun.Task, running);
         using var impatient = new CancellationTokenSource();
         var waiting = Generator.GenerateImagesAsync("a red cat", Quick, impatient.Token);
         await impatient.CancelAsync();

@@ -151,7 +151,14 @@ const scenarios = {
       return canvas.toDataURL("image/png").split(",")[1];
     });
     await drop("plain.png", plain);
-    await page.getByText("plain.png says nothing of how it was made.").waitFor();
+    await page.getByText("plain.png says nothing of how it was made").waitFor();
+    return page;
+  },
+
+  async "the API is read and tried, and nothing of it comes from elsewhere"() {
+    const page = await open();
+    await page.getByRole("link", { name: "The API" }).click();
+    await page.getByText("/v1/images/generations").first().waitFor();
     return page;
   },
 

@@ -15,7 +15,7 @@ namespace Attune.Server.Hosting;
 internal sealed partial class Guard(ServerSettings settings, ILogger<Guard> log)
 {
     /// <summary>What needs no key: whether it lives, what can be asked, the page itself, and pictures whose names nobody guesses.</summary>
-    private static readonly string[] Open = ["/healthz", "/readyz", "/openapi.json", "/pictures/", "/page/"];
+    private static readonly string[] Open = ["/healthz", "/readyz", "/openapi.json", "/reference", "/pictures/", "/page/"];
 
     /// <summary>Where a page gives its key.</summary>
     public const string SessionPath = "/api/session";

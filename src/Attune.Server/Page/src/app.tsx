@@ -91,7 +91,7 @@ function Header(): JSX.Element {
             </h1>
             <p class="model">{known?.status.default_model}</p>
             <nav aria-label="Page">
-                <a class="button plain" href="/openapi.json" aria-label="The API" title="The API">
+                <a class="button plain" href="/reference/" aria-label="The API" title="The API">
                     <Icon name="code" />
                 </a>
                 <button
