@@ -314,7 +314,8 @@ public sealed class ImageGeneratorTests(GeneratorServices given) : IClassFixture
         }
         Assert.NotSame(options.AdditionalProperties, copy.AdditionalProperties);
 
-        using var pipeline = Own.AsBuilder().ConfigureOptions(given => given.Count = 2).Build();
+        // It is not disposed: that would end the generator below it, which the other tests share.
+        var pipeline = Own.AsBuilder().ConfigureOptions(given => given.Count = 2).Build();
         var response = await pipeline.GenerateImagesAsync("a red cat", Quick);
         Assert.Equal(2, response.Contents.Count);
         Assert.Equal(7ul, response.Contents[0].AdditionalProperties!["seed"]);
