@@ -200,7 +200,9 @@ const scenarios = {
 
   async "everything by keyboard; the gallery moves, stars, deletes and takes back"() {
     const page = await open({ form: { mode: "picture", steps: "1" } });
+    await page.locator("#prompt").waitFor();
     await page.keyboard.press("p");
+    await page.locator("#prompt:focus").waitFor();
     await page.keyboard.press("Control+a");
     await page.keyboard.type("a fox on a green background");
     await page.keyboard.press("Control+Enter");
