@@ -533,7 +533,7 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
         return rank;
     }
 
-    private static void Contiguous(ReadOnlySpan<long> sizes, long* strides)
+    internal static void Contiguous(ReadOnlySpan<long> sizes, long* strides)
     {
         long stride = 1;
         for (int axis = sizes.Length - 1; axis >= 0; axis--)

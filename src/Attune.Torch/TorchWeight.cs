@@ -239,12 +239,8 @@ internal sealed unsafe class TorchWeight : PreparedWeight
     private static long[] Strides(long[] sizes)
     {
         long[] strides = new long[sizes.Length];
-        long stride = 1;
-        for (int axis = sizes.Length - 1; axis >= 0; axis--)
-        {
-            strides[axis] = stride;
-            stride *= sizes[axis];
-        }
+        fixed (long* s = strides)
+            TorchOperation.Contiguous(sizes, s);
         return strides;
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using Attune.Imaging;
@@ -59,18 +58,7 @@ public sealed class PublishTests : IDisposable
         Assert.Equal(Image.Load(expected).Rgb, Image.Load(actual).Rgb);
     }
 
-    /// <summary>What a program writes; it has to succeed.</summary>
-    private static async Task<string> RunAsync(string program, string[] arguments)
-    {
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-
-        // Native code has vectors of 256 bits, so managed code takes them too.
-        start.Environment["DOTNET_EnableAVX512"] = "0";
-        using var process = Process.Start(start)!;
-        var error = process.StandardError.ReadToEndAsync();
-        string output = await process.StandardOutput.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)}\n{output}\n{await error}");
-        return output;
-    }
+    /// <summary>Native code has vectors of 256 bits, so managed code takes them too.</summary>
+    private static Task<string> RunAsync(string program, string[] arguments) =>
+        Programs.RunAsync(program, arguments, null, ("DOTNET_EnableAVX512", "0"));
 }

@@ -7,8 +7,9 @@ internal static class Logs
 {
     /// <summary>On standard error, in lines.</summary>
     /// <param name="verbose">Whether the framework's own are among them.</param>
-    public static Action<ILoggingBuilder> ToStandardError(bool verbose) => logging => logging
-        .SetMinimumLevel(LogLevel.Information)
+    /// <param name="least">What is said of the command's own.</param>
+    public static Action<ILoggingBuilder> ToStandardError(bool verbose, LogLevel least = LogLevel.Information) => logging => logging
+        .SetMinimumLevel(least)
         .AddFilter("Microsoft", verbose ? LogLevel.Information : LogLevel.Warning)
         .AddSimpleConsole(console => console.SingleLine = true)
         .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace);

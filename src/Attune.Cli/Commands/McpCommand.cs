@@ -13,9 +13,7 @@ internal static class McpCommand
     {
         var command = new Command(
             "mcp", "Let an assistant on this machine make pictures: the Model Context Protocol on standard input and output.");
-        foreach (var option in ServerOptions.All)
-            command.Options.Add(option);
-        command.Options.Add(Verbose);
+        ServerOptions.AddTo(command, Verbose);
         command.SetAction(
             (result, cancellation) => RunAsync(
                 ServerOptions.Read(result) with { Fleet = null }, result.GetValue(Verbose), cancellation));
@@ -24,14 +22,9 @@ internal static class McpCommand
 
     private static async Task<int> RunAsync(ServerSettings settings, bool verbose, CancellationToken cancellation)
     {
-        // Standard output is the protocol's alone.
-        await AttuneMcp.RunAsync(
-            settings,
-            logging => logging
-                .SetMinimumLevel(verbose ? LogLevel.Information : LogLevel.Warning)
-                .AddSimpleConsole(console => console.SingleLine = true)
-                .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace),
-            cancellation).ConfigureAwait(false);
+        // Standard output is the protocol's alone, and an assistant reads little of the rest.
+        var least = verbose ? LogLevel.Information : LogLevel.Warning;
+        await AttuneMcp.RunAsync(settings, Logs.ToStandardError(verbose, least), cancellation).ConfigureAwait(false);
         return 0;
     }
 }

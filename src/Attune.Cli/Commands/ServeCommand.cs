@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Net;
 using Attune.Server;
 using Microsoft.Extensions.Hosting;
 
@@ -42,11 +41,8 @@ internal static class ServeCommand
     public static Command Create()
     {
         var command = new Command("serve", "Answer requests over HTTP: OpenAI's images API, and jobs that survive restarts.");
-        foreach (
-            var option in (Option[])[
-                .. ServerOptions.All, Listen, KeyFile, Insecure, HostNames, Origins, PublicAddress, Sd, Store, NoStore, QueueOfKey,
-                Verbose])
-            command.Options.Add(option);
+        ServerOptions.AddTo(
+            command, Listen, KeyFile, Insecure, HostNames, Origins, PublicAddress, Sd, Store, NoStore, QueueOfKey, Verbose);
         command.SetAction((result, cancellation) => RunAsync(Read(result), result.GetValue(Verbose), cancellation));
         return command;
     }
@@ -61,9 +57,7 @@ internal static class ServeCommand
         var common = ServerOptions.Read(result);
         return common with
         {
-            Address = IPEndPoint.TryParse(result.GetValue(Listen)!, out var address) ? address
-                : throw new ArgumentException(
-                    $"--listen is '{result.GetValue(Listen)}', expected an address and a port, as 127.0.0.1:5080."),
+            Address = ServerOptions.EndPoint(result, Listen, "127.0.0.1:5080"),
             Keys = [.. keys.Select(key => key.Trim()).Where(key => key.Length > 0).Select(ApiKey.Of)],
             Insecure = result.GetValue(Insecure),
             HostNames = result.GetValue(HostNames)!,

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Net;
 using Attune.Generation;
 using Attune.Server;
 
@@ -53,11 +54,27 @@ internal static class ServerOptions
             "Where metrics and traces of requests are sent, by OpenTelemetry's protocol over HTTP, as http://127.0.0.1:4318. Default: "
                 + "nowhere." };
 
-    /// <summary>The options, in the order in which help shows them.</summary>
-    public static IEnumerable<Option> All =>
+    private static Option[] All =>
         [
             Model, Models, Aliases, Loras, Memory, Workers, Queue, Patience, Pixels, Steps, Count, Attempts, JobTime, QueueTime,
             ShutdownTime, Telemetry];
+
+    /// <summary>Gives a command these options and then its own, in the order in which help shows them.</summary>
+    public static void AddTo(Command command, params Option[] own)
+    {
+        foreach (var option in All.Concat(own))
+            command.Options.Add(option);
+    }
+
+    /// <summary>Where a command listens.</summary>
+    /// <param name="result">The command line.</param>
+    /// <param name="listen">The option.</param>
+    /// <param name="example">What a message gives as an example.</param>
+    /// <exception cref="ArgumentException">It is no address with a port.</exception>
+    public static IPEndPoint EndPoint(ParseResult result, Option<string> listen, string example) =>
+        IPEndPoint.TryParse(result.GetValue(listen)!, out var address) ? address
+            : throw new ArgumentException(
+                $"{listen.Name} is '{result.GetValue(listen)}', expected an address and a port, as {example}.");
 
     /// <summary>What a command line says.</summary>
     /// <exception cref="ArgumentException">A value is malformed or out of range; the message names the option.</exception>

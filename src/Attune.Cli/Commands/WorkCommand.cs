@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Net;
 using Attune.Server;
 using Microsoft.Extensions.Hosting;
 
@@ -17,10 +16,7 @@ internal static class WorkCommand
     {
         var command = new Command(
             "work", "Make the pictures of a queue that several machines share: attune serve --queue nats://... hands them out.");
-        foreach (var option in ServerOptions.All)
-            command.Options.Add(option);
-        command.Options.Add(Listen);
-        command.Options.Add(Verbose);
+        ServerOptions.AddTo(command, Listen, Verbose);
         command.SetAction((result, cancellation) => RunAsync(Read(result), result.GetValue(Verbose), cancellation));
         return command;
     }
@@ -29,12 +25,7 @@ internal static class WorkCommand
     {
         var settings = ServerOptions.Read(result);
         return settings.Fleet == null ? throw new ArgumentException("--queue: expected the address of a NATS server, as nats://host:4222.")
-            : settings with
-            {
-                Address = IPEndPoint.TryParse(result.GetValue(Listen)!, out var address) ? address
-                    : throw new ArgumentException(
-                        $"--listen is '{result.GetValue(Listen)}', expected an address and a port, as 127.0.0.1:5081."),
-            };
+            : settings with { Address = ServerOptions.EndPoint(result, Listen, "127.0.0.1:5081") };
     }
 
     private static async Task<int> RunAsync(ServerSettings settings, bool verbose, CancellationToken cancellation)

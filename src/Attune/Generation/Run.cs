@@ -319,7 +319,7 @@ internal sealed class Run : IDisposable
         _observer.Begin(
             new RunStart(
                 [.. _schedule.Timesteps.Skip(_schedule.First)], _schedule.Sigmas, _positive!, _negative, noise, image,
-                _latents) 
+                _latents)
             {
                 Grid = Resolved.Grid, References = _references, Pictures = _pictures, Initial = pixels, Mask = mask,
                 LatentMask = _repainting?.LatentMask, Beside = _beside,

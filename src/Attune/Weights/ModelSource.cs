@@ -75,6 +75,20 @@ public abstract class ModelSource(Device device)
 
     /// <summary>The configuration of the scheduler.</summary>
     public abstract ModelConfig Scheduler { get; }
+
+    /// <summary>Checks that a text encoder gives the channels that the transformer reads.</summary>
+    /// <param name="channels">What the text encoder gives.</param>
+    /// <param name="expected">What the transformer reads.</param>
+    /// <param name="key">The key of the transformer's configuration that says so.</param>
+    /// <exception cref="CheckpointException">They differ.</exception>
+    internal void RequireTextChannels(int channels, int expected, string key)
+    {
+        if (channels != expected)
+        {
+            throw new CheckpointException(
+                $"'{Path}': the text encoder has {channels} channels, expected {expected}, the transformer's {key}.");
+        }
+    }
 }
 
 /// <summary>An ordinary diffusers folder.</summary>

@@ -157,27 +157,40 @@ function Making({ asked }: { asked: Form }): JSX.Element {
                         : `The same seed twice: ${plain === "none" ? "without guidance" : `with ${plain} alone`}, and as you ask.`}
                 </p>
             )}
-            {asked.mode === "seeds" && <Count asked={asked} text="Pictures" most={10} about="Seeds that follow one another." />}
+            {asked.mode === "seeds" && (
+                <Whole text="Pictures" least={1} most={10} value={asked.count} set={setCount} about="Seeds that follow one another." />
+            )}
             {asked.mode === "grid" && <GridFields asked={asked} />}
         </fieldset>
     );
 }
 
-function Count({ asked, text, most, about }: { asked: Form; text: string; most: number; about: string }): JSX.Element {
+const setCount = (count: number): void => form.change({ count });
+
+/** A small whole number: of pictures, seeds or values. */
+function Whole(given: {
+    text: string;
+    least: number;
+    most: number;
+    value: number;
+    set: (value: number) => void;
+    about?: string;
+}): JSX.Element {
+    const { text, least, most, value, set, about } = given;
     return (
-        <label class="line">
+        <label class={about === undefined ? undefined : "line"}>
             <span class="name">{text}</span>
             <input
                 type="number"
                 class="number"
-                min={1}
+                min={least}
                 max={most}
-                value={asked.count}
+                value={value}
                 onChange={(event) =>
-                    form.change({ count: Math.min(Math.max(Math.round(event.currentTarget.valueAsNumber) || 1, 1), most) })
+                    set(Math.min(Math.max(Math.round(event.currentTarget.valueAsNumber) || least, least), most))
                 }
             />
-            <span class="hint">{about}</span>
+            {about !== undefined && <span class="hint">{about}</span>}
         </label>
     );
 }
@@ -207,7 +220,7 @@ function gridOf(key: string, asked: Form): Form["grid"] {
     const known = rule?.parameters.find((other) => other.name === parameter);
     if (!rule || !known) {
         const steps = model?.attune.default_steps ?? 4;
-        return { parameter: key, from: key === "steps" ? "1" : "1", to: key === "steps" ? String(steps * 2) : "7", count: 4 };
+        return { parameter: key, from: "1", to: key === "steps" ? String(steps * 2) : "7", count: 4 };
     }
     const { min, max } = sliderOf(rule, known, facts.value?.families ?? []);
     const acting = asked.guidance === "own" ? asked.rules : parseRules(check.value.answer?.guidance ?? "none");
@@ -254,32 +267,8 @@ function GridFields({ asked }: { asked: Form }): JSX.Element {
             <div class="fields">
                 {field("from", "From")}
                 {field("to", "To")}
-                <label>
-                    <span class="name">Values</span>
-                    <input
-                        type="number"
-                        class="number"
-                        min={2}
-                        max={8}
-                        value={grid.count}
-                        onChange={(event) =>
-                            set({ count: Math.min(Math.max(Math.round(event.currentTarget.valueAsNumber) || 2, 2), 8) })
-                        }
-                    />
-                </label>
-                <label>
-                    <span class="name">Seeds</span>
-                    <input
-                        type="number"
-                        class="number"
-                        min={1}
-                        max={6}
-                        value={asked.count}
-                        onChange={(event) =>
-                            form.change({ count: Math.min(Math.max(Math.round(event.currentTarget.valueAsNumber) || 1, 1), 6) })
-                        }
-                    />
-                </label>
+                <Whole text="Values" least={2} most={8} value={grid.count} set={(count) => set({ count })} />
+                <Whole text="Seeds" least={1} most={6} value={asked.count} set={setCount} />
             </div>
             <p class="hint">{valuesOf(grid).join(", ")}</p>
         </>

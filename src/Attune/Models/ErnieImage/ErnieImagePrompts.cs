@@ -18,12 +18,7 @@ internal sealed class ErnieImagePrompts : PromptEncoder
     {
         _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
-        if (_encoder.Channels != config.TextInDim)
-        {
-            throw new CheckpointException(
-                $"'{source.Path}': the text encoder has {_encoder.Channels} channels, expected {config.TextInDim}, the transformer's "
-                    + "text_in_dim.");
-        }
+        source.RequireTextChannels(_encoder.Channels, config.TextInDim, "text_in_dim");
     }
 
     public override Conditioning Encode(PromptInput input, CancellationToken cancellation = default)

@@ -28,12 +28,7 @@ internal sealed class PixArtPrompts : PromptEncoder
         (_device, _longest, _tellsSize) = (source.Device, longest, config.UseAdditionalConditions);
         _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(T5EncoderModel.Load(source.Component("text_encoder")));
-        if (_encoder.Channels != config.CaptionChannels)
-        {
-            throw new CheckpointException(
-                $"'{source.Path}': the text encoder has {_encoder.Channels} channels, expected {config.CaptionChannels}, the transformer's "
-                    + "caption_channels.");
-        }
+        source.RequireTextChannels(_encoder.Channels, config.CaptionChannels, "caption_channels");
     }
 
     public override Conditioning Encode(PromptInput input, CancellationToken cancellation = default)

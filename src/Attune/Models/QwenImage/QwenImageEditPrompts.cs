@@ -40,12 +40,7 @@ internal sealed class QwenImageEditPrompts : PromptEncoder
         _tokenizer = Tokenizer.Load(source, "tokenizer");
         _pictures = QwenPictures.Read(source.Has("processor") ? source.Tokenizer("processor") : source.Tokenizer("tokenizer"));
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder"), seesPictures: true));
-        if (_encoder.Channels != config.JointAttentionDim)
-        {
-            throw new CheckpointException(
-                $"'{source.Path}': the text encoder has {_encoder.Channels} channels, expected {config.JointAttentionDim}, the "
-                    + "transformer's joint_attention_dim.");
-        }
+        source.RequireTextChannels(_encoder.Channels, config.JointAttentionDim, "joint_attention_dim");
         if (!_encoder.SeesPictures)
         {
             throw new CheckpointException(

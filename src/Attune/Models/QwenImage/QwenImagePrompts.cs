@@ -32,12 +32,7 @@ internal sealed class QwenImagePrompts : PromptEncoder
         _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
         _beginning = PromptTokens.Upto(_tokenizer, Before, int.MaxValue, null);
-        if (_encoder.Channels != config.JointAttentionDim)
-        {
-            throw new CheckpointException(
-                $"'{source.Path}': the text encoder has {_encoder.Channels} channels, expected {config.JointAttentionDim}, the "
-                    + "transformer's joint_attention_dim.");
-        }
+        source.RequireTextChannels(_encoder.Channels, config.JointAttentionDim, "joint_attention_dim");
     }
 
     public override Conditioning Encode(PromptInput input, CancellationToken cancellation = default)

@@ -40,12 +40,7 @@ internal sealed class QwenImage21Prompts : PromptEncoder
         _slot = _tokenizer.IdOf(Slot) ?? -1;
         _leftOut = Ids(System, int.MaxValue, null).Length;
         _beginning = Ids(System + Before, int.MaxValue, null);
-        if (_encoder.Channels != config.ContextInDim)
-        {
-            throw new CheckpointException(
-                $"'{source.Path}': the text encoder has {_encoder.Channels} channels, expected {config.ContextInDim}, the transformer's "
-                    + "context_in_dim.");
-        }
+        source.RequireTextChannels(_encoder.Channels, config.ContextInDim, "context_in_dim");
     }
 
     /// <summary>Whether pictures can be seen: files of the text side alone hold no vision tower.</summary>

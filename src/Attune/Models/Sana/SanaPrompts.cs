@@ -38,12 +38,7 @@ internal sealed class SanaPrompts : PromptEncoder
     {
         _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
-        if (_encoder.Channels != config.CaptionChannels)
-        {
-            throw new CheckpointException(
-                $"'{source.Path}': the text encoder has {_encoder.Channels} channels, expected {config.CaptionChannels}, the transformer's "
-                    + "caption_channels.");
-        }
+        source.RequireTextChannels(_encoder.Channels, config.CaptionChannels, "caption_channels");
     }
 
     public override Conditioning Encode(PromptInput input, CancellationToken cancellation = default)

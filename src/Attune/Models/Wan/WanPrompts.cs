@@ -25,12 +25,7 @@ internal sealed partial class WanPrompts : PromptEncoder
     {
         _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(T5EncoderModel.Load(source.Component("text_encoder")));
-        if (_encoder.Channels != config.TextDim)
-        {
-            throw new CheckpointException(
-                $"'{source.Path}': the text encoder has {_encoder.Channels} channels, expected {config.TextDim}, the transformer's "
-                    + "text_dim.");
-        }
+        source.RequireTextChannels(_encoder.Channels, config.TextDim, "text_dim");
         if (config.ImageDim is { } channels)
             _pictures = owned.Add(WanPictureEncoder.Load(source, channels));
     }

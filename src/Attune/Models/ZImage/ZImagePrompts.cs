@@ -21,12 +21,7 @@ internal sealed class ZImagePrompts : PromptEncoder
     {
         _tokenizer = Tokenizer.Load(source, "tokenizer");
         _encoder = owned.Add(DecoderTextModel.Load(source.Component("text_encoder")));
-        if (_encoder.Channels != config.CapFeatDim)
-        {
-            throw new CheckpointException(
-                $"'{source.Path}': the text encoder has {_encoder.Channels} channels, expected {config.CapFeatDim}, the transformer's "
-                    + "cap_feat_dim.");
-        }
+        source.RequireTextChannels(_encoder.Channels, config.CapFeatDim, "cap_feat_dim");
     }
 
     public override Conditioning Encode(PromptInput input, CancellationToken cancellation = default)

@@ -39,7 +39,7 @@ public sealed class DecoderTextModel : IDisposable
             var at = checkpoint.Root.At(visual);
             _vision = json.String("model_type", "") switch
             {
-                "qwen3_vl" => new Qwen3VisionTower(at, VisionConfig.Read(vision)),
+                "qwen3_vl" => new Qwen3VisionTower(at, Qwen3VisionConfig.Read(vision)),
                 "qwen2_5_vl" => new Qwen25VisionTower(at, Qwen25VisionConfig.Read(vision)),
                 _ => null,
             };

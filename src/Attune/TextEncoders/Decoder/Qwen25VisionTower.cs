@@ -5,35 +5,13 @@ using Attune.Weights;
 namespace Attune.TextEncoders.Decoder;
 
 /// <summary>What config.json says of the vision tower of Qwen2.5-VL, with the defaults of transformers.</summary>
-internal sealed record Qwen25VisionConfig
+internal sealed record Qwen25VisionConfig : VisionConfig
 {
-    public required int HiddenSize { get; init; }
-
-    public required int Depth { get; init; }
-
-    public required int NumHeads { get; init; }
-
-    public required int IntermediateSize { get; init; }
-
-    public required int InChannels { get; init; }
-
-    public required int PatchSize { get; init; }
-
-    public required int TemporalPatchSize { get; init; }
-
-    public required int MergeSize { get; init; }
-
-    public required int OutHiddenSize { get; init; }
-
     /// <summary>How many groups of patches, in each direction, a window has.</summary>
     public required int WindowGroups { get; init; }
 
     /// <summary>The blocks whose attention is not within windows.</summary>
     public required int[] FullAttention { get; init; }
-
-    public required Activation HiddenAct { get; init; }
-
-    public int PatchValues => InChannels * TemporalPatchSize * PatchSize * PatchSize;
 
     public static Qwen25VisionConfig Read(ModelConfig json)
     {
@@ -72,21 +50,17 @@ internal sealed record Qwen25VisionConfig
 /// </summary>
 internal sealed class Qwen25VisionTower : VisionTower
 {
-    private readonly Device _device;
     private readonly Qwen25VisionConfig _config;
-    private readonly PreparedWeight _patch;
     private readonly Qwen25VisionBlock[] _blocks;
     private readonly RmsNorm _norm;
     private readonly Linear _up;
     private readonly Linear _down;
 
     public Qwen25VisionTower(WeightCursor at, Qwen25VisionConfig config)
+        : base(at, config)
     {
-        (_device, _config) = (at.Device, config);
+        _config = config;
         int group = config.MergeSize * config.MergeSize * config.HiddenSize;
-        _patch = at.Get(
-            "patch_embed.proj.weight",
-            [config.HiddenSize, config.InChannels, config.TemporalPatchSize, config.PatchSize, config.PatchSize], WeightRole.Matrix);
         _blocks = [.. Enumerable.Range(0, config.Depth).Select(i => new Qwen25VisionBlock(at.At("blocks", i), config))];
         _norm = new RmsNorm(at.At("merger.ln_q"), config.HiddenSize, Qwen25VisionBlock.Epsilon);
         _up = new Linear(at.At("merger.mlp.0"), group, group);
@@ -94,15 +68,9 @@ internal sealed class Qwen25VisionTower : VisionTower
     }
 
     /// <inheritdoc/>
-    public override int MergeSize => _config.MergeSize;
-
-    /// <inheritdoc/>
-    public override int Channels => _config.OutHiddenSize;
-
-    /// <inheritdoc/>
     public override VisionEmbeds Apply(VisionPicture picture, Action<string, Tensor>? watch, CancellationToken cancellation)
     {
-        Require(picture, _config.PatchValues);
+        Require(picture);
         int unit = MergeSize * MergeSize;
         var windows = Windows(picture.Rows / MergeSize, picture.Columns / MergeSize, _config.WindowGroups).ToArray();
         int[] order = [.. windows.SelectMany(groups => groups)];
@@ -111,11 +79,11 @@ internal sealed class Qwen25VisionTower : VisionTower
             spans[i] = (i == 0 ? 0 : spans[i - 1].Start + spans[i - 1].Length, unit * windows[i].Length);
         (int Row, int Column)[] places = [.. Places(picture.Rows, picture.Columns, MergeSize)];
         using var scope = new TensorScope();
-        var embedded = picture.Patches.Linear(_patch, null);
+        var embedded = picture.Patches.Linear(Patch, null);
         watch?.Invoke("tower.patch_embed", embedded);
         var x = Gather(embedded, order, unit);
         using var rotary = Rotary(
-            _device, [.. order.SelectMany(group => places.Skip(unit * group).Take(unit))], _config.HiddenSize / _config.NumHeads);
+            Device, [.. order.SelectMany(group => places.Skip(unit * group).Take(unit))], _config.HiddenSize / _config.NumHeads);
         for (int i = 0; i < _blocks.Length; i++)
         {
             cancellation.ThrowIfCancellationRequested();

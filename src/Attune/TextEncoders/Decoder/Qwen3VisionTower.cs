@@ -5,36 +5,14 @@ using Attune.Weights;
 namespace Attune.TextEncoders.Decoder;
 
 /// <summary>What config.json says of the vision tower, with the defaults of transformers.</summary>
-internal sealed record VisionConfig
+internal sealed record Qwen3VisionConfig : VisionConfig
 {
-    public required int HiddenSize { get; init; }
-
-    public required int Depth { get; init; }
-
-    public required int NumHeads { get; init; }
-
-    public required int IntermediateSize { get; init; }
-
-    public required int InChannels { get; init; }
-
-    public required int PatchSize { get; init; }
-
-    public required int TemporalPatchSize { get; init; }
-
-    public required int MergeSize { get; init; }
-
-    public required int OutHiddenSize { get; init; }
-
     /// <summary>The side of the square table of positions.</summary>
     public required int TableSide { get; init; }
 
     public required int[] DeepstackIndexes { get; init; }
 
-    public required Activation HiddenAct { get; init; }
-
-    public int PatchValues => InChannels * TemporalPatchSize * PatchSize * PatchSize;
-
-    public static VisionConfig Read(ModelConfig json)
+    public static Qwen3VisionConfig Read(ModelConfig json)
     {
         int hidden = json.Size("hidden_size", 1152);
         int heads = json.Heads("num_heads", 16);
@@ -46,7 +24,7 @@ internal sealed record VisionConfig
                 $"'{json.Path}': hidden_size {hidden} with {heads} heads and num_position_embeddings {entries}; expected heads of a "
                     + "multiple of 4 channels and the square of a whole number.");
         }
-        return new VisionConfig
+        return new Qwen3VisionConfig
         {
             HiddenSize = hidden,
             Depth = json.Layers("depth", 27),
@@ -72,21 +50,17 @@ internal sealed class Qwen3VisionTower : VisionTower
 {
     private const float Epsilon = 1e-6f;
 
-    private readonly Device _device;
-    private readonly VisionConfig _config;
-    private readonly PreparedWeight _patch;
+    private readonly Qwen3VisionConfig _config;
     private readonly PreparedWeight _patchBias;
     private readonly Embedding _positions;
     private readonly VisionBlock[] _blocks;
     private readonly VisionMerger _merger;
     private readonly VisionMerger[] _deepstack;
 
-    public Qwen3VisionTower(WeightCursor at, VisionConfig config)
+    public Qwen3VisionTower(WeightCursor at, Qwen3VisionConfig config)
+        : base(at, config)
     {
-        (_device, _config) = (at.Device, config);
-        _patch = at.Get(
-            "patch_embed.proj.weight",
-            [config.HiddenSize, config.InChannels, config.TemporalPatchSize, config.PatchSize, config.PatchSize], WeightRole.Matrix);
+        _config = config;
         _patchBias = at.Get("patch_embed.proj.bias", [config.HiddenSize], WeightRole.Vector);
         _positions = new Embedding(at.At("pos_embed"), config.TableSide * config.TableSide, config.HiddenSize);
         _blocks = [.. Enumerable.Range(0, config.Depth).Select(i => new VisionBlock(at.At("blocks", i), config, Epsilon))];
@@ -96,22 +70,16 @@ internal sealed class Qwen3VisionTower : VisionTower
     }
 
     /// <inheritdoc/>
-    public override int MergeSize => _config.MergeSize;
-
-    /// <inheritdoc/>
-    public override int Channels => _config.OutHiddenSize;
-
-    /// <inheritdoc/>
     public override VisionEmbeds Apply(VisionPicture picture, Action<string, Tensor>? watch, CancellationToken cancellation)
     {
-        Require(picture, _config.PatchValues);
+        Require(picture);
         int count = picture.Rows * picture.Columns;
         int merge = _config.MergeSize;
         using var scope = new TensorScope();
         (int Row, int Column)[] places = [.. Places(picture.Rows, picture.Columns, merge)];
-        var x = picture.Patches.Linear(_patch, _patchBias).Add(Positions(picture, places));
+        var x = picture.Patches.Linear(Patch, _patchBias).Add(Positions(picture, places));
         x = x.Reshape(1, count, _config.HiddenSize);
-        using var rotary = Rotary(_device, places, _config.HiddenSize / _config.NumHeads);
+        using var rotary = Rotary(Device, places, _config.HiddenSize / _config.NumHeads);
         var deepstack = new List<Tensor>();
         for (int i = 0; i < _blocks.Length; i++)
         {
@@ -142,7 +110,7 @@ internal sealed class Qwen3VisionTower : VisionTower
             (corners[3][i], weights[3][i]) = (bottom * side + right, down * across);
         }
         Tensor Part(int corner) =>
-            _positions.Apply(corners[corner]).Multiply(Tensor.From(_device, weights[corner], [places.Length, 1]));
+            _positions.Apply(corners[corner]).Multiply(Tensor.From(Device, weights[corner], [places.Length, 1]));
         return Part(0).Add(Part(1)).Add(Part(2)).Add(Part(3));
     }
 
@@ -157,7 +125,7 @@ internal sealed class Qwen3VisionTower : VisionTower
 }
 
 /// <summary>Attention among the patches of a picture and a feed-forward network, each behind a norm.</summary>
-internal sealed class VisionBlock(WeightCursor at, VisionConfig config, float epsilon)
+internal sealed class VisionBlock(WeightCursor at, Qwen3VisionConfig config, float epsilon)
 {
     private readonly int _channels = config.HiddenSize / config.NumHeads;
     private readonly LayerNorm _norm1 = new(at.At("norm1"), config.HiddenSize, epsilon);
@@ -185,7 +153,7 @@ internal sealed class VisionBlock(WeightCursor at, VisionConfig config, float ep
 /// <param name="config">Of the tower.</param>
 /// <param name="epsilon">Of the norm.</param>
 /// <param name="grouped">Whether the norm is over a group's channels together.</param>
-internal sealed class VisionMerger(WeightCursor at, VisionConfig config, float epsilon, bool grouped)
+internal sealed class VisionMerger(WeightCursor at, Qwen3VisionConfig config, float epsilon, bool grouped)
 {
     private readonly int _width = config.MergeSize * config.MergeSize * config.HiddenSize;
     private readonly LayerNorm _norm = new(

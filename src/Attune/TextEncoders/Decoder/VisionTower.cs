@@ -1,4 +1,5 @@
 using Attune.Tensors;
+using Attune.Weights;
 
 namespace Attune.TextEncoders.Decoder;
 
@@ -35,16 +36,52 @@ public sealed record VisionPicture(Tensor Patches, int Rows, int Columns)
 /// <param name="Deepstack">[slots, channels], added behind the first layers, one after the other.</param>
 internal sealed record VisionEmbeds(Tensor Embeds, IReadOnlyList<Tensor> Deepstack);
 
+/// <summary>What config.json says of any vision tower; the defaults are those of each.</summary>
+internal abstract record VisionConfig
+{
+    public required int HiddenSize { get; init; }
+
+    public required int Depth { get; init; }
+
+    public required int NumHeads { get; init; }
+
+    public required int IntermediateSize { get; init; }
+
+    public required int InChannels { get; init; }
+
+    public required int PatchSize { get; init; }
+
+    public required int TemporalPatchSize { get; init; }
+
+    public required int MergeSize { get; init; }
+
+    public required int OutHiddenSize { get; init; }
+
+    public required Activation HiddenAct { get; init; }
+
+    public int PatchValues => InChannels * TemporalPatchSize * PatchSize * PatchSize;
+}
+
 /// <summary>What makes rows of a language model of a picture.</summary>
-internal abstract class VisionTower
+/// <param name="at">The tower's weights.</param>
+/// <param name="config">Its configuration.</param>
+internal abstract class VisionTower(WeightCursor at, VisionConfig config)
 {
     private const double Theta = 10000;
 
     /// <summary>How many patches, in each direction, become one row.</summary>
-    public abstract int MergeSize { get; }
+    public int MergeSize { get; } = config.MergeSize;
 
     /// <summary>The channels of the rows.</summary>
-    public abstract int Channels { get; }
+    public int Channels { get; } = config.OutHiddenSize;
+
+    /// <summary>Where the weights are.</summary>
+    protected Device Device { get; } = at.Device;
+
+    /// <summary>What makes a row of a patch.</summary>
+    protected PreparedWeight Patch { get; } = at.Get(
+        "patch_embed.proj.weight",
+        [config.HiddenSize, config.InChannels, config.TemporalPatchSize, config.PatchSize, config.PatchSize], WeightRole.Matrix);
 
     /// <summary>What a picture becomes; tensors of the current scope.</summary>
     /// <param name="picture">The picture.</param>
@@ -55,8 +92,9 @@ internal abstract class VisionTower
     public abstract VisionEmbeds Apply(VisionPicture picture, Action<string, Tensor>? watch, CancellationToken cancellation);
 
     /// <summary>Checks the shape of a picture's patches.</summary>
-    protected void Require(VisionPicture picture, int values)
+    protected void Require(VisionPicture picture)
     {
+        int values = config.PatchValues;
         int count = picture.Rows * picture.Columns;
         if (picture.Patches.Shape != [count, values] || picture.Rows % MergeSize != 0 || picture.Columns % MergeSize != 0)
         {

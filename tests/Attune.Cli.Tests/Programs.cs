@@ -1,0 +1,29 @@
+using System.Diagnostics;
+
+namespace Attune.Cli.Tests;
+
+/// <summary>Programs that tests start.</summary>
+internal static class Programs
+{
+    /// <summary>What a program writes; it has to succeed.</summary>
+    /// <param name="program">Its file, or a name on the path.</param>
+    /// <param name="arguments">What it is given.</param>
+    /// <param name="folder">Where it runs; null is the folder of the tests.</param>
+    /// <param name="environment">Variables that it sees beside those of the tests.</param>
+    public static async Task<string> RunAsync(
+        string program, IEnumerable<string> arguments, string? folder = null, params (string Name, string Value)[] environment)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder ?? "",
+        };
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
+        using var process = Process.Start(start)!;
+        var error = process.StandardError.ReadToEndAsync();
+        string output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', start.ArgumentList)}\n{output}\n{await error}");
+        return output;
+    }
+}
