@@ -216,6 +216,34 @@ internal sealed class CountingDevice(Device device, bool computes = true) : Dele
         Count("gated residual", start, 0, Bytes(residual, update, output));
     }
 
+    public override void RowNorms(Tensor x, float push, Tensor? y, int p, Tensor output)
+    {
+        long start = Stopwatch.GetTimestamp();
+        Inner.RowNorms(x, push, y, p, output);
+        Count("sums of rows", start, 0, y == null ? Bytes(x, output) : Bytes(x, y, output));
+    }
+
+    public override void RowDots(Tensor x, Tensor y, Tensor? over, Tensor output)
+    {
+        long start = Stopwatch.GetTimestamp();
+        Inner.RowDots(x, y, over, output);
+        Count("sums of rows", start, 0, Bytes(x, y, output));
+    }
+
+    public override void AddRows(Tensor into, Tensor? a, Tensor x, Tensor? b, Tensor? y)
+    {
+        long start = Stopwatch.GetTimestamp();
+        Inner.AddRows(into, a, x, b, y);
+        Count("sums of rows", start, 0, Bytes(into, into) + (y == null ? Bytes(x) : Bytes(x, y)));
+    }
+
+    public override void Ratio(Tensor numerator, Tensor denominator, float otherwise, Tensor output)
+    {
+        long start = Stopwatch.GetTimestamp();
+        Inner.Ratio(numerator, denominator, otherwise, output);
+        Count("elementwise", start, 0, Bytes(numerator, denominator, output));
+    }
+
     public override void Copy(Tensor source, Tensor destination)
     {
         long start = Stopwatch.GetTimestamp();
@@ -244,6 +272,8 @@ internal sealed class CountingDevice(Device device, bool computes = true) : Dele
 
     private static double Bytes(in AttentionArguments arguments) =>
         Bytes(arguments.Query, arguments.Key, arguments.Value) + sizeof(float) * (double)arguments.Output.Count;
+
+    private static double Bytes(Tensor a) => sizeof(float) * (double)a.Count;
 
     private static double Bytes(Tensor a, Tensor b) => sizeof(float) * ((double)a.Count + b.Count);
 

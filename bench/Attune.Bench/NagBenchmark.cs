@@ -5,6 +5,7 @@ using Attune.Guidance;
 using Attune.Models;
 using Attune.Prompts;
 using Attune.Models.Flux;
+using Attune.Models.QwenImage21;
 using Attune.Models.Unet;
 using Attune.Tensors;
 using Attune.Weights;
@@ -25,7 +26,7 @@ public static class NagBenchmark
             ("pladis", RuleCatalog.Create("pladis", new Dictionary<string, string>()))];
 
     /// <summary>The shapes that there are.</summary>
-    public static IReadOnlyList<string> Shapes { get; } = ["flux", "sdxl", "sd15", .. StreamBlocks.Shapes.Keys];
+    public static IReadOnlyList<string> Shapes { get; } = ["flux", "sdxl", "sd15", .. StreamBlocks.Shapes.Keys, TurboRun.Name];
 
     /// <summary>What is measured beside no guidance.</summary>
     public static IReadOnlyList<string> Methods { get; } = [.. Rules.Select(rule => rule.Name), "cfg"];
@@ -39,20 +40,25 @@ public static class NagBenchmark
     /// <param name="text">Text tokens of each prompt; null is the shape's own number.</param>
     /// <param name="rounds">Interleaved rounds, of which medians are taken.</param>
     /// <param name="only">Those of <see cref="Methods"/> that are measured; none are all.</param>
+    /// <param name="breakdown">Print what each primitive took as well: calls, seconds, operations.</param>
     /// <param name="output">Where the table goes.</param>
     /// <exception cref="ArgumentException">There is no such shape or method, or the text or latents do not fit.</exception>
     /// <exception cref="CheckpointException">The folder holds no denoiser of FLUX.</exception>
     public static int Run(
-        Device device, string shape, string? model, int? latents, int? text, int rounds, IReadOnlyList<string> only, TextWriter output)
+        Device device, string shape, string? model, int? latents, int? text, int rounds, IReadOnlyList<string> only, bool breakdown,
+        TextWriter output)
     {
         if (only.FirstOrDefault(name => !Methods.Contains(name)) is { } unknown)
             throw new ArgumentException($"--only is '{unknown}', expected {string.Join(", ", Methods)}.");
         using var scope = new TensorScope();
+        var counting = breakdown ? new CountingDevice(device) : null;
+        device = counting ?? device;
         using Blocks blocks = model != null ? new FluxModel(device, model, latents ?? 64, text ?? 32) : shape switch
         {
             "flux" => new Flux(device, latents ?? 1024, text ?? 256),
             "sdxl" => new UnetBlocks(device, "SDXL", UnetConfig.StableDiffusionXL, [(1, 1), (2, 3)], latents ?? 4096, text ?? 77),
             "sd15" => new UnetBlocks(device, "SD1.5", UnetConfig.StableDiffusion15, [(0, 1)], latents ?? 4096, text ?? 77),
+            TurboRun.Name => new TurboRun(device, latents ?? 1024, text ?? 64),
             _ when StreamBlocks.Shapes.TryGetValue(shape, out int tokens) => new Stream(device, shape, latents ?? 1024, text ?? tokens),
             _ => throw new ArgumentException(
                 $"--shape is '{shape}', expected {string.Join(", ", Shapes)}."),
@@ -87,13 +93,19 @@ public static class NagBenchmark
         // Warm-up: the JIT, and every buffer's first touch. What is live at most does not depend on the machine.
         long[] peaks = [.. methods.Select(method => PeakOf(device, () => Pass(method.Run)))];
         var seconds = methods.Select(_ => new List<double>()).ToArray();
+        var counts = seconds.Select(_ => new List<IReadOnlyDictionary<string, CountingDevice.Entry>>()).ToArray();
+        counting?.Take();
         for (int round = 0; round < rounds; round++)
         {
-            for (int i = 0; i < seconds.Length; i++)
+            // Every other round backwards, so that what changes slowly on the machine, or hangs on what ran before, meets all alike.
+            for (int turn = 0; turn < seconds.Length; turn++)
             {
+                int i = round % 2 == 0 ? turn : seconds.Length - 1 - turn;
                 long start = Stopwatch.GetTimestamp();
                 Pass(methods[i].Run);
                 seconds[i].Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
+                if (counting != null)
+                    counts[i].Add(counting.Take());
             }
         }
 
@@ -111,10 +123,41 @@ public static class NagBenchmark
                     CultureInfo.InvariantCulture, $"{name,-10}{medians[i],8:0.0000} s  {operations / medians[i] / 1e9,7:0} GFLOP/s  ratio "
                         + $"{medians[i] / medians[0]:0.000}  floor {operations / plain:0.000}  activations {peaks[i] / 1048576.0:0} MiB"));
         }
+        if (breakdown)
+            Break([.. methods.Select(method => method.Name)], counts, output);
         output.WriteLine(string.Join(" ", methods.Select((method, i) => string.Create(
             CultureInfo.InvariantCulture,
             $"{method.Name} {medians[i] / medians[0]:0.000} floor {method.Operations / plain:0.000}")).Skip(1)));
         return 0;
+    }
+
+    /// <summary>
+    /// What each primitive took, medians of the rounds, and with a rule what more than without: calls, milliseconds, 10^9 operations.
+    /// </summary>
+    private static void Break(
+        string[] methods, List<IReadOnlyDictionary<string, CountingDevice.Entry>>[] counts, TextWriter output)
+    {
+        string[] names = [.. counts.SelectMany(rounds => rounds[0].Keys).Distinct().Order(StringComparer.Ordinal)];
+        foreach (string name in names)
+        {
+            var plain = Typical(counts[0], name);
+            for (int i = 0; i < methods.Length; i++)
+            {
+                var entry = Typical(counts[i], name);
+                var (more, operations) = (1e3 * (entry.Seconds - plain.Seconds), (entry.Operations - plain.Operations) / 1e9);
+                output.WriteLine(string.Create(
+                    CultureInfo.InvariantCulture, $"  {(i == 0 ? name : ""),-22}{methods[i],-10}{entry.Calls,5} calls  "
+                        + $"{1e3 * entry.Seconds,9:0.00} ms {more,9:+0.00;-0.00;0.00}  {entry.Operations / 1e9,9:0.000} GFLOP "
+                        + $"{operations,9:+0.000;-0.000;0.000}  {entry.Bytes / 1048576,7:0} MiB"));
+            }
+        }
+
+        static CountingDevice.Entry Typical(List<IReadOnlyDictionary<string, CountingDevice.Entry>> rounds, string name)
+        {
+            CountingDevice.Entry[] entries =
+                [.. rounds.Select(round => round.GetValueOrDefault(name)).OrderBy(entry => entry.Seconds)];
+            return entries[entries.Length / 2];
+        }
     }
 
     /// <summary>The most bytes of tensors that live at once during a pass, beside those that lived before.</summary>
@@ -290,6 +333,81 @@ public static class NagBenchmark
             _input.Negative!.Dispose();
             _transformer.Dispose();
         }
+    }
+
+    /// <summary>
+    /// A whole run of Qwen-Image-2.1 Turbo, eight steps of its denoiser with two blocks, in which keys and values of the prompts are made
+    /// as in a request: in the first step. Language model and decoder are left out.
+    /// </summary>
+    private sealed class TurboRun : Blocks
+    {
+        public const string Name = "qwen-image-2.1-run";
+
+        /// <summary>The noise levels of the released model_index.json, and 0.</summary>
+        private static readonly float[] Sigmas = [1, .978453f, .95418f, .926626f, .89508f, .845148f, .704534f, .414568f, 0];
+
+        private readonly QwenImage21Transformer _transformer;
+        private readonly LatentGrid _grid;
+        private readonly Tensor _latents;
+        private readonly Tensor _text;
+        private readonly Tensor _negative;
+
+        public TurboRun(Device device, int latents, int text)
+            : base(device)
+        {
+            int side = (int)Math.Sqrt(latents);
+            if (side * side != latents)
+                throw new ArgumentException($"--latents is {latents}, expected the square of a whole number.");
+            var config = ModelConfig.Parse("released model", """{ "num_layers": 2 }"""u8.ToArray());
+            _transformer = QwenImage21Transformer.Load(new ComponentSource(config, device, () => new RandomWeights(1)));
+            _grid = new LatentGrid(1, side, side);
+            _latents = Noise([1, latents, Config.InChannels]);
+            (_text, _negative) = (Noise([1, text, Config.ContextInDim]), Noise([1, text, Config.ContextInDim]));
+        }
+
+        public override string Description => FormattableString.Invariant(
+            $"Qwen-Image-2.1 Turbo, {Steps} steps of {Config.NumLayers} blocks, {_grid.Count} latents, {Text} + {Text} text tokens");
+
+        public override double Operations => Prefix + Steps
+            * (Config.NumLayers * (Row * _grid.Count + Pair * _grid.Count * (_grid.Count + Text))
+                + 4 * Width * Config.InChannels * _grid.Count);
+
+        public override double NegativeOperations => Prefix + Steps * Config.NumLayers * Pair * _grid.Count * Text;
+
+        public override double SparseOperations => Steps * Config.NumLayers * Pair / 2 * _grid.Count * Text;
+
+        private static int Steps => Sigmas.Length - 1;
+
+        private QwenImage21Config Config => _transformer.Config;
+
+        private double Width => Config.Width;
+
+        private double Text => _text.Shape[1];
+
+        private double Row => 26 * Width * Width;
+
+        private double Pair => 4 * Width;
+
+        /// <summary>Of a prompt's rows, once a run: of the last block keys and values alone. A row sees half of them.</summary>
+        private double Prefix => Text * (2 * Width * (Config.ContextInDim + Width) + (Config.NumLayers - 1) * (Row + Pair * Text / 2)
+            + 4 * Width * Width);
+
+        public override void Pass(IAttention attention, bool negative)
+        {
+            using var inner = new TensorScope();
+            using var prompt = new QwenImage21Conditioning(_text.View());
+            using var other = negative ? new QwenImage21Conditioning(_negative.View()) : null;
+            var latents = _latents.Clone();
+            for (int i = 0; i < Steps; i++)
+            {
+                using var step = new TensorScope();
+                var input = new DenoiserInput(latents, _grid, [1000 * Sigmas[i]], prompt, other);
+                var velocity = _transformer.Predict(input, new Steering(attention));
+                latents.Add(velocity.Affine(Sigmas[i + 1] - Sigmas[i]), into: latents);
+            }
+        }
+
+        public override void Dispose() => _transformer.Dispose();
     }
 
     /// <summary>Transformer blocks of some of a UNet's levels. The prompts' keys and values are computed once, as in a run.</summary>

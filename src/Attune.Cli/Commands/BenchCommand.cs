@@ -21,13 +21,15 @@ internal static class BenchCommand
         var only = new Option<string[]>("--only") {
             Description = $"Only some methods beside no guidance: {string.Join(", ", NagBenchmark.Methods)}. May be given several times.",
             DefaultValueFactory = _ => [] };
+        var breakdown = new Option<bool>("--breakdown") { Description = "Print what each primitive took as well." };
         var nag = new Command(
             "nag", "The cost of NAG, GAG and PLADIS on blocks of real size or a model, against no guidance and CFG.") { shape, model,
-            latents, text, rounds, only };
+            latents, text, rounds, only, breakdown };
         nag.SetAction(result => NagBenchmark.Run(
             DeviceOptions.Open(result), result.GetRequiredValue(shape), result.GetValue(model),
             Positive("--latents", result.GetValue(latents)), Positive("--text", result.GetValue(text)),
-            Positive("--rounds", result.GetValue(rounds))!.Value, result.GetRequiredValue(only), Console.Out));
+            Positive("--rounds", result.GetValue(rounds))!.Value, result.GetRequiredValue(only),
+            result.GetValue(breakdown), Console.Out));
         return new Command("bench", "Measure on this machine.") { Model(), Kernels(), Weights(), Text(), Metrics(), nag };
     }
 

@@ -1,4 +1,5 @@
 using Attune.Attention;
+using Attune.Guidance;
 using Attune.Latents;
 using Attune.Models;
 using Attune.Models.ErnieImage;
@@ -33,25 +34,27 @@ public class NegativeAloneTests
         { "qwen-image-2.1", 4, 7, true },
     };
 
-    private static Tensor Noise(int seed, params ReadOnlySpan<int> shape)
+    private Device _device = Host;
+
+    private Tensor Noise(int seed, params ReadOnlySpan<int> shape)
     {
         var values = new float[Shape.Create(shape).Count];
         new TorchRandom((ulong)seed).Normal(values);
-        return Tensor.From(Host, values, Shape.Create(shape));
+        return Tensor.From(_device, values, Shape.Create(shape));
     }
 
-    private static Denoiser Open(string model)
+    private Denoiser Open(string model)
     {
         string folder = Repository.Golden("checkpoints", model, "transformer");
         return model switch
         {
-            "ernie-image" => ErnieImageTransformer.Load(folder, Host),
-            "krea2-turbo" => Krea2Transformer.Load(folder, Host),
-            _ => QwenImage21Transformer.Load(folder, Host),
+            "ernie-image" => ErnieImageTransformer.Load(folder, _device),
+            "krea2-turbo" => Krea2Transformer.Load(folder, _device),
+            _ => QwenImage21Transformer.Load(folder, _device),
         };
     }
 
-    private static Conditioning Prompt(Denoiser model, int seed, int length, bool reference)
+    private Conditioning Prompt(Denoiser model, int seed, int length, bool reference)
     {
         if (model is ErnieImageTransformer ernie)
             return new ErnieImageConditioning(Noise(seed, 1, length, ernie.Config.TextInDim));
@@ -66,7 +69,7 @@ public class NegativeAloneTests
             [.. Enumerable.Range(0, 2 + slots + length).Select(row => row >= 2 && row < 2 + slots)]);
     }
 
-    private static DenoiserInput Input(Denoiser model, Conditioning positive, Conditioning? negative, bool reference)
+    private DenoiserInput Input(Denoiser model, Conditioning positive, Conditioning? negative, bool reference)
     {
         var latents = model is ErnieImageTransformer ernie ? Noise(1, 1, Grid.Height, Grid.Width, ernie.Config.InChannels)
             : Noise(1, 1, Grid.Count, model is Krea2Transformer krea ? krea.Config.InChannels
@@ -92,6 +95,53 @@ public class NegativeAloneTests
         float largest = alone.Max(Math.Abs);
         Assert.InRange(steered.Zip(alone, (a, b) => Math.Abs(a - b)).Max(), 0, 2e-5f * largest);
         Assert.True(plain.Zip(alone, (a, b) => Math.Abs(a - b)).Max() > 1e-2f * largest);
+    }
+
+    /// <summary>
+    /// A step with NAG multiplies no more than it must. Where texts are made before (Qwen-Image-2.1), all linear layers cost what they do
+    /// without it; elsewhere they cost what they would for a prompt longer by the negative text. Attention over the negative text is added,
+    /// and once more that of the latents to what stands elsewhere beside it.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void A_steered_step_multiplies_what_it_must(string name, int length, int negativeLength, bool reference)
+    {
+        var device = new Guidance.CountingDevice(Host);
+        _device = device;
+        using var model = Open(name);
+        using var scope = new TensorScope();
+        using var positive = Prompt(model, 2, length, reference);
+        using var negative = Prompt(model, 3, negativeLength, reference);
+        using var longer = Prompt(model, 4, length + negativeLength, reference);
+        using var memo = new Memo();
+        var nag = new GuidanceSchedule(new NormalizedAttentionGuidance()).At(0, 1).Steering;
+        var (plain, plainAttention) = Products(positive, null, Steering.Plain);
+        var (linear, attention) = Products(positive, negative, nag);
+        var (more, _) = Products(longer, null, Steering.Plain);
+        bool isPrefix = model is QwenImage21Transformer;
+        Assert.Equal(isPrefix ? plain : more, linear);
+
+        var (latents, other, blocks) = ((long)Grid.Count, (long)negativeLength, model.Blocks.Count);
+        int channels = model switch
+        {
+            ErnieImageTransformer ernie => ernie.Config.HiddenSize,
+            Krea2Transformer krea => krea.Config.Width,
+            _ => ((QwenImage21Transformer)model).Config.Width,
+        };
+        long moved = length == negativeLength ? 0 : reference ? ReferenceGrid.Count : model is ErnieImageTransformer ? latents : 0;
+        long pairs = isPrefix ? latents * (other + 2 + moved) * blocks      // 2 rows stand before the words
+            : latents * (other + moved) * blocks + other * (latents + other) * (blocks - 1);        // in the last block only latents ask
+        Assert.Equal(plainAttention + 2 * channels * pairs, attention);
+
+        (long Linear, long Attention) Products(Conditioning prompt, Conditioning? against, Steering steering)
+        {
+            // What is made once is made in the first pass.
+            var input = Input(model, prompt, against, reference) with { Memo = memo };
+            model.Predict(input, steering);
+            var (linear, attention) = (device.LinearProducts, device.AttentionProducts);
+            model.Predict(input, steering);
+            return (device.LinearProducts - linear, device.AttentionProducts - attention);
+        }
     }
 
     /// <summary>Keys and values of a prompt of Qwen-Image-2.1 are made in its first pass, whatever the timestep.</summary>
