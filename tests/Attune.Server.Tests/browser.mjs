@@ -198,6 +198,49 @@ const scenarios = {
     return page;
   },
 
+  async "a picture is begun with, and a painted part of it is made anew"() {
+    const page = await open({ form: { mode: "picture", newSeed: false } });
+    await go(page);
+    await made(page, 1);
+    await page.getByRole("button", { name: "Begin with it" }).click();
+    const canvas = page.getByRole("application", { name: /made anew/ });
+    await canvas.focus();
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("Space");
+    await page.getByText("What is painted is made anew, the rest is kept.").waitFor();
+    await page.getByRole("button", { name: "Nothing painted" }).click();
+    await page.getByText("Paint over a part").waitFor();
+    const box = await canvas.boundingBox();
+    await page.mouse.move(box.x + box.width * 0.35, box.y + box.height * 0.5);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.65, box.y + box.height * 0.5, { steps: 4 });
+    await page.mouse.up();
+    await page.getByText("What is painted is made anew, the rest is kept.").waitFor();
+    await violations(page, "a painted part");
+    await page.locator("#prompt").fill("a frog on a red background");
+    await go(page);
+    await page.getByRole("heading", { name: "a frog on a red background" }).waitFor();
+    await made(page, 1);
+    const [last, first] = (await jobs()).slice(0, 2).map((job) => job.images[0].url);
+    const [inside, outside] = await page.evaluate(async (urls) => {
+      const [a, b] = await Promise.all(urls.map(async (url) => {
+        const image = await createImageBitmap(await (await fetch(url)).blob());
+        const context = new OffscreenCanvas(image.width, image.height)
+          .getContext("2d", { willReadFrequently: true });
+        context.drawImage(image, 0, 0);
+        return context;
+      }));
+      const { width, height } = a.canvas;
+      const off = (x, y, w, h) => {
+        const [p, q] = [a, b].map((context) => context.getImageData(x * width, y * height, w * width, h * height).data);
+        return p.reduce((sum, value, at) => sum + Math.abs(value - q[at]), 0) / p.length;
+      };
+      return [off(0.4, 0.46, 0.2, 0.08), off(0, 0, 1, 0.125)];
+    }, [first, last]);
+    assert.ok(inside > 4 * outside, `the painted part changed by ${inside}, the rest by ${outside}`);
+    return page;
+  },
+
   async "everything by keyboard; the gallery moves, stars, deletes and takes back"() {
     const page = await open({ form: { mode: "picture", steps: "1" } });
     await page.locator("#prompt").waitFor();

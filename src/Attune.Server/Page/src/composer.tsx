@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import { BeginCard } from "./begin";
 import { Choice, Guidance } from "./guidance";
 import { Icon } from "./icons";
 import { formatRules, isNumber, parseRules, sliderOf, tidy } from "./rules";
@@ -15,6 +16,7 @@ import {
     randomSeed,
     submit,
     submitting,
+    takesPicture,
     valuesOf,
 } from "./state";
 import type { Form, Mode } from "./state";
@@ -82,6 +84,7 @@ export function Composer(): JSX.Element {
                 </p>
             </div>
             <Making asked={asked} />
+            {asked.picture && takesPicture(model) && <BeginCard picture={asked.picture} />}
             <Guidance />
             <PictureCard asked={asked} />
             <More asked={asked} />
@@ -368,7 +371,6 @@ function PictureCard({ asked }: { asked: Form }): JSX.Element {
 function More({ asked }: { asked: Form }): JSX.Element {
     const model = modelOf(asked.model);
     const known = facts.value!;
-    const begins = model?.attune.takes.some((option) => option === "image" || option === "references");
     return (
         <details class="card more">
             <summary>More</summary>
@@ -387,28 +389,18 @@ function More({ asked }: { asked: Form }): JSX.Element {
                     </select>
                 </label>
             )}
-            {begins && (
-                <div class="begin">
-                    <label>
-                        <span class="name">Begin with a picture</span>
-                        <input
-                            type="file"
-                            accept="image/*"
-                            onChange={(event) => {
-                                const file = event.currentTarget.files?.[0];
-                                if (file) void beginWith(file);
-                            }}
-                        />
-                    </label>
-                    {asked.picture && (
-                        <p>
-                            <img src={asked.picture.data} alt={asked.picture.name} width={64} />
-                            <button type="button" class="small" onClick={() => form.change({ picture: null })}>
-                                Without {asked.picture.name}
-                            </button>
-                        </p>
-                    )}
-                </div>
+            {takesPicture(model) && (
+                <label>
+                    <span class="name">Begin with a picture</span>
+                    <input
+                        type="file"
+                        accept="image/*"
+                        onChange={(event) => {
+                            const file = event.currentTarget.files?.[0];
+                            if (file) void beginWith(file, file.name);
+                        }}
+                    />
+                </label>
             )}
             <label class="check">
                 <input

@@ -5,6 +5,7 @@ import { Compare } from "./compare";
 import { Icon } from "./icons";
 import { parseRules } from "./rules";
 import {
+    beginWithMade,
     cancel,
     discard,
     facts,
@@ -23,6 +24,7 @@ import {
     sets,
     star,
     submit,
+    takesPicture,
     toast,
     view,
 } from "./state";
@@ -359,6 +361,11 @@ function Details({ picture, compared = false }: { picture: Picture; compared?: b
                     <button type="button" onClick={() => again({ mode: "seeds", count: 4, seed: text("seed") })}>
                         Vary the seed
                     </button>
+                    {takesPicture(modelOf(form.value.model)) && (
+                        <button type="button" onClick={() => void beginWithMade(current)}>
+                            Begin with it
+                        </button>
+                    )}
                     <span class="tools">
                         <button
                             type="button"

@@ -50,6 +50,15 @@ export function messageOf(error: unknown): string {
 
 export type Mode = "picture" | "compare" | "seeds" | "grid";
 
+/** A picture that the next one begins with. */
+export interface Beginning {
+    name: string;
+    /** A data URL. */
+    data: string;
+    /** The part that is made anew, transparent there, as a data URL; null for all of it. */
+    mask: string | null;
+}
+
 export interface Form {
     mode: Mode;
     prompt: string;
@@ -67,7 +76,7 @@ export interface Form {
     more: Record<string, string>;
     trace: boolean;
     grid: { parameter: string; from: string; to: string; count: number };
-    picture: { name: string; data: string } | null;
+    picture: Beginning | null;
 }
 
 /** Words that the models which come along know, and words for others. */
@@ -147,7 +156,11 @@ export function bodyOf(asked: Form): Body {
                   ? Number(text)
                   : text;
     }
-    if (asked.picture) body["images"] = [{ image_url: asked.picture.data }];
+    if (asked.picture) {
+        body["images"] = [{ image_url: asked.picture.data }];
+        if (asked.picture.mask !== null && modelOf(asked.model)?.attune.takes.includes("mask"))
+            body["mask"] = { image_url: asked.picture.mask };
+    }
     return body;
 }
 
@@ -626,7 +639,7 @@ export function recall(parameters: Record<string, unknown>, keepSeed = true): vo
     failure.set(null);
 }
 
-const takesPicture = (model: Model | undefined): boolean =>
+export const takesPicture = (model: Model | undefined): boolean =>
     (model?.attune.takes ?? []).some((option) => option === "image" || option === "references");
 
 /** A file that was dropped, pasted or chosen: settings to recall, or a picture to begin with. */
@@ -638,7 +651,7 @@ export async function receive(file: File): Promise<void> {
             toast(`The settings of ${file.name} are recalled.`);
             announcement.set("Settings recalled.");
         } else if (takesPicture(modelOf(form.value.model))) {
-            await beginWith(file);
+            await beginWith(file, file.name);
             toast(`${file.name} says nothing of how it was made; the next picture begins with it.`);
         } else {
             toast(`${file.name} says nothing of how it was made.`);
@@ -648,14 +661,26 @@ export async function receive(file: File): Promise<void> {
     }
 }
 
-export async function beginWith(file: File): Promise<void> {
+export async function beginWith(file: Blob, name: string): Promise<void> {
     const data = await new Promise<string>((resolve, reject) => {
         const reader = new FileReader();
         reader.onload = () => resolve(String(reader.result));
-        reader.onerror = () => reject(new Error(`${file.name} cannot be read.`));
+        reader.onerror = () => reject(new Error(`${name} cannot be read.`));
         reader.readAsDataURL(file);
     });
-    form.change({ picture: { name: file.name, data } });
+    form.change({ picture: { name, data, mask: null } });
+}
+
+/** The next picture begins with one of the gallery. */
+export async function beginWithMade(picture: Picture): Promise<void> {
+    try {
+        const answer = await fetch(picture.url);
+        if (!answer.ok) throw new Error("The picture is not there any more.");
+        await beginWith(await answer.blob(), "this picture");
+        toast("The next picture begins with this one.");
+    } catch (error) {
+        toast(messageOf(error));
+    }
 }
 
 // ---- Words for the reader ----
