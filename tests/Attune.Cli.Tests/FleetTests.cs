@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
 using System.Net.ServerSentEvents;
@@ -16,6 +17,7 @@ public sealed partial class FleetTests : IAsyncLifetime
     private readonly string _folder = Directory.CreateTempSubdirectory("attune-fleet").FullName;
     private readonly List<Process> _processes = [];
     private Process? _nats;
+    private string _port = "-1";
     private string _queue = "";
 
     [LibraryImport("libc", EntryPoint = "kill")]
@@ -33,8 +35,7 @@ public sealed partial class FleetTests : IAsyncLifetime
             return;
         string ports = Path.Combine(_folder, "ports");
         Directory.CreateDirectory(ports);
-        _nats = Start(
-            program, ["-a", "127.0.0.1", "-p", "-1", "-js", "-sd", Path.Combine(_folder, "nats"), "--ports_file_dir", ports]);
+        _nats = StartQueue(program, ports);
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         string[] found;
         while ((found = Directory.GetFiles(ports, "*.ports")).Length == 0)
@@ -42,6 +43,18 @@ public sealed partial class FleetTests : IAsyncLifetime
         await Task.Delay(100, patience.Token);
         using var json = JsonDocument.Parse(await File.ReadAllTextAsync(found[0], patience.Token));
         _queue = json.RootElement.GetProperty("nats")[0].GetString()!;
+        _port = new Uri(_queue).Port.ToString(CultureInfo.InvariantCulture);
+    }
+
+    private Process StartQueue(string program, string ports) => Start(
+        program, ["-a", "127.0.0.1", "-p", _port, "-js", "-sd", Path.Combine(_folder, "nats"), "--ports_file_dir", ports]);
+
+    /// <summary>Kills the NATS server and starts it again with what it had written.</summary>
+    private async Task RestartQueueAsync()
+    {
+        _nats!.Kill();
+        await _nats.WaitForExitAsync();
+        _nats = StartQueue(Server!, _folder);
     }
 
     public async ValueTask DisposeAsync()
@@ -98,8 +111,9 @@ public sealed partial class FleetTests : IAsyncLifetime
     }
 
     /// <summary>
-    /// Two front ends, three workers, of which one is killed every now and then: every job ends once on both front ends, with the
-    /// pictures that it would have had here, and nothing is left in the queue. ATTUNE_FLEET_JOBS says how many jobs.
+    /// Two front ends, three workers and a NATS server, of which one is killed every now and then: every job that was taken ends once on
+    /// both front ends, with the pictures that it would have had here, and nothing is left in the queue. ATTUNE_FLEET_JOBS says how many
+    /// jobs.
     /// </summary>
     [Fact]
     public async Task Every_job_ends_once_whoever_dies()
@@ -118,6 +132,7 @@ public sealed partial class FleetTests : IAsyncLifetime
             workers.Add((await RunAsync("work", "--max-attempts", "1000")).Process);
 
         var taken = new Dictionary<string, int>();
+        int restarts = 0;
         using var done = new CancellationTokenSource();
         var killing = Task.Run(
             async () =>
@@ -125,7 +140,13 @@ public sealed partial class FleetTests : IAsyncLifetime
                 while (!done.IsCancellationRequested)
                 {
                     await Task.Delay(random.Next(300, 1500), CancellationToken.None);
-                    int which = random.Next(workers.Count);
+                    int which = random.Next(workers.Count + 1);
+                    if (which == workers.Count)
+                    {
+                        await RestartQueueAsync();
+                        restarts++;
+                        continue;
+                    }
                     workers[which].Kill();
                     await workers[which].WaitForExitAsync(CancellationToken.None);
                     workers[which] = (await RunAsync("work", "--max-attempts", "1000")).Process;
@@ -135,10 +156,22 @@ public sealed partial class FleetTests : IAsyncLifetime
         for (int i = 0; i < jobs; i++)
         {
             int count = 1 + (i % 3);
-            using var body = Body($"cat {i}", steps: 4, count);
-            using var response = await fronts[i % 2].PostAsync("api/jobs", body, patience.Token);
-            Assert.Equal(HttpStatusCode.Accepted, response.StatusCode);
-            taken.Add((await response.Content.ReadFromJsonAsync<JsonElement>(patience.Token)).GetProperty("id").GetString()!, count);
+            while (true)
+            {
+                using var body = Body($"cat {i}", steps: 4, count);
+                using var response = await fronts[i % 2].PostAsync("api/jobs", body, patience.Token);
+                var answer = await response.Content.ReadFromJsonAsync<JsonElement>(patience.Token);
+                if (response.StatusCode == HttpStatusCode.ServiceUnavailable)
+                {
+                    // The queue is away: the client is told when to come again.
+                    Assert.NotNull(response.Headers.RetryAfter);
+                    await Task.Delay(200, patience.Token);
+                    continue;
+                }
+                Assert.True(response.StatusCode == HttpStatusCode.Accepted, answer.ToString());
+                taken.Add(answer.GetProperty("id").GetString()!, count);
+                break;
+            }
         }
         int again = 0;
         foreach (var (id, count) in taken)
@@ -167,7 +200,7 @@ public sealed partial class FleetTests : IAsyncLifetime
             Assert.Equal(0, status.GetProperty("queue").GetInt32() + status.GetProperty("running").GetInt32());
             Assert.Equal("ok", await front.GetStringAsync("readyz", patience.Token));
         }
-        TestContext.Current.SendDiagnosticMessage($"{jobs} jobs, {again} begun again");
+        TestContext.Current.SendDiagnosticMessage($"{jobs} jobs, {again} begun again, {restarts} restarts of the queue");
     }
 
     /// <summary>The same picture as one machine makes, as an answer, as a stream, and stopped when its client goes or asks.</summary>
