@@ -122,7 +122,7 @@ public abstract partial class Device
     /// Merges two partials over disjoint keys: O = (e^l1 O1 + e^l2 O2) / (e^l1 + e^l2), l = log(e^l1 + e^l2). The output may be one of the
     /// inputs.
     /// </summary>
-    /// <param name="output1">[batch, queries, heads, channels].</param>
+    /// <param name="output1">[batch, queries, heads, channels]; zeros where no key counts, as <see cref="Attention"/> leaves them.</param>
     /// <param name="logSumExp1">[batch, queries, heads].</param>
     /// <param name="output2">The second partial's output.</param>
     /// <param name="logSumExp2">The second partial's log-sum-exp.</param>

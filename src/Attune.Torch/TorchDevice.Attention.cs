@@ -7,6 +7,9 @@ public sealed unsafe partial class TorchDevice
     /// <summary>Heads wider than this have no fused kernel.</summary>
     private const int WidestFusedHead = 256;
 
+    /// <summary>The channels of a head are a multiple of this in the fused kernels of a card.</summary>
+    private const int HeadStep = 8;
+
     /// <summary>How often the interval of a threshold is halved: float32 has 24 bits.</summary>
     private const int Halvings = 32;
 
@@ -69,11 +72,10 @@ public sealed unsafe partial class TorchDevice
         nint centre = o.Clamp(o.Maximum(l1, l2), float.MinValue, float.MaxValue);
         nint first = o.Unary("aten::exp"u8, o.Add(l1, centre, -1)), second = o.Unary("aten::exp"u8, o.Add(l2, centre, -1));
         nint sum = o.Add(first, second);
-        nint safe = o.Maximum(sum, o.Number(Tiny));
-        nint merged = o.Add(
-            o.Multiply(o.Wide(output1), PerRow(o, o.Divide(first, safe))),
-            o.Multiply(o.Wide(output2), PerRow(o, o.Divide(second, safe))));
-        o.Store(output, o.As(merged, o.Computed));
+
+        // One pass over both outputs. Where no key counts in either they are zeros, and so is what is between them.
+        nint share = PerRow(o, o.Divide(second, o.Maximum(sum, o.Number(Tiny))));
+        o.Store(output, o.As(o.Between(o.Wide(output1), o.Wide(output2), share), o.Computed));
         if (logSumExp != null)
             o.Store(logSumExp, o.Add(centre, o.Unary("aten::log"u8, sum)));
     });
@@ -104,7 +106,8 @@ public sealed unsafe partial class TorchDevice
             WithoutKeys(o, a);
             return;
         }
-        if (a.Mask?.SoftCap > 0 || query.Shape[3] > WidestFusedHead || Type == o.Torch.Mps)
+        if (a.Mask?.SoftCap > 0 || query.Shape[3] > WidestFusedHead || Type == o.Torch.Mps
+            || (Type == o.Torch.Cuda && query.Shape[3] % HeadStep != 0))
         {
             nint logits = Logits(o, a);
             o.Store(a.Output, Output(o, Softmax(o, logits), Heads(o, a.Value, query, o.Torch.Float32)));
@@ -113,15 +116,15 @@ public sealed unsafe partial class TorchDevice
             return;
         }
         nint bias = Bias(o, a);
-        nint q = o.As(o.View(query, [0, 2, 1, 3]), o.Computed);
-        nint k = Heads(o, key, query, o.Computed), v = Heads(o, a.Value, query, o.Computed);
+        nint q = o.Factor(o.View(query, [0, 2, 1, 3]));
+        nint k = o.Factor(Heads(o, key, query, o.Computed)), v = o.Factor(Heads(o, a.Value, query, o.Computed));
         ulong scale = TorchOperation.Some(TorchOperation.Of((double)a.Scale));
         nint output, logSumExp;
         if (Type == o.Torch.Cpu)
         {
             (output, logSumExp) = o.CallSeveral(
                 "aten::_scaled_dot_product_flash_attention_for_cpu"u8, "tt", o.Pass(q), o.Pass(k), o.Pass(v), TorchOperation.Of(0.0),
-                TorchOperation.Of(false), o.PassOrNone(bias == 0 ? 0 : o.As(bias, o.Computed)), scale);
+                TorchOperation.Of(false), o.PassOrNone(bias == 0 ? 0 : o.As(bias, o.Factors)), scale);
         }
         else if (bias == 0 && o.Computed != o.Torch.Float32)
         {
@@ -136,9 +139,7 @@ public sealed unsafe partial class TorchDevice
                 o.PassOrNone(bias == 0 ? 0 : Aligned(o, bias, query, key)), TorchOperation.Of(true), TorchOperation.Of(0.0),
                 TorchOperation.Of(false), scale);
 
-            // Its rows are filled up to a multiple of 32 queries.
-            long[] wanted = [query.Shape[0], query.Shape[2], query.Shape[1]];
-            logSumExp = o.Reinterpret(logSumExp, wanted, o.StridesOf(logSumExp));
+            logSumExp = Unpadded(o, logSumExp, query.Shape[1]);
         }
         logSumExp = o.As(logSumExp, o.Torch.Float32);
         if (bias != 0)
@@ -149,9 +150,18 @@ public sealed unsafe partial class TorchDevice
             output = o.Replace(output, none, 0);
             logSumExp = o.Replace(logSumExp, o.Reshape(none, rows.AsSpan(0, 3)), float.NegativeInfinity);
         }
-        o.Store(a.Output, o.Permute(output, [0, 2, 1, 3]));
+        o.Store(a.Output, o.As(o.Permute(output, [0, 2, 1, 3]), o.Computed));
         if (a.LogSumExp != null)
             o.Store(a.LogSumExp, ByToken(o, logSumExp));
+    }
+
+    /// <summary>
+    /// [batch, heads, queries] of a log-sum-exp whose rows the efficient kernel has filled up to a multiple of 32 queries.
+    /// </summary>
+    internal static nint Unpadded(TorchOperation o, nint logSumExp, long queries)
+    {
+        var sizes = o.SizesOf(logSumExp);
+        return o.Reinterpret(logSumExp, [sizes[0], sizes[1], queries], o.StridesOf(logSumExp));
     }
 
     private static void WithoutKeys(TorchOperation o, in AttentionArguments a)
@@ -211,7 +221,7 @@ public sealed unsafe partial class TorchDevice
     }
 
     /// <summary>A bias for each batch item and head, whose rows begin where the efficient kernel can read them.</summary>
-    private static nint Aligned(TorchOperation o, nint bias, Tensor query, Tensor key)
+    internal static nint Aligned(TorchOperation o, nint bias, Tensor query, Tensor key)
     {
         const int Alignment = 16;
         long queries = query.Shape[1], keys = key.Shape[1], padded = (keys + Alignment - 1) / Alignment * Alignment;

@@ -72,7 +72,7 @@ public sealed unsafe partial class TorchDevice
 
     /// <inheritdoc/>
     public override void AddGated(Tensor residual, Tensor gate, Tensor update, Tensor output) => Run("a gated sum", o =>
-        o.Store(output, o.Add(o.Wide(residual), o.Multiply(o.Wide(update), PerItem(o, gate)))));
+        o.Store(output, o.Add(o.Wide(residual), o.Multiply(o.View(update), PerItem(o, gate)))));
 
     /// <inheritdoc/>
     public override void ResizeNearest(Tensor x, Tensor output) => Run("an enlargement", o =>
@@ -91,6 +91,12 @@ public sealed unsafe partial class TorchDevice
         bool adjacent = rotary.Pairing == RotaryPairing.Adjacent;
         bool byNeighbours = rotary.Pairing != RotaryPairing.Halves;
 
+        if (adjacent)
+        {
+            o.Store(output, o.As(Turned(o, o.Wide(x), o.Wide(rotary.Cosine), o.Wide(rotary.Sine)), o.Computed));
+            return;
+        }
+
         // [tokens, 1, channels]: what each channel is multiplied with, and what the other of its pair is.
         nint Table(Tensor table)
         {
@@ -102,19 +108,31 @@ public sealed unsafe partial class TorchDevice
         }
 
         Span<float> signs = channels <= 1024 ? stackalloc float[channels] : new float[channels];
-        for (int i = 0; i < channels; i++)
-            signs[i] = (adjacent ? i % 2 == 0 : i < half) ? -1 : 1;
-        nint sine = o.Multiply(Table(rotary.Sine), o.Upload(signs, [channels]));
+        signs[..half].Fill(-1);
+        signs[half..].Fill(1);
+        nint sine = o.Multiply(Table(rotary.Sine), o.Constant(signs));
         nint own = o.Wide(x);
         var strides = o.StridesOf(own);
-        var (b, t, h) = (strides[0], strides[1], strides[2]);
-        nint pairs = adjacent ? o.Reinterpret(own, [batch, tokens, heads, half, 2], [b, t, h, 2, 1])
-            : o.Reinterpret(own, [batch, tokens, heads, 2, half], [b, t, h, half, 1]);
-        nint other = o.Call("aten::flip"u8, ""u8, o.Pass(pairs), o.List(adjacent ? 4 : 3));
+        nint pairs = o.Reinterpret(own, [batch, tokens, heads, 2, half], [strides[0], strides[1], strides[2], half, 1]);
+        nint other = o.Call("aten::flip"u8, ""u8, o.Pass(pairs), o.List(3));
         other = o.Reshape(other, [batch, tokens, heads, channels]);
         nint turned = o.Add(o.Multiply(own, Table(rotary.Cosine)), o.Multiply(other, sine));
         o.Store(output, o.As(turned, o.Computed));
     });
+
+    /// <summary>Neighbours as the parts of complex numbers, times those of the angles: one pass over the rows.</summary>
+    private static nint Turned(TorchOperation o, nint x, nint cosine, nint sine)
+    {
+        var sizes = o.SizesOf(x);
+        var (batch, tokens, heads, channels) = (sizes[0], sizes[1], sizes[2], sizes[3]);
+        if (!o.ArePairs(x))
+            x = o.Clone(x);
+        var s = o.StridesOf(x);
+        nint pairs = o.Reinterpret(x, [batch, tokens, heads, channels / 2, 2], [s[0], s[1], s[2], 2, 1]);
+        nint angles = o.Reshape(o.Call("aten::complex"u8, ""u8, o.Pass(cosine), o.Pass(sine)), [tokens, 1, channels / 2]);
+        nint turned = o.Unary("aten::view_as_real"u8, o.Multiply(o.Unary("aten::view_as_complex"u8, pairs), angles));
+        return o.Reshape(turned, [batch, tokens, heads, channels]);
+    }
 
     private static nint Modulated(TorchOperation o, nint x, Tensor scale, Tensor shift) =>
         o.Add(o.Multiply(x, o.Add(PerItem(o, scale), o.Number(1))), PerItem(o, shift));
@@ -135,6 +153,6 @@ public sealed unsafe partial class TorchDevice
         long[] places = new long[to];
         for (int i = 0; i < to; i++)
             places[i] = (long)i * from / to;
-        return o.Call("aten::index_select"u8, ""u8, o.Pass(x), TorchOperation.Of(axis), o.Pass(o.Upload(places)));
+        return o.Call("aten::index_select"u8, ""u8, o.Pass(x), TorchOperation.Of(axis), o.Pass(o.Constant(places)));
     }
 }

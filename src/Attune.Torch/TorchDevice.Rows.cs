@@ -15,15 +15,23 @@ public sealed unsafe partial class TorchDevice
             o.Store(output, Zeros(o, output));
             return;
         }
-        nint rows = o.Wide(x);
+        nint rows = o.View(x);
         if (y != null)
-            rows = o.Add(rows, o.Add(rows, o.Wide(y), -1), push);
-
-        // Relative to the largest of each row, so that float32 holds squares and sums.
+        {
+            nint wide = o.Wide(x);
+            rows = o.Add(wide, o.Add(wide, o.View(y), -1), push);
+        }
         nint magnitudes = o.Unary("aten::abs"u8, rows);
+        if (p == 1)
+        {
+            o.Store(output, o.Sum(magnitudes, -1));
+            return;
+        }
+
+        // Relative to the largest of each row, so that float32 holds squares.
+        magnitudes = o.As(magnitudes, o.Torch.Float32);
         var (relative, largest) = Relative(o, magnitudes, magnitudes);
-        nint sum = o.Sum(p == 2 ? o.Multiply(relative, relative) : relative, -1);
-        o.Store(output, o.Multiply(p == 2 ? o.Unary("aten::sqrt"u8, sum) : sum, largest));
+        o.Store(output, o.Multiply(o.Unary("aten::sqrt"u8, o.Sum(o.MultiplyHere(relative, relative), -1)), largest));
     });
 
     /// <inheritdoc/>
@@ -34,16 +42,17 @@ public sealed unsafe partial class TorchDevice
             o.Store(output, Zeros(o, output));
             return;
         }
-        nint a = o.Wide(x), b = o.Wide(y);
+        nint a = o.Wide(x);
         if (over == null)
         {
-            o.Store(output, o.Sum(o.Multiply(a, b), -1));
+            o.Store(output, o.Sum(o.Multiply(a, o.View(y)), -1));
             return;
         }
+        nint b = o.Wide(y);
         var (first, largest1) = Relative(o, a, o.Unary("aten::abs"u8, a));
         var (second, largest2) = Relative(o, b, o.Unary("aten::abs"u8, b));
         nint divisor = o.Wide(over);
-        nint sum = o.Sum(o.Multiply(first, second), -1);
+        nint sum = o.Sum(o.MultiplyHere(first, second), -1);
 
         // The larger of the two is divided: neither the quotient nor the product leaves the range where the result does not.
         nint larger = o.Maximum(largest1, largest2), smaller = o.Minimum(largest1, largest2);
@@ -54,12 +63,11 @@ public sealed unsafe partial class TorchDevice
     /// <inheritdoc/>
     public override void AddRows(Tensor into, Tensor? a, Tensor x, Tensor? b, Tensor? y) => Run("a sum of rows", o =>
     {
-        nint first = o.Wide(x), sum = o.Wide(into);
-        nint own = a == null ? 0 : o.Multiply(first, o.Wide(a));
-        nint pushed = b == null || y == null ? 0 : o.Multiply(o.Add(first, o.Wide(y), -1), o.Wide(b));
+        nint own = a == null ? 0 : o.Multiply(o.View(x), o.Wide(a));
+        nint pushed = b == null || y == null ? 0 : o.MultiplyHere(o.Add(o.Wide(x), o.View(y), -1), o.Wide(b));
         nint addend = own == 0 ? pushed : pushed == 0 ? own : o.Add(own, pushed);
         if (addend != 0)
-            o.Store(into, o.Add(sum, addend));
+            o.Store(into, o.Add(o.Wide(into), addend));
     });
 
     /// <inheritdoc/>

@@ -27,6 +27,15 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
         _thread = new TorchThread(name);
         if (library.SetThreads != null)
             _thread.Run(() => library.SetThreads(Workers.MaxThreads));
+        if (type == library.Functions.Cuda && library.Functions.DeviceGuard is not 0 and var guard)
+        {
+            // The driver's events and free memory are those of the thread's current card, which else is the first one.
+            _thread.Run(() =>
+            {
+                nint kept;
+                Operation.Check(((delegate* unmanaged[Cdecl]<int, nint*, int>)guard)(index, &kept), "the current card");
+            });
+        }
     }
 
     /// <summary>torch:cpu, torch:cuda:0, ...</summary>
@@ -52,8 +61,8 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
     /// <summary>When set, memory of which a part is written first is filled with NaN. For tests.</summary>
     internal static bool PoisonNewTensors { get; set; }
 
-    /// <summary>Called on the thread of the caller before each primitive. For tests.</summary>
-    internal Action? Watch { get; set; }
+    /// <summary>Called on the thread of the caller before each primitive, with its name. For tests.</summary>
+    internal Action<string>? Watch { get; set; }
 
     /// <summary>Which weights lie on the device.</summary>
     internal TorchResidency Residency { get; }
@@ -131,6 +140,7 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
         try
         {
             _thread.Run(DeletePending);
+            _thread.Run(Operation.FreeConstants);
         }
         catch (ObjectDisposedException)
         {
@@ -223,7 +233,8 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
     {
         var (free, _) = Type == Library.Functions.Cuda ? CudaDriver.Memory() : default;
         return new InsufficientMemoryException(
-            $"{Name} has no room for a tensor [{string.Join(", ", sizes)}] beside {Gibibytes(LiveBytes)} of tensors and weights"
+            $"{Name} has no room{(sizes.Length > 0 ? $" for a tensor [{string.Join(", ", sizes)}]" : "")} beside {Gibibytes(LiveBytes)} of "
+                + "tensors and weights"
                 + (free > 0 ? $" ({Gibibytes(free)} free)" : "")
                 + $"{reason}. A smaller picture, fewer pictures at a time, --precision bf16 or a smaller --gpu-memory leave more room.");
     }
@@ -232,7 +243,7 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
     /// <exception cref="TorchException">libtorch refused something: the message names the primitive and the shapes.</exception>
     internal void Run(string primitive, Action<TorchOperation> work)
     {
-        Watch?.Invoke();
+        Watch?.Invoke(primitive);
         var passage = _passage;
         _thread.Run(() => Do(primitive, work, passage));
     }
@@ -250,7 +261,7 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
         }
         catch (TorchException exception)
         {
-            if (Type == Library.Functions.Cuda && CudaDriver.Memory() is { Total: > 0 } memory && memory.Free < LeastFree)
+            if (Type == Library.Functions.Cuda && IsWantOfMemory(exception.Message, CudaDriver.Memory()))
                 throw OutOfMemory([], $" during {primitive} of {Operation.Shapes}: {exception.Message}");
             throw new TorchException($"{Name}: {primitive} of {Operation.Shapes}: {exception.Message}", exception);
         }
@@ -273,8 +284,13 @@ public sealed unsafe partial class TorchDevice : Device, IDisposable
         return sizes;
     }
 
-    /// <summary>With less than this free, an operator that failed is taken to have failed for want of memory.</summary>
-    private const long LeastFree = 256L << 20;
+    /// <summary>
+    /// Whether an operator is taken to have failed for want of memory: where the library says so, and where it does not say why (before
+    /// 2.13) while less than a tenth of the card is free.
+    /// </summary>
+    internal static bool IsWantOfMemory(string reason, (long Free, long Total) memory) =>
+        reason.Contains("out of memory", StringComparison.OrdinalIgnoreCase)
+            || (reason.EndsWith(TorchOperation.NoReason, StringComparison.Ordinal) && memory.Total > 0 && memory.Free < memory.Total / 10);
 
     private void DeletePending()
     {

@@ -185,7 +185,7 @@ internal static unsafe class TorchFormats
             for (int i = 0; i < times; i++)
                 shifts[i] = (byte)(i * step);
             long[] shape = width == 1 ? [times] : [times, 1];
-            return o.Call("aten::bitwise_right_shift"u8, "Tensor"u8, o.Pass(rows), o.Pass(o.Upload(shifts, shape)));
+            return o.Call("aten::bitwise_right_shift"u8, "Tensor"u8, o.Pass(rows), o.Pass(o.Constant(shifts, shape)));
         }
     }
 }

@@ -58,9 +58,15 @@ internal sealed unsafe class TorchFunctions
         // From 2.13 on: why a function failed.
         What = NativeLibrary.TryGetExport(library, "torch_exception_get_what_without_backtrace", out nint what)
             ? (delegate* unmanaged[Cdecl]<byte*>)what : null;
-        StreamFromPool = Optional("torch_get_cuda_stream_from_pool");
-        SetStream = Optional("torch_set_current_cuda_stream");
-        CurrentStream = Optional("aoti_torch_get_current_cuda_stream");
+        DeviceGuard = Optional(library, "aoti_torch_create_device_guard");
+    }
+
+    /// <summary>Finds what the library for NVIDIA's cards has beside that for the processor, which does not lead to it.</summary>
+    public void AddCuda(nint library)
+    {
+        StreamFromPool = Optional(library, "torch_get_cuda_stream_from_pool");
+        SetStream = Optional(library, "torch_set_current_cuda_stream");
+        CurrentStream = Optional(library, "aoti_torch_get_current_cuda_stream");
     }
 
     public delegate* unmanaged[Cdecl]<ulong> AbiVersion { get; }
@@ -115,12 +121,15 @@ internal sealed unsafe class TorchFunctions
 
     public delegate* unmanaged[Cdecl]<byte*> What { get; }
 
+    /// <summary>Makes a device the current one of the thread; 0 where the library does not have it.</summary>
+    public nint DeviceGuard { get; }
+
     /// <summary>Functions for streams, which a library without CUDA does not have: 0 there.</summary>
-    public nint StreamFromPool { get; }
+    public nint StreamFromPool { get; private set; }
 
-    public nint SetStream { get; }
+    public nint SetStream { get; private set; }
 
-    public nint CurrentStream { get; }
+    public nint CurrentStream { get; private set; }
 
     public int Float32 { get; }
 
@@ -151,7 +160,7 @@ internal sealed unsafe class TorchFunctions
             : throw new NotSupportedException(
                 $"'{_path}' has no function {name}: libtorch {TorchLibrary.OldestVersion} or newer is needed.");
 
-    private nint Optional(string name) => NativeLibrary.TryGetExport(_library, name, out nint address) ? address : 0;
+    private static nint Optional(nint library, string name) => NativeLibrary.TryGetExport(library, name, out nint address) ? address : 0;
 
     private int Constant(string name) => ((delegate* unmanaged[Cdecl]<int>)Find(name))();
 }

@@ -14,18 +14,24 @@ public sealed unsafe partial class TorchLibrary
     /// <summary>The oldest version that has the functions.</summary>
     public static Version OldestVersion { get; } = new(2, 10);
 
+    /// <summary>Says of NVIDIA's libraries whether they may round the factors of float32 products.</summary>
+    private const string Tf32Variable = "NVIDIA_TF32_OVERRIDE";
+
     private static readonly Lock Gate = new();
     private static TorchLibrary? _loaded;
 
-    private TorchLibrary(string folder, string foundAs, nint handle, bool hasCuda, string? cudaProblem)
+    private TorchLibrary(string folder, string foundAs, nint handle, nint cuda, string? cudaProblem)
     {
-        (Folder, FoundAs, HasCuda, CudaProblem) = (folder, foundAs, hasCuda, cudaProblem);
+        (Folder, FoundAs, HasCuda, CudaProblem) = (folder, foundAs, cuda != 0, cudaProblem);
         string path = Path.Combine(folder, FileName("torch_cpu"));
         Functions = new TorchFunctions(handle, path);
         ulong version = Functions.AbiVersion();
         Version = new Version((int)(version >> 56), (int)(version >> 48 & 0xFF), (int)(version >> 40 & 0xFF));
         if (Version < OldestVersion)
             throw new NotSupportedException($"'{path}' is libtorch {Version}, expected {OldestVersion} or newer.");
+
+        if (cuda != 0)
+            Functions.AddCuda(cuda);
 
         // No option says how many threads it uses: the function is one of C++.
         if (NativeLibrary.TryGetExport(handle, "_ZN2at15set_num_threadsEi", out nint setThreads))
@@ -178,15 +184,21 @@ public sealed unsafe partial class TorchLibrary
         // Linux. Its threads would else wait awake for the next product for milliseconds.
         if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") == null)
             _ = SetEnvironment("GOMP_SPINCOUNT", "10000", 0);
+
+        // Convolutions of float32 would be made in TF32, with 11 bits, which libtorch allows cuDNN unless told.
+        if (OperatingSystem.IsLinux())
+            _ = SetEnvironment(Tf32Variable, "0", 0);
+        else if (OperatingSystem.IsWindows() && Environment.GetEnvironmentVariable(Tf32Variable) == null)
+            _ = SetWindowsEnvironment(Tf32Variable, "0");
         nint handle = LoadFile(found.Folder, "torch_cpu", out string? problem);
         if (handle == 0)
             throw new NotSupportedException($"libtorch cannot be loaded: {problem} {Advice}");
-        string cuda = Path.Combine(found.Folder, FileName("torch_cuda"));
         string? cudaProblem = null;
-        bool hasCuda = File.Exists(cuda) && LoadFile(found.Folder, "torch_cuda", out cudaProblem) != 0;
-        if (hasCuda && CudaDriver.Count == 0)
+        nint cuda = File.Exists(Path.Combine(found.Folder, FileName("torch_cuda"))) ? LoadFile(found.Folder, "torch_cuda", out cudaProblem)
+            : 0;
+        if (cuda != 0 && CudaDriver.Count == 0)
             cudaProblem = "no card or no driver of NVIDIA is there.";
-        return new TorchLibrary(found.Folder, found.How, handle, hasCuda, cudaProblem);
+        return new TorchLibrary(found.Folder, found.How, handle, cuda, cudaProblem);
     }
 
     /// <summary>Loads one file by its path, with what it needs; 0 and why where that fails.</summary>
@@ -214,4 +226,7 @@ public sealed unsafe partial class TorchLibrary
 
     [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int SetEnvironment(string name, string value, int overwrite);
+
+    [LibraryImport("ucrtbase", EntryPoint = "_putenv_s", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetWindowsEnvironment(string name, string value);
 }

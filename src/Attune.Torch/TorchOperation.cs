@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using System.Text;
 using Attune.Tensors;
 
@@ -16,21 +17,35 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
 
     private const int MaxSlots = 24;
 
+    /// <summary>The end of a message where the library does not tell why an operator failed.</summary>
+    public const string NoReason = " (libtorch's own words are on the standard error stream)";
+
     private readonly List<nint> _handles = [];
     private readonly HashSet<nint> _operands = [];
     private readonly List<Shape> _shapes = [];
+    private readonly Dictionary<string, nint> _constants = [];
     private long _live;
 
-    /// <summary>Handles that were made and not freed, on this device.</summary>
-    public long LiveHandles => Interlocked.Read(ref _live);
+    /// <summary>Handles that were made and not freed, on this device, without those of constants.</summary>
+    public long LiveHandles => Interlocked.Read(ref _live) - _constants.Count;
 
-    /// <summary>The type that products are made in, by libtorch's number.</summary>
+    /// <summary>The type of what is multiplied, and of what layers give, by libtorch's number.</summary>
     public int Computed { get; } = device.Precision switch
     {
         Precision.BFloat16 => torch.BFloat16,
         Precision.Float16 => torch.Float16,
         _ => torch.Float32,
     };
+
+    /// <summary>
+    /// The type in which operators are given what is multiplied. It is float32 on processors for which libtorch has no fast product of
+    /// fewer bits: oneDNN takes bfloat16 from AVX-512 on, and libtorch's own kernels are several times slower than those for float32. The
+    /// numbers are those of <see cref="Computed"/> all the same: their products are exact in float32, and sums are float32 either way.
+    /// </summary>
+    public int Factors { get; } = device.Precision == Precision.Float32 || (device.Type == torch.Cpu && !MultipliesHalves(device.Precision))
+        ? torch.Float32
+        : device.Precision == Precision.BFloat16 ? torch.BFloat16
+        : torch.Float16;
 
     public TorchFunctions Torch => torch;
 
@@ -116,8 +131,11 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
     /// <summary>As <see cref="View(Tensor)"/>, in float32.</summary>
     public nint Wide(Tensor tensor) => As(View(tensor), torch.Float32);
 
-    /// <summary>As <see cref="View(Tensor)"/>, in the type that products are made in.</summary>
-    public nint Narrow(Tensor tensor) => As(View(tensor), Computed);
+    /// <summary>As <see cref="View(Tensor)"/>, as a factor of a product.</summary>
+    public nint Factor(Tensor tensor) => Factor(View(tensor));
+
+    /// <summary>Numbers of <see cref="Computed"/>, in the type that operators multiply.</summary>
+    public nint Factor(nint handle) => As(As(handle, Computed), Factors);
 
     /// <summary>A view of memory with other extents.</summary>
     public nint Reinterpret(nint handle, ReadOnlySpan<long> sizes, ReadOnlySpan<long> strides, long offset = 0)
@@ -179,13 +197,6 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
         return Own(result);
     }
 
-    /// <summary>Contiguous bytes of the host, on the device.</summary>
-    public nint Upload(ReadOnlySpan<byte> values, ReadOnlySpan<long> sizes)
-    {
-        fixed (byte* memory = values)
-            return Upload(memory, sizes, torch.Byte);
-    }
-
     /// <summary>Contiguous float32 numbers of the host, on the device.</summary>
     public nint Upload(ReadOnlySpan<float> values, ReadOnlySpan<long> sizes)
     {
@@ -193,11 +204,21 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
             return Upload(memory, sizes, torch.Float32);
     }
 
-    /// <summary>Contiguous whole numbers of the host, on the device.</summary>
-    public nint Upload(ReadOnlySpan<long> values)
+    /// <summary>Whole numbers, on the device. They stay there: a card would else wait for them each time.</summary>
+    public nint Constant(ReadOnlySpan<long> values) => Constant(MemoryMarshal.AsBytes(values), [values.Length], torch.Int64);
+
+    /// <summary>Numbers of float32, on the device, where they stay.</summary>
+    public nint Constant(ReadOnlySpan<float> values) => Constant(MemoryMarshal.AsBytes(values), [values.Length], torch.Float32);
+
+    /// <summary>Bytes, on the device, where they stay.</summary>
+    public nint Constant(ReadOnlySpan<byte> values, ReadOnlySpan<long> sizes) => Constant(values, sizes, torch.Byte);
+
+    /// <summary>Frees what stays, when the device ends.</summary>
+    public void FreeConstants()
     {
-        fixed (long* memory = values)
-            return Upload(memory, [values.Length], torch.Int64);
+        foreach (nint handle in _constants.Values)
+            Delete(handle);
+        _constants.Clear();
     }
 
     /// <summary>The same numbers in a type; the tensor itself where it has that.</summary>
@@ -390,6 +411,9 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
 
     public nint Multiply(nint a, float b) => b == 1 ? a : Multiply(a, Number(b));
 
+    /// <summary>a b, in the place of a, which must be a result that nobody else reads.</summary>
+    public nint MultiplyHere(nint a, nint b) => Call("aten::mul_"u8, "Tensor"u8, Pass(a), Pass(b));
+
     public nint Divide(nint a, nint b) => Call("aten::div"u8, "Tensor"u8, Pass(a), Pass(b));
 
     public nint Maximum(nint a, nint b) => Call("aten::maximum"u8, ""u8, Pass(a), Pass(b));
@@ -408,9 +432,12 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
 
     public nint Unary(ReadOnlySpan<byte> name, nint x) => Call(name, ""u8, Pass(x));
 
-    /// <summary>A reduction that keeps its axis.</summary>
+    /// <summary>A sum in float32 that keeps its axis.</summary>
     public nint Sum(nint x, int axis) =>
-        Call("aten::sum"u8, "dim_IntList"u8, Pass(x), Some(List(axis)), Of(true), 0);
+        Call("aten::sum"u8, "dim_IntList"u8, Pass(x), Some(List(axis)), Of(true), Some(Of((long)torch.Float32)));
+
+    /// <summary>a + weight (b - a), all of one type.</summary>
+    public nint Between(nint a, nint b, nint weight) => Call("aten::lerp"u8, "Tensor"u8, Pass(a), Pass(b), Pass(weight));
 
     public nint Largest(nint x, int axis) => Call("aten::amax"u8, ""u8, Pass(x), List(axis), Of(true));
 
@@ -418,7 +445,7 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
 
     /// <summary>x, but a number where a condition holds.</summary>
     public nint Replace(nint x, nint condition, float number) =>
-        Call("aten::masked_fill"u8, "Tensor"u8, Pass(x), Pass(condition), Pass(As(Number(number), TypeOf(x))));
+        Call("aten::masked_fill"u8, "Tensor"u8, Pass(x), Pass(condition), Pass(Number(number)));
 
     public nint MatrixProduct(nint a, nint b) => Call("aten::matmul"u8, ""u8, Pass(a), Pass(b));
 
@@ -459,7 +486,7 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
     private string Reason()
     {
         if (torch.What == null)
-            return FormattableString.Invariant($" (libtorch's own words are on the standard error stream)");
+            return NoReason;
         string text = Marshal.PtrToStringUTF8((nint)torch.What()) ?? "";
         return text.Length == 0 ? "" : $": {text.Split('\n')[0]}";
     }
@@ -484,6 +511,22 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
         return result;
     }
 
+    private nint Constant(ReadOnlySpan<byte> values, ReadOnlySpan<long> sizes, int type)
+    {
+        string key = $"{type} {string.Join(' ', sizes.ToArray())} {Convert.ToBase64String(values)}";
+        if (!_constants.TryGetValue(key, out nint kept))
+        {
+            fixed (byte* memory = values)
+                kept = Release(Upload(memory, sizes, type));
+            _constants.Add(key, kept);
+        }
+        return kept;
+    }
+
+    /// <summary>Whether the processor has instructions by which libtorch multiplies numbers of few bits.</summary>
+    private static bool MultipliesHalves(Precision precision) =>
+        precision == Precision.BFloat16 && Avx512BW.VL.IsSupported && Avx512DQ.VL.IsSupported;
+
     private void Replace(TorchStorage storage, nint memory, int type) =>
         storage.Take(Release(memory), type, Data(memory), storage.Elements * BytesOf(type));
 
@@ -501,6 +544,17 @@ internal sealed unsafe class TorchOperation(TorchDevice device, TorchFunctions t
         void* data;
         Check(torch.DataPointer(handle, &data), "get_data_ptr");
         return (nint)data;
+    }
+
+    /// <summary>Whether the innermost axis is of neighbours that can be seen as complex numbers.</summary>
+    public bool ArePairs(nint handle)
+    {
+        long offset;
+        Check(torch.StorageOffset(handle, &offset), "get_storage_offset");
+        bool even = offset % 2 == 0;
+        foreach (long stride in StridesOf(handle)[..^1])
+            even &= stride % 2 == 0;
+        return even && StridesOf(handle)[^1] == 1;
     }
 
     private bool IsContiguous(nint handle)

@@ -70,20 +70,9 @@ internal sealed unsafe class TorchWeight : PreparedWeight
     /// <summary>The weight in a type, as a contiguous tensor that the weight or the operation owns. On the device's thread.</summary>
     public nint In(TorchOperation o, int type)
     {
-        ObjectDisposedException.ThrowIf(IsGone, this);
-        long[] sizes = TorchDevice.Extents(Shape);
         if (_whole != null)
-            return o.Reinterpret(_whole.In(o, type), sizes, Strides(sizes), _first);
-        if (_handle == 0)
-            Bring(o, ahead: false);
-        if (!_stays && _device.Residency.Copies)
-            _device.Residency.Use(o, this);
-        _device.Passed?.Add(this);
-        if (_arriving != 0)
-        {
-            TorchResidency.Wait(o, _device, _arriving);
-            _arriving = 0;
-        }
+            return Part(o, _whole.In(o, type));
+        Require(o);
         if (_asBytes)
             return o.As(TorchFormats.Widen(o, _handle, Stored, _scale, _columns), type);
         if (o.TypeOf(_handle) == type)
@@ -99,6 +88,17 @@ internal sealed unsafe class TorchWeight : PreparedWeight
             _computed = made;
         }
         return _computed;
+    }
+
+    /// <summary>The weight in the type in which it lies on the device, or 0 where that is bytes. On the device's thread.</summary>
+    public nint Plain(TorchOperation o)
+    {
+        if (_whole != null)
+            return _whole.Plain(o) is not 0 and var whole ? Part(o, whole) : 0;
+        if (_asBytes)
+            return 0;
+        Require(o);
+        return _handle;
     }
 
     /// <summary>Brings the weight to the device. On the device's thread.</summary>
@@ -180,6 +180,30 @@ internal sealed unsafe class TorchWeight : PreparedWeight
             _device.Residency.Forget(this);
         });
         Stored.Dispose();
+    }
+
+    /// <summary>The weight lies on the device from here on, until the operation ends.</summary>
+    private void Require(TorchOperation o)
+    {
+        ObjectDisposedException.ThrowIf(IsGone, this);
+        if (_handle == 0)
+            Bring(o, ahead: false);
+        if (!_stays && _device.Residency.Copies)
+            _device.Residency.Use(o, this);
+        _device.Passed?.Add(this);
+        if (_arriving != 0)
+        {
+            TorchResidency.Wait(o, _device, _arriving);
+            _arriving = 0;
+        }
+    }
+
+    /// <summary>These rows of the whole weight.</summary>
+    private nint Part(TorchOperation o, nint whole)
+    {
+        ObjectDisposedException.ThrowIf(IsGone, this);
+        long[] sizes = TorchDevice.Extents(Shape);
+        return o.Reinterpret(whole, sizes, Strides(sizes), _first);
     }
 
     private static void Drop(TorchOperation o, ref nint handle)

@@ -2,10 +2,13 @@ namespace Attune.Tensors.Tests;
 
 /// <summary>A device needs the primitives alone, and memory of its own: what is composed agrees with the CPU's own kernels.</summary>
 [NoLeaks]
-public class DetachedDeviceTests
+public class DetachedDeviceTests : DeviceConformance
 {
     private readonly Random _random = new(5);
     private readonly DetachedDevice _device = new(fused: false);
+
+    /// <inheritdoc/>
+    protected override Device Device => _device;
 
     [Fact]
     public void Compositions_that_only_put_primitives_together_give_the_same_bits()
@@ -24,89 +27,6 @@ public class DetachedDeviceTests
             Same(0, x => x[0].LimitRatio(x[1].Multiply(x[1])), s, s);
             Same(0, x => x[0].RowShares(x[1]), s, s);
         }
-    }
-
-    [Fact]
-    public void Ratios_have_a_number_of_their_own_where_the_denominator_is_0()
-    {
-        foreach (var device in new Device[] { _device, Devices.Managed })
-        {
-            using var scope = new TensorScope();
-            var numerator = Tensor.From(device, [6, 0, 3, -3, 1], [5]);
-            var denominator = Tensor.From(device, [4, 0, 0, 0, 1e-30f], [5]);
-            Assert.Equal([1.5f, 7, 7, 7, 1e30f], numerator.Ratio(denominator, 7).ToArray());
-            Assert.Equal([1, 1, 1, 1, 1f], numerator.LimitRatio(denominator).ToArray());
-            Assert.Equal([.5f, 1, 1, 1, 1], TensorOperations.LimitRatio(2, denominator).ToArray());
-            Assert.Equal([1f, 1, 1, 1, 1], TensorOperations.LimitRatio(float.PositiveInfinity, denominator).ToArray());
-        }
-    }
-
-    [Fact]
-    public void Merged_partials_agree_with_those_of_the_cpu()
-    {
-        Shape rows = [2, 5, 3], outputs = [2, 5, 3, 16];
-        Merged(x => x);
-        Merged(x => x.Affine(300));
-        Merged(x => Tensor.Full(x.Device, x.Shape, float.NegativeInfinity));
-
-        void Merged(Func<Tensor, Tensor> sums)
-        {
-            Same(1e-6, x =>
-            {
-                var (output, logSumExp) = (x[0].Like(outputs), x[0].Like(rows));
-                x[0].Device.MergeAttention(x[0], sums(x[2]), x[1], x[3], output, logSumExp);
-                x[0].Device.MergeAttention(x[0], sums(x[2]), x[1], sums(x[3]), x[0], null);
-                return TensorOperations.Concatenate(^1, output, x[0], logSumExp.Reshape(2, 5, 3, 1).Clamp(-1e4f, 1e4f));
-            }, outputs, outputs, rows, rows);
-        }
-    }
-
-    [Theory]
-    [InlineData(1)]
-    [InlineData(1.1)]
-    [InlineData(1.5)]
-    [InlineData(2)]
-    [InlineData(2.5)]
-    public void Entmax_agrees_with_that_of_the_cpu(float alpha)
-    {
-        foreach (float sharpness in new[] { 0, 1, 30f })
-            Same(3e-6, x => x[0].Affine(sharpness, 100 * sharpness).Entmax(alpha), [4, 3, 37]);
-        Same(3e-6, x => Tensor.Full(x[0].Device, [2, 5], float.NegativeInfinity).Entmax(alpha), [1]);
-    }
-
-    [Theory]
-    [InlineData(1)]
-    [InlineData(1.5)]
-    [InlineData(2)]
-    public void Entmax_attention_agrees_with_that_of_the_cpu(float alpha)
-    {
-        foreach (var (keys, masked) in new[] { (5, 0), (19, 4), (40, 0), (3, 3), (0, 0) })
-        {
-            Shape query = [2, 6, 4, 16], key = [1, keys, 2, 16];
-            Same(1e-5, x =>
-            {
-                float[] counts = [.. Enumerable.Range(0, keys).Select(i => i < masked ? 0f : 1)];
-                var mask = masked > 0 ? new AttentionMask { Keys = Tensor.From(x[0].Device, counts, [1, keys]) } : null;
-                var (dense, sums, support) = (x[0].Like(query), x[0].Like(query.Take(..3)), x[0].Like(query.Take(..3)));
-                var sparse = x[0].EntmaxAttention(x[1], x[2], .7f, alpha, mask, null, dense, sums, support);
-                return TensorOperations.Concatenate(
-                    ^1, sparse, dense, sums.Reshape(2, 6, 4, 1).Clamp(-1e4f, 1e4f), support.Reshape(2, 6, 4, 1));
-            }, query, key, key);
-        }
-    }
-
-    [Fact]
-    public void Sums_with_products_and_convolutions_agree_with_those_of_the_cpu()
-    {
-        using var matrix = new TestWeight([20, 24], WeightFormat.BFloat16, 1, () => _random.NextSingle() - 0.5f);
-        using var kernel = new TestWeight([20, 24, 3, 3], WeightFormat.Float16, 1, () => _random.NextSingle() - 0.5f);
-        using var frames = new TestWeight([20, 24, 3, 3, 3], WeightFormat.Float32, 0, () => _random.NextSingle() - 0.5f);
-        using var bias = new TestWeight([20], WeightFormat.Float32, 0, _random.NextSingle);
-        var same = Conv2dGeometry.Same(1);
-        Same(2e-6, x => x[0].AddLinear(x[1], matrix.On(x[0].Device), bias.On(x[0].Device)), [2, 9, 20], [2, 9, 24]);
-        Same(1e-5, x => x[0].AddConv2d(x[1], kernel.On(x[0].Device), bias.On(x[0].Device), same), [2, 9, 8, 20], [2, 9, 8, 24]);
-        Same(
-            1e-5, x => x[0].CausalConv3d(frames.On(x[0].Device), bias.On(x[0].Device), same, 2, x[1]), [2, 5, 7, 6, 24], [2, 1, 7, 6, 24]);
     }
 
     [Fact]
@@ -185,21 +105,6 @@ public class DetachedDeviceTests
             Assert.Contains(
                 "while the host looks", Assert.Throws<InvalidOperationException>(() => x.Add(x)).Message, StringComparison.Ordinal);
         Assert.Equal([2f, 4, 6], x.Add(x).ToArray());
-    }
-
-    [Fact]
-    public void The_host_writes_views_and_reads_what_it_wrote()
-    {
-        using var scope = new TensorScope();
-        var x = Tensor.Zeros(_device, [2, 3, 2]);
-        using (var view = x.Slice(1, 1, 1).Write())
-        {
-            Assert.True(float.IsNaN(view.Row(0, 0)[0]));
-            view.Row(0, 0).Fill(1);
-            view.Row(1, 0).Fill(2);
-        }
-        Assert.Equal([0f, 0, 1, 1, 0, 0, 0, 0, 2, 2, 0, 0], x.ToArray());
-        Assert.Equal([1f, 1, 1, 1, 2, 2, 2, 2], x.Slice(1, 1, 1).Expand(1, 2).ToArray());
     }
 
     /// <summary>Computes the same on the CPU and on the device that composes.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Attune.Tensors;
 using Attune.Tensors.Tests;
 
@@ -5,7 +6,7 @@ namespace Attune.Torch.Tests;
 
 /// <summary>How the library is found, what cannot be opened, and what the device does with memory, threads and errors.</summary>
 [NoLeaks]
-public class DeviceTests
+public partial class DeviceTests
 {
     [Theory]
     [InlineData("torch")]
@@ -81,6 +82,55 @@ public class DeviceTests
         var problem = Assert.Throws<InsufficientMemoryException>(() => x.Slice(0, 0, 1).Fill(0));
         Assert.Contains("torch:cpu has no room for a tensor [1125899906842624]", problem.Message, StringComparison.Ordinal);
         Assert.Contains("--gpu-memory", problem.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Before 2.13 the library does not say why an operator failed: then little free memory of a card is the reason.</summary>
+    [Theory]
+    [InlineData("aten::mul failed (libtorch's own words are on the standard error stream)", 90, true)]
+    [InlineData("aten::mul failed (libtorch's own words are on the standard error stream)", 400, false)]
+    [InlineData("aten::mul failed: CUDA out of memory. Tried to allocate 2.00 GiB", 400, true)]
+    [InlineData("aten::mul failed: The size of tensor a (3) must match the size of tensor b (5)", 90, false)]
+    public void Operators_that_fail_for_want_of_memory_are_told_apart(string reason, long free, bool expected)
+    {
+        Assert.Equal(expected, TorchDevice.IsWantOfMemory(reason, (free << 20, 1000L << 20)));
+        Assert.Equal(reason.Contains("out of", StringComparison.Ordinal), TorchDevice.IsWantOfMemory(reason, (0, 0)));
+    }
+
+    /// <summary>Cards would make convolutions of float32 in TF32, which is refused before the library is loaded.</summary>
+    [Fact]
+    public void Float32_is_not_rounded_to_tf32()
+    {
+        TorchCpu.Require();
+        TorchLibrary.Load();
+        if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("NVIDIA_TF32_OVERRIDE") == null)
+            Assert.Equal("0", Marshal.PtrToStringUTF8(GetEnvironment("NVIDIA_TF32_OVERRIDE")));
+    }
+
+    /// <summary>What only cards compute with: rows of the efficient kernel's bias and log-sum-exp have ends that do not count.</summary>
+    [Fact]
+    public void Operands_of_a_cards_kernels_have_padded_rows()
+    {
+        using var scope = new TensorScope();
+        var device = TorchCpu.Device;
+        var (query, key) = (Tensor.Zeros(device, [2, 5, 3, 8]), Tensor.Zeros(device, [2, 19, 3, 8]));
+        foreach (Shape shape in new Shape[] { [1, 1, 5, 19], [2, 1, 5, 19], [1, 3, 5, 19], [2, 3, 5, 19] })
+        {
+            float[] values = [.. Enumerable.Range(0, (int)shape.Count).Select(i => (float)i)];
+            var (bias, result) = (Tensor.From(device, values, shape), Tensor.Empty(device, [2, 3, 5, 19]));
+            device.Run("a bias", o =>
+            {
+                nint aligned = TorchDevice.Aligned(o, o.View(bias), query, key);
+                Assert.Equal(32, o.StridesOf(aligned)[2]);
+                Assert.Equal(1, o.StridesOf(aligned)[3]);
+                o.Store(result, aligned);
+            });
+            Assert.Equal(bias.Expand(0, 2).Expand(1, 3).Clone().ToArray(), result.ToArray());
+        }
+
+        var filled = Tensor.From(device, [.. Enumerable.Range(0, 2 * 3 * 32).Select(i => (float)i)], [2, 3, 32]);
+        var sums = Tensor.Empty(device, [2, 3, 5]);
+        device.Run("a log-sum-exp", o => o.Store(sums, TorchDevice.Unpadded(o, o.View(filled), 5)));
+        Assert.Equal(filled.Slice(2, 0, 5).Clone().ToArray(), sums.ToArray());
     }
 
     [Fact]
@@ -160,4 +210,7 @@ public class DeviceTests
         using var y = TensorScope.Detach(Tensor.Empty(device, [3]));
         Assert.Throws<ObjectDisposedException>(() => y.Fill(1));
     }
+
+    [LibraryImport("libc", EntryPoint = "getenv", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint GetEnvironment(string name);
 }

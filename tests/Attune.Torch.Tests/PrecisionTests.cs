@@ -1,4 +1,7 @@
+using System.Text.Json;
 using Attune.Tensors;
+using Attune.Tests;
+using Attune.Verification;
 
 namespace Attune.Torch.Tests;
 
@@ -135,6 +138,35 @@ public class PrecisionTests
             using var pipeline = Guided.Load("models/scenes-flux-schnell", device);
             return await Guided.Pixels(pipeline, 7);
         }
+    }
+
+    public static TheoryData<string> GoldenCases() =>
+    [
+        "attention/plain-1x37x37x2x8", "attention/joint-plain", "text-encoders/clip-projection", "text-encoders/t5-masked",
+        "text-encoders/gemma2", "autoencoders/kl-4-old-names-decode", "autoencoders/taesd-decode", "flux/transformer-schnell",
+        "unet/denoiser-sd15", "z-image/transformer-one",
+    ];
+
+    /// <summary>
+    /// Golden cases of float32 in bfloat16. A product's factors are off by up to u of themselves and so is its result, evenly distributed:
+    /// deviations of u / sqrt(3) each, together sqrt(3) u / sqrt(3) = u of the result's root mean square. Through D products one after the
+    /// other, whose errors do not depend on each other and are not amplified by norms and residual streams, that is sqrt(D) u, and of a
+    /// million outputs the farthest is sqrt(2 ln 10^6) = 5.3 deviations off. Tolerances are relative to the largest output, which is no
+    /// less than the root mean square. D is counted: as if all products of the case came one after the other.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(GoldenCases))]
+    public void Golden_cases_hold_within_the_bound_of_their_depth(string name)
+    {
+        using var device = Open(Precision.BFloat16);
+        int products = 0;
+        device.Watch = primitive => products += primitive is "a linear layer" or "a convolution" ? 1 : primitive == "attention" ? 2 : 0;
+        var result = new CaseRunner(GoldenFolder.Open(Repository.Golden()), device).Run(name);
+        using var golden = JsonDocument.Parse(File.ReadAllBytes(Repository.Golden("cases", name + ".json")));
+        double tolerance = golden.RootElement.GetProperty("outputs").EnumerateObject().Max(output => output.Value.GetDouble());
+        double off = result.WorstRatio * tolerance, bound = 5.3 * Math.Sqrt(products) * Unit(Precision.BFloat16);
+        Assert.True(off <= bound, $"{off} with {products} products, bound {bound}: {result}");
+        Assert.True(off > Unit(Precision.BFloat16) / 64, $"{off}: nothing was rounded");
     }
 
     private static double Unit(Precision precision) => Math.ScaleB(1, precision == Precision.BFloat16 ? -9 : -12);

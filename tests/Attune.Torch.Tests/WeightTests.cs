@@ -1,4 +1,5 @@
 using Attune.Tensors;
+using Attune.Tensors.Tests;
 
 namespace Attune.Torch.Tests;
 
@@ -112,6 +113,28 @@ public class WeightTests
             Assert.Equal(0, device.LiveHandles);
             Assert.Equal(0, device.LiveBytes);
             return (result, device.Residency.CopiedBytes, device.PeakBytes);
+        }
+    }
+
+    /// <summary>A weight of more than one part, whole and some of its rows, for few rows and for many; a part ends in the middle.</summary>
+    [Fact]
+    public void Few_rows_are_multiplied_with_parts_of_a_weight()
+    {
+        using var scope = new TensorScope();
+        const int inputs = 300, outputs = 4001;
+        using var weight = new TestWeight([outputs, inputs], WeightFormat.BFloat16, 2, () => _random.NextSingle() - .5f);
+        using var bias = new TestWeight([outputs], WeightFormat.Float16, 0, () => _random.NextSingle() - .5f);
+        foreach (int rows in new[] { 0, 1, 3, 17 })
+        {
+            float[] x = [.. Enumerable.Range(0, rows * inputs).Select(_ => _random.NextSingle() - .5f)];
+            foreach (var (start, length) in new[] { (0, outputs), (1, 2500) })
+            {
+                float[] Compute(Device device) => Tensor.From(device, x, [1, rows, inputs])
+                    .Linear(weight.On(device).Rows(start, length), bias.On(device).Rows(start, length)).ToArray();
+                float[] expected = Compute(Devices.Managed), actual = Compute(TorchCpu.Device);
+                Assert.Equal(expected.Length, actual.Length);
+                Assert.All(expected.Zip(actual), pair => Assert.Equal(pair.First, pair.Second, 1e-5));
+            }
         }
     }
 
