@@ -111,6 +111,9 @@ internal sealed class CountingDevice(Device device, bool computes = true) : Dele
         Count("group norm", start, 0, Bytes(x, output));
     }
 
+    public override GroupMoments? BeginGroupNorm(long pixels, int channels, int groups) =>
+        Inner.BeginGroupNorm(pixels, channels, groups) is { } moments ? new CountedMoments(this, moments) : null;
+
     public override void LayerNorm(Tensor x, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Tensor output)
     {
         long start = Stopwatch.GetTimestamp();
@@ -290,4 +293,26 @@ internal sealed class CountingDevice(Device device, bool computes = true) : Dele
 
     /// <summary>What a kind of primitive took.</summary>
     public readonly record struct Entry(int Calls, double Seconds, double Operations, double Bytes);
+
+    /// <summary>A group norm in pieces; traffic is counted as that of a whole image's.</summary>
+    private sealed class CountedMoments(CountingDevice device, GroupMoments moments) : GroupMoments
+    {
+        public override void Add(Tensor pixels)
+        {
+            long start = Stopwatch.GetTimestamp();
+            moments.Add(pixels);
+            device.Count("group norm in pieces", start, 0, 0);
+        }
+
+        public override void Finish(PreparedWeight? weight, PreparedWeight? bias, float epsilon) => moments.Finish(weight, bias, epsilon);
+
+        public override void Apply(Tensor pixels, Activation activation, Tensor output)
+        {
+            long start = Stopwatch.GetTimestamp();
+            moments.Apply(pixels, activation, output);
+            device.Count("group norm in pieces", start, 0, Bytes(pixels, output));
+        }
+
+        protected override void Dispose(bool disposing) => moments.Dispose();
+    }
 }

@@ -26,11 +26,13 @@ public static class ModelBenchmark
     /// <param name="text">Tokens of the prompt; null is the shape's own number.</param>
     /// <param name="guidance">Rules that act in attention, as <c>nag</c>, for the UNets.</param>
     /// <param name="frames">Frames of a video, for wan-vae; null is the shape's own number.</param>
+    /// <param name="autoencoderBytes">What decoding may take, for vae-512; null bounds nothing.</param>
     /// <param name="rounds">Forward passes that are measured.</param>
     /// <param name="json">Print JSON.</param>
     /// <param name="output">Where to print.</param>
     public static int Run(
-        Device device, string shape, int? latents, int? text, string guidance, int? frames, int rounds, bool json, TextWriter output)
+        Device device, string shape, int? latents, int? text, string guidance, int? frames, long? autoencoderBytes, int rounds, bool json,
+        TextWriter output)
     {
         var counting = new CountingDevice(device);
         using var scope = new TensorScope();
@@ -40,7 +42,7 @@ public static class ModelBenchmark
                 counting, "UNet of Stable Diffusion 1.5", UnetConfig.StableDiffusion15, latents ?? 64, text ?? 77, guidance),
             "sdxl" => new Unet(counting, "UNet of SDXL", UnetConfig.StableDiffusionXL, latents ?? 64, text ?? 77, guidance),
             "flux-block" => new Flux(counting, latents ?? 1024, text ?? 256),
-            "vae-512" => new Decoder(counting, latents ?? 64),
+            "vae-512" => new Decoder(counting, latents ?? 64, autoencoderBytes),
             "wan-vae" => new VideoDecoder(counting, latents ?? 32, frames ?? 9),
             "clip-l" => new Clip(counting),
             "inception" => new Inception(counting),
@@ -181,13 +183,15 @@ public static class ModelBenchmark
         private readonly KlCoders _coders;
         private readonly Tensor _latents;
 
-        public Decoder(Device device, int side)
+        public Decoder(Device device, int side, long? bytes)
             : base(device)
         {
             var config = KlConfig.Read(
                 ModelConfig.Parse("the autoencoder of Stable Diffusion", System.Text.Encoding.UTF8.GetBytes(Config)),
                 blockOutChannels: [64], layersPerBlock: 1, latentChannels: 4);
             _coders = new KlCoders(RandomWeights.Checkpoint(device, seed: 1).Root, config);
+            if (bytes is { } most)
+                _coders.LimitMemory(most);
             _latents = Noise([1, side, side, config.LatentChannels]);
         }
 

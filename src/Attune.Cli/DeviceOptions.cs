@@ -58,13 +58,13 @@ internal static class DeviceOptions
         var (name, precisionSource) = Read(result, Precision, Devices.PrecisionVariable, "f32");
         var precision = Devices.ParsePrecision(name, precisionSource);
         return kind.StartsWith("torch:", StringComparison.OrdinalIgnoreCase)
-            ? TorchDevice.Open(kind, precision, result.GetValue(Libtorch), kindSource, ParseBytes(result.GetValue(Memory)))
+            ? TorchDevice.Open(kind, precision, result.GetValue(Libtorch), kindSource, ParseBytes(result.GetValue(Memory), Memory.Name))
             : Devices.Open(kind, precision, ConvolutionOptions.FromEnvironment(), kindSource);
     }
 
     /// <summary>A number of bytes, as 12GiB, 1.5GiB or 800MiB; 0 for null.</summary>
     /// <exception cref="ArgumentException">It is none.</exception>
-    internal static long ParseBytes(string? text)
+    internal static long ParseBytes(string? text, string option)
     {
         if (text == null)
             return 0;
@@ -75,7 +75,7 @@ internal static class DeviceOptions
                 && number * bytes is >= 1 and < long.MaxValue)
                 return (long)(number * bytes);
         }
-        throw new ArgumentException($"--gpu-memory is '{text}', expected a number of GiB or MiB such as 12GiB or 800MiB.");
+        throw new ArgumentException($"{option} is '{text}', expected a number of GiB or MiB such as 12GiB or 800MiB.");
     }
 
     /// <summary>What libtorch was found and what it computes on, or what is missing.</summary>

@@ -61,6 +61,8 @@ internal abstract class DelegatingDevice(Device inner) : Device
         Tensor x, int groups, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Activation activation, Tensor output) =>
         inner.GroupNorm(x, groups, weight, bias, epsilon, activation, output);
 
+    public override GroupMoments? BeginGroupNorm(long pixels, int channels, int groups) => inner.BeginGroupNorm(pixels, channels, groups);
+
     public override void LayerNorm(Tensor x, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Tensor output) =>
         inner.LayerNorm(x, weight, bias, epsilon, output);
 

@@ -90,6 +90,17 @@ public abstract partial class Device
     public abstract void GroupNorm(
         Tensor x, int groups, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Activation activation, Tensor output);
 
+    /// <summary>
+    /// Begins the group norm of an image that comes in pieces. A device that has it promises more: that a convolution of a band of rows
+    /// which names its whole (<see cref="Conv2dGeometry.Whole"/>) gives the bits that the convolution of the whole image has there, where
+    /// the band begins at a multiple of 4 rows, and that linear layers of any rows from 16 on give the same bits for each.
+    /// </summary>
+    /// <param name="pixels">How many the image has.</param>
+    /// <param name="channels">Of a pixel.</param>
+    /// <param name="groups">How many groups of neighbouring channels; divides the channels.</param>
+    /// <returns>Null where the device sees images as a whole only.</returns>
+    public virtual GroupMoments? BeginGroupNorm(long pixels, int channels, int groups) => null;
+
     /// <summary>Layer normalisation over the innermost axis.</summary>
     /// <param name="x">[..., channels].</param>
     /// <param name="weight">[channels], or null for 1.</param>
@@ -181,6 +192,12 @@ public abstract partial class Device
 /// <param name="Right">Columns of zeros on the right.</param>
 public readonly record struct Conv2dGeometry(int Stride, int Top, int Left, int Bottom, int Right)
 {
+    /// <summary>
+    /// Where the output is a band of rows of larger images: how many these are, and how high; else null. Which algorithm is the fastest,
+    /// and with it the last bits, then goes by the images.
+    /// </summary>
+    public (int Images, int Height)? Whole { get; init; }
+
     /// <summary>The same padding on all sides.</summary>
     public static Conv2dGeometry Same(int padding, int stride = 1) => new(stride, padding, padding, padding, padding);
 

@@ -55,4 +55,41 @@ public class GroupNormTests
         x.GroupNorm(groups, null, null, 1e-5f, Activation.Silu, into: x);
         Assert.Equal(activated, x.ToArray());
     }
+
+    /// <summary>However an image is cut, pieces of which begin and end within blocks of pixels.</summary>
+    [Theory]
+    [InlineData(3, 7, 8, 2, 5)]
+    [InlineData(70, 61, 32, 8, 300)]
+    [InlineData(150, 97, 64, 32, 2000)]
+    [InlineData(150, 97, 64, 32, 3)]
+    public void An_image_in_pieces_has_the_bits_of_the_whole(int height, int width, int channels, int groups, int most)
+    {
+        using var scope = new TensorScope();
+        var random = new Random(2);
+        var wide = Tensor.Empty(Host, [1, height * width, channels + 5]);
+        for (int i = 0; i < wide.Count; i++)
+            wide.Span[i] = (float)random.NextDouble() + 3;
+        var x = wide.Slice(2, 1, channels);
+        using var weight = Tensor.Empty(Host, [channels]);
+        for (int i = 0; i < channels; i++)
+            weight.Span[i] = (float)random.NextDouble();
+        var gamma = TestWeight.Of(weight);
+        float[] expected = x.GroupNorm(groups, gamma, null, 1e-5f, Activation.Silu).ToArray();
+
+        using var moments = Host.BeginGroupNorm(height * width, channels, groups)!;
+        Assert.Throws<InvalidOperationException>(() => moments.Finish(null, null, 1e-5f));
+        Assert.Throws<InvalidOperationException>(() => moments.Apply(x, Activation.None, x));
+        for (int at = 0; at < height * width;)
+        {
+            int count = Math.Min(random.Next(1, most + 1), height * width - at);
+            moments.Add(x.Slice(1, at, count));
+            at += count;
+        }
+        Assert.Throws<ArgumentException>(() => moments.Add(x.Slice(1, 0, 1)));
+        moments.Finish(gamma, null, 1e-5f);
+        int half = height * width / 2;
+        moments.Apply(x.Slice(1, 0, half), Activation.Silu, x.Slice(1, 0, half));
+        moments.Apply(x.Slice(1, half, height * width - half), Activation.Silu, x.Slice(1, half, height * width - half));
+        Assert.Equal(expected, x.ToArray());
+    }
 }

@@ -41,6 +41,7 @@ internal static class BenchCommand
             Description =
                 "Side of the latents (default 64, for wan-vae 32; SDXL's own is 128); for flux-block the number of latent tokens (default "
                     + "1024)." };
+        var memory = new Option<string?>("--vae-memory") { Description = "What decoding may take, for vae-512, such as 400MiB." };
         var frames = new Option<int?>("--frames") { Description = "Frames of wan-vae, one more than a multiple of 4. Default: 9." };
         var text = new Option<int?>("--text") { Description = "Text tokens. Default: 77, for flux-block 256." };
         var guidance = new Option<string>("--guidance", "-g") {
@@ -50,11 +51,12 @@ internal static class BenchCommand
         var json = new Option<bool>("--json") { Description = "Print one line of JSON." };
         var command = new Command(
             "model", "Forward passes of a model of real size with random weights: speed, a breakdown by primitive, memory.") { shape,
-            latents, text, guidance, frames, rounds, json };
+            latents, text, guidance, frames, memory, rounds, json };
         command.SetAction(result => ModelBenchmark.Run(
             DeviceOptions.Open(result), result.GetRequiredValue(shape), Positive("--latents", result.GetValue(latents)),
             Positive("--text", result.GetValue(text)),
             result.GetRequiredValue(guidance), Positive("--frames", result.GetValue(frames)),
+            result.GetValue(memory) is { } most ? DeviceOptions.ParseBytes(most, memory.Name) : null,
             Positive("--rounds", result.GetValue(rounds))!.Value, result.GetValue(json), Console.Out));
         return command;
     }

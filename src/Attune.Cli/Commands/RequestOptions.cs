@@ -33,6 +33,10 @@ internal sealed class RequestOptions
         DefaultValueFactory = _ => [] };
     private readonly Option<string[]> _autoencoders = new("--vae") {
         Description = "A file with the autoencoder, for a model in files, or in the place of a folder's.", DefaultValueFactory = _ => [] };
+    private readonly Option<string?> _autoencoderMemory = new("--vae-memory") {
+        Description =
+            "The most that decoding and encoding pictures may take, such as 400MiB: larger feature maps wait in temporary files (TMPDIR, "
+                + "else /var/tmp), to the same bits, but slower. For AutoencoderKL on managed kernels. Default: no bound, no files." };
     private readonly Option<string[]> _tokenizers = new("--tokenizer") {
         Description = "For a model in files: the folder of a tokenizer, or one that holds tokenizer/ and such. May be given several times.",
         DefaultValueFactory = _ => [] };
@@ -77,8 +81,8 @@ internal sealed class RequestOptions
             command.Options.Add(line);
         foreach (
             var option in new Option[] {
-                _model, _transformers, _encoders, _autoencoders, _tokenizers, _configs, _prediction, _lora, _lenient, _apart,
-                _embeddings })
+                _model, _transformers, _encoders, _autoencoders, _autoencoderMemory, _tokenizers, _configs, _prediction, _lora, _lenient,
+                _apart, _embeddings })
             command.Options.Add(option);
     }
 
@@ -115,6 +119,8 @@ internal sealed class RequestOptions
             Tokenizers = result.GetValue(_tokenizers)!,
             ConfigFolder = result.GetValue(_configs),
             PredictionType = result.GetValue(_prediction),
+            AutoencoderBytes = result.GetValue(_autoencoderMemory) is { } bytes
+                ? DeviceOptions.ParseBytes(bytes, _autoencoderMemory.Name) : null,
             Warning = words.Warn,
         };
         return new ModelRequest(DefaultModel.FindPipeline(result.GetValue(_model)), options, request);

@@ -44,11 +44,12 @@ internal sealed unsafe partial class CpuDevice
             return ConvolutionAlgorithm.Direct;
         if (options.Algorithm != ConvolutionAlgorithm.Auto)
             return options.Algorithm;
+        var whole = geometry.Whole is { } images ? output.Shape.With(0, images.Images).With(1, images.Height) : output.Shape;
         var best = ConvolutionAlgorithm.Direct;
-        double least = DirectCost(output, x.Shape[3]);
+        double least = DirectCost(whole, x.Shape[3]);
         foreach (var algorithm in (ReadOnlySpan<ConvolutionAlgorithm>)[ConvolutionAlgorithm.Winograd2, ConvolutionAlgorithm.Winograd4])
         {
-            double cost = Winograd.Cost(algorithm, output, x.Shape[3]);
+            double cost = Winograd.Cost(algorithm, whole, x.Shape[3]);
             if (cost < least && ConvolutionOptions.ErrorBound(algorithm) <= options.MaxError)
                 (best, least) = (algorithm, cost);
         }
@@ -59,10 +60,10 @@ internal sealed unsafe partial class CpuDevice
     /// The time of a direct 3 x 3 convolution, in vectors of 16 multiplications and additions: the products, and packing the weight for
     /// each block of rows.
     /// </summary>
-    private static double DirectCost(Tensor output, int inputs)
+    private static double DirectCost(Shape output, int inputs)
     {
-        double pixels = output.Count / output.Shape[3];
-        double columns = (output.Shape[3] + 15) / 16;
+        double pixels = output.Count / output[3];
+        double columns = (output[3] + 15) / 16;
         return inputs * columns * (9 * 1.08 * pixels + 120 * Math.Ceiling(pixels / 512));
     }
 

@@ -151,74 +151,207 @@ internal sealed unsafe partial class CpuDevice
     public override void GroupNorm(
         Tensor x, int groups, PreparedWeight? weight, PreparedWeight? bias, float epsilon, Activation activation, Tensor output)
     {
-        using var gamma = Widened(weight);
-        using var beta = Widened(bias);
         int batch = x.Shape[0];
         int channels = x.Shape[^1];
-        int size = channels / groups;
         var source = Rows.Of(x);
         var target = Rows.Of(output);
         long pixels = source.Count / Math.Max(batch, 1);
         if (pixels == 0)
             return;
-        long block = Math.Max(1, Math.Clamp(pixels * channels / 256, BlockFloats, 8 * BlockFloats) / channels);
-        int blocks = (int)((pixels + block - 1) / block);
+        var plan = new NormPlan(pixels, channels, groups);
+        int blocks = plan.Blocks;
 
         using var scratch = new Scratch((nuint)(2L * batch * blocks * groups * sizeof(double) + 3L * batch * channels * sizeof(float)));
         double* sums = scratch.Take<double>((long)batch * blocks * groups);
         double* squares = scratch.Take<double>((long)batch * blocks * groups);
-        float* centres = scratch.Take<float>((long)batch * channels);
-        float* factors = scratch.Take<float>((long)batch * channels);
-        float* shifts = scratch.Take<float>((long)batch * channels);
+        float* coefficients = scratch.Take<float>(3L * batch * channels);
 
         Workers.For(batch * blocks, index =>
         {
             var (first, end) = RowsOf(index);
             BlockSums(source, first, end, groups, sums + (long)index * groups, squares + (long)index * groups);
         });
-        for (int group = 0; group < batch * groups; group++)
+        for (int item = 0; item < batch; item++)
         {
-            var (item, at) = (group / groups, group % groups);
-            double* sum = sums + (long)item * blocks * groups + at;
-            double* square = squares + (long)item * blocks * groups + at;
-            double total = 0;
-            for (int i = 0; i < blocks; i++)
-                total += sum[(long)i * groups];
-            double mean = total / (pixels * size);
-            double deviation = 0;
-            for (int i = 0; i < blocks; i++)
-            {
-                double members = (double)(Math.Min((i + 1) * block, pixels) - i * block) * size;
-                double difference = sum[(long)i * groups] / members - mean;
-                deviation += square[(long)i * groups] + members * difference * difference;
-            }
-            double inverse = 1 / Math.Sqrt(deviation / (pixels * size) + epsilon);
-            for (int c = at * size; c < (at + 1) * size; c++)
-            {
-                // The mean's rounding goes into the shift.
-                float factor = (float)(gamma == null ? inverse : inverse * gamma.Pointer[c]);
-                centres[(long)item * channels + c] = (float)mean;
-                factors[(long)item * channels + c] = factor;
-                shifts[(long)item * channels + c] = (float)((beta == null ? 0 : beta.Pointer[c]) - (mean - (float)mean) * factor);
-            }
+            long at = (long)item * blocks * groups;
+            plan.Coefficients(sums + at, squares + at, weight, bias, epsilon, coefficients + 3L * item * channels);
         }
         Workers.For(batch * blocks, index =>
         {
-            long at = (long)(index / blocks) * channels;
             var (first, end) = RowsOf(index);
-            for (long i = first; i < end; i++)
-            {
-                float* row = target.At(i);
-                RowKernels.Map(default(Centred), source.At(i), centres + at, factors + at, shifts + at, row, channels);
-                if (activation != Activation.None)
-                    Activations.Apply(activation, new ReadOnlySpan<float>(row, channels), new Span<float>(row, channels));
-            }
+            Centre(source, first, end, coefficients + 3L * (index / blocks) * channels, activation, target);
         });
 
         (long First, long End) RowsOf(int index)
         {
-            long first = index / blocks * pixels + index % blocks * block;
-            return (first, Math.Min(first + block, (index / blocks + 1) * pixels));
+            long item = index / blocks * pixels;
+            var (first, end) = plan.PixelsOf(index % blocks);
+            return (item + first, item + end);
+        }
+    }
+
+    public override GroupMoments BeginGroupNorm(long pixels, int channels, int groups) => new Moments(this, pixels, channels, groups);
+
+    /// <summary>Where the blocks of an image lie, and how their sums make its mean and variance.</summary>
+    private readonly struct NormPlan
+    {
+        private readonly long _pixels;
+        private readonly int _channels;
+        private readonly int _groups;
+
+        public NormPlan(long pixels, int channels, int groups)
+        {
+            (_pixels, _channels, _groups) = (pixels, channels, groups);
+            Block = Math.Max(1, Math.Clamp(pixels * channels / 256, BlockFloats, 8 * BlockFloats) / channels);
+            Blocks = (int)((pixels + Block - 1) / Block);
+        }
+
+        /// <summary>Pixels of each block but the last, which may have fewer.</summary>
+        public long Block { get; }
+
+        public int Blocks { get; }
+
+        public (long First, long End) PixelsOf(int block) => (block * Block, Math.Min((block + 1) * Block, _pixels));
+
+        /// <summary>[3, channels]: what is subtracted from each channel, what that is multiplied with, what is added.</summary>
+        public void Coefficients(
+            double* sums, double* squares, PreparedWeight? weight, PreparedWeight? bias, float epsilon, float* coefficients)
+        {
+            using var gamma = Widened(weight);
+            using var beta = Widened(bias);
+            int size = _channels / _groups;
+            for (int group = 0; group < _groups; group++)
+            {
+                double total = 0;
+                for (int i = 0; i < Blocks; i++)
+                    total += sums[(long)i * _groups + group];
+                double mean = total / (_pixels * size);
+                double deviation = 0;
+                for (int i = 0; i < Blocks; i++)
+                {
+                    var (first, end) = PixelsOf(i);
+                    double members = (double)(end - first) * size;
+                    double difference = sums[(long)i * _groups + group] / members - mean;
+                    deviation += squares[(long)i * _groups + group] + members * difference * difference;
+                }
+                double inverse = 1 / Math.Sqrt(deviation / (_pixels * size) + epsilon);
+                for (int c = group * size; c < (group + 1) * size; c++)
+                {
+                    // The mean's rounding goes into the shift.
+                    float factor = (float)(gamma == null ? inverse : inverse * gamma.Pointer[c]);
+                    coefficients[c] = (float)mean;
+                    coefficients[_channels + c] = factor;
+                    coefficients[2 * _channels + c] = (float)((beta == null ? 0 : beta.Pointer[c]) - (mean - (float)mean) * factor);
+                }
+            }
+        }
+    }
+
+    private static void Centre(Rows source, long first, long end, float* coefficients, Activation activation, Rows target)
+    {
+        int channels = source.Columns;
+        for (long i = first; i < end; i++)
+        {
+            float* row = target.At(i);
+            RowKernels.Map(
+                default(Centred), source.At(i), coefficients, coefficients + channels, coefficients + 2 * channels, row, channels);
+            if (activation != Activation.None)
+                Activations.Apply(activation, new ReadOnlySpan<float>(row, channels), new Span<float>(row, channels));
+        }
+    }
+
+    /// <summary>Sums the blocks that are complete where they lie; pixels of one that is not are copied until the rest comes.</summary>
+    private sealed class Moments : GroupMoments
+    {
+        private readonly long _pixels;
+        private readonly int _channels;
+        private readonly int _groups;
+        private readonly NormPlan _plan;
+        private readonly Tensor _started;
+        private readonly Tensor _coefficients;
+        private readonly double[] _sums;
+        private readonly double[] _squares;
+        private long _next;
+        private bool _finished;
+
+        public Moments(CpuDevice device, long pixels, int channels, int groups)
+        {
+            (_pixels, _channels, _groups) = (pixels, channels, groups);
+            _plan = new NormPlan(pixels, channels, groups);
+            _started = Tensor.Empty(device, [checked((int)Math.Min(_plan.Block, pixels)), channels]);
+            _coefficients = Tensor.Empty(device, [3, channels]);
+            _sums = GC.AllocateUninitializedArray<double>(_plan.Blocks * groups, pinned: true);
+            _squares = GC.AllocateUninitializedArray<double>(_plan.Blocks * groups, pinned: true);
+        }
+
+        public override void Add(Tensor pixels)
+        {
+            ArgumentNullException.ThrowIfNull(pixels);
+            var rows = Rows.Of(pixels);
+            if (rows.Columns != _channels || rows.Count > _pixels - _next)
+                throw new ArgumentException(
+                    $"{pixels.Shape} cannot follow {_next} of {_pixels} pixels with {_channels} channels.", nameof(pixels));
+            long at = 0;
+            if (_next % _plan.Block != 0)
+                at = Start(rows, 0);
+            long complete = _next + rows.Count - at == _pixels ? rows.Count : at + (rows.Count - at) / _plan.Block * _plan.Block;
+            if (complete > at)
+            {
+                int first = (int)(_next / _plan.Block);
+                int blocks = (int)((complete - at + _plan.Block - 1) / _plan.Block);
+                long start = at;
+                Workers.For(blocks, index => Sum(
+                    rows, start + index * _plan.Block, Math.Min(start + (index + 1) * _plan.Block, complete), first + index));
+                _next += complete - at;
+            }
+            if (complete < rows.Count)
+                Start(rows, complete);
+        }
+
+        public override void Finish(PreparedWeight? weight, PreparedWeight? bias, float epsilon)
+        {
+            if (_next != _pixels)
+                throw new InvalidOperationException($"Only {_next} of {_pixels} pixels were added.");
+            fixed (double* sums = _sums, squares = _squares)
+                _plan.Coefficients(sums, squares, weight, bias, epsilon, _coefficients.Pointer);
+            _finished = true;
+        }
+
+        public override void Apply(Tensor pixels, Activation activation, Tensor output)
+        {
+            if (!_finished)
+                throw new InvalidOperationException("The image has not ended.");
+            var (source, target) = (Rows.Of(pixels), Rows.Of(output));
+            float* coefficients = _coefficients.Pointer;
+            ForRows(source.Count, _channels, (first, end) => Centre(source, first, end, coefficients, activation, target));
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            _started.Dispose();
+            _coefficients.Dispose();
+        }
+
+        /// <summary>Copies pixels to what there is of their block, as many as there are of it, and sums it once it is complete.</summary>
+        /// <returns>The first row that was not copied.</returns>
+        private long Start(Rows rows, long first)
+        {
+            int block = (int)(_next / _plan.Block);
+            var (begin, end) = _plan.PixelsOf(block);
+            long count = Math.Min(rows.Count - first, end - _next);
+            long bytes = (long)_channels * sizeof(float);
+            for (long i = 0; i < count; i++)
+                Buffer.MemoryCopy(rows.At(first + i), _started.Pointer + (_next - begin + i) * _channels, bytes, bytes);
+            _next += count;
+            if (_next == end)
+                Sum(Rows.Of(_started), 0, end - begin, block);
+            return first + count;
+        }
+
+        private void Sum(Rows rows, long first, long end, int block)
+        {
+            fixed (double* sums = _sums, squares = _squares)
+                BlockSums(rows, first, end, _groups, sums + (long)block * _groups, squares + (long)block * _groups);
         }
     }
 

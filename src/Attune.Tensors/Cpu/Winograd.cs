@@ -38,12 +38,12 @@ internal static unsafe class Winograd
     /// input and output by tile, and those of the kernels, which the weight comes with from memory. The factors were measured; only their
     /// ratios to those of direct convolution matter.
     /// </summary>
-    public static double Cost(ConvolutionAlgorithm algorithm, Tensor output, int inputs)
+    public static double Cost(ConvolutionAlgorithm algorithm, Shape output, int inputs)
     {
         int size = algorithm == ConvolutionAlgorithm.Winograd2 ? Winograd2.Outputs : Winograd4.Outputs;
         var (input, interpolation, kernel) = algorithm == ConvolutionAlgorithm.Winograd2 ? (900, 700, 300) : (2000, 1500, 330);
-        double tiles = (double)output.Shape[0] * ((output.Shape[1] + size - 1) / size) * ((output.Shape[2] + size - 1) / size);
-        double columns = (output.Shape[3] + 15) / 16;
+        double tiles = (double)output[0] * ((output[1] + size - 1) / size) * ((output[2] + size - 1) / size);
+        double columns = (output[3] + 15) / 16;
         double points = (size + 2) * (size + 2);
         double sweeps = Math.Ceiling(tiles * points * inputs / SweepFloats);
         return inputs * columns * (

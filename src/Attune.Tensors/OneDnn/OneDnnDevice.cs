@@ -94,6 +94,9 @@ internal sealed unsafe class OneDnnDevice : DelegatingDevice, IDisposable
             Inner.AddConv2d(output, x, Plain(weight), bias, geometry, output);
     }
 
+    /// <summary>The library chooses by the shape of what it is given: bands have other bits.</summary>
+    public override GroupMoments? BeginGroupNorm(long pixels, int channels, int groups) => null;
+
     /// <summary>Frees primitives; weights are their owners' to free. The device must not be in use.</summary>
     public void Dispose()
     {

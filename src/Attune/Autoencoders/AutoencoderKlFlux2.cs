@@ -1,3 +1,4 @@
+using Attune.Layers;
 using Attune.Tensors;
 using Attune.Weights;
 
@@ -42,8 +43,18 @@ public sealed class AutoencoderKlFlux2 : IDisposable
     /// <summary>How many pixels, in each direction, one of this autoencoder's latents stands for.</summary>
     public int PixelsPerLatent => _config.PixelsPerLatent;
 
-    /// <summary>Bytes that decoding takes for each pixel at its peak.</summary>
-    internal long DecodingBytesPerPixel => _config.DecodingBytesPerPixel;
+    /// <summary>Bytes that decoding so many pictures of a size takes at its peak.</summary>
+    internal long DecodingBytes(int height, int width, int count) => _coders.DecodingBytes(height, width, count);
+
+    /// <summary>Bounds the activations of decoding and encoding; false where the device takes pictures as a whole.</summary>
+    internal bool LimitMemory(long bytes) => _coders.LimitMemory(bytes);
+
+    /// <summary>What is taken for maps that are too large to be held as often as layers like: for tests.</summary>
+    internal BandLimits Limits
+    {
+        get => _coders.Limits;
+        set => _coders.Limits = value;
+    }
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
     /// <param name="folder">The folder.</param>

@@ -51,6 +51,10 @@ internal sealed class AttentionOutputCache(int? self, int? cross, double above, 
     }
 
     /// <inheritdoc/>
+    public override int KeptOf(IReadOnlyList<AttentionSite> sites) =>
+        (weight == null ? 1 : 2) * sites.Count(site => Every(site) != null);
+
+    /// <inheritdoc/>
     public override void Reset()
     {
         Dispose();

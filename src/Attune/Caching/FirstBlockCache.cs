@@ -59,6 +59,9 @@ internal sealed class FirstBlockCache(double threshold) : StepCache, IBlockPolic
     }
 
     /// <inheritdoc/>
+    public override int KeptOf(IReadOnlyList<AttentionSite> sites) => 3;
+
+    /// <inheritdoc/>
     public override void Reset()
     {
         _tensors.Set(ref _before, null);

@@ -48,6 +48,9 @@ internal abstract class StackCache : StepCache, IBlockPolicy
     }
 
     /// <inheritdoc/>
+    public override int KeptOf(IReadOnlyList<AttentionSite> sites) => 2;
+
+    /// <inheritdoc/>
     public override void Reset()
     {
         _tensors.Set(ref _before, null);

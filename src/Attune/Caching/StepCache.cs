@@ -38,6 +38,12 @@ internal abstract class StepCache : IDisposable
     {
     }
 
+    /// <summary>
+    /// How many tensors it keeps at most that are as large as the stream of the latents, or as what an attention layer finds for it.
+    /// </summary>
+    /// <param name="sites">The attention layers of the denoiser.</param>
+    public abstract int KeptOf(IReadOnlyList<AttentionSite> sites);
+
     /// <summary>Forgets the passes so far: the next one is computed.</summary>
     public abstract void Reset();
 

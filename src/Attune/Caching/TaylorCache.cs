@@ -67,6 +67,11 @@ internal sealed class TaylorCache(TaylorSubject subject, int interval, int order
             Update(site.Path, output);
     }
 
+    /// <summary>Predictions are small; of each layer there is a value and each derivative.</summary>
+    /// <inheritdoc/>
+    public override int KeptOf(IReadOnlyList<AttentionSite> sites) =>
+        subject == TaylorSubject.Prediction ? 0 : (order + 1) * sites.Count(Acts);
+
     /// <inheritdoc/>
     public override void Reset()
     {

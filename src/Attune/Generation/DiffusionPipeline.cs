@@ -164,15 +164,27 @@ public sealed class DiffusionPipeline : IDisposable, IAsyncDisposable
 
     /// <summary>
     /// About how many bytes a request takes at its peak beside weights and what waits for reuse: that of decoding, whose feature maps at
-    /// full size outgrow the denoiser's but for long videos, or of denoising those, and what is kept of the prompts. It grows with the
-    /// number of pixels of all pictures, and in some families with the length of prompts.
+    /// full size outgrow the denoiser's for few pictures, or of denoising many, and what is kept of the prompts and by a cache. It grows
+    /// with the number of pixels of all pictures, and in some families with the length of prompts.
     /// </summary>
     public long EstimateActivations(ResolvedRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
         int count = request.Request.Count;
         return Math.Max(Model.Latents.DecodingBytes(request.Size, count), Denoiser.ActivationBytes(request.Grid, count))
-            + KeptBytes(request);
+            + KeptBytes(request) + CachedBytes(request);
+    }
+
+    /// <summary>What a cache keeps of each kind of pass until the request has ended.</summary>
+    private long CachedBytes(ResolvedRequest resolved)
+    {
+        if (resolved.Request.Cache is not { } cache)
+            return 0;
+        var needs = resolved.Guidance.Rules.Where(rule => !rule.IsNeutral).Select(rule => rule.Needs).ToList();
+        int passes = 1 + needs.Count(need => need.HasFlag(PassKinds.Perturbed));
+        passes += new[] { PassKinds.Negative, PassKinds.Empty }.Count(kind => needs.Exists(need => need.HasFlag(kind)));
+        long stream = sizeof(float) * (long)resolved.Grid.Count * resolved.Request.Count * Denoiser.StreamWidth;
+        return stream * passes * cache.KeptOf(Denoiser.Sites);
     }
 
     /// <summary>What is kept of the prompts of a request until it has ended.</summary>

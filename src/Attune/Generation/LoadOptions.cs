@@ -83,6 +83,14 @@ public sealed record LoadOptions
     /// </summary>
     public long KeptPromptBytes { get; init; }
 
+    /// <summary>
+    /// The most bytes of activations that decoding and encoding pictures may take: larger feature maps wait in files of the folder for
+    /// temporary files, to the same bits. Null takes what it takes, and no files. For AutoencoderKL and AutoencoderKLFlux2 on managed
+    /// kernels; others, which ignore it, warn. What they hold at an eighth of the size, about 256 bytes for each pixel of all pictures,
+    /// is taken in any case.
+    /// </summary>
+    public long? AutoencoderBytes { get; init; }
+
     /// <summary>Receives a warning for everything that was ignored.</summary>
     public Action<string>? Warning { get; init; }
 

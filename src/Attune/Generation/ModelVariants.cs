@@ -20,9 +20,18 @@ internal sealed class ModelVariants(Model loaded, string path, LoadOptions optio
     /// <summary>The model as it was loaded; it stays.</summary>
     public Model Loaded => loaded;
 
-    /// <summary>A model that keeps encoded prompts, if it is to.</summary>
-    public static Model Keep(Model model, LoadOptions options) => options.KeptPromptBytes == 0 ? model
-        : model with { Prompts = new KeptPrompts(model.Prompts, options.KeptPromptBytes, model.Denoiser.KeptBytesPerTextRow) };
+    /// <summary>A model that keeps encoded prompts and bounds the memory of its autoencoder, if it is to.</summary>
+    public static Model Keep(Model model, LoadOptions options)
+    {
+        if (options.AutoencoderBytes is { } bytes && !model.Latents.LimitMemory(bytes))
+        {
+            options.Warning?.Invoke(
+                $"{nameof(LoadOptions.AutoencoderBytes)} is ignored: the autoencoder of {model.Facts.ClassName}, or the device "
+                    + $"'{model.Latents.Device.Name}', takes pictures as a whole.");
+        }
+        return options.KeptPromptBytes == 0 ? model
+            : model with { Prompts = new KeptPrompts(model.Prompts, options.KeptPromptBytes, model.Denoiser.KeptBytesPerTextRow) };
+    }
 
     /// <summary>Checks what a request asks for.</summary>
     /// <exception cref="ArgumentException">The number of scales is not that of the files, or one is not finite.</exception>

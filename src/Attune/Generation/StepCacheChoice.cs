@@ -1,4 +1,5 @@
 using System.Globalization;
+using Attune.Attention;
 using Attune.Caching;
 using Attune.Models;
 
@@ -104,6 +105,13 @@ public sealed record StepCacheChoice
     {
         int colon = _text.IndexOf(':', StringComparison.Ordinal);
         return Kinds[_text[..colon]](new CacheParameters(_text[..colon], _text[(colon + 1)..]));
+    }
+
+    /// <summary>How many tensors as large as the stream of the latents a kind of pass keeps at most.</summary>
+    internal int KeptOf(IReadOnlyList<AttentionSite> sites)
+    {
+        using var cache = Begin();
+        return cache.KeptOf(sites);
     }
 
     /// <summary>Fails where the cache leaves out what a model has not.</summary>

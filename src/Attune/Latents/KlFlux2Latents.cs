@@ -96,7 +96,9 @@ internal sealed class KlFlux2Latents(AutoencoderKlFlux2 vae, Device device, Refe
         return scope.Keep(vae.Decode(Denormalize(latents), cancellation));
     }
 
-    public override long DecodingBytes(PixelSize size, int count) => (long)size.Width * size.Height * count * vae.DecodingBytesPerPixel;
+    public override long DecodingBytes(PixelSize size, int count) => vae.DecodingBytes(size.Height, size.Width, count);
+
+    internal override bool LimitMemory(long bytes) => vae.LimitMemory(bytes);
 
     public override void Dispose() => vae.Dispose();
 

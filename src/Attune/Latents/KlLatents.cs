@@ -55,7 +55,9 @@ internal class KlLatents(AutoencoderKl vae, Device device, int patch) : LatentSp
         return scope.Keep(vae.Decode(vae.Denormalize(latents), cancellation));
     }
 
-    public override long DecodingBytes(PixelSize size, int count) => (long)size.Width * size.Height * count * vae.DecodingBytesPerPixel;
+    public override long DecodingBytes(PixelSize size, int count) => vae.DecodingBytes(size.Height, size.Width, count);
+
+    internal override bool LimitMemory(long bytes) => vae.LimitMemory(bytes);
 
     public override void Dispose() => vae.Dispose();
 

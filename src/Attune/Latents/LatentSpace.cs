@@ -162,6 +162,9 @@ public abstract class LatentSpace : IDisposable
     /// <param name="count">How many.</param>
     public virtual long DecodingBytes(PixelSize size, int count) => 0;
 
+    /// <summary>Bounds the activations of decoding and encoding; false where the autoencoder cannot.</summary>
+    internal virtual bool LimitMemory(long bytes) => false;
+
     /// <inheritdoc/>
     public abstract void Dispose();
 }

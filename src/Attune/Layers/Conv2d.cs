@@ -20,4 +20,13 @@ public sealed class Conv2d(WeightCursor at, int inputs, int outputs, int kernel,
 
     /// <summary>residual + the convolution of x, both shaped as the result, which may go into the residual.</summary>
     public Tensor AddTo(Tensor residual, Tensor x, Tensor? into = null) => residual.AddConv2d(x, _weight, _bias, geometry, into);
+
+    /// <summary>A band of the result.</summary>
+    /// <param name="rows">The rows of the input that the band needs.</param>
+    /// <param name="band">Which band.</param>
+    /// <param name="into">Where it goes.</param>
+    /// <param name="residual">Added to it; null for nothing.</param>
+    internal Tensor Apply(Tensor rows, Band band, Tensor into, Tensor? residual = null) =>
+        residual == null ? rows.Conv2d(_weight, _bias, band.Of(geometry), into)
+            : residual.AddConv2d(rows, _weight, _bias, band.Of(geometry), into);
 }

@@ -37,4 +37,7 @@ public sealed class GroupNorm(WeightCursor at, int groups, int channels, float e
     /// <param name="into">Where the result goes; null allocates.</param>
     public Tensor Apply(Tensor x, Activation activation = Activation.None, Tensor? into = null) =>
         x.GroupNorm(groups, _weight, _bias, epsilon, activation, into);
+
+    /// <summary>Ends an image that came in pieces (<see cref="Device.BeginGroupNorm"/>).</summary>
+    internal void Finish(GroupMoments moments) => moments.Finish(_weight, _bias, epsilon);
 }

@@ -34,4 +34,46 @@ public sealed class ResnetBlock(
         var shortcut = _convShortcut?.Apply(x);
         return scope.Keep(_conv2.AddTo(shortcut ?? x, hidden, into: shortcut));
     }
+
+    /// <summary>
+    /// The same, to the last bit, for a map that is gone through in bands: beside it there is one map between the convolutions, which has
+    /// the place of the input where the block halves the channels.
+    /// </summary>
+    /// <param name="x">[1, height, width, inputs]; disposed, or changed where it is the result.</param>
+    /// <param name="bands">How it is gone through.</param>
+    /// <returns>[1, height, width, outputs].</returns>
+    internal BandedMap Apply(BandedMap x, Bands bands)
+    {
+        var shape = x.Shape.With(3, outputs);
+        var (hidden, result) = _convShortcut == null ? (x.Beside() ?? bands.New(shape), x)
+            : (2 * outputs <= inputs ? x.Split(outputs) : null) ?? (bands.New(shape), bands.New(shape));
+        bands.Normalised(x, _norm1, activation, (band, rows) =>
+        {
+            // Both read the input before they take its place.
+            if (_convShortcut != null)
+            {
+                using var own = x.Rows(band.First, band.Count);
+                using var shortcut = _convShortcut.Apply(own);
+                hidden.Put(band, _conv1.Apply(rows, band, into: hidden.Place(band)));
+                var place = result.Place(band);
+                shortcut.CopyTo(place);
+                result.Store(band, place);
+            }
+            else
+            {
+                hidden.Put(band, _conv1.Apply(rows, band, into: hidden.Place(band)));
+            }
+        });
+        if (result == x)
+            x.Restart();
+        else
+            x.Dispose();
+        bands.Normalised(hidden, _norm2, activation, (band, rows) =>
+        {
+            var sum = result.Rows(band.First, band.Count);
+            result.Put(band, _conv2.Apply(rows, band, into: sum, residual: sum));
+        });
+        hidden.Dispose();
+        return result;
+    }
 }

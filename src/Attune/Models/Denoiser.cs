@@ -78,13 +78,18 @@ public abstract class Denoiser : IDisposable
     /// <summary>What is kept of each row of a prompt and of a reference while a request runs, in bytes; 0 where little is.</summary>
     public virtual long KeptBytesPerTextRow => 0;
 
-    /// <summary>
-    /// About how many bytes a pass takes at its peak, beside weights and what is kept of prompts, where that may be more than decoding
-    /// takes: of videos; 0 elsewhere.
-    /// </summary>
+    /// <summary>About how many bytes a pass takes at its peak, beside weights and what is kept of prompts.</summary>
     /// <param name="grid">How the latents lie.</param>
     /// <param name="count">How many there are.</param>
-    public virtual long ActivationBytes(LatentGrid grid, int count) => 0;
+    public virtual long ActivationBytes(LatentGrid grid, int count) => sizeof(float) * (long)grid.Count * count * FloatsPerToken;
+
+    /// <summary>
+    /// Floats of a token's stream, and of what an attention layer finds for it; of UNets those at full size, which are the most.
+    /// </summary>
+    internal virtual int StreamWidth => 0;
+
+    /// <summary>About how many floats there are for each token of the latents at the peak of a pass: in its widest layer.</summary>
+    private protected virtual long FloatsPerToken => 0;
 
     /// <summary>
     /// The positions, on the axes of its rotary embedding, that the model gives the tokens of latents and references, in the order in which

@@ -61,6 +61,46 @@ public class MemoryTests
         Assert.InRange((double)longer / (await Kept(words, 3) - await Kept("a", 3)), 0.7, 1.05);
     }
 
+    /// <summary>What caches keep is part of the estimate, for each kind of pass.</summary>
+    [Theory]
+    [InlineData("qwen-image", "broadcast", "cfg")]
+    [InlineData("qwen-image", "taylor:of=attention,order=1", "none")]
+    public async Task What_caches_keep_is_counted(string checkpoint, string cache, string guidance)
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", checkpoint));
+        GenerationRequest Request(string? text) => new()
+        {
+            Prompt = "a panda", Width = 256, Height = 256, Steps = 3, Guidance = GuidanceChoice.Parse(guidance),
+            Cache = text == null ? null : StepCacheChoice.Parse(text),
+        };
+        async Task<long> Kept(string? text)
+        {
+            long before = TensorMemory.LiveBytes;
+            TensorMemory.ResetPeak();
+            await foreach (var _ in pipeline.DenoiseAsync(Request(text)))
+            {
+            }
+            return TensorMemory.PeakBytes - before;
+        }
+
+        long estimate = pipeline.EstimateActivations(pipeline.Resolve(Request(cache)))
+            - pipeline.EstimateActivations(pipeline.Resolve(Request(null)));
+        Assert.InRange((double)estimate / (await Kept(cache) - await Kept(null)), 0.5, 1.5);
+    }
+
+    /// <summary>Many pictures are decoded one after the other, but denoised at once.</summary>
+    [Fact]
+    public async Task What_denoising_takes_is_counted()
+    {
+        using var pipeline = DiffusionPipeline.Load(Repository.Golden("checkpoints", "flux-schnell"));
+        var request = new GenerationRequest { Prompt = "a panda", Width = 512, Height = 512, Steps = 1 };
+        var resolved = pipeline.Resolve(request);
+        long before = TensorMemory.LiveBytes;
+        TensorMemory.ResetPeak();
+        await foreach (var step in pipeline.DenoiseAsync(request))
+            Assert.InRange((double)pipeline.Denoiser.ActivationBytes(resolved.Grid, 1) / (TensorMemory.PeakBytes - before), 0.3, 1.2);
+    }
+
     [Fact]
     public async Task What_waits_for_reuse_is_counted_and_bounded_when_nothing_runs()
     {

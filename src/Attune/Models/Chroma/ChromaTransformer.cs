@@ -43,6 +43,14 @@ public sealed class ChromaTransformer : Denoiser<ChromaConditioning>
     public override IReadOnlyList<AttentionSite> Sites { get; }
 
     /// <inheritdoc/>
+    internal override int StreamWidth => _config.Width;
+
+    /// <summary>
+    /// In a single block: the stream, what is normed, queries, keys and values, what the network has within, both side by side.
+    /// </summary>
+    private protected override long FloatsPerToken => 14L * _config.Width;
+
+    /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>

@@ -45,6 +45,12 @@ public sealed class ErnieImageTransformer : Denoiser<ErnieImageConditioning>
     public override IReadOnlyList<AttentionSite> Sites { get; }
 
     /// <inheritdoc/>
+    internal override int StreamWidth => _config.HiddenSize;
+
+    /// <summary>In attention as others, or in the gated network: the stream, what is normed, and both products.</summary>
+    private protected override long FloatsPerToken => Math.Max(9L * _config.HiddenSize, 2L * (_config.HiddenSize + _config.FfnHiddenSize));
+
+    /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>

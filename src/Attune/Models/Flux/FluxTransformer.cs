@@ -46,6 +46,14 @@ public sealed class FluxTransformer : Denoiser<FluxConditioning>
     public override IReadOnlyList<AttentionSite> Sites { get; }
 
     /// <inheritdoc/>
+    internal override int StreamWidth => _config.Width;
+
+    /// <summary>
+    /// In a single block: the stream, what is normed, queries, keys and values, what the network has within, both side by side.
+    /// </summary>
+    private protected override long FloatsPerToken => 14L * _config.Width;
+
+    /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
 
     /// <inheritdoc/>

@@ -46,6 +46,14 @@ public sealed class Flux2Transformer : Denoiser<Flux2Conditioning>
     public override IReadOnlyList<AttentionSite> Sites { get; }
 
     /// <inheritdoc/>
+    internal override int StreamWidth => _config.Width;
+
+    /// <summary>
+    /// In a single block: the stream, what is normed, queries, keys and values, what the gated network has within, both side by side.
+    /// </summary>
+    private protected override long FloatsPerToken => 15L * _config.Width;
+
+    /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
 
     /// <inheritdoc/>

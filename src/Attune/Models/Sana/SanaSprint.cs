@@ -18,6 +18,12 @@ internal sealed class SanaSprint(SanaTransformer network, float sigmaData) : Den
     public override IReadOnlyList<string> Blocks => network.Blocks;
 
     /// <inheritdoc/>
+    public override long ActivationBytes(LatentGrid grid, int count) => network.ActivationBytes(grid, count);
+
+    /// <inheritdoc/>
+    internal override int StreamWidth => network.StreamWidth;
+
+    /// <inheritdoc/>
     public override bool EmbedsGuidanceScale => network.EmbedsGuidanceScale;
 
     /// <inheritdoc/>

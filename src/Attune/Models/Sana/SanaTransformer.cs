@@ -56,6 +56,12 @@ public sealed class SanaTransformer : Denoiser<SanaConditioning>
     /// <inheritdoc/>
     public override IReadOnlyList<AttentionSite> Sites { get; }
 
+    /// <summary>In the feed-forward network, whose inner channels are five widths, before and after a convolution.</summary>
+    private protected override long FloatsPerToken => 14L * _config.Width;
+
+    /// <inheritdoc/>
+    internal override int StreamWidth => _config.Width;
+
     /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
 

@@ -48,6 +48,12 @@ public sealed class Unet2DConditionModel : Denoiser<UnetConditioning>
     public override IReadOnlyList<AttentionSite> Sites { get; }
 
     /// <inheritdoc/>
+    internal override int StreamWidth => _config.BlockOutChannels[0];
+
+    /// <summary>Of the maps at full size, those that wait for the way up among them: measured, 15 (SD1.5) to 22 (SDXL).</summary>
+    private protected override long FloatsPerToken => 22L * _config.BlockOutChannels[0];
+
+    /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
 
     /// <inheritdoc/>

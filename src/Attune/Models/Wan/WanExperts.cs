@@ -22,6 +22,9 @@ internal sealed class WanExperts(WanTransformer high, WanTransformer low, double
     public override long ActivationBytes(LatentGrid grid, int count) => high.ActivationBytes(grid, count);
 
     /// <inheritdoc/>
+    internal override int StreamWidth => high.StreamWidth;
+
+    /// <inheritdoc/>
     public override int Experts => 2;
 
     /// <inheritdoc/>

@@ -57,6 +57,9 @@ public sealed class WanTransformer : Denoiser<WanConditioning>
     public override IReadOnlyList<AttentionSite> Sites { get; }
 
     /// <inheritdoc/>
+    internal override int StreamWidth => _config.Width;
+
+    /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
 
     /// <summary>

@@ -68,6 +68,12 @@ public sealed class ZImageTransformer : Denoiser<ZImageConditioning>
     public override IReadOnlyList<AttentionSite> Sites { get; }
 
     /// <inheritdoc/>
+    internal override int StreamWidth => _config.Dim;
+
+    /// <summary>In attention as others, or in the gated network: the stream, what is normed, and both products.</summary>
+    private protected override long FloatsPerToken => Math.Max(9L * _config.Dim, 2L * (_config.Dim + _config.Hidden));
+
+    /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
 
     /// <summary>Loads the folder of a component: config.json and its weights, which stay mapped.</summary>
