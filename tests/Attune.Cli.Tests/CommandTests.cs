@@ -9,8 +9,7 @@ public class CommandTests
 {
     internal static async Task<(int Code, string Output, string Error)> Run(params string[] arguments)
     {
-        string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) {
+        var start = new ProcessStartInfo(Programs.Attune) {
             RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);

@@ -150,8 +150,7 @@ public class DeviceTests
     private static async Task<(int Code, string Output, string Error)> Run(
         (string Name, string Value)[] environment, params string[] arguments)
     {
-        string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) {
+        var start = new ProcessStartInfo(Programs.Attune) {
             RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);

@@ -14,8 +14,7 @@ public class EvaluateTests
 {
     private static async Task<(int Code, string Output, string Error)> Run(string folder, params string[] arguments)
     {
-        string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) {
+        var start = new ProcessStartInfo(Programs.Attune) {
             RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8,
             WorkingDirectory = folder };
         foreach (string argument in arguments)

@@ -46,8 +46,19 @@ public sealed partial class FleetTests : IAsyncLifetime
         _port = new Uri(_queue).Port.ToString(CultureInfo.InvariantCulture);
     }
 
-    private Process StartQueue(string program, string ports) => Start(
-        program, ["-a", "127.0.0.1", "-p", _port, "-js", "-sd", Path.Combine(_folder, "nats"), "--ports_file_dir", ports]);
+    private Process StartQueue(string program, string ports)
+    {
+        var process = Process.Start(
+            new ProcessStartInfo(
+                program, ["-a", "127.0.0.1", "-p", _port, "-js", "-sd", Path.Combine(_folder, "nats"), "--ports_file_dir", ports])
+            {
+                RedirectStandardOutput = true, RedirectStandardError = true,
+            })!;
+        process.ErrorDataReceived += (_, _) => { };
+        process.BeginErrorReadLine();
+        _processes.Add(process);
+        return process;
+    }
 
     /// <summary>Kills the NATS server and starts it again with what it had written.</summary>
     private async Task RestartQueueAsync()
@@ -69,25 +80,13 @@ public sealed partial class FleetTests : IAsyncLifetime
         Directory.Delete(_folder, recursive: true);
     }
 
-    private Process Start(string program, string[] arguments)
-    {
-        var process = Process.Start(
-            new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        process.ErrorDataReceived += (_, _) => { };
-        process.BeginErrorReadLine();
-        _processes.Add(process);
-        return process;
-    }
-
     private async Task<(Process Process, HttpClient Client)> RunAsync(string command, params string[] more)
     {
-        string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
-        var process = Start(
-            Path.Combine(AppContext.BaseDirectory, name),
+        var (process, client) = await Programs.ListenAsync(
             [command, "--model", Flux, "--listen", "127.0.0.1:0", "--queue", _queue, "--queue-patience", "2", .. more]);
-        string line = await process.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException($"{command} said nothing.");
-        string address = line.Split(' ').Single(word => word.StartsWith("http://", StringComparison.Ordinal));
-        return (process, new HttpClient { BaseAddress = new Uri(new Uri(address), "/"), Timeout = TimeSpan.FromMinutes(5) });
+        _processes.Add(process);
+        client.Timeout = TimeSpan.FromMinutes(5);
+        return (process, client);
     }
 
     private static StringContent Body(string prompt, int steps = 1, int count = 1, string more = "") => new(

@@ -2,14 +2,29 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Text.RegularExpressions;
-using Attune.Tests;
 
 namespace Attune.Cli.Tests;
 
 /// <summary>Many clients at once on the model that comes along, with <c>attune serve</c> as a process.</summary>
-public sealed partial class LoadTests
+public sealed partial class LoadTests : IDisposable
 {
     private const string Prompt = "a fox on a green background";
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("attune-load").FullName;
+    private Process? _server;
+
+    public void Dispose()
+    {
+        End();
+        _server?.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private void End()
+    {
+        _server?.Kill();
+        _server?.WaitForExit();
+    }
 
     [GeneratedRegex("""^attune_queue_wait_seconds_bucket\{.*le="([^"]+)".*\} ([0-9]+)""", RegexOptions.Multiline)]
     private static partial Regex Buckets();
@@ -25,18 +40,11 @@ public sealed partial class LoadTests
         bool isMeasured = int.TryParse(Environment.GetEnvironmentVariable("ATTUNE_LOAD"), out int requests);
         if (!isMeasured)
             requests = 120;
-        string name = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "attune.exe" : "attune");
-        string folder = Directory.CreateTempSubdirectory("attune-load").FullName;
-        using var server = Process.Start(
-            new ProcessStartInfo(name, ["serve", "--listen", "127.0.0.1:0", "--store", Path.Combine(folder, "store")])
-            {
-                RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Repository.Root,
-            })!;
-        server.ErrorDataReceived += (_, _) => { };
-        server.BeginErrorReadLine();
-        string line = await server.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("The server said nothing.");
-        string address = line.Split(' ').Single(word => word.StartsWith("http://", StringComparison.Ordinal));
-        using var client = new HttpClient { BaseAddress = new Uri(new Uri(address), "/"), Timeout = Timeout.InfiniteTimeSpan };
+        var (server, client) = await Programs.ListenAsync(
+            ["serve", "--listen", "127.0.0.1:0", "--store", Path.Combine(_folder, "store")]);
+        using var closed = client;
+        _server = server;
+        client.Timeout = Timeout.InfiniteTimeSpan;
         var (steps, size) = isMeasured ? (4, "128x128") : (1, "64x64");
         int asked = 0, made = 0, full = 0;
         var memory = new long[requests];
@@ -72,13 +80,9 @@ public sealed partial class LoadTests
         var took = watch.Elapsed;
         Assert.Equal(requests, made);
         string metrics = await client.GetStringAsync("metrics");
-        server.Kill();
-        await server.WaitForExitAsync();
+        End();
         if (!isMeasured)
-        {
-            Directory.Delete(folder, recursive: true);
             return;
-        }
 
         // Medians of a hundred: single readings see a picture at work or none.
         long Median(int from) => memory[from..(from + 100)].Order().ElementAt(50);
@@ -89,11 +93,10 @@ public sealed partial class LoadTests
         var (code, _, error) = await CommandTests.Run(
             [
                 "generate", Prompt, "--steps", $"{steps}", "--size", size, "--count", "100", "--quiet", "-o",
-                Path.Combine(folder, "x.png")]);
+                Path.Combine(_folder, "x.png")]);
         alone.Stop();
         Assert.True(code == 0, error);
-        Assert.Equal(100, Directory.GetFiles(folder, "*.png").Length);
-        Directory.Delete(folder, recursive: true);
+        Assert.Equal(100, Directory.GetFiles(_folder, "*.png").Length);
         double rate = requests / took.TotalSeconds;
         TestContext.Current.TestOutputHelper!.WriteLine(string.Create(
             CultureInfo.InvariantCulture,

@@ -13,8 +13,6 @@ public sealed class McpTests : IAsyncLifetime
 {
     private McpClient _client = null!;
 
-    private static string Program => Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "attune.exe" : "attune");
-
     private static string Flux => Path.Combine(Repository.Root, "models", "flux-tiny-random");
 
     public async ValueTask InitializeAsync()
@@ -26,7 +24,7 @@ public sealed class McpTests : IAsyncLifetime
 
     private static async Task<McpClient> StartAsync(params string[] arguments) => await McpClient.CreateAsync(
         new StdioClientTransport(
-            new StdioClientTransportOptions { Command = Program, Arguments = ["mcp", .. arguments], Name = "attune" }));
+            new StdioClientTransportOptions { Command = Programs.Attune, Arguments = ["mcp", .. arguments], Name = "attune" }));
 
     private static Dictionary<string, object?> Quick(params (string Name, object? Value)[] more)
     {
@@ -178,7 +176,7 @@ public sealed class McpTests : IAsyncLifetime
     public async Task It_ends_with_its_input()
     {
         using var process = Process.Start(
-            new ProcessStartInfo(Program, ["mcp", "--model", Flux, "--verbose"])
+            new ProcessStartInfo(Programs.Attune, ["mcp", "--model", Flux, "--verbose"])
             {
                 RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
             })!;

@@ -24,8 +24,7 @@ public sealed class OutputTests : IDisposable
     /// <summary>Runs a small model in the test's folder.</summary>
     private async Task<(int Code, byte[] Output, string Error)> Generate(string prompt, params string[] arguments)
     {
-        string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, name)) {
+        var start = new ProcessStartInfo(Programs.Attune) {
             RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = _folder };
         string[] size = arguments.Contains("--size") ? [] : ["--size", "32x32"];
         foreach (string argument in (string[])["generate", prompt, "-m", Model, "--steps", "1", .. size, .. arguments])

@@ -5,6 +5,22 @@ namespace Attune.Cli.Tests;
 /// <summary>Programs that tests start.</summary>
 internal static class Programs
 {
+    /// <summary>The command, as it lies beside the tests.</summary>
+    public static string Attune { get; } = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "attune.exe" : "attune");
+
+    /// <summary>Starts a command that answers over HTTP, and waits until it does. What it says on standard error is passed over.</summary>
+    /// <param name="arguments">The command and its options.</param>
+    public static async Task<(Process Process, HttpClient Client)> ListenAsync(params IEnumerable<string> arguments)
+    {
+        var process = Process.Start(
+            new ProcessStartInfo(Attune, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        process.ErrorDataReceived += (_, _) => { };
+        process.BeginErrorReadLine();
+        string line = await process.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("The server said nothing.");
+        string address = line.Split(' ').Single(word => word.StartsWith("http://", StringComparison.Ordinal));
+        return (process, new HttpClient { BaseAddress = new Uri(new Uri(address), "/") });
+    }
+
     /// <summary>What a program writes; it has to succeed.</summary>
     /// <param name="program">Its file, or a name on the path.</param>
     /// <param name="arguments">What it is given.</param>

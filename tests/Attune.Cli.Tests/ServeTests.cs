@@ -21,22 +21,8 @@ public sealed partial class ServeTests : IDisposable
 
     private static string Model => Path.Combine(Repository.Root, "models", "flux-tiny-random");
 
-    private async Task<(Process Process, HttpClient Client)> StartAsync(params string[] more)
-    {
-        string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
-        var process = Process.Start(
-            new ProcessStartInfo(
-                Path.Combine(AppContext.BaseDirectory, name),
-                ["serve", "--model", Model, "--listen", "127.0.0.1:0", "--store", Path.Combine(_folder, "store"), .. more])
-            {
-                RedirectStandardOutput = true, RedirectStandardError = true,
-            })!;
-        process.ErrorDataReceived += (_, _) => { };
-        process.BeginErrorReadLine();
-        string line = await process.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("The server said nothing.");
-        string address = line.Split(' ').Single(word => word.StartsWith("http://", StringComparison.Ordinal));
-        return (process, new HttpClient { BaseAddress = new Uri(new Uri(address), "/") });
-    }
+    private Task<(Process Process, HttpClient Client)> StartAsync(params string[] more) => Programs.ListenAsync(
+        ["serve", "--model", Model, "--listen", "127.0.0.1:0", "--store", Path.Combine(_folder, "store"), .. more]);
 
     [Fact]
     public async Task It_answers_and_ends_well()

@@ -35,9 +35,8 @@ public sealed class VideoCommandTests : IDisposable
 
     private Task<(int Code, string Output, string Error)> Generate(Action<ProcessStartInfo>? change, params string[] words)
     {
-        string name = OperatingSystem.IsWindows() ? "attune.exe" : "attune";
         return Run(
-            Path.Combine(AppContext.BaseDirectory, name),
+            Programs.Attune,
             start =>
             {
                 start.WorkingDirectory = _folder.Path;

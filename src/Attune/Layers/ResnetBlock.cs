@@ -50,19 +50,13 @@ public sealed class ResnetBlock(
         bands.Normalised(x, _norm1, activation, (band, rows) =>
         {
             // Both read the input before they take its place.
-            if (_convShortcut != null)
-            {
-                using var own = x.Rows(band.First, band.Count);
-                using var shortcut = _convShortcut.Apply(own);
-                hidden.Put(band, _conv1.Apply(rows, band, into: hidden.Place(band)));
-                var place = result.Place(band);
-                shortcut.CopyTo(place);
-                result.Store(band, place);
-            }
-            else
-            {
-                hidden.Put(band, _conv1.Apply(rows, band, into: hidden.Place(band)));
-            }
+            var shortcut = _convShortcut?.Apply(x.Rows(band.First, band.Count));
+            hidden.Put(band, _conv1.Apply(rows, band, into: hidden.Place(band)));
+            if (shortcut == null)
+                return;
+            var place = result.Place(band);
+            shortcut.CopyTo(place);
+            result.Store(band, place);
         });
         if (result == x)
             x.Restart();

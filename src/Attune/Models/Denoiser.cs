@@ -88,8 +88,11 @@ public abstract class Denoiser : IDisposable
     /// </summary>
     internal virtual int StreamWidth => 0;
 
-    /// <summary>About how many floats there are for each token of the latents at the peak of a pass: in its widest layer.</summary>
-    private protected virtual long FloatsPerToken => 0;
+    /// <summary>
+    /// About how many floats there are for each token of the latents at the peak of a pass. That is in attention, but where another layer
+    /// is wider: the stream, what is normed, queries, keys and values, the former two turned, what is found.
+    /// </summary>
+    private protected virtual long FloatsPerToken => 9L * StreamWidth;
 
     /// <summary>
     /// The positions, on the axes of its rotary embedding, that the model gives the tokens of latents and references, in the order in which

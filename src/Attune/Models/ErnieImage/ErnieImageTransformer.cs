@@ -48,7 +48,7 @@ public sealed class ErnieImageTransformer : Denoiser<ErnieImageConditioning>
     internal override int StreamWidth => _config.HiddenSize;
 
     /// <summary>In attention as others, or in the gated network: the stream, what is normed, and both products.</summary>
-    private protected override long FloatsPerToken => Math.Max(9L * _config.HiddenSize, 2L * (_config.HiddenSize + _config.FfnHiddenSize));
+    private protected override long FloatsPerToken => Math.Max(base.FloatsPerToken, 2L * (_config.HiddenSize + _config.FfnHiddenSize));
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }

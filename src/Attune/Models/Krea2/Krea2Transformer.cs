@@ -58,7 +58,7 @@ public sealed class Krea2Transformer : Denoiser<Krea2Conditioning>
     internal override int StreamWidth => _config.Width;
 
     /// <summary>In attention as others, or in the gated network: the stream, what is normed, and both products.</summary>
-    private protected override long FloatsPerToken => Math.Max(9L * _config.Width, 2L * (_config.Width + _config.IntermediateSize));
+    private protected override long FloatsPerToken => Math.Max(base.FloatsPerToken, 2L * (_config.Width + _config.IntermediateSize));
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }

@@ -57,9 +57,6 @@ public sealed class QwenImage21Transformer : Denoiser<QwenImage21Conditioning>
     /// <inheritdoc/>
     internal override int StreamWidth => _config.Width;
 
-    /// <summary>In attention: the stream, what is normed, queries, keys and values, the former two turned, what is found.</summary>
-    private protected override long FloatsPerToken => 9L * _config.Width;
-
     /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
 

@@ -71,7 +71,7 @@ public sealed class ZImageTransformer : Denoiser<ZImageConditioning>
     internal override int StreamWidth => _config.Dim;
 
     /// <summary>In attention as others, or in the gated network: the stream, what is normed, and both products.</summary>
-    private protected override long FloatsPerToken => Math.Max(9L * _config.Dim, 2L * (_config.Dim + _config.Hidden));
+    private protected override long FloatsPerToken => Math.Max(base.FloatsPerToken, 2L * (_config.Dim + _config.Hidden));
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Blocks { get; }
