@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Check } from "./fields";
 import { type Beginning, form, modelOf } from "./state";
 
 /** The longer side of a mask, in pixels: latents are an eighth of the picture, finer is not seen. */
@@ -136,10 +137,7 @@ function Painter({ picture }: { picture: Beginning }): JSX.Element {
                         onInput={(event) => setBrush(event.currentTarget.valueAsNumber)}
                     />
                 </label>
-                <label class="check">
-                    <input type="checkbox" checked={erases} onChange={(event) => setErases(event.currentTarget.checked)} />
-                    <span>Wipe off</span>
-                </label>
+                <Check text="Wipe off" checked={erases} set={setErases} />
                 {picture.mask !== null && (
                     <button
                         type="button"

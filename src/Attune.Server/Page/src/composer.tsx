@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { BeginCard } from "./begin";
+import { Check, Whole } from "./fields";
 import { Choice, Guidance } from "./guidance";
 import { Icon } from "./icons";
 import { formatRules, isNumber, parseRules, sliderOf, tidy } from "./rules";
@@ -170,34 +171,6 @@ function Making({ asked }: { asked: Form }): JSX.Element {
 
 const setCount = (count: number): void => form.change({ count });
 
-/** A small whole number: of pictures, seeds or values. */
-function Whole(given: {
-    text: string;
-    least: number;
-    most: number;
-    value: number;
-    set: (value: number) => void;
-    about?: string;
-}): JSX.Element {
-    const { text, least, most, value, set, about } = given;
-    return (
-        <label class={about === undefined ? undefined : "line"}>
-            <span class="name">{text}</span>
-            <input
-                type="number"
-                class="number"
-                min={least}
-                max={most}
-                value={value}
-                onChange={(event) =>
-                    set(Math.min(Math.max(Math.round(event.currentTarget.valueAsNumber) || least, least), most))
-                }
-            />
-            {about !== undefined && <span class="hint">{about}</span>}
-        </label>
-    );
-}
-
 /** What a grid may go over: numbers of the rules that act, steps, and numbers that the model takes. */
 function parameters(asked: Form): { key: string; text: string }[] {
     const acting = asked.guidance === "own" ? asked.rules : parseRules(check.value.answer?.guidance ?? "none");
@@ -355,14 +328,7 @@ function PictureCard({ asked }: { asked: Form }): JSX.Element {
                 >
                     <Icon name="dice" />
                 </button>
-                <label class="check">
-                    <input
-                        type="checkbox"
-                        checked={asked.newSeed}
-                        onChange={(event) => form.change({ newSeed: event.currentTarget.checked })}
-                    />
-                    <span>another one each time</span>
-                </label>
+                <Check text="another one each time" checked={asked.newSeed} set={(newSeed) => form.change({ newSeed })} />
             </div>
         </fieldset>
     );
@@ -402,14 +368,7 @@ function More({ asked }: { asked: Form }): JSX.Element {
                     />
                 </label>
             )}
-            <label class="check">
-                <input
-                    type="checkbox"
-                    checked={asked.trace}
-                    onChange={(event) => form.change({ trace: event.currentTarget.checked })}
-                />
-                <span>Record what guidance does</span>
-            </label>
+            <Check text="Record what guidance does" checked={asked.trace} set={(trace) => form.change({ trace })} />
             <p class="hint">
                 Measures every attention layer in every step; the picture stays the same. Takes some time with large models.
             </p>
