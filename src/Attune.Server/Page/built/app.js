@@ -1,4 +1,4 @@
-/* Attune (MIT), with Preact (MIT, copyright (c) 2015-present Jason Miller). Made by npm run build of 7a26440660ee82e8d90cbcd2f85a97e80657aebbf500c8a7b19c1064bcd6474d */
+/* Attune (MIT), with Preact (MIT, copyright (c) 2015-present Jason Miller). Made by npm run build of a2451e62dec852197288c181bdf869f17f92d15468b149229746ee2911ec1542 */
 var S,Ht,Wn,V,ft,We,jt,Xe,It,gt,ht,zn,Me=Symbol.for("pv"),ze={},qe=[],qn=/^m(i|n|o|s|text|space)$/,_t=Array.isArray,Wt=qe.
 slice,ae=Object.assign;function oe(e){e&&e.parentNode&&e.remove()}function He(e,t,n,o,a){var s={type:e,props:t,key:n,ref:o,__k:null,__:null,__b:0,__e:null,__c:null,constructor:Me,__v:a||
 ++Ht,__i:-1,__u:0};return!a&&S.vnode&&S.vnode(s),s}function T(e){return e.children}function je(e,t){this.props=e,this.context=t,this.__g=0}function K(e,t){if(t==null)return e.
@@ -269,38 +269,38 @@ a.name})," ",i.map(([l,u])=>r("code",{children:[l," ",u]},l))]},a.name)}),r("p",
 lues for this model."}),r("button",{type:"button",class:"small",onClick:n,children:"Adjust"})]})}function Jt(e){return e?
 D(e.text)[0]??{name:e.name,values:{}}:{name:"nag",values:{}}}function Mr({asked:e,rules:t,families:n,family:o}){let a=u=>v.
 change({rules:u}),s=t.filter(u=>!e.rules.some(f=>f.name===u.name)),i=u=>o?.rules.some(f=>f.name===u.name)??!1,l=u=>{let f=t.
-find(c=>c.name===u);f&&a([...e.rules,fe(o,u)??Jt(f)])};return r(T,{children:[e.rules.map((u,f)=>{let c=t.find(p=>p.name===
-u.name);return c&&r(Tr,{rule:c,chosen:u,families:n,family:o,change:p=>a(e.rules.map((m,d)=>d===f?p:m)),remove:()=>a(e.rules.
-filter((p,m)=>m!==f))},u.name)}),r("label",{class:"add",children:[r("span",{class:"name",children:"Add a rule"}),r("sele\
-ct",{value:"",onChange:u=>{l(u.currentTarget.value),u.currentTarget.value=""},children:[r("option",{value:"",children:"C\
-hoose…"}),[["Published for this model",s.filter(i)],["Others",s.filter(u=>!i(u))]].map(([u,f])=>f.length>0&&r("optgrou\
-p",{label:u,children:f.map(c=>r("option",{value:c.name,children:c.title??c.name},c.name))},u))]})]}),r(Cr,{asked:e,set:a})]})}
-function Cr({asked:e,set:t}){let[n,o]=M(null),{error:a}=y(H);return r("label",{children:[r("span",{class:"name",children:"\
-As text, as on the command line"}),r("input",{type:"text",class:"mono",spellcheck:!1,autocomplete:"off",value:n??ie(e.rules),
-"aria-invalid":a?.param==="guidance",onFocus:()=>o(ot(e)),onInput:s=>{o(s.currentTarget.value),t(D(s.currentTarget.value))},
-onBlur:()=>o(null)})]})}function Tr({rule:e,chosen:t,families:n,family:o,change:a,remove:s}){let i=(m,d)=>a({...t,values:{
-...t.values,[m]:d}}),l=n.filter(m=>m.rules.some(d=>d.name===e.name)),u=fe(o,e.name)??Jt(e),[f,c]=M(""),p=n.find(m=>m.family===
-f)?.rules.find(m=>m.name===e.name)??o?.rules.find(m=>m.name===e.name);return r("section",{class:"rule","aria-label":e.title??
-e.name,children:[r("header",{children:[r("h2",{children:e.title??e.name}),r("button",{type:"button",class:"plain","aria-\
-label":`Remove ${e.name}`,title:"Remove",onClick:s,children:r(J,{name:"close"})})]}),r("p",{class:"hint",children:e.about}),
-e.more_passes>0&&r("p",{class:"hint",children:["Costs ",e.more_passes===1?"one more pass":`${e.more_passes} more passes`,
-" a step."]}),e.parameters.filter(he).map(m=>r(Pr,{rule:e,parameter:m,families:n,value:t.values[m.name]??m.default,plain:u.
-values[m.name]??m.default,set:d=>i(m.name,d)},m.name)),r("details",{children:[r("summary",{children:["More of ",e.name]}),
-e.parameters.filter(m=>!he(m)).map(m=>r("label",{children:[r("span",{class:"name",children:m.name}),m.kind==="choice"?r(
-"select",{value:t.values[m.name]??m.default,onChange:d=>i(m.name,d.currentTarget.value),children:m.choices.map(d=>r("opt\
-ion",{value:d,children:d},d))}):r("input",{type:"text",class:"mono",value:t.values[m.name]??"",placeholder:m.default,onInput:d=>i(
-m.name,d.currentTarget.value)}),r("span",{class:"hint",children:m.about})]},m.name)),r("label",{children:[r("span",{class:"\
-name",children:"Values published for"}),r("select",{value:f,onChange:m=>{c(m.currentTarget.value);let d=fe(n.find(h=>h.family===
-m.currentTarget.value),e.name);d&&a(d)},children:[r("option",{value:"",children:p&&f===""?"this model":"Choose a model…"}),
-l.map(m=>r("option",{value:m.family,children:m.title},m.family))]}),p&&r("span",{class:"hint",children:[p.origin,": ",p.
-source]})]})]})]})}function Pr({rule:e,parameter:t,families:n,value:o,plain:a,set:s}){let{min:i,max:l,step:u}=Ge(e,t,n),
-f=Number(o),c=Number.isFinite(f)?f:o.startsWith("inf")?l:i,p=`${e.name}-${t.name}`,m=Math.min(Math.max((c-i)/(l-i),0),1);
-return r("div",{class:"slider",children:[r("label",{for:p,class:"name",children:t.name}),o!==a&&r("button",{type:"button",
-class:"reset",onClick:()=>s(a),"aria-label":`Set ${t.name} back to ${a}`,children:["back to ",a]}),r("input",{type:"text",
-inputmode:"decimal",class:"number","aria-label":`${t.name}, ${t.range??"any number"}`,value:o,onChange:d=>s(d.currentTarget.
-value.trim()||a)}),r("input",{type:"range",id:p,min:i,max:l,step:u,value:c,style:{"--part":m},"aria-describedby":`${p}-a\
-bout`,"aria-valuetext":o,onInput:d=>s(Ee(d.currentTarget.valueAsNumber))}),r("p",{class:"hint",id:`${p}-about`,children:[
-t.about," ",r("span",{class:"range",children:t.range})]})]})}function Pn(){let e=y(v),t=$(e.model),{answer:n,error:o}=y(H),a=y(_e),s=n&&n.reads_negative===!1&&e.negative.trim()!=="";
+find(c=>c.name===u);f&&a([...v.value.rules,fe(o,u)??Jt(f)])};return r(T,{children:[e.rules.map((u,f)=>{let c=t.find(p=>p.
+name===u.name);return c&&r(Tr,{rule:c,chosen:u,families:n,family:o,change:p=>a(v.value.rules.map((m,d)=>d===f?p:m)),remove:()=>a(
+v.value.rules.filter((p,m)=>m!==f))},u.name)}),r("label",{class:"add",children:[r("span",{class:"name",children:"Add a r\
+ule"}),r("select",{value:"",onChange:u=>{l(u.currentTarget.value),u.currentTarget.value=""},children:[r("option",{value:"",
+children:"Choose…"}),[["Published for this model",s.filter(i)],["Others",s.filter(u=>!i(u))]].map(([u,f])=>f.length>0&&
+r("optgroup",{label:u,children:f.map(c=>r("option",{value:c.name,children:c.title??c.name},c.name))},u))]})]}),r(Cr,{asked:e,
+set:a})]})}function Cr({asked:e,set:t}){let[n,o]=M(null),{error:a}=y(H);return r("label",{children:[r("span",{class:"nam\
+e",children:"As text, as on the command line"}),r("input",{type:"text",class:"mono",spellcheck:!1,autocomplete:"off",value:n??
+ie(e.rules),"aria-invalid":a?.param==="guidance",onFocus:()=>o(ot(e)),onInput:s=>{o(s.currentTarget.value),t(D(s.currentTarget.
+value))},onBlur:()=>o(null)})]})}function Tr({rule:e,chosen:t,families:n,family:o,change:a,remove:s}){let i=(m,d)=>a({...t,
+values:{...t.values,[m]:d}}),l=n.filter(m=>m.rules.some(d=>d.name===e.name)),u=fe(o,e.name)??Jt(e),[f,c]=M(""),p=n.find(
+m=>m.family===f)?.rules.find(m=>m.name===e.name)??o?.rules.find(m=>m.name===e.name);return r("section",{class:"rule","ar\
+ia-label":e.title??e.name,children:[r("header",{children:[r("h2",{children:e.title??e.name}),r("button",{type:"button",class:"\
+plain","aria-label":`Remove ${e.name}`,title:"Remove",onClick:s,children:r(J,{name:"close"})})]}),r("p",{class:"hint",children:e.
+about}),e.more_passes>0&&r("p",{class:"hint",children:["Costs ",e.more_passes===1?"one more pass":`${e.more_passes} more\
+ passes`," a step."]}),e.parameters.filter(he).map(m=>r(Pr,{rule:e,parameter:m,families:n,value:t.values[m.name]??m.default,
+plain:u.values[m.name]??m.default,set:d=>i(m.name,d)},m.name)),r("details",{children:[r("summary",{children:["More of ",
+e.name]}),e.parameters.filter(m=>!he(m)).map(m=>r("label",{children:[r("span",{class:"name",children:m.name}),m.kind==="\
+choice"?r("select",{value:t.values[m.name]??m.default,onChange:d=>i(m.name,d.currentTarget.value),children:m.choices.map(
+d=>r("option",{value:d,children:d},d))}):r("input",{type:"text",class:"mono",value:t.values[m.name]??"",placeholder:m.default,
+onInput:d=>i(m.name,d.currentTarget.value)}),r("span",{class:"hint",children:m.about})]},m.name)),r("label",{children:[r(
+"span",{class:"name",children:"Values published for"}),r("select",{value:f,onChange:m=>{c(m.currentTarget.value);let d=fe(
+n.find(h=>h.family===m.currentTarget.value),e.name);d&&a(d)},children:[r("option",{value:"",children:p&&f===""?"this mod\
+el":"Choose a model…"}),l.map(m=>r("option",{value:m.family,children:m.title},m.family))]}),p&&r("span",{class:"hint",
+children:[p.origin,": ",p.source]})]})]})]})}function Pr({rule:e,parameter:t,families:n,value:o,plain:a,set:s}){let{min:i,
+max:l,step:u}=Ge(e,t,n),f=Number(o),c=Number.isFinite(f)?f:o.startsWith("inf")?l:i,p=`${e.name}-${t.name}`,m=Math.min(Math.
+max((c-i)/(l-i),0),1);return r("div",{class:"slider",children:[r("label",{for:p,class:"name",children:t.name}),o!==a&&r(
+"button",{type:"button",class:"reset",onClick:()=>s(a),"aria-label":`Set ${t.name} back to ${a}`,children:["back to ",a]}),
+r("input",{type:"text",inputmode:"decimal",class:"number","aria-label":`${t.name}, ${t.range??"any number"}`,value:o,onChange:d=>s(
+d.currentTarget.value.trim()||a)}),r("input",{type:"range",id:p,min:i,max:l,step:u,value:c,style:{"--part":m},"aria-desc\
+ribedby":`${p}-about`,"aria-valuetext":o,onInput:d=>s(Ee(d.currentTarget.valueAsNumber))}),r("p",{class:"hint",id:`${p}-\
+about`,children:[t.about," ",r("span",{class:"range",children:t.range})]})]})}function Pn(){let e=y(v),t=$(e.model),{answer:n,error:o}=y(H),a=y(_e),s=n&&n.reads_negative===!1&&e.negative.trim()!=="";
 return r("form",{class:"composer","aria-label":"What to make",onSubmit:i=>{i.preventDefault(),de()},children:[r("div",{class:"\
 card words",children:[r("label",{children:[r("span",{class:"name",children:"Prompt"}),r("textarea",{id:"prompt",rows:2,value:e.
 prompt,placeholder:"What the picture shows",required:!0,"aria-invalid":(a??o)?.param==="prompt",onInput:i=>v.change({prompt:i.
@@ -336,8 +336,8 @@ value?.rules.find(m=>m.name===o),i=s?.parameters.find(m=>m.name===a);if(!s||!i){
 parameter:e,from:"1",to:e==="steps"?String(m*2):"7",count:4}}let{min:l,max:u}=Ge(s,i,C.value?.families??[]),f=t.guidance===
 "own"?t.rules:D(H.value.answer?.guidance??"none"),c=Number(f.find(m=>m.name===o)?.values[i.name]??i.default),p=i.maximum===
 void 0&&c>0?Math.min(c*2,u):u;return{parameter:e,from:Ee(l),to:Ee(p),count:i.kind==="integer"?Math.min(u-l+1,4):4}}function Jr({
-asked:e}){y(H);let{grid:t}=e,n=En(e),o=s=>v.change({grid:{...t,...s}}),a=(s,i)=>r("label",{children:[r("span",{class:"na\
-me",children:i}),r("input",{type:"text",inputmode:"decimal",class:"number",value:t[s],onChange:l=>o({[s]:l.currentTarget.
+asked:e}){y(H);let{grid:t}=e,n=En(e),o=s=>v.change({grid:{...v.value.grid,...s}}),a=(s,i)=>r("label",{children:[r("span",
+{class:"name",children:i}),r("input",{type:"text",inputmode:"decimal",class:"number",value:t[s],onChange:l=>o({[s]:l.currentTarget.
 value})})]});return r(T,{children:[r("label",{children:[r("span",{class:"name",children:"Over"}),r("select",{value:t.parameter,
 onChange:s=>v.change({grid:Rn(s.currentTarget.value,e)}),children:[n.every(s=>s.key!==t.parameter)&&r("option",{value:t.
 parameter,children:[t.parameter," (does not act now)"]}),n.map(s=>r("option",{value:s.key,children:s.text},s.key))]})]}),
@@ -366,10 +366,10 @@ re stays the same. Takes some time with large models."}),r("label",{children:[r(
 r("input",{type:"text",class:"mono",value:e.scheduler,placeholder:t?.attune.scheduler,spellcheck:!1,onChange:o=>v.change(
 {scheduler:o.currentTarget.value.trim()})}),r("span",{class:"hint",children:"euler, heun, lcm, dpmpp_2m karras, …"})]}),
 at(t).map(o=>r("label",{class:o.kind==="flag"?"check":"",children:[o.kind==="flag"?r("input",{type:"checkbox",checked:e.
-more[o.key]==="true",onChange:a=>v.change({more:{...e.more,[o.key]:a.currentTarget.checked?"true":""}})}):r("span",{class:"\
-name",children:o.key.replaceAll("_"," ")}),o.kind==="flag"?r("span",{children:o.key.replaceAll("_"," ")}):r("input",{type:"\
-text",value:e.more[o.key]??"",placeholder:o.range??"",onChange:a=>v.change({more:{...e.more,[o.key]:a.currentTarget.value.
-trim()}})}),r("span",{class:"hint",children:o.description})]},o.key))]})}function Jn({without:e,with:t,labels:n,ratio:o,most:a}){let[s,i]=M(Q("beside")??!1),[l,u]=M(50),f=c=>{i(c),le("beside",c)};
+more[o.key]==="true",onChange:a=>v.change({more:{...v.value.more,[o.key]:a.currentTarget.checked?"true":""}})}):r("span",
+{class:"name",children:o.key.replaceAll("_"," ")}),o.kind==="flag"?r("span",{children:o.key.replaceAll("_"," ")}):r("inp\
+ut",{type:"text",value:e.more[o.key]??"",placeholder:o.range??"",onChange:a=>v.change({more:{...v.value.more,[o.key]:a.currentTarget.
+value.trim()}})}),r("span",{class:"hint",children:o.description})]},o.key))]})}function Jn({without:e,with:t,labels:n,ratio:o,most:a}){let[s,i]=M(Q("beside")??!1),[l,u]=M(50),f=c=>{i(c),le("beside",c)};
 return r("div",{class:`comparison ${s?"two":"one"}`,style:{"--most":a,"--ratio":o},children:[s?r("div",{class:"beside",children:[
 r("figure",{children:[r("div",{style:{aspectRatio:String(o)},children:e}),r("figcaption",{children:n[0]})]}),r("figure",
 {children:[r("div",{style:{aspectRatio:String(o)},children:t}),r("figcaption",{children:n[1]})]})]}):r("div",{class:"ove\

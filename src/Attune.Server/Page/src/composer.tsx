@@ -209,7 +209,8 @@ function GridFields({ asked }: { asked: Form }): JSX.Element {
     useStore(check);
     const { grid } = asked;
     const known = parameters(asked);
-    const set = (changes: Partial<Form["grid"]>): void => form.change({ grid: { ...grid, ...changes } });
+    // What is there now, not what was drawn: two changes may come before the page is drawn again.
+    const set = (changes: Partial<Form["grid"]>): void => form.change({ grid: { ...form.value.grid, ...changes } });
     const field = (name: "from" | "to", text: string): JSX.Element => (
         <label>
             <span class="name">{text}</span>
@@ -391,7 +392,7 @@ function More({ asked }: { asked: Form }): JSX.Element {
                             type="checkbox"
                             checked={asked.more[option.key] === "true"}
                             onChange={(event) =>
-                                form.change({ more: { ...asked.more, [option.key]: event.currentTarget.checked ? "true" : "" } })
+                                form.change({ more: { ...form.value.more, [option.key]: event.currentTarget.checked ? "true" : "" } })
                             }
                         />
                     ) : (
@@ -405,7 +406,7 @@ function More({ asked }: { asked: Form }): JSX.Element {
                             value={asked.more[option.key] ?? ""}
                             placeholder={option.range ?? ""}
                             onChange={(event) =>
-                                form.change({ more: { ...asked.more, [option.key]: event.currentTarget.value.trim() } })
+                                form.change({ more: { ...form.value.more, [option.key]: event.currentTarget.value.trim() } })
                             }
                         />
                     )}

@@ -115,7 +115,7 @@ function Own({
     const isPublished = (rule: Rule): boolean => family?.rules.some((entry) => entry.name === rule.name) ?? false;
     const add = (name: string): void => {
         const rule = rules.find((known) => known.name === name);
-        if (rule) set([...asked.rules, published(family, name) ?? defaults(rule)]);
+        if (rule) set([...form.value.rules, published(family, name) ?? defaults(rule)]);
     };
     return (
         <>
@@ -129,8 +129,8 @@ function Own({
                             chosen={chosen}
                             families={families}
                             family={family}
-                            change={(changed) => set(asked.rules.map((other, k) => (k === i ? changed : other)))}
-                            remove={() => set(asked.rules.filter((_, k) => k !== i))}
+                            change={(changed) => set(form.value.rules.map((other, k) => (k === i ? changed : other)))}
+                            remove={() => set(form.value.rules.filter((_, k) => k !== i))}
                         />
                     )
                 );
