@@ -58,7 +58,7 @@ public sealed class OutputTests : IDisposable
     {
         if (OperatingSystem.IsWindows())
             return;
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "attune")) {
+        var start = new ProcessStartInfo(Programs.Attune) {
             RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = _folder };
         foreach (string argument in (string[])[
             "generate", "a panda", "-m", Model, "--steps", "900", "--preview", "step-{step}.png", "-o", "panda.png"])

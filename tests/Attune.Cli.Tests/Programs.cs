@@ -5,15 +5,22 @@ namespace Attune.Cli.Tests;
 /// <summary>Programs that tests start.</summary>
 internal static class Programs
 {
-    /// <summary>The command, as it lies beside the tests.</summary>
-    public static string Attune { get; } = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "attune.exe" : "attune");
+    /// <summary>The command as it lies beside the tests, or the one that ATTUNE_PROGRAM names: it as native code, say.</summary>
+    public static string Attune { get; } = Environment.GetEnvironmentVariable("ATTUNE_PROGRAM")
+        ?? Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "attune.exe" : "attune");
 
     /// <summary>Starts a command that answers over HTTP, and waits until it does. What it says on standard error is passed over.</summary>
     /// <param name="arguments">The command and its options.</param>
-    public static async Task<(Process Process, HttpClient Client)> ListenAsync(params IEnumerable<string> arguments)
+    public static Task<(Process Process, HttpClient Client)> ListenAsync(params IEnumerable<string> arguments) =>
+        ListenAsync(Attune, arguments);
+
+    /// <summary>The same of another program.</summary>
+    /// <param name="program">Its file.</param>
+    /// <param name="arguments">The command and its options.</param>
+    public static async Task<(Process Process, HttpClient Client)> ListenAsync(string program, IEnumerable<string> arguments)
     {
         var process = Process.Start(
-            new ProcessStartInfo(Attune, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         process.ErrorDataReceived += (_, _) => { };
         process.BeginErrorReadLine();
         string line = await process.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("The server said nothing.");

@@ -200,7 +200,7 @@ internal sealed class McpTools(
 
     private static JsonObject Required(JsonObject schema, string name)
     {
-        schema["required"]!.AsArray().Add(name);
+        schema["required"]!.AsArray().Add((JsonNode)name);
         return schema;
     }
 

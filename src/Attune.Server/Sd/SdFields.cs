@@ -143,7 +143,7 @@ internal sealed partial class SdFields(ModelCatalog models, GenerationFields rea
         {
             double scale = double.TryParse(tag.Groups[2].ValueSpan, NumberStyles.Float, CultureInfo.InvariantCulture, out double value)
                 ? value : 1;
-            loras.Add(new JsonObject { ["name"] = tag.Groups[1].Value, ["scale"] = scale });
+            loras.Add((JsonNode)new JsonObject { ["name"] = tag.Groups[1].Value, ["scale"] = scale });
         }
         return (Lora().Replace(prompt, "").Trim(), loras);
     }
