@@ -52,6 +52,26 @@ public class MetricsCommandTests
         Assert.Contains("--shard takes a part of pictures", error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Pictures_of_emoji_scenes_are_held_against_their_renderer()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (int seed in new[] { 0, 1, 2 })
+        {
+            var (made, _, complaint) = await CommandTests.Run(
+                "generate", "a fox", "--seed", $"{seed}", "-o", Path.Combine(folder.Path, $"{seed}.png"));
+            Assert.True(made == 0, complaint);
+        }
+        var (code, output, error) = await CommandTests.Run(
+            "metrics", "nearest", folder.Path, "--judge", Path.Combine(Repository.Root, "models", "scenes-judge"), "--json");
+        Assert.True(code == 0, error);
+        var json = JsonNode.Parse(output)!;
+        double[] quartiles = [.. json["quartiles"]!.AsArray().Select(value => value!.GetValue<double>())];
+        Assert.Equal((3, "as-they-are"), (json["pictures"]!.GetValue<int>(), json["preparation"]!.GetValue<string>()));
+        Assert.InRange(json["value"]!.GetValue<double>(), 8, 30);
+        Assert.True(quartiles[0] <= quartiles[1] && quartiles[1] <= quartiles[2]);
+    }
+
     [Theory]
     [InlineData("fid ABSENT ABSENT", "--inception is needed")]
     [InlineData("fid ABSENT ABSENT --inception ABSENT", "does not exist")]

@@ -121,7 +121,7 @@ class Pictures(unittest.TestCase):
 
         for thing in ("none", "apple"):
             scene = world.Scene("panda", "none", "crown", "green", thing)
-            self.assertLessEqual(boxes(scene, world.CALM).max(), 14, thing)       # 5 % of the place, 6 or 8 % of the size: some 13 pixels
+            self.assertLessEqual(boxes(scene, world.CALM).max(), 6, thing)        # 2 % of the place and of the size: some 5 pixels
             self.assertGreater(boxes(scene, world.WIDE).max(), 25, thing)
 
     def test_calm_pictures_are_some_of_the_wide_ones(self):

@@ -7,7 +7,7 @@ using Attune.Imaging;
 
 namespace Attune.Cli.Commands;
 
-/// <summary><c>attune metrics NAME ...</c>: the papers' metrics of folders of pictures, with released weights.</summary>
+/// <summary><c>attune metrics NAME ...</c>: metrics of folders of pictures, the papers' above all, with released weights.</summary>
 internal static class MetricsCommand
 {
     private static readonly Option<bool> Json = new("--json") { Description = "Print one JSON object." };
@@ -141,7 +141,9 @@ internal static class MetricsCommand
         var prompts = Prompts();
         var weights = new Option<string>("--" + metric.WeightsOption) { Description = $"{Sentence(metric.Weights)}.", Required = true };
         var preparation = PreparationOption(metric.Usual);
-        var command = new Command(metric.Name, $"{metric.Title}: {metric.Description}.") { set, prompts, weights, preparation, Json };
+        var command = new Command(metric.Name, $"{metric.Title}: {metric.Description}.") { set, weights, preparation, Json };
+        if (metric.ReadsPrompts)
+            command.Add(prompts);
         var cut = new Option<bool>("--cut-long") {
             Description = "Cut texts beyond 77 tokens with their end, as torchmetrics does; otherwise the end of text stays." };
         if (metric is ClipScoreMetric)
@@ -149,14 +151,16 @@ internal static class MetricsCommand
         command.SetAction((result, cancellation) => Task.FromResult(Report(result, metric.Name, output =>
         {
             var how = Of(result, preparation);
-            var (files, texts) = Pairs(result.GetRequiredValue(set), result.GetRequiredValue(prompts));
+            string folder = result.GetRequiredValue(set);
+            var (files, texts) = metric.ReadsPrompts ? Pairs(folder, result.GetRequiredValue(prompts))
+                : (PictureFolder.Files(folder), null);
             var asked = metric is ClipScoreMetric && result.GetValue(cut) ? new ClipScoreMetric(LongText.Cut) : metric;
             using var reader = asked.Open(result.GetRequiredValue(weights), how, DeviceOptions.Open(result));
             var readings = new float[files.Length][];
             for (int i = 0; i < files.Length; i++)
             {
                 cancellation.ThrowIfCancellationRequested();
-                readings[i] = reader.Read(Image.Load(files[i]), texts[i]);
+                readings[i] = reader.Read(Image.Load(files[i]), texts?[i] ?? "");
             }
             output["preparation"] = how.Name;
             Interval(output, [.. readings.Select(reading => (double)reading[0])]);
@@ -268,7 +272,17 @@ internal static class MetricsCommand
         output["pictures"] = values.Length;
         output["deviation"] = estimate.Deviation;
         output["interval"] = new JsonArray(estimate.Interval.Low, estimate.Interval.High);
+        double[] sorted = [.. values.Order()];
+        output["quartiles"] = new JsonArray(Quantile(sorted, 0.25), Quantile(sorted, 0.5), Quantile(sorted, 0.75));
         return estimate.Mean;
+    }
+
+    /// <summary>Between the two values where it falls, in proportion, as NumPy has it.</summary>
+    private static double Quantile(double[] sorted, double part)
+    {
+        double at = part * (sorted.Length - 1);
+        int below = (int)at, above = Math.Min(below + 1, sorted.Length - 1);
+        return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
     }
 
     /// <summary>Prints a number with what it was computed by: in words, a warning apart, or as JSON.</summary>

@@ -120,6 +120,12 @@ public sealed record Experiment
     /// </summary>
     public string? References { get; init; }
 
+    /// <summary>
+    /// The same for methods that are given no negative prompt, whose pictures may show what it names; null where
+    /// <see cref="References"/> serve for all.
+    /// </summary>
+    public string? ReferencesWithoutNegative { get; init; }
+
     /// <summary>How many prompts, from the first, get their pictures kept (those of the first seed).</summary>
     public int Pictures { get; init; } = 8;
 
@@ -171,7 +177,9 @@ public sealed record Experiment
         bool perPrompt = seeds.Find("perPrompt")?.Bool() ?? false;
         seeds.RequireAllAsked();
         var prompts = ReadPrompts(json, folder, mayLackPrompts);
-        string? references = Resolve("references");
+        string? references = Resolve("references"), others = Resolve("referencesWithoutNegative");
+        if (references == null && others != null)
+            throw json.Wrong("referencesWithoutNegative", "none without references");
         int pictures = (int)(json.Find("pictures")?.Integer(0, int.MaxValue) ?? 8);
         double? pass = json.Find("passTeraflops")?.Number();
         if (pass is <= 0)
@@ -187,8 +195,9 @@ public sealed record Experiment
         {
             File = file, Name = name, Model = model, Judge = judge, DualEncoder = dualEncoder, Width = width, Height = height,
             Options = options, Methods = methods, Baseline = baseline, FirstSeed = (ulong)first, SeedCount = count,
-            SeedsPerPrompt = perPrompt, Prompts = prompts, References = references, Pictures = pictures, Loras = loras, Metrics = metrics,
-            PassTeraflops = pass, Notes = notes, PromptFile = json.Find("prompts")?.IsString == true ? Resolve("prompts") : null,
+            SeedsPerPrompt = perPrompt, Prompts = prompts, References = references, ReferencesWithoutNegative = others,
+            Pictures = pictures, Loras = loras, Metrics = metrics, PassTeraflops = pass,
+            Notes = notes, PromptFile = json.Find("prompts")?.IsString == true ? Resolve("prompts") : null,
         };
         experiment.CheckMethods(json);
         return published == null ? experiment : experiment with { Published = PublishedFigures.Read(published, experiment) };

@@ -53,6 +53,8 @@ public sealed class ExperimentPlan
                     $"'{experiment.File}': references is given, which is what a judge sees, but there is no judge; metrics have references "
                         + "of their own.");
             ReferenceFeatures.Check(references, reader.FeatureCount);
+            if (experiment.ReferencesWithoutNegative is { } others)
+                ReferenceFeatures.Check(others, reader.FeatureCount);
         }
         MethodVariant[] variants = [.. experiment.Variants];
         GuidanceSchedule[] schedules = [.. variants.Select(variant => Schedule(experiment, variant, pipeline))];

@@ -5,7 +5,7 @@ using Attune.Weights;
 namespace Attune.Evaluation.Metrics;
 
 /// <summary>
-/// A metric of papers that is computed with released weights: what <c>attune metrics</c> and experiments iterate over
+/// A metric that is computed with released weights: what <c>attune metrics</c> and experiments iterate over
 /// (<see cref="MetricCatalog"/>). It is read off single pictures, as one number or as features, and summed up over a set.
 /// </summary>
 public abstract class PictureMetric
@@ -33,6 +33,9 @@ public abstract class PictureMetric
 
     /// <summary>Whether it compares features of pictures with those of references; otherwise every picture has its number.</summary>
     public virtual bool ComparesSets => false;
+
+    /// <summary>Whether it looks at what a picture is to show.</summary>
+    public virtual bool ReadsPrompts => true;
 
     /// <summary>Opens the weights.</summary>
     /// <param name="weights">A file or a folder, as <see cref="Weights"/> says.</param>
@@ -64,7 +67,7 @@ public interface IMetricReader : IDisposable
     float[] Read(Image picture, string prompt);
 }
 
-/// <summary>The metrics of papers.</summary>
+/// <summary>The metrics of papers, and the one that emoji scenes have beside them.</summary>
 public static class MetricCatalog
 {
     /// <summary>All of them, in the order of tables.</summary>
@@ -77,6 +80,7 @@ public static class MetricCatalog
         new ImageRewardMetric(),
         PreferenceMetric.PickScore,
         PreferenceMetric.HpsV2,
+        new NearestMetric(),
     ];
 
     /// <summary>The metric of a name.</summary>

@@ -102,10 +102,15 @@ public sealed class Preparation
             [127.5 * (1 - 0.030), 127.5 * (1 - 0.088), 127.5 * (1 - 0.188)], [127.5 * 0.458, 127.5 * 0.448, 127.5 * 0.450]),
         floats: true);
 
+    /// <summary>Nothing is resized, x / 255.</summary>
+    public static Preparation AsTheyAre { get; } = new(
+        "as-they-are", "nothing is resized, x / 255", null, true, CropStart.Down, ValueScale.Of(0, 255), floats: true);
+
     /// <summary>All of them.</summary>
     public static IReadOnlyList<Preparation> All { get; } =
     [
         Clip, ClipPillow, OpenClip, ImageReward, PytorchFid, TorchFidelity, TorchMetrics, CleanFid, CleanFidLegacyPytorch, Patch, Lpips,
+        AsTheyAre,
     ];
 
     /// <summary>What options and reports call it.</summary>

@@ -166,11 +166,11 @@ public sealed class ExperimentReport
         var records = RecordFiles.Merge(files).Where(record => record.Prompt < count).ToList();
         if (records.Count == 0)
             throw new ArgumentException($"'{folder}' holds no records of '{experiment.File}'.");
+        // References show what all prompts ask for: pictures of some alone are far from them, however good they are.
+        TruePictures? Load(string? file) => file == null || count < experiment.Prompts.Count ? null
+            : new TruePictures(ReferenceFeatures.Load(file, records[0].Reading.Features.Count));
         var builder = new CellBuilder(
-            experiment, count, records,
-            // References show what all prompts ask for: pictures of some alone are far from them, however good they are.
-            count == experiment.Prompts.Count && experiment.References is { } file
-                ? ReferenceFeatures.Load(file, records[0].Reading.Features.Count) : null,
+            experiment, count, records, Load(experiment.References), Load(experiment.ReferencesWithoutNegative),
             LoadReferences(experiment, folder));
         ReportCell[] cells =
         [
@@ -180,7 +180,7 @@ public sealed class ExperimentReport
         ];
         RecordHeader[] headers = [.. files.Where(file => file.Header != null).Select(file => file.Header!)];
         return new ExperimentReport(
-            experiment, folder, count, headers, FindMissing(files), builder.References?.Count, cells,
+            experiment, folder, count, headers, FindMissing(files), builder.References?.Features.Count, cells,
             [.. NotesOf(experiment, builder.MetricReferences, cells)]);
     }
 
@@ -270,6 +270,14 @@ public sealed class ExperimentReport
             : 1;
     }
 
+    /// <summary>What the judge sees in true pictures.</summary>
+    private sealed class TruePictures(List<float[]> features)
+    {
+        public List<float[]> Features { get; } = features;
+
+        public FeatureMoments Moments { get; } = FeatureMoments.Of(features);
+    }
+
     /// <summary>Measures single cells.</summary>
     private sealed class CellBuilder
     {
@@ -277,22 +285,22 @@ public sealed class ExperimentReport
         private readonly int _prompts;
         private readonly MethodVariant _baseline;
         private readonly Dictionary<(string Method, double? Scale, int Steps), List<ExperimentRecord>> _records;
-        private readonly FeatureMoments? _moments;
+        private readonly TruePictures? _withoutNegative;
 
         private static readonly Dictionary<string, MetricFigure> NoFigures = [];
 
         public CellBuilder(
-            Experiment experiment, int prompts, List<ExperimentRecord> records, List<float[]>? references,
+            Experiment experiment, int prompts, List<ExperimentRecord> records, TruePictures? references, TruePictures? withoutNegative,
             Dictionary<string, ReferenceSet> metricReferences)
         {
             (_experiment, _prompts, References, MetricReferences) = (experiment, prompts, references, metricReferences);
             _baseline = experiment.Variants[0];
             _records = records.GroupBy(record => (record.Method, record.Scale, record.Steps))
                 .ToDictionary(group => group.Key, group => group.OrderBy(record => record.Prompt).ThenBy(record => record.Seed).ToList());
-            _moments = references == null ? null : FeatureMoments.Of(references);
+            _withoutNegative = withoutNegative ?? references;
         }
 
-        public List<float[]>? References { get; }
+        public TruePictures? References { get; }
 
         public Dictionary<string, ReferenceSet> MetricReferences { get; }
 
@@ -315,6 +323,7 @@ public sealed class ExperimentReport
                                 Count(group.Select(pair => pair.Baseline), attributes)))]);
             var timed = pairs.Where(pair => pair.Record.Source == pair.Baseline.Source && pair.Record.Session == pair.Baseline.Session)
                 .ToList();
+            var references = records.Count < 2 ? null : variant.Method.Negative ? References : _withoutNegative;
             return new ReportCell
             {
                 Variant = variant,
@@ -327,8 +336,8 @@ public sealed class ExperimentReport
                 Retention = Count(records, prompt => prompt.Present),
                 RetentionByHead = ByHead(records, prompt => prompt.Present),
                 RetentionRatio = Ratio(prompt => prompt.Present),
-                Frechet = records.Count < 2 || _moments == null ? null : Distances.Frechet(FeatureMoments.Of(Features(records)), _moments),
-                Kernel = records.Count < 2 || References == null ? null : Kernel(Features(records), References),
+                Frechet = references == null ? null : Distances.Frechet(FeatureMoments.Of(Features(records)), references.Moments),
+                Kernel = references == null ? null : Kernel(Features(records), references.Features),
                 PromptScore = Mean(records.Select(record => record.Reading.PromptScore)),
                 NegativeScore = Mean(records.Select(record => record.Reading.NegativeScore)),
                 Metrics = FiguresOf(records, pairs),

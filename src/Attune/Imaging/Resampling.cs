@@ -54,20 +54,29 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
     public Image Resize(Image image, int width, int height)
     {
         ArgumentNullException.ThrowIfNull(image);
+        return Resize(image, width, height, (0, 0, image.Width, image.Height));
+    }
+
+    /// <summary>
+    /// The same of a part of the image, whose edges need not lie between pixels; what is beyond them counts where a window reaches there.
+    /// </summary>
+    internal Image Resize(Image image, int width, int height, (float Left, float Top, float Right, float Bottom) box)
+    {
         RequireSize(image.Width, image.Height, width, height);
         RequireSupported();
         if (Library == ResizeLibrary.TensorFlow1)
             throw new NotSupportedException("TensorFlow 1 resizes to floats: there is no image of 8 bits.");
-        if ((width, height) == (image.Width, image.Height))
+        var (across, down) = (new Axis(image.Width, width, box.Left, box.Right), new Axis(image.Height, height, box.Top, box.Bottom));
+        if (across.IsSame && down.IsSame)
             return image;
         if (image.AlphaPlane == null)
-            return Image.Wrap(width, height, Resized(image.Pixels, image.Width, image.Height, width, height), image.TransparentShare);
+            return Image.Wrap(width, height, Resized(image.Pixels, across, down), image.TransparentShare);
         bool multiplies = Library is ResizeLibrary.Pillow or ResizeLibrary.Pillow12;
         var (pixels, alpha) = (image.Pixels, image.AlphaPlane);
         if (multiplies)
             pixels = [.. pixels.Select((value, i) => Image.DividedBy255(value * alpha[i / 3]))];
-        pixels = Resized(pixels, image.Width, image.Height, width, height);
-        byte[] gray = Resized([.. alpha.SelectMany(value => Enumerable.Repeat(value, 3))], image.Width, image.Height, width, height);
+        pixels = Resized(pixels, across, down);
+        byte[] gray = Resized([.. alpha.SelectMany(value => Enumerable.Repeat(value, 3))], across, down);
         alpha = [.. Enumerable.Range(0, width * height).Select(i => gray[3 * i])];
         for (int i = 0; multiplies && i < pixels.Length; i++)
         {
@@ -77,15 +86,16 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
         return Image.Wrap(width, height, pixels, image.TransparentShare, alpha);
     }
 
-    private byte[] Resized(byte[] pixels, int columns, int rows, int width, int height)
+    private byte[] Resized(byte[] pixels, Axis across, Axis down)
     {
-        foreach (bool alongHeight in Passes(columns, rows, width, height))
+        var (columns, rows) = (across.Size, down.Size);
+        foreach (bool alongHeight in Passes(across, down))
         {
-            var windows = Windows(alongHeight ? rows : columns, alongHeight ? height : width, single: false);
+            var windows = Windows(alongHeight ? down : across, single: false);
             var (weights, bits) = ToIntegers(windows);
             pixels = alongHeight ? Columns(pixels, 3 * columns, windows, weights, bits)
                 : Rows(pixels, columns, rows, windows, weights, bits);
-            (columns, rows) = alongHeight ? (columns, height) : (width, rows);
+            (columns, rows) = alongHeight ? (columns, down.NewSize) : (across.NewSize, rows);
         }
         return pixels;
     }
@@ -107,11 +117,12 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
         if (pixels.Length != 3L * width * height)
             throw new ArgumentException($"{pixels.Length} numbers do not make an RGB image of {width} x {height}.", nameof(pixels));
         float[] result = pixels.ToArray();
-        foreach (bool alongHeight in Passes(width, height, newWidth, newHeight))
+        var (across, down) = (new Axis(width, newWidth, 0, width), new Axis(height, newHeight, 0, height));
+        foreach (bool alongHeight in Passes(across, down))
         {
             bool single = Library is ResizeLibrary.Torch or ResizeLibrary.TensorFlow1;
-            result = alongHeight ? Columns(result, 3 * width, Windows(height, newHeight, single))
-                : Rows(result, width, height, Windows(width, newWidth, single));
+            result = alongHeight ? Columns(result, 3 * width, Windows(down, single))
+                : Rows(result, width, height, Windows(across, single));
             (width, height) = alongHeight ? (width, newHeight) : (newWidth, height);
         }
         return result;
@@ -140,25 +151,25 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
                     + "with or without antialias, and TensorFlow 1 bilinear without it.");
     }
 
-    /// <summary>The axes along which the size changes, in order: true is the height.</summary>
-    private IEnumerable<bool> Passes(int width, int height, int newWidth, int newHeight)
+    /// <summary>The axes along which something changes, in order: true is the height.</summary>
+    private IEnumerable<bool> Passes(Axis across, Axis down)
     {
-        int fall = height - newHeight;
-        bool heightFirst = Library == ResizeLibrary.Pillow && fall > 0 && fall > 2L * (width - newWidth);
+        int fall = down.Size - down.NewSize;
+        bool heightFirst = Library == ResizeLibrary.Pillow && fall > 0 && fall > 2L * (across.Size - across.NewSize);
         foreach (bool alongHeight in new[] { heightFirst, !heightFirst })
         {
-            if (alongHeight ? height != newHeight : width != newWidth)
+            if (!(alongHeight ? down : across).IsSame)
                 yield return alongHeight;
         }
     }
 
     /// <summary>For each new place the old ones that it is made of, with weights whose sum is 1.</summary>
-    /// <param name="size">The old size of the axis.</param>
-    /// <param name="newSize">Its new size.</param>
+    /// <param name="axis">The sizes.</param>
     /// <param name="single">Whether places are computed in float32, as torch and TensorFlow do for floats.</param>
-    private Window[] Windows(int size, int newSize, bool single)
+    private Window[] Windows(Axis axis, bool single)
     {
-        double scale = single ? (float)size / newSize : (double)size / newSize;
+        var (size, newSize) = (axis.Size, axis.NewSize);
+        double scale = single ? (axis.To - axis.From) / newSize : (double)(axis.To - axis.From) / newSize;
         var windows = new Window[newSize];
         for (int i = 0; i < newSize; i++)
         {
@@ -166,17 +177,17 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
             {
                 (ResizeLibrary.TensorFlow1, _) => Between((float)i * (float)scale, size),
                 (_, false) => Plain(scale, i, size, single),
-                _ => Widened(scale, i, size, single),
+                _ => Widened(scale, axis.From, i, size, single),
             };
         }
         return windows;
     }
 
-    private Window Widened(double scale, int place, int size, bool single)
+    private Window Widened(double scale, float from, int place, int size, bool single)
     {
         double stretch = Math.Max(scale, 1);
         double radius = Radius * stretch;
-        double center = (place + 0.5) * scale;
+        double center = from + (place + 0.5) * scale;
         double inverse = 1 / stretch;
         if (single)
             (center, inverse) = ((float)center, (float)inverse);
@@ -349,4 +360,14 @@ public sealed record Resampling(ResizeLibrary Library, ResizeFilter Filter, bool
     private static byte ToByte(int sum, int bits) => (byte)Math.Clamp(sum >> bits, 0, 255);
 
     private readonly record struct Window(int Start, double[] Weights);
+
+    /// <summary>One axis of a picture.</summary>
+    /// <param name="Size">Its pixels.</param>
+    /// <param name="NewSize">Those that they become.</param>
+    /// <param name="From">Where the part begins that is resized.</param>
+    /// <param name="To">Where it ends.</param>
+    private readonly record struct Axis(int Size, int NewSize, float From, float To)
+    {
+        public bool IsSame => Size == NewSize && From == 0 && To == Size;
+    }
 }

@@ -147,6 +147,17 @@ public class ReportTests
         Assert.Equal(0, Cell(report, "none", 2).Frechet!.Value, 9);
         Assert.Equal(12, Cell(report, "cfg", 2).Frechet!.Value, 9);     // means 2 apart in three features, covariances equal
         Assert.Equal(Distances.Kernel(references, references), Cell(report, "none", 2).Kernel!.Value, 12);
+
+        // The method without a negative prompt has references of its own: 2 further, in three features, than what it drew.
+        Features.Write(trial.At("bare.safetensors"), [.. references.Select(row => row.Select(value => value - 2).ToArray())]);
+        trial.Write(json => (json["steps"], json["references"], json["referencesWithoutNegative"]) =
+            (new JsonArray(2), "true.safetensors", "bare.safetensors"));
+        report = ExperimentReport.Create(trial.Load(), trial.At("records"));
+        Assert.Equal(12, Cell(report, "none", 2).Frechet!.Value, 9);
+        Assert.Equal(12, Cell(report, "cfg", 2).Frechet!.Value, 9);
+        trial.Write(json => json["referencesWithoutNegative"] = "bare.safetensors");
+        Assert.Contains(
+            "expected none without references", Assert.Throws<FormatException>(() => trial.Load()).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -25,7 +25,8 @@ def main():
     parser = argparse.ArgumentParser(prog="python3 -m scenes", description=__doc__)
     stages = parser.add_subparsers(dest="stage", required=True)
 
-    stages.add_parser("sprites", help="install the sprites and say where they are")
+    drawn = stages.add_parser("sprites", help="install the sprites and say where they are")
+    drawn.add_argument("--write", type=pathlib.Path, help="also write into this folder what `attune metrics nearest` draws outfits of")
     sheet = stages.add_parser("sheet", help="draw contact sheets into a folder")
     sheet.add_argument("folder", type=pathlib.Path, nargs="?", default=sprites.WORK / "sheets")
     _with_setting(sheet)
@@ -150,6 +151,9 @@ def main():
     a = parser.parse_args()
     if a.stage == "sprites":
         print(sprites.install())
+        if a.write:
+            from . import nearest
+            nearest.export(a.write)
     elif a.stage == "sheet":
         from . import sheet
         a.folder.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from . import captions, data, fast, judge, sheet, vae, world
+from . import captions, data, fast, judge, sheet, sprites, training, vae, world
 from .pipeline import Pipeline
-from .render import _layout, _paste, render
+from .render import ANCHORS, HATS, _layout, _paste, render
 
 PROMPTS = 10                            # stream of the prompts and their scenes
 SCALES = np.arange(0.46, 0.765, 0.02)   # longer side of the face, as a part of the frame: a little more than the wide setting has
@@ -93,6 +93,24 @@ def draw(pipe: Pipeline, count: int, steps: int, scale: float, batch: int = 16, 
     if path:
         sheet.grid([Image.fromarray(p.permute(1, 2, 0).numpy()) for p in pictures], texts, 8).save(path)
     return pictures
+
+
+def export(folder: pathlib.Path):
+    """Writes what `attune metrics nearest` draws outfits of: the sprites, and `scenes.json` with where each face wears its things."""
+    folder.mkdir(parents=True, exist_ok=True)
+    worn = (*sprites.FACES, *sprites.EYEWEAR, *sprites.HEADWEAR)
+    for name in worn:
+        sprites.load(name).save(folder / _file(name), optimize=True)
+    training.save_json(folder / "scenes.json", {
+        "size": data.SIZE, "scales": [round(float(s), 2) for s in SCALES], "fit": FIT,
+        "sprites": {name: _file(name) for name in worn},
+        "faces": {face: dict(zip(("eyes", "eyewear_width", "hat_base", "hat_width"), ANCHORS[face])) for face in sprites.FACES},
+        "hats": {hat: dict(zip(("width", "pivot"), HATS[hat])) for hat in sprites.HEADWEAR},
+    })
+
+
+def _file(name: str) -> str:
+    return name.replace(" ", "-") + ".png"
 
 
 def truth(autoencoder: pathlib.Path, count: int, setting: world.Setting) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,7 @@ class Setting:
 
 
 WIDE = Setting("wide", 0.3, (0.52, 0.74), (0.48, 0.60), (0.24, 0.32), None, True, True)
-CALM = Setting("calm", 0.15, (0.67, 0.73), (0.50, 0.58), (0.28, 0.28), 0.025, False, False)
+CALM = Setting("calm", 0.15, (0.69, 0.71), (0.53, 0.55), (0.28, 0.28), 0.01, False, False)
 SETTINGS = {s.name: s for s in (CALM, WIDE)}
 
 
