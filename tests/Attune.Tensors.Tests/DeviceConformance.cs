@@ -9,6 +9,9 @@ public abstract class DeviceConformance
     /// <summary>The device, in float32. Skips the test where it cannot be opened.</summary>
     protected abstract Device Device { get; }
 
+    /// <summary>Whether the host writes into a copy, in which nothing is to be read, rather than into the device's memory.</summary>
+    protected virtual bool WritesToCopies => true;
+
     private readonly Random _random = new(31);
 
     [Fact]
@@ -305,7 +308,7 @@ public abstract class DeviceConformance
         var x = Tensor.Zeros(Device, [2, 3, 2]);
         using (var view = x.Slice(1, 1, 1).Write())
         {
-            Assert.True(float.IsNaN(view.Row(0, 0)[0]));
+            Assert.Equal(WritesToCopies, float.IsNaN(view.Row(0, 0)[0]));
             view.Row(0, 0).Fill(1);
             view.Row(1, 0).Fill(2);
         }
