@@ -248,75 +248,99 @@ internal unsafe partial struct FlashAttention
         where TWidth : IWidth
     {
         int width = TWidth.Vectors * Lanes;
-        for (int j = 0; j < width; j += Lanes)
-        {
-            for (int i = 0; i < TileRows; i += 4)
-                NarrowTile(keys + (long)i * channels, 1, channels, queries + j, width, channels, null, logits + i * width + j, width);
-            if (maxima != null)
-                Maximum(logits + j, TileRows, width, maxima + j);
-        }
+        for (int i = 0; i < TileRows; i += 4)
+            NarrowRows<TWidth>(keys + (long)i * channels, 1, channels, queries, channels, null, logits + i * width);
+        for (int j = 0; maxima != null && j < width; j += Lanes)
+            Maximum(logits + j, TileRows, width, maxima + j);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void NarrowValues<TWidth>(float* values, float* weights, int count, float* factors, float* sums)
         where TWidth : IWidth
     {
-        int width = TWidth.Vectors * Lanes;
-        for (int j = 0; j < width; j += Lanes)
-        {
-            for (int i = 0; i < TileRows; i += 4)
-                NarrowTile(values + i, TileRows, 1, weights + j, width, count, factors + j, sums + i * width + j, width);
-        }
+        for (int i = 0; i < TileRows; i += 4)
+            NarrowRows<TWidth>(values + i, TileRows, 1, weights, count, factors, sums + i * TWidth.Vectors * Lanes);
     }
 
     /// <summary>
-    /// c[i, j] = sum over k of a[k step + i apart] b[k, j] for 4 rows and 16 columns, plus c[i, j] factors[j] where factors are given.
+    /// Four rows of a product: 48 columns as twice 24, whose sums take 12 of 16 registers and hide the latency of additions; others 16 at
+    /// a time.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void NarrowRows<TWidth>(float* a, long step, long apart, float* b, int depth, float* factors, float* c)
+        where TWidth : IWidth
+    {
+        int width = TWidth.Vectors * Lanes;
+        if (width == TileWidth)
+        {
+            for (int j = 0; j < width; j += TileWidth / 2)
+                NarrowTile<ThreeVectors>(a, step, apart, b + j, width, depth, factors == null ? null : factors + j, c + j);
+            return;
+        }
+        for (int j = 0; j < width; j += Lanes)
+            NarrowTile<TwoVectors>(a, step, apart, b + j, width, depth, factors == null ? null : factors + j, c + j);
+    }
+
+    /// <summary>
+    /// c[i, j] = sum over k of a[k step + i apart] b[k, j] for 4 rows and two or three vectors of 8 columns, plus c[i, j] factors[j] where
+    /// factors are given. Rows of b and c are <paramref name="width"/> apart.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void NarrowTile(float* a, long step, long apart, float* b, int width, int depth, float* factors, float* c, int stride)
+    private static void NarrowTile<TColumns>(float* a, long step, long apart, float* b, int width, int depth, float* factors, float* c)
+        where TColumns : IWidth
     {
-        Vector256<float> c00 = Vector256<float>.Zero, c01 = Vector256<float>.Zero;
-        Vector256<float> c10 = Vector256<float>.Zero, c11 = Vector256<float>.Zero;
-        Vector256<float> c20 = Vector256<float>.Zero, c21 = Vector256<float>.Zero;
-        Vector256<float> c30 = Vector256<float>.Zero, c31 = Vector256<float>.Zero;
+        Vector256<float> c00 = Vector256<float>.Zero, c01 = Vector256<float>.Zero, c02 = Vector256<float>.Zero;
+        Vector256<float> c10 = Vector256<float>.Zero, c11 = Vector256<float>.Zero, c12 = Vector256<float>.Zero;
+        Vector256<float> c20 = Vector256<float>.Zero, c21 = Vector256<float>.Zero, c22 = Vector256<float>.Zero;
+        Vector256<float> c30 = Vector256<float>.Zero, c31 = Vector256<float>.Zero, c32 = Vector256<float>.Zero;
         for (; depth > 0; depth--, a += step, b += width)
         {
             var b0 = Vector256.Load(b);
             var b1 = Vector256.Load(b + 8);
+            var b2 = TColumns.Vectors > 2 ? Vector256.Load(b + 16) : default;
             var x = Vector256.Create(a[0]);
             c00 = Vector256.FusedMultiplyAdd(x, b0, c00);
             c01 = Vector256.FusedMultiplyAdd(x, b1, c01);
+            if (TColumns.Vectors > 2)
+                c02 = Vector256.FusedMultiplyAdd(x, b2, c02);
             x = Vector256.Create(a[1 * apart]);
             c10 = Vector256.FusedMultiplyAdd(x, b0, c10);
             c11 = Vector256.FusedMultiplyAdd(x, b1, c11);
+            if (TColumns.Vectors > 2)
+                c12 = Vector256.FusedMultiplyAdd(x, b2, c12);
             x = Vector256.Create(a[2 * apart]);
             c20 = Vector256.FusedMultiplyAdd(x, b0, c20);
             c21 = Vector256.FusedMultiplyAdd(x, b1, c21);
+            if (TColumns.Vectors > 2)
+                c22 = Vector256.FusedMultiplyAdd(x, b2, c22);
             x = Vector256.Create(a[3 * apart]);
             c30 = Vector256.FusedMultiplyAdd(x, b0, c30);
             c31 = Vector256.FusedMultiplyAdd(x, b1, c31);
+            if (TColumns.Vectors > 2)
+                c32 = Vector256.FusedMultiplyAdd(x, b2, c32);
         }
+        Keep<TColumns>(c + 0 * width, factors, c00, c01, c02);
+        Keep<TColumns>(c + 1 * width, factors, c10, c11, c12);
+        Keep<TColumns>(c + 2 * width, factors, c20, c21, c22);
+        Keep<TColumns>(c + 3 * width, factors, c30, c31, c32);
+    }
+
+    /// <summary>Writes a row of sums, with what was there times factors where they are given.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Keep<TColumns>(float* c, float* factors, Vector256<float> c0, Vector256<float> c1, Vector256<float> c2)
+        where TColumns : IWidth
+    {
         if (factors != null)
         {
-            var f0 = Vector256.Load(factors);
-            var f1 = Vector256.Load(factors + 8);
-            c00 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 0 * stride), f0, c00);
-            c01 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 0 * stride + 8), f1, c01);
-            c10 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 1 * stride), f0, c10);
-            c11 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 1 * stride + 8), f1, c11);
-            c20 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 2 * stride), f0, c20);
-            c21 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 2 * stride + 8), f1, c21);
-            c30 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 3 * stride), f0, c30);
-            c31 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 3 * stride + 8), f1, c31);
+            c0 = Vector256.FusedMultiplyAdd(Vector256.Load(c), Vector256.Load(factors), c0);
+            c1 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 8), Vector256.Load(factors + 8), c1);
+            if (TColumns.Vectors > 2)
+                c2 = Vector256.FusedMultiplyAdd(Vector256.Load(c + 16), Vector256.Load(factors + 16), c2);
         }
-        c00.Store(c + 0 * stride);
-        c01.Store(c + 0 * stride + 8);
-        c10.Store(c + 1 * stride);
-        c11.Store(c + 1 * stride + 8);
-        c20.Store(c + 2 * stride);
-        c21.Store(c + 2 * stride + 8);
-        c30.Store(c + 3 * stride);
-        c31.Store(c + 3 * stride + 8);
+        c0.Store(c);
+        c1.Store(c + 8);
+        if (TColumns.Vectors > 2)
+            c2.Store(c + 16);
     }
 
     /// <summary>Raises the maxima of 16 columns to the largest of some rows.</summary>
