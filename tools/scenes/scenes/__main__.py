@@ -55,6 +55,7 @@ def main():
     truth.add_argument("output", type=pathlib.Path)
     truth.add_argument("--judge", type=pathlib.Path, required=True)
     truth.add_argument("--autoencoder", type=pathlib.Path, required=True)
+    truth.add_argument("--bare", action="store_true", help="of the prompts alone, with what their negatives name: for methods without a negative prompt")
     _with_setting(truth)
 
     from . import calm, continued, dual_encoder, judge, nearest, pipeline, student, teacher, tune, vae, verifier
@@ -69,8 +70,9 @@ def main():
     _with_setting(near)
 
     queue = stages.add_parser("calm", help=calm.__doc__)
-    queue.add_argument("--seeds", type=int, nargs="+", default=[0, 1], choices=sorted(calm.STARTS), help="in this order; default 0 1")
-    queue.add_argument("--steps", type=int, default=continued.Options.steps, help=f"of the constant rate; default {continued.Options.steps}")
+    queue.add_argument("--seed", type=int, default=0, choices=sorted(calm.STARTS), help="default 0")
+    queue.add_argument("--constant", type=int, default=continued.Options.steps, help=f"steps of the teacher's constant rate; default {continued.Options.steps}")
+    queue.add_argument("--falling", type=int, default=continued.Options.steps // 2, help=f"steps of its falling rate; default {continued.Options.steps // 2}")
 
     further = stages.add_parser("continue", help=continued.__doc__)
     actions = further.add_subparsers(dest="action", required=True)
@@ -179,7 +181,7 @@ def main():
         experiments.write(a.folder)
     elif a.stage == "references":
         from . import experiments
-        experiments.references(a.prompts, a.output, a.judge, a.autoencoder, setting=world.SETTINGS[a.scenes])
+        experiments.references(a.prompts, a.output, a.judge, a.autoencoder, setting=world.SETTINGS[a.scenes], bare=a.bare)
     elif a.stage == "nearest":
         decider = judge.load(a.judge)
         if a.truth:
@@ -189,7 +191,7 @@ def main():
         for name, pictures in found.items():
             print(f"{name}, {a.count} pictures, dB: " + ", ".join(f"{k} {v:.2f}" for k, v in nearest.figures(nearest.distances(pictures, decider)).items()))
     elif a.stage == "calm":
-        calm.run(a.seeds, a.steps)
+        calm.run(a.seed, a.constant, a.falling)
     elif a.stage == "continue":
         if a.action == "export":
             continued.export(a.run, a.start, a.folder)

@@ -20,11 +20,12 @@ PICTURES, STEPS, SCALE = 64, 10, 2.5        # of a measurement: Euler steps unde
 
 @dataclasses.dataclass(frozen=True)
 class Options(teacher.Options):
-    steps: int = 28000                  # of 32 samples; may be changed at any time, for the rate is constant
+    steps: int = 1200                   # of 32 samples; may be changed at any time, for the rate is constant
     batch: int = 32
-    rate: float = 7e-4
-    matrix_rate: float = 1.4e-3
+    rate: float = 1.4e-3
+    matrix_rate: float = 2.8e-3
     warmup: int = 100
+    average: float = 0.997
     decay: float = 0.0                  # the last part is a branch: see `decay`
 
 

@@ -71,15 +71,16 @@ def write(folder: pathlib.Path):
 
 @torch.no_grad()
 def references(prompts_file: pathlib.Path, output: pathlib.Path, judge_folder: pathlib.Path, autoencoder: pathlib.Path, each: int = 32, seed: int = 0,
-               setting: world.Setting = world.CALM):
-    """`features` [pictures, features] float16 of renders drawn from p(scene | prompt, without the negated value), `each` per prompt; also `reconstructed`,
+               setting: world.Setting = world.CALM, bare: bool = False):
+    """`features` [pictures, features] float16 of renders drawn from p(scene | prompt, without the negated value), or if `bare` from p(scene | prompt), `each`
+    per prompt: what pictures with and without a negative prompt are held against. Also `reconstructed`,
     those of as many other renders after the autoencoder: the distance between the two is what a perfect denoiser would have."""
     prompts = json.loads(prompts_file.read_text())
     decider, (model, _) = judge.load(judge_folder), vae.load(autoencoder)
     model.to(memory_format=torch.channels_last)
     found: dict[str, list[torch.Tensor]] = {"features": [], "reconstructed": []}
     for number, p in enumerate(prompts):
-        scenes = world.Conditional(p["present"], frozenset(p.get("absent", {}).values()), setting=setting)
+        scenes = world.Conditional(p["present"], frozenset() if bare else frozenset(p.get("absent", {}).values()), setting=setting)
         for stream, name in enumerate(found):
             pictures = []
             for i in range(each):
@@ -89,5 +90,5 @@ def references(prompts_file: pathlib.Path, output: pathlib.Path, judge_folder: p
             x = vae.reconstruct(model, x) if name == "reconstructed" else data.to_float(x)
             found[name].append(decider.features(x.contiguous(memory_format=torch.channels_last)))
     tensors = {name: torch.cat(parts) for name, parts in found.items()}
-    safetensors.save(output, tensors, torch.float16, {"prompts": prompts_file.name, "each": str(each), "seed": str(seed), "scenes": setting.name})
+    safetensors.save(output, tensors, torch.float16, {"prompts": prompts_file.name, "each": str(each), "seed": str(seed), "scenes": setting.name, "bare": str(bare)})
     print(f"{output}: {len(tensors['features'])} features of true pictures and as many after the autoencoder")

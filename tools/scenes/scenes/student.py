@@ -62,15 +62,16 @@ def prompts(o: TrajectoryOptions, batch: int) -> tuple[list[str], np.random.Gene
 
 
 @torch.no_grad()
-def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptions):
-    """Writes `states.f16` [count, 4, 64, 64], the teacher's states at sigma .75, .5, .25 and 0; goes on where a stopped run was."""
+def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptions, threads: int = 2) -> bool:
+    """Writes `states.f16` [count, 4, 64, 64], the teacher's states at sigma .75, .5, .25 and 0; goes on where a stopped run was. Returns whether all are
+    there."""
     if o.steps % STORED or o.count % o.batch:
         raise SystemExit(f"--steps must be a multiple of {STORED} and --count one of the batch, {o.batch}")
     run = training.Run(folder, {**dataclasses.asdict(o), "teacher": str(teacher)}, changeable=("count",))
     torch.set_num_threads(1)
     pipe = Pipeline.load(teacher)
     texts = Texts(pipe)
-    pool = concurrent.futures.ThreadPoolExecutor(2)
+    pool = concurrent.futures.ThreadPoolExecutor(threads)
     size = STORED * TOKENS * CHANNELS * 2
     path = folder / "states.f16"
     done = path.stat().st_size // size // o.batch if path.exists() else 0
@@ -104,6 +105,7 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
             done += 1
             if done % 50 == 0:
                 print(f"{done * o.batch} of {o.count}, {run.seconds():.0f} s", flush=True)
+            run.pause()
         file.flush()
         os.fsync(file.fileno())
     if done == o.count // o.batch:
@@ -111,6 +113,7 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
         print("finished", flush=True)
     else:
         print(f"stopped at {done * o.batch}; the same command goes on", flush=True)
+    return done == o.count // o.batch
 
 
 # ---------------------------------------------------------------------------------------------------------------- training
@@ -174,13 +177,15 @@ def measured(fit: training.Fit, pipe: Pipeline, decider: judge.Judge | None) -> 
     return {f"{k}_in_{few}": v for few, of in figures.items() for k, v in of.items()}
 
 
-def train(folder: pathlib.Path, o: Options, teacher: pathlib.Path, trajectory_folder: pathlib.Path, judge_folder: pathlib.Path | None = None, log_every: int = 200, evaluate_every: int = 1000):
+def train(folder: pathlib.Path, o: Options, teacher: pathlib.Path, trajectory_folder: pathlib.Path, judge_folder: pathlib.Path | None = None, log_every: int = 200, evaluate_every: int = 1000,
+          threads: int = 2) -> bool:
+    """Returns whether all steps are done."""
     run = training.Run(folder, {**dataclasses.asdict(o), "teacher": str(teacher), "trajectories": str(trajectory_folder)})
     pipe = Pipeline.load(teacher)
     model = pipe.transformer
     decider = judge.load(judge_folder) if judge_folder else None
-    halves = training.Halves(list(model.parameters()))
-    fit = training.Fit(run, model, training.optimizers(model, o.optimizer, o.rate, o.matrix_rate), o.average, lambda step: training.cosine(step, o.steps, o.warmup))
+    halves = training.Halves(list(model.parameters()), threads)
+    fit = training.Fit(run, model, training.optimizers(model, o.optimizer, o.rate, o.matrix_rate, threads), o.average, lambda step: training.cosine(step, o.steps, o.warmup))
     draw = Batches(trajectory_folder, o, Texts(pipe))
 
     total, count, begun = 0.0, 0, time.monotonic()
@@ -197,7 +202,7 @@ def train(folder: pathlib.Path, o: Options, teacher: pathlib.Path, trajectory_fo
             total, count, begun = 0.0, 0, time.monotonic()
         if run.due():
             fit.save()
-    fit.finish(o.steps)
+    return fit.finish(o.steps)
 
 
 def export(run_folder: pathlib.Path, folder: pathlib.Path, teacher: pathlib.Path):
