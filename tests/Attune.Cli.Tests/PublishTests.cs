@@ -18,9 +18,7 @@ public sealed class PublishTests : IDisposable
     [Fact]
     public async Task A_trimmed_application_makes_the_same_picture()
     {
-        Assert.SkipUnless(
-            OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64,
-            "The packages that the sample is published with are those of Linux on x64.");
+        SkipWhereNothingIsPublished();
         string application = await PublishAsync("-p:Trimmed=true");
         string library = Path.Combine(_folder, "Attune.Core.dll");
         Assert.True(new FileInfo(library).Length < new FileInfo(Path.Combine(AppContext.BaseDirectory, "Attune.Core.dll")).Length);
@@ -88,11 +86,13 @@ public sealed class PublishTests : IDisposable
         }
     }
 
+    private static void SkipWhereNothingIsPublished() => Assert.SkipUnless(
+        OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64,
+        "The packages that programs are published with are those of Linux on x64.");
+
     private static void SkipWhereNativeCodeIsNotMade()
     {
-        Assert.SkipUnless(
-            OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64,
-            "The packages that programs are published with are those of Linux on x64.");
+        SkipWhereNothingIsPublished();
         Assert.SkipUnless(Avx2.IsSupported && Fma.IsSupported, "Native code is compiled for processors with AVX2 and FMA.");
         string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
         Assert.SkipUnless(

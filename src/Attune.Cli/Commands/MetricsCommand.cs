@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Attune.Evaluation.Experiments;
 using Attune.Evaluation.Metrics;
+using Attune.Guidance.Diagnostics;
 using Attune.Imaging;
 
 namespace Attune.Cli.Commands;
@@ -273,16 +274,9 @@ internal static class MetricsCommand
         output["deviation"] = estimate.Deviation;
         output["interval"] = new JsonArray(estimate.Interval.Low, estimate.Interval.High);
         double[] sorted = [.. values.Order()];
-        output["quartiles"] = new JsonArray(Quantile(sorted, 0.25), Quantile(sorted, 0.5), Quantile(sorted, 0.75));
+        output["quartiles"] = new JsonArray(
+            Summary.Quantile(sorted, 0.25), Summary.Quantile(sorted, 0.5), Summary.Quantile(sorted, 0.75));
         return estimate.Mean;
-    }
-
-    /// <summary>Between the two values where it falls, in proportion, as NumPy has it.</summary>
-    private static double Quantile(double[] sorted, double part)
-    {
-        double at = part * (sorted.Length - 1);
-        int below = (int)at, above = Math.Min(below + 1, sorted.Length - 1);
-        return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
     }
 
     /// <summary>Prints a number with what it was computed by: in words, a warning apart, or as JSON.</summary>

@@ -44,11 +44,12 @@ public abstract class PictureMetric
     /// <exception cref="CheckpointException">They are missing or malformed, or do not fit the architecture.</exception>
     public abstract IMetricReader Open(string weights, Preparation preparation, Device device);
 
-    /// <summary>The metric of a set of pictures, from what was read off each.</summary>
+    /// <summary>The metric of a set of pictures, from what was read off each: their mean, unless a metric says otherwise.</summary>
     /// <param name="readings">One for each picture; of a metric that compares sets two at least.</param>
     /// <param name="references">What is compared with; null where nothing is.</param>
     /// <exception cref="ArgumentException">There are too few readings, or no references where they are needed.</exception>
-    public abstract double Sum(IReadOnlyList<float[]> readings, ReferenceSet? references);
+    public virtual double Sum(IReadOnlyList<float[]> readings, ReferenceSet? references) =>
+        readings.Average(reading => (double)reading[0]);
 
     /// <summary>What the references must be, or null.</summary>
     internal virtual string? Unfit(ReferenceSet references) => null;

@@ -108,12 +108,13 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
             run.pause()
         file.flush()
         os.fsync(file.fileno())
-    if done == o.count // o.batch:
+    whole = done == o.count // o.batch
+    if whole:
         training.save_json(folder / "trajectories.json", {**dataclasses.asdict(o), "processor_seconds": round(run.processor())})
         print("finished", flush=True)
     else:
         print(f"stopped at {done * o.batch}; the same command goes on", flush=True)
-    return done == o.count // o.batch
+    return whole
 
 
 # ---------------------------------------------------------------------------------------------------------------- training

@@ -24,9 +24,6 @@ internal sealed class ImageRewardMetric : PictureMetric
         preparation == Preparation.ImageReward ? new Reader(ImageReward.Load(weights, device))
             : throw new ArgumentException($"ImageReward reads pictures made ready as {Usual.Name}, not {preparation.Name}.");
 
-    public override double Sum(IReadOnlyList<float[]> readings, ReferenceSet? references) =>
-        readings.Average(reading => (double)reading[0]);
-
     private sealed class Reader(ImageReward model) : IMetricReader
     {
         public float[] Read(Image picture, string prompt) => [(float)model.Score([prompt], [picture])[0][0]];

@@ -26,9 +26,6 @@ internal sealed class NearestMetric : PictureMetric
         preparation == Usual ? new Reader(NearestPicture.Load(weights, device))
             : throw new ArgumentException($"{Name} takes pictures {Usual.Name}, not {preparation.Name}.");
 
-    public override double Sum(IReadOnlyList<float[]> readings, ReferenceSet? references) =>
-        readings.Average(reading => (double)reading[0]);
-
     private sealed class Reader(NearestPicture nearest) : IMetricReader
     {
         public float[] Read(Image picture, string prompt) => [(float)nearest.Distance(picture)];

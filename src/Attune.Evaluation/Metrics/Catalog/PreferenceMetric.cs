@@ -34,7 +34,4 @@ internal sealed class PreferenceMetric : PictureMetric
 
     public override IMetricReader Open(string weights, Preparation preparation, Device device) => new CosineReader(
         ClipModel.Load(weights, device), preparation, LongText.KeepEnd, model => _scaled ? model.LogitScale : 1);
-
-    public override double Sum(IReadOnlyList<float[]> readings, ReferenceSet? references) =>
-        readings.Average(reading => (double)reading[0]);
 }

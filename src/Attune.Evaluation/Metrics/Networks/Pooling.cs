@@ -1,7 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Attune.Tensors;
-using Tensor = Attune.Tensors.Tensor;
 
 namespace Attune.Evaluation.Metrics.Networks;
 

@@ -27,15 +27,26 @@ public readonly record struct Summary(
         double sum = 0;
         for (int i = 0; i < count; i++)
             sum += sorted[i];
-        double Quantile(double part)
-        {
-            double at = part * (count - 1);
-            int below = (int)at;
-            return below + 1 < count ? sorted[below] + (at - below) * (sorted[below + 1] - sorted[below]) : sorted[count - 1];
-        }
-
         // The mean of equal values can miss them by rounding; it never lies outside of them.
         double mean = Math.Clamp(sum / count, sorted[0], sorted[count - 1]);
-        return new Summary(count, mean, sorted[0], Quantile(0.1), Quantile(0.5), Quantile(0.9), sorted[count - 1]);
+        var finite = sorted.AsSpan(0, count);
+        return new Summary(
+            count, mean, sorted[0], Quantile(finite, 0.1), Quantile(finite, 0.5), Quantile(finite, 0.9), sorted[count - 1]);
+    }
+
+    /// <summary>A quantile of values, between the two neighbours where it falls in proportion, as NumPy's default.</summary>
+    /// <param name="sorted">One or more, rising.</param>
+    /// <param name="part">From 0, the least, to 1, the greatest.</param>
+    /// <exception cref="ArgumentException">There are no values.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The part is not from 0 to 1.</exception>
+    public static double Quantile(ReadOnlySpan<double> sorted, double part)
+    {
+        if (sorted.IsEmpty)
+            throw new ArgumentException("No values have no quantile.", nameof(sorted));
+        if (part is not (>= 0 and <= 1))
+            throw new ArgumentOutOfRangeException(nameof(part), part, "A part is from 0 to 1.");
+        double at = part * (sorted.Length - 1);
+        int below = (int)at;
+        return below + 1 < sorted.Length ? sorted[below] + (at - below) * (sorted[below + 1] - sorted[below]) : sorted[^1];
     }
 }
