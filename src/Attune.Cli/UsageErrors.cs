@@ -39,6 +39,7 @@ internal static class UsageErrors
             ("--output", null, ["--out", "--output-path", "--outfile", "--outdir", "--out-dir", "--outpath", "--save", "--save-path"]),
             ("--model", null, ["--ckpt", "--ckpt-path", "--checkpoint", "--model-path", "--model-id", "--diffusion-model", "--pretrained"]),
             ("--text-encoder", null, ["--t5xxl", "--clip_l", "--clip-l", "--clip_g", "--clip-g", "--llm", "--qwen2vl", "--encoder"]),
+            ("--image-encoder", null, ["--clip_vision", "--clip-vision", "--vision", "--clip-vision-h"]),
             ("--transformer", null, ["--high-noise-diffusion-model", "--transformer-2", "--low-noise-model", "--unet"]),
             ("--vae", null, ["--ae", "--vae-path", "--autoencoder"]),
             ("--preview-vae", null, ["--taesd", "--tae", "--taesd-path"]),

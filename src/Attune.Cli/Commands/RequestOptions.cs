@@ -26,6 +26,11 @@ internal sealed class RequestOptions
             "A file with a text encoder (CLIP, T5, Qwen, ...; .safetensors or .gguf) for a model in files, or in the place of a folder's. "
                 + "May be given several times, in any order.",
         DefaultValueFactory = _ => [] };
+    private readonly Option<string[]> _imageEncoders = new("--image-encoder") {
+        Description =
+            "A file with what sees a picture for the denoiser (Wan 2.1 image to video: the vision tower of CLIP-H), for a model in files, "
+                + "or in the place of a folder's.",
+        DefaultValueFactory = _ => [] };
     private readonly Option<string[]> _transformers = new("--transformer") {
         Description =
             "A file with a denoiser: the second network of Wan 2.2, or one in the place of a folder's. Of two networks the names of their "
@@ -81,8 +86,8 @@ internal sealed class RequestOptions
             command.Options.Add(line);
         foreach (
             var option in new Option[] {
-                _model, _transformers, _encoders, _autoencoders, _autoencoderMemory, _tokenizers, _configs, _prediction, _lora, _lenient,
-                _apart, _embeddings })
+                _model, _transformers, _encoders, _imageEncoders, _autoencoders, _autoencoderMemory, _tokenizers, _configs, _prediction,
+                _lora, _lenient, _apart, _embeddings })
             command.Options.Add(option);
     }
 
@@ -115,7 +120,11 @@ internal sealed class RequestOptions
             Embeddings = [.. result.GetValue(_embeddings)!.Select(ParseEmbedding)],
             LenientLora = result.GetValue(_lenient),
             MergeLora = !result.GetValue(_apart),
-            Parts = [.. result.GetValue(_transformers)!, .. result.GetValue(_encoders)!, .. result.GetValue(_autoencoders)!],
+            Parts =
+            [
+                .. result.GetValue(_transformers)!, .. result.GetValue(_encoders)!, .. result.GetValue(_imageEncoders)!,
+                .. result.GetValue(_autoencoders)!,
+            ],
             Tokenizers = result.GetValue(_tokenizers)!,
             ConfigFolder = result.GetValue(_configs),
             PredictionType = result.GetValue(_prediction),

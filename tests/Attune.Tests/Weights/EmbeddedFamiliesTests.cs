@@ -3,6 +3,7 @@ using Attune.Models.ErnieImage;
 using Attune.Models.Krea2;
 using Attune.Models.QwenImage21;
 using Attune.Models.Wan;
+using Attune.TextEncoders.Clip;
 using Attune.Weights;
 using Attune.Weights.SingleFile;
 
@@ -72,13 +73,62 @@ public class EmbeddedFamiliesTests
             Assert.Throws<CheckpointException>(() => new LoadOptions { Parts = [other] }.Open(small)).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>It reads what CLIP sees of the picture, and so needs that encoder, which is in a file of its own.</summary>
     [Fact]
-    public void Image_to_video_of_Wan_2_1_needs_a_folder()
+    public void Image_to_video_of_Wan_2_1_takes_the_vision_tower_of_CLIP()
     {
         using var folder = new TemporaryFolder();
-        string file = HollowFile.Write(
-            folder.At("wan.safetensors"),
-            [.. Wan(1536, 1, 64, 36, 16), ("img_emb.proj.0.weight", [1280]), ("img_emb.proj.0.bias", [1280])]);
+        const int Width = 5120, Seen = 1280;
+        (string, long[])[] tensors =
+        [
+            .. Wan(Width, 2, 13824, 36, 16), ("img_emb.proj.0.weight", [Seen]), ("img_emb.proj.0.bias", [Seen]),
+            .. Layer("img_emb.proj.1", Seen, Seen), .. Layer("img_emb.proj.3", Width, Seen),
+            ("img_emb.proj.4.weight", [Width]), ("img_emb.proj.4.bias", [Width]),
+            .. Numbers(2).Select(i => $"blocks.{i}.cross_attn.").SelectMany(
+                at => Layer(at + "k_img", Width, Width).Concat(Layer(at + "v_img", Width, Width))
+                    .Append((at + "norm_k_img.weight", [Width]))),
+        ];
+        string file = HollowFile.Write(folder.At("wan.safetensors"), tensors);
+        var source = Open(file, "WanImageToVideoPipeline", "AutoencoderKLWan, CLIPVisionModel, UMT5EncoderModel");
+        Assert.Equal(
+            "image_encoder: the vision tower of CLIP-H, as clip_vision_h.safetensors (--image-encoder, or a folder of it in "
+                + "--config-folder)",
+            source.Needed("image_encoder").ToString());
+
+        const string At = "vision_model.";
+        string vision = HollowFile.Write(
+            folder.At("clip_vision_h.safetensors"),
+            [
+                (At + "embeddings.class_embedding", [Seen]), (At + "embeddings.patch_embedding.weight", [Seen, 3, 14, 14]),
+                (At + "embeddings.position_embedding.weight", [257, Seen]),
+                .. new[] { "pre_layrnorm", "post_layernorm" }.SelectMany(
+                    norm => new (string, long[])[] { (At + norm + ".weight", [Seen]), (At + norm + ".bias", [Seen]) }),
+                .. Numbers(32).Select(i => $"{At}encoder.layers.{i}.").SelectMany(
+                    at => new[] { "k_proj", "v_proj", "q_proj", "out_proj" }
+                        .SelectMany(part => Layer(at + "self_attn." + part, Seen, Seen))
+                        .Concat(Layer(at + "mlp.fc1", 4 * Seen, Seen)).Concat(Layer(at + "mlp.fc2", Seen, 4 * Seen))
+                        .Concat(new[] { "layer_norm1", "layer_norm2" }.SelectMany(
+                            norm => new (string, long[])[] { (at + norm + ".weight", [Seen]), (at + norm + ".bias", [Seen]) }))),
+                Matrix("visual_projection", 1024, Seen),
+            ]);
+        source = (SingleFileSource)new LoadOptions { Parts = [vision] }.Open(file);
+        Assert.DoesNotContain("image_encoder", source.Missing);
+        var component = source.Component("image_encoder");
+        var config = ClipVisionConfig.ReadTower(component.Config);
+        Assert.Equal(
+            (32, Seen, 14, 224, 257), (config.Layers, config.Layer.HiddenSize, config.PatchSize, config.ImageSize, config.Positions));
+        using var tower = component.Build((checkpoint, _) => new ClipVisionTower(checkpoint, config, projects: false));
+        using var network = WanTransformer.Load(source.Component("transformer"));
+        Assert.Equal((Seen, 36), (network.Config.ImageDim, network.Config.InChannels));
+
+        // Text to video has no place for it.
+        string other = HollowFile.Write(folder.At("other.safetensors"), Wan(1536, 1, 64, 16, 16));
+        Assert.Contains(
+            "holds a CLIP image encoder of 1280 channels, for which WanPipeline has no place",
+            Assert.Throws<CheckpointException>(() => new LoadOptions { Parts = [vision] }.Open(other)).Message, StringComparison.Ordinal);
+
+        // Models of a first and a last frame place both, by a table.
+        file = HollowFile.Write(folder.At("frames.safetensors"), [.. tensors, ("img_emb.emb_pos", [1, 514, Seen])]);
         Assert.Contains(
             "no configuration is built in",
             Assert.Throws<CheckpointException>(() => new LoadOptions().Open(file)).Message, StringComparison.Ordinal);

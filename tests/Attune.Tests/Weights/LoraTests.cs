@@ -724,6 +724,63 @@ public class LoraTests
             Assert.Throws<CheckpointException>(() => test.Open([(file, 1)], merge: true)).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Wan 2.2 has a network for high and one for low noise with the same names; so have their LoRA files.</summary>
+    [Theory]
+    [InlineData("wan2.2_t2v_lightx2v_4steps_lora_v1.1_high_noise.safetensors", "", true, false)]
+    [InlineData("wan2.2_t2v_lightx2v_4steps_lora_v1.1_low_noise.safetensors", "", false, true)]
+    [InlineData("lora-rank64/low_noise_model.safetensors", "diffusion_model.", false, true)]
+    [InlineData("Wan2.2-Lightning_T2V-4steps-lora_HIGH_fp16.safetensors", "", true, false)]
+    [InlineData("style-low.safetensors", "transformer.", false, true)]
+    [InlineData("style LowNoise v2.safetensors", "", false, true)]
+    [InlineData("low_noise/pytorch_lora_weights.safetensors", "transformer.", false, true)]
+    [InlineData("anything.safetensors", "transformer_2.", false, true)]
+    [InlineData("low-poly.safetensors", "", true, true)]
+    [InlineData("high_contrast_wan21.safetensors", "", true, true)]
+    [InlineData("flow_noise.safetensors", "", true, true)]
+    public void Files_for_high_and_for_low_noise_change_one_network(string name, string prefix, bool high, bool low)
+    {
+        using var test = new Model();
+        string file = test.Folder.At(name);
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        new SafetensorsWriter()
+            .Add($"{prefix}block.to_q.lora_A.weight", Values(1, Rank * In), Rank, In)
+            .Add($"{prefix}block.to_q.lora_B.weight", Values(2, Out * Rank), Out, Rank)
+            .Write(file);
+        var warnings = new List<string>();
+        var source = new LoraSource(
+            new TestSource(new Dictionary<string, Func<WeightSource>> { ["transformer"] = test.Plain, ["transformer_2"] = test.Plain }),
+            [(file, 1)], new LoraSettings(Merge: true, Lenient: false, warnings.Add));
+        Assert.Equal((high, low), (Changes("transformer"), Changes("transformer_2")));
+        Assert.Equal(high && low ? 1 : 0, warnings.Count(text => text.Contains("changes both networks", StringComparison.Ordinal)));
+
+        bool Changes(string component)
+        {
+            using var weights = source.Component(component).OpenWeights();
+            return !weights.Read("block.to_q.weight").SequenceEqual(test.Matrix);
+        }
+    }
+
+    [Fact]
+    public void A_file_of_both_networks_changes_each_with_its_own()
+    {
+        using var test = new Model();
+        string file = new SafetensorsWriter()
+            .Add("transformer.block.to_q.diff", Values(1, Out * In), Out, In)
+            .Add("transformer_2.block.to_q.diff", Values(2, Out * In), Out, In)
+            .Write(test.Folder.At("both.safetensors"));
+        var source = new LoraSource(
+            new TestSource(new Dictionary<string, Func<WeightSource>> { ["transformer"] = test.Plain, ["transformer_2"] = test.Plain }),
+            [(file, 1)], new LoraSettings(Merge: true, Lenient: false, Warn: null));
+        foreach (var (component, seed) in new[] { ("transformer", 1), ("transformer_2", 2) })
+        {
+            using var weights = source.Component(component).OpenWeights();
+            AssertNear(Sum(test.Matrix, Doubles(Values(seed, Out * In)), 1), weights.Read("block.to_q.weight"), 1e-6);
+        }
+        Assert.Contains(
+            "1 of 2 keys match nothing",
+            Assert.Throws<CheckpointException>(() => test.Open([(file, 1)], merge: true)).Message, StringComparison.Ordinal);
+    }
+
     private static WeightSource Patched(
         string weights, string component, (string, float)[] files, bool merge, Action<string>? warn = null) =>
         new LoraSource(
@@ -779,6 +836,8 @@ public class LoraTests
         public float[] Bias { get; } = Values(101, Out);
 
         public float[] Kernel { get; } = Values(102, 4 * 3 * 9);
+
+        public WeightSource Plain() => WeightSource.Open(_weights);
 
         public WeightSource Open((string, float)[] files, bool merge, Action<string>? warn = null) =>
             Patched(_weights, "unet", files, merge, warn);

@@ -74,6 +74,11 @@ internal sealed partial class LoraFile
     /// <summary>The file.</summary>
     public string Path { get; }
 
+    /// <summary>What people call it: the file's name, or the folder's where libraries name all files alike.</summary>
+    public string Title => PreferredFiles.Contains(System.IO.Path.GetFileName(Path))
+        ? System.IO.Path.GetFileName(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(Path))!)
+        : System.IO.Path.GetFileNameWithoutExtension(Path);
+
     /// <summary>The layers, by name.</summary>
     public IEnumerable<LoraLayer> Layers => _layers.Values;
 

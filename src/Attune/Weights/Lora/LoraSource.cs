@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using Attune.Weights.Embeddings;
 
 namespace Attune.Weights.Lora;
@@ -14,12 +15,16 @@ internal sealed record LoraSettings(bool Merge, bool Lenient, Action<string>? Wa
 /// A model with LoRA files: its components' weights are changed when they are opened. Every key must match and fit; that is checked here,
 /// before anything is loaded.
 /// </summary>
-internal sealed class LoraSource : ModelSource
+internal sealed partial class LoraSource : ModelSource
 {
     /// <summary>How many names a message shows.</summary>
     private const int Shown = 20;
 
     private static readonly string[] Denoisers = ["unet", "transformer"];
+
+    /// <summary>The second network of models with one for high and one for low noise (Wan 2.2).</summary>
+    private const string LowNoise = "transformer_2";
+
     private static readonly string[] TextEncoders = ["text_encoder", "text_encoder_2", "text_encoder_3"];
 
     /// <summary>Stands for the denoiser.</summary>
@@ -38,8 +43,8 @@ internal sealed class LoraSource : ModelSource
         .. new (string, string[])[]
         {
             ("base_model.model.", [Denoiser]), ("model.diffusion_model.", [Denoiser]), ("diffusion_model.", [Denoiser]),
-            ("transformer.", [Denoiser]), ("unet.", [Denoiser]), ("lora_transformer_", [Denoiser]), ("lora_unet_", [Denoiser]),
-            ("lycoris_", [Denoiser]),
+            ("transformer.", [Denoiser]), ("transformer_2.", [LowNoise]), ("unet.", [Denoiser]),
+            ("lora_transformer_", [Denoiser]), ("lora_unet_", [Denoiser]), ("lycoris_", [Denoiser]),
             ("text_encoder.", ["text_encoder"]), ("text_encoder_2.", ["text_encoder_2"]), ("text_encoder_3.", ["text_encoder_3"]),
             ("lora_te_", ["text_encoder"]), ("lora_te1_", ["text_encoder"]), ("lora_te2_", ["text_encoder_2", OtherEncoder]),
             ("lora_te3_", ["text_encoder_3", OtherEncoder]),
@@ -71,7 +76,7 @@ internal sealed class LoraSource : ModelSource
         : base(model.Device)
     {
         (_model, _settings) = (model, settings);
-        foreach (string name in Denoisers.Concat(TextEncoders).Where(model.Has))
+        foreach (string name in Denoisers.Append(LowNoise).Concat(TextEncoders).Where(model.Has))
         {
             using var source = model.Component(name).OpenWeights();
             AdapterInside.Refuse(source);
@@ -126,16 +131,22 @@ internal sealed class LoraSource : ModelSource
         file.Warnings.ForEach(warning => _settings.Warn?.Invoke(warning));
         var unmatched = file.Unknown.Select(key => (Layer: key, Keys: new List<string> { key })).ToList();
         var added = new Dictionary<(string Component, string Parameter), List<LoraDelta>>();
+        LoraTargets[] networks = NetworksOf(file);
         foreach (var layer in file.Layers)
         {
             var (component, targets) = Resolve(layer.Name);
-            if (component == null || DeltasOf(file, layer, scale, component, targets) is not { } deltas)
+            (LoraTargets Network, List<LoraDelta>? Deltas)[] changes = component == null ? [] :
+            [
+                .. (Denoisers.Contains(component.Component) ? networks : [component])
+                    .Select(network => (network, DeltasOf(file, layer, scale, network, targets))),
+            ];
+            if (changes.Length == 0 || changes.Any(change => change.Deltas == null))
             {
                 unmatched.Add((layer.Name, layer.Keys));
                 continue;
             }
-            foreach (var delta in deltas)
-                AddOnce(added, component, delta);
+            foreach (var (network, deltas) in changes)
+                deltas!.ForEach(delta => AddOnce(added, network, delta));
         }
         if (unmatched.Count == 0)
             return;
@@ -166,6 +177,35 @@ internal sealed class LoraSource : ModelSource
             throw new CheckpointException(
                 message.Append(count == file.Count ? "" : " LenientLora (--lora-lenient) leaves them out with a warning.").ToString());
     }
+
+    /// <summary>
+    /// The networks that a file for "the denoiser" means. Of two, for high and for low noise, the keys are equal in all tools but
+    /// diffusers; the file's name tells them apart, as that of the network itself does. Where it does not, the file was made for a model
+    /// with one network (Wan 2.1), and such files are used for both.
+    /// </summary>
+    private LoraTargets[] NetworksOf(LoraFile file)
+    {
+        LoraTargets[] first = [.. Meaning(Denoiser)];
+        if (!_components.TryGetValue(LowNoise, out var low) || first.Length == 0)
+            return first;
+        if (file.Layers.Any(layer => layer.Name.StartsWith(LowNoise, StringComparison.Ordinal)))
+            return first;
+        var noise = NoiseInName().Match(file.Title);
+        if (noise.Success)
+            return noise.Groups[1].ValueSpan.Equals("low", StringComparison.OrdinalIgnoreCase) ? [low] : first;
+        _settings.Warn?.Invoke(
+            $"'{file.Path}' changes both networks of '{_model.Path}': '{file.Title}' says neither high_noise nor low_noise.");
+        return [first[0], low];
+    }
+
+    /// <summary>
+    /// high_noise and low_noise in any spelling; high or low alone at the end, before a type, a rank or a version only: styles are called
+    /// high contrast and low poly.
+    /// </summary>
+    [GeneratedRegex(
+        @"(?:^|[^a-z])(high|low)(?:[-_ ]?noise(?![a-z])|(?=$|[-_ .](?:fp|bf|rank|r?\d|v\d)))",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex NoiseInName();
 
     /// <summary>ComfyUI's names of a text encoder, outer ones first.</summary>
     private static IEnumerable<(string Prefix, string[] Components)> Encoder(string name, string component) =>

@@ -149,7 +149,7 @@ internal static class DenoiserShapes
     public static JsonObject Wan(FilePart part, FilePart original)
     {
         int width = part.Extent("blocks.0.attn1.to_q.weight", 0);
-        return new JsonObject
+        var config = new JsonObject
         {
             ["in_channels"] = InputsOfWan(part),
             ["out_channels"] = part.Extent("proj_out.weight", 0) / 4,
@@ -160,14 +160,25 @@ internal static class DenoiserShapes
             ["text_dim"] = part.Extent("condition_embedder.text_embedder.linear_1.weight", 1),
             ["cross_attn_norm"] = part.Has("blocks.0.norm2.weight"),
         };
+        if (part.HasAny(WanPicture))
+            (config["image_dim"], config["added_kv_proj_dim"]) = (part.Extent(WanPicture + "norm1.weight", 0), width);
+        return config;
     }
 
     /// <summary>
-    /// By the channels that it reads: latents of 16 channels, the same beside a mask and a picture's latents, or latents of 48. Models of
-    /// Wan 2.1 that read a picture of CLIP have none.
+    /// By the channels that it reads: latents of 16 channels, the same beside a mask and a picture's latents, or latents of 48; and whether
+    /// it reads what CLIP sees of the picture, as Wan 2.1 does. A model of a first and a last frame places both, and has no family.
     /// </summary>
-    public static string? FamilyOfWan(FilePart part) => part.HasAny("condition_embedder.image_embedder.") ? null
-        : InputsOfWan(part) switch { 16 => "wan2.1", 36 => "wan2.2-i2v", 48 => "wan2.2-5b", _ => null };
+    public static string? FamilyOfWan(FilePart part) => (InputsOfWan(part), part.HasAny(WanPicture)) switch
+    {
+        (16, false) => "wan2.1",
+        (36, true) => part.Has(WanPicture + "pos_embed") ? null : "wan2.1-i2v",
+        (36, false) => "wan2.2-i2v",
+        (48, false) => "wan2.2-5b",
+        _ => null,
+    };
+
+    private const string WanPicture = "condition_embedder.image_embedder.";
 
     private static int InputsOfWan(FilePart part) =>
         (int)(part.CountOf("patch_embedding.weight") / (4L * part.Extent("blocks.0.attn1.to_q.weight", 0)));

@@ -31,6 +31,7 @@ public sealed class FileComponent
     {
         PartRole.Denoiser => "--model",
         PartRole.Autoencoder => "--vae",
+        PartRole.ImageEncoder => "--image-encoder",
         _ => "--text-encoder",
     };
 

@@ -13,6 +13,9 @@ internal enum PartRole
 
     /// <summary>The autoencoder.</summary>
     Autoencoder,
+
+    /// <summary>What sees a picture for the denoiser.</summary>
+    ImageEncoder,
 }
 
 /// <summary>

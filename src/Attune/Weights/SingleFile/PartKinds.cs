@@ -143,6 +143,17 @@ internal static class PartKinds
             Width = part => part.Extent((part.HasAny("text_model.") ? "text_model." : "") + "embeddings.token_embedding.weight", 1),
             Classes = ["CLIPTextModel", "CLIPTextModelWithProjection"],
         },
+        new(
+            "a CLIP image encoder", PartRole.ImageEncoder, part => part.Has("vision_model.encoder.layers.0.self_attn.q_proj.weight"), Plain)
+        {
+            Describe = (part, _) => new JsonObject
+            {
+                ["num_hidden_layers"] = part.Count(
+                    i => FormattableString.Invariant($"vision_model.encoder.layers.{i}.self_attn.q_proj.weight")),
+            },
+            Width = part => part.Extent("vision_model.embeddings.class_embedding", 0),
+            Classes = ["CLIPVisionModel", "CLIPVisionModelWithProjection"],
+        },
         .. T5(
             part => part.Has("encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight")
                 || part.Has("enc.blk.1.attn_rel_b.weight") || part.Has("blocks.1.pos_embedding.embedding.weight"),

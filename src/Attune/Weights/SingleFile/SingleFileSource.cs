@@ -41,6 +41,7 @@ public sealed record NeededPart(string Slot, string What, string? Example, strin
 internal sealed partial class SingleFileSource : ModelSource
 {
     private const string Second = "transformer_2";
+    private const string ImageEncoder = "image_encoder";
     private const string Resources = "Attune.Weights.SingleFile.";
 
     /// <summary>The data of components that several families share.</summary>
@@ -163,12 +164,13 @@ internal sealed partial class SingleFileSource : ModelSource
     public NeededPart Needed(string slot)
     {
         int width = WidthOf(slot);
-        string option = slot == "vae" ? "--vae" : !Denoisers.Contains(slot) ? "--text-encoder"
+        string option = slot == "vae" ? "--vae" : slot == ImageEncoder ? "--image-encoder" : !Denoisers.Contains(slot) ? "--text-encoder"
             : _parts.Keys.Any(Denoisers.Contains) ? "--transformer" : "--model";
         (string what, string? example) = (ClassOf(slot), width) switch
         {
             ("CLIPTextModel" or "CLIPTextModelWithProjection", 768) => ("CLIP-L", "clip_l.safetensors"),
             ("CLIPTextModel" or "CLIPTextModelWithProjection", 1280) => ("CLIP-G", "clip_g.safetensors"),
+            ("CLIPVisionModel", 1280) => ("the vision tower of CLIP-H", "clip_vision_h.safetensors"),
             ("T5EncoderModel", 4096) => ("T5 XXL", "t5xxl_fp16.safetensors"),
             ("UMT5EncoderModel", 4096) => ("UMT5 XXL", "umt5_xxl_fp16.safetensors"),
             ("Qwen2_5_VLForConditionalGeneration", 3584) => ("Qwen2.5-VL 7B", "qwen_2.5_vl_7b.safetensors"),
@@ -247,7 +249,7 @@ internal sealed partial class SingleFileSource : ModelSource
     }
 
     private static bool IsSlot(string key) =>
-        key == "vae" || Denoisers.Contains(key) || key.StartsWith("text_encoder", StringComparison.Ordinal);
+        key is "vae" or ImageEncoder || Denoisers.Contains(key) || key.StartsWith("text_encoder", StringComparison.Ordinal);
 
     private static bool IsTokenizer(string key) => key.StartsWith("tokenizer", StringComparison.Ordinal) || key == "processor";
 
