@@ -1,7 +1,9 @@
 """Writes the tables and draws the pictures of docs/evidence.md: python3 tools/docs/evidence.py RESULTS. Needs Pillow.
 
 RESULTS holds the output folders of `attune evaluate` on experiments/scenes, by name (few-steps, many-steps, ablation, named, named-multi-step), and those
-of the second training seed as few-steps-1, many-steps-1 and so on, where it was measured. A table stands between <!-- NAME --> and <!-- / --> in the document.
+of the second training seed as few-steps-1, many-steps-1 and so on, where it was measured; tables of experiments that are not there stay as they are. A table
+stands between <!-- NAME --> and <!-- / --> in the document.
+RESULTS/contact holds 01.png to 12.png: `attune generate "PROMPT" --seed N` with N from 1 to 12 and the prompts of CONTACT in turn.
 """
 import json
 import os
@@ -12,6 +14,7 @@ from PIL import Image, ImageDraw
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 SIDE, LABEL = 128, 16
+CONTACT = ["a panda", "a fox", "a cat with glasses", "a robot with a bow", "a rabbit", "an owl with a cap"]
 HEADS = ["face", "eyewear", "headwear", "background"]
 
 
@@ -52,7 +55,7 @@ def guidance(seeds, with_steps=True, with_cost=True):
         "wanted": lambda c: percent([x["retention"]["value"] for x in c]),
         "× none ": lambda c: ratio([x["retention_ratio"] for x in c]),
         "Frechet": lambda c: both([x["frechet"] for x in c], ".1f"),
-        "kernel": lambda c: both([x["kernel"] for x in c], ".2f"),
+        "critic": lambda c: both([x["critic"] for x in c], ".2f"),
         "prompt score": lambda c: both([x["prompt_score"] for x in c], ".2f"),
         "negative score": lambda c: both([x["negative_score"] for x in c], ".2f"),
         **({"cost": lambda c: both([c[0]["cost_ratio"]], ".2f")} if with_cost else {}),
@@ -110,16 +113,35 @@ def grid(results, experiment, prompts, rows, columns, steps, path):
     print(path, os.path.getsize(path))
 
 
+def contact(folder, path):
+    """Twelve pictures that nobody picked, by their seeds."""
+    columns, rows = 6, 2
+    sheet = Image.new("RGB", (SIDE * columns, (SIDE + LABEL) * rows), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i in range(columns * rows):
+        x, y = i % columns * SIDE, i // columns * (SIDE + LABEL)
+        sheet.paste(Image.open(os.path.join(folder, f"{i + 1:02}.png")).convert("RGB"), (x, y))
+        draw.text((x + 2, y + SIDE + 1), CONTACT[i % columns], fill="black")
+    sheet.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(path, os.path.getsize(path))
+
+
 def main():
     results = sys.argv[1]
     seeds = lambda name: [folder for folder in (os.path.join(results, name), os.path.join(results, name + "-1")) if os.path.exists(folder)]
     document = os.path.join(ROOT, "docs", "evidence.md")
     text = open(document, encoding="utf-8").read()
-    text = put(text, "few-steps", guidance(seeds("few-steps")))
-    text = put(text, "ablation", guidance(seeds("ablation"), with_steps=False, with_cost=False))
-    text = put(text, "many-steps", guidance(seeds("many-steps")))
-    text = put(text, "named", named([("scenes-flux-schnell", seeds("named"), "none", "none"),
-                                     ("scenes-flux", seeds("named-multi-step"), "none", "none"), ("scenes-flux", seeds("named-multi-step"), "cfg", "CFG 2.5")]))
+    for name, make in {
+        "few-steps": lambda: guidance(seeds("few-steps")),
+        "ablation": lambda: guidance(seeds("ablation"), with_steps=False, with_cost=False),
+        "many-steps": lambda: guidance(seeds("many-steps")),
+        "named": lambda: named([("scenes-flux-schnell", seeds("named"), "none", "none"), ("scenes-flux", seeds("named-multi-step"), "none", "none"),
+                                ("scenes-flux", seeds("named-multi-step"), "cfg", "CFG 2.5")]),
+    }.items():
+        if seeds(name):
+            text = put(text, name, make())
+        else:
+            print(f"{name} was not measured: its table stays")
     open(document, "w", encoding="utf-8").write(text)
 
     folder = os.path.join(ROOT, "experiments", "scenes")
@@ -130,6 +152,8 @@ def main():
     names = ["none", "cfg 2.5", "nasa", "vsf", "nag", "pladis", "gag", "nag+gag"]
     grid(few, experiment, prompts, [1, 2, 3, 7], [(n, 4) for n in names], None, os.path.join(images, "evidence-methods.png"))
     grid(few, experiment, prompts, [1, 7], [(n, s) for s in (1, 2, 4, 8) for n in ("none", "nag")], 0, os.path.join(images, "evidence-steps.png"))
+    if os.path.exists(os.path.join(results, "contact")):
+        contact(os.path.join(results, "contact"), os.path.join(images, "evidence-contact.png"))
 
 
 main()

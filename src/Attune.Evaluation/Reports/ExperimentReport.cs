@@ -44,6 +44,9 @@ public sealed record ReportCell
     /// <summary>The kernel distance to the references (<see cref="Distances"/>).</summary>
     public required double? Kernel { get; init; }
 
+    /// <summary>How well a linear classifier tells the pictures from the references (<see cref="FeatureCritic"/>).</summary>
+    public required double? Critic { get; init; }
+
     /// <summary>The mean likeness to the prompt.</summary>
     public required double? PromptScore { get; init; }
 
@@ -168,7 +171,7 @@ public sealed class ExperimentReport
             throw new ArgumentException($"'{folder}' holds no records of '{experiment.File}'.");
         // References show what all prompts ask for: pictures of some alone are far from them, however good they are.
         TruePictures? Load(string? file) => file == null || count < experiment.Prompts.Count ? null
-            : new TruePictures(ReferenceFeatures.Load(file, records[0].Reading.Features.Count));
+            : TruePictures.Load(file, records[0].Reading.Features.Count);
         var builder = new CellBuilder(
             experiment, count, records, Load(experiment.References), Load(experiment.ReferencesWithoutNegative),
             LoadReferences(experiment, folder));
@@ -181,7 +184,7 @@ public sealed class ExperimentReport
         RecordHeader[] headers = [.. files.Where(file => file.Header != null).Select(file => file.Header!)];
         return new ExperimentReport(
             experiment, folder, count, headers, FindMissing(files), builder.References?.Features.Count, cells,
-            [.. NotesOf(experiment, builder.MetricReferences, cells)]);
+            [.. NotesOf(experiment, builder.MetricReferences, cells), .. builder.NotesOfReferences(cells)]);
     }
 
     /// <summary>What metrics compare with, as runs keep it; what is not there is left out.</summary>
@@ -270,12 +273,31 @@ public sealed class ExperimentReport
             : 1;
     }
 
-    /// <summary>What the judge sees in true pictures.</summary>
-    private sealed class TruePictures(List<float[]> features)
+    /// <summary>What the judge sees in true pictures, and in others of them after the autoencoder, where the file has these.</summary>
+    private sealed class TruePictures(List<float[]> features, List<float[]>? reconstructed)
     {
         public List<float[]> Features { get; } = features;
 
         public FeatureMoments Moments { get; } = FeatureMoments.Of(features);
+
+        public List<float[]>? Reconstructed { get; } = reconstructed;
+
+        public static TruePictures Load(string file, int features) =>
+            new(ReferenceFeatures.Load(file, features), ReferenceFeatures.LoadReconstructed(file, features));
+
+        /// <summary>What a perfect denoiser would have: a sentence about so many of the true pictures behind the autoencoder.</summary>
+        public string? Best(string of, int pictures)
+        {
+            if (Reconstructed == null || pictures < FeatureCritic.Folds || Reconstructed.Count < pictures)
+                return null;
+            List<float[]> some =
+                [.. Enumerable.Range(0, pictures).Select(i => Reconstructed[(int)((long)i * Reconstructed.Count / pictures)])];
+            double distance = Distances.Frechet(FeatureMoments.Of(some), Moments), kernel = CellBuilder.Kernel(some, Features);
+            return string.Create(
+                System.Globalization.CultureInfo.InvariantCulture,
+                $"{pictures} true pictures {of} after the autoencoder: Frechet distance {distance:0.00}, kernel distance {kernel:0.000}, "
+                    + $"critic {FeatureCritic.Accuracy(some, Features):0.00}.");
+        }
     }
 
     /// <summary>Measures single cells.</summary>
@@ -303,6 +325,18 @@ public sealed class ExperimentReport
         public TruePictures? References { get; }
 
         public Dictionary<string, ReferenceSet> MetricReferences { get; }
+
+        /// <summary>What true pictures have, as many as a cell has at most.</summary>
+        public IEnumerable<string> NotesOfReferences(IReadOnlyList<ReportCell> cells)
+        {
+            int pictures = cells.Max(cell => cell.Pictures);
+            bool two = _withoutNegative != References;
+            return new[]
+            {
+                References?.Best(two ? "of the prompts without what their negatives name" : "of the prompts", pictures),
+                two ? _withoutNegative?.Best("of the prompts alone", pictures) : null,
+            }.OfType<string>();
+        }
 
         public ReportCell Build(MethodVariant variant, int steps)
         {
@@ -338,6 +372,8 @@ public sealed class ExperimentReport
                 RetentionRatio = Ratio(prompt => prompt.Present),
                 Frechet = references == null ? null : Distances.Frechet(FeatureMoments.Of(Features(records)), references.Moments),
                 Kernel = references == null ? null : Kernel(Features(records), references.Features),
+                Critic = references == null || Math.Min(records.Count, references.Features.Count) < FeatureCritic.Folds ? null
+                    : FeatureCritic.Accuracy(Features(records), references.Features),
                 PromptScore = Mean(records.Select(record => record.Reading.PromptScore)),
                 NegativeScore = Mean(records.Select(record => record.Reading.NegativeScore)),
                 Metrics = FiguresOf(records, pairs),
@@ -417,7 +453,7 @@ public sealed class ExperimentReport
         private static List<float[]> Features(List<ExperimentRecord> records) =>
             [.. records.Select(record => record.Reading.Features as float[] ?? [.. record.Reading.Features])];
 
-        private static double Kernel(List<float[]> features, List<float[]> references)
+        public static double Kernel(List<float[]> features, List<float[]> references)
         {
             int fewer = Math.Min(features.Count, references.Count);
             return Math.Max(features.Count, references.Count) <= MaxKernelPictures

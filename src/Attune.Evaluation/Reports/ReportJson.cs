@@ -57,6 +57,7 @@ public static class ReportJson
         WriteRatio(json, "retention_ratio", cell.RetentionRatio);
         WriteNumber(json, "frechet", cell.Frechet);
         WriteNumber(json, "kernel", cell.Kernel);
+        WriteNumber(json, "critic", cell.Critic);
         WriteNumber(json, "prompt_score", cell.PromptScore);
         WriteNumber(json, "negative_score", cell.NegativeScore);
         if (experiment.Metrics.Count > 0)

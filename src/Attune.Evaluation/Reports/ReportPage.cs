@@ -29,6 +29,9 @@ public static class ReportPage
                 Definition = "The same by the maximum mean discrepancy; lower is better." },
             cell => Plain(cell.Kernel)),
         new(
+            Least("evaluate.critic", "Critic", "How well a linear classifier tells the pictures from true ones; 0.5 is best."),
+            cell => Plain(cell.Critic)),
+        new(
             Bare with { Name = "evaluate.prompt", Title = "Prompt score", Definition = "Mean likeness to the prompt; higher is better." },
             cell => Plain(cell.PromptScore)),
         new(

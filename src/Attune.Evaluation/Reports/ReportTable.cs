@@ -48,6 +48,11 @@ public static class ReportTable
         columns.Add(
             new ReportColumn("kernel", $"Kernel distance of the same, {over}; it may be a little below 0.", cell => Number(cell.Kernel)));
         columns.Add(
+            new ReportColumn(
+                "critic",
+                "How well a linear classifier tells the pictures from the true ones by the judge's features, in five folds; 0.5 is best.",
+                cell => Number(cell.Critic)));
+        columns.Add(
             new ReportColumn("prompt score", "Mean likeness (cosine) to the prompt; higher is better.", cell => Number(cell.PromptScore)));
         columns.Add(
             new ReportColumn(

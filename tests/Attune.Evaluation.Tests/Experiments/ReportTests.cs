@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Xml;
@@ -158,6 +159,31 @@ public class ReportTests
         trial.Write(json => json["referencesWithoutNegative"] = "bare.safetensors");
         Assert.Contains(
             "expected none without references", Assert.Throws<FormatException>(() => trial.Load()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Reports_say_what_true_pictures_have_after_the_autoencoder()
+    {
+        using var trial = new Trial();
+        float[][] rows = [.. Enumerable.Range(0, 12).Select(i => (float[])[i % 5, i % 3, i / 4])];
+        Features.Write(trial.At("true.safetensors"), rows);
+        trial.Write(json => (json["steps"], json["references"], json["seeds"]!["count"]) = (new JsonArray(2), "true.safetensors", 3));
+        Write(trial, [.. Enumerable.Range(0, 6)
+            .Select(i => Record("none", null, 2, i / 3, 5 + i % 3, "dark", "red", features: [.. rows[i].Select(value => value + 50)]))]);
+        var report = ExperimentReport.Create(trial.Load(), trial.At("records"));
+        Assert.Equal(1, Cell(report, "none", 2).Critic);
+        Assert.Empty(report.Notes);
+
+        Features.Write(trial.At("true.safetensors"), rows, rows);
+        report = ExperimentReport.Create(trial.Load(), trial.At("records"));
+        float[][] some = [.. rows.Where((_, i) => i % 2 == 0)];
+        double distance = Distances.Frechet(FeatureMoments.Of(some), FeatureMoments.Of(rows));
+        Assert.Equal(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"6 true pictures of the prompts after the autoencoder: Frechet distance {distance:0.00}, kernel distance "
+                    + $"{Distances.Kernel(some, rows):0.000}, critic 0.50."),
+            Assert.Single(report.Notes));
     }
 
     [Fact]

@@ -84,6 +84,29 @@ public class DistanceTests
     }
 
     [Fact]
+    public void Critics_are_those_of_numpy()
+    {
+        Assert.Equal(Expected.GetProperty("critic").GetDouble(), FeatureCritic.Accuracy(Y, X), 1e-12);
+        Assert.Equal(Expected.GetProperty("critic_other").GetDouble(), FeatureCritic.Accuracy(X[..33], Y[..21]), 1e-12);
+    }
+
+    [Fact]
+    public void Critics_tell_what_differs_and_nothing_else()
+    {
+        float[][] far = [.. X.Select(row => row.Select(value => value + 100).ToArray())];
+        Assert.Equal(1, FeatureCritic.Accuracy(far, X));
+        float[][] constant = [.. X.Select(row => (float[])[.. row, 7])];    // nothing to divide by
+        Assert.Equal(FeatureCritic.Accuracy(X[20..], X[..20]), FeatureCritic.Accuracy(constant[20..], constant[..20]), 1e-12);
+        Assert.Equal(.5, FeatureCritic.Accuracy(X, X));                     // each picture stands against itself
+        Assert.Contains(
+            "5 pictures of each set at least, not 40 and 4",
+            Assert.Throws<ArgumentException>(() => FeatureCritic.Accuracy(X, X[..4])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "7 and 8 features", Assert.Throws<ArgumentException>(() => FeatureCritic.Accuracy(X, constant)).Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Frechet_distances_need_no_full_rank()
     {
         // The root of a rounding error is 1e-8 of the covariances.
