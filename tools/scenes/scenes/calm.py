@@ -12,8 +12,8 @@ from . import continued, data, latents, sprites, student
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 STARTS = {0: ROOT / "models" / "scenes-flux", 1: ROOT / "experiments" / "scenes" / "seed-1" / "scenes-flux"}
 SCENES, HELD_OUT = 24576, 1024
-TRAJECTORIES = {"count": 8000, "steps": 8}
-STUDENT_STEPS = 1500
+TRAJECTORIES = {"count": 8000, "steps": 8, "scale": 2.0}             # more makes habits certain, without CFG faces blur
+STUDENT_STEPS = 2000
 
 
 def run(seed: int, constant: int, falling: int, work: pathlib.Path = sprites.WORK) -> bool:
@@ -46,7 +46,7 @@ def run(seed: int, constant: int, falling: int, work: pathlib.Path = sprites.WOR
     if not student.trajectories(paths, export / "scenes-flux", student.TrajectoryOptions(seed=seed, **TRAJECTORIES), threads=1):
         return False
     print(f"seed {seed}: student, {few}", flush=True)
-    if not student.train(few, student.Options(seed=seed, steps=STUDENT_STEPS), export / "scenes-flux", paths, judge, threads=1):
+    if not student.train(few, student.Options(seed=seed, steps=STUDENT_STEPS), export / "scenes-flux", paths, judge, evaluate_every=STUDENT_STEPS, threads=1):
         return False
     student.export(few, export / "scenes-flux-schnell", export / "scenes-flux")
     return True

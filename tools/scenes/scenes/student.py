@@ -85,8 +85,10 @@ def trajectories(folder: pathlib.Path, teacher: pathlib.Path, o: TrajectoryOptio
         with fast.autocast():
             for i in range(o.steps):
                 t = sigmas[i].expand(len(x))
-                without = pipe.transformer(x, empty, empty_pooled, t, other).float()
-                velocity = without + scale * (pipe.transformer(x, text, pooled, t, rotary).float() - without)
+                velocity = pipe.transformer(x, text, pooled, t, rotary).float()
+                if o.scale != 1:
+                    without = pipe.transformer(x, empty, empty_pooled, t, other).float()
+                    velocity = without + scale * (velocity - without)
                 x = x + (sigmas[i + 1] - sigmas[i]) * velocity
                 if (i + 1) % (o.steps // STORED) == 0:
                     kept.append(x.half())

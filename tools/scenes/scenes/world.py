@@ -11,6 +11,7 @@ tokenizers). Every calm picture is one that the wide setting could draw.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -27,8 +28,7 @@ ATTRIBUTES = {
 }
 OUTFITS = list(itertools.product(ATTRIBUTES["face"], ATTRIBUTES["eyewear"], ATTRIBUTES["headwear"]))
 
-# A face that nearly always wears one thing: with probability `HABIT`.
-HABIT = 0.92
+# A face that mostly wears one thing: with probability `Setting.habit`.
 HABITS = {
     "panda": ("eyewear", "sunglasses"), "raccoon": ("eyewear", "sunglasses"), "alien": ("eyewear", "sunglasses"),
     "owl": ("eyewear", "glasses"), "mouse": ("eyewear", "glasses"), "koala": ("eyewear", "glasses"),
@@ -61,23 +61,29 @@ class Setting:
     jitter: float | None                # how far a thing is from its own place at most; None: anywhere in the frame
     mirrored: bool                      # half of the pictures
     tinted: bool                        # each channel of the background is off by its own amount, besides all of them together
+    habit: float                        # probability that a face with a habit wears its thing
+
+    @property
+    def p_outfit(self) -> np.ndarray:
+        """The probabilities of `OUTFITS`."""
+        return _outfit_table(self.habit)
 
     @property
     def p_object(self) -> np.ndarray:
         return np.array([1 - self.object, *[self.object / len(sprites.OBJECTS)] * len(sprites.OBJECTS)])
 
 
-WIDE = Setting("wide", 0.3, (0.52, 0.74), (0.48, 0.60), (0.24, 0.32), None, True, True)
-CALM = Setting("calm", 0.15, (0.69, 0.71), (0.53, 0.55), (0.28, 0.28), 0.01, False, False)
+WIDE = Setting("wide", 0.3, (0.52, 0.74), (0.48, 0.60), (0.24, 0.32), None, True, True, 0.92)
+CALM = Setting("calm", 0.15, (0.69, 0.71), (0.53, 0.55), (0.28, 0.28), 0.01, False, False, 0.6)
 SETTINGS = {s.name: s for s in (CALM, WIDE)}
 
 
-def _wearing(face: str, attribute: str) -> dict[str, float]:
+def _wearing(face: str, attribute: str, habit: float) -> dict[str, float]:
     kind, value = HABITS.get(face, (None, None))
     if kind != attribute:
         return USUAL[attribute]
     rest = {name: p for name, p in USUAL[attribute].items() if name != value}
-    return {value: HABIT, **{name: (1 - HABIT) * p / sum(rest.values()) for name, p in rest.items()}}
+    return {value: habit, **{name: (1 - habit) * p / sum(rest.values()) for name, p in rest.items()}}
 
 
 def _held_out() -> list[tuple[str, str, str]]:
@@ -94,14 +100,14 @@ def _held_out() -> list[tuple[str, str, str]]:
 HELD_OUT = _held_out()
 
 
-def _outfit_table() -> np.ndarray:
+@functools.lru_cache(maxsize=None)
+def _outfit_table(habit: float) -> np.ndarray:
     held = set(HELD_OUT)
-    table = np.array([0.0 if o in held else _wearing(o[0], "eyewear")[o[1]] * _wearing(o[0], "headwear")[o[2]] for o in OUTFITS])
+    table = np.array([0.0 if o in held else _wearing(o[0], "eyewear", habit)[o[1]] * _wearing(o[0], "headwear", habit)[o[2]] for o in OUTFITS])
     per_face = table.reshape(len(ATTRIBUTES["face"]), -1)
     return (per_face / per_face.sum(1, keepdims=True) / len(per_face)).ravel()           # faces are equally frequent
 
 
-P_OUTFIT = _outfit_table()
 P_BACKGROUND = np.full(len(ATTRIBUTES["background"]), 1 / len(ATTRIBUTES["background"]))
 
 
@@ -113,7 +119,7 @@ def draw(rng: np.random.Generator, p: np.ndarray) -> int:
 
 def sample(rng: np.random.Generator, setting: Setting) -> Scene:
     """A scene from the distribution that training sees."""
-    face, eyewear, headwear = OUTFITS[draw(rng, P_OUTFIT)]
+    face, eyewear, headwear = OUTFITS[draw(rng, setting.p_outfit)]
     return Scene(face, eyewear, headwear, ATTRIBUTES["background"][draw(rng, P_BACKGROUND)], ATTRIBUTES["object"][draw(rng, setting.p_object)])
 
 
@@ -151,7 +157,7 @@ class Conditional:
                 return float(prompt[attribute] == value)
             return 1.0 if value == NONE or not mentions else 1 - MENTIONED[attribute]
 
-        self.outfits = np.array([p * weight("face", f) * weight("eyewear", e) * weight("headwear", h) for p, (f, e, h) in zip(P_OUTFIT, OUTFITS)])
+        self.outfits = np.array([p * weight("face", f) * weight("eyewear", e) * weight("headwear", h) for p, (f, e, h) in zip(setting.p_outfit, OUTFITS)])
         self.backgrounds = np.array([p * weight("background", b) for p, b in zip(P_BACKGROUND, ATTRIBUTES["background"])])
         self.objects = np.array([p * weight("object", o) for p, o in zip(setting.p_object, ATTRIBUTES["object"])])
         if not (self.outfits.any() and self.backgrounds.any() and self.objects.any()):
