@@ -3,7 +3,7 @@
 RESULTS holds the output folders of `attune evaluate` on experiments/scenes, by name (few-steps, many-steps, ablation, named, named-multi-step), and those
 of the second training seed as few-steps-1, many-steps-1 and so on, where it was measured; tables of experiments that are not there stay as they are. A table
 stands between <!-- NAME --> and <!-- / --> in the document.
-RESULTS/contact holds 01.png to 12.png: `attune generate "PROMPT" --seed N` with N from 1 to 12 and the prompts of CONTACT in turn.
+RESULTS/contact holds 01.png to 12.png: `attune generate "PROMPT" --model models/scenes-flux --seed N` with N from 1 to 12 and the prompts of CONTACT in turn.
 """
 import json
 import os
@@ -122,7 +122,7 @@ def contact(folder, path):
         x, y = i % columns * SIDE, i // columns * (SIDE + LABEL)
         sheet.paste(Image.open(os.path.join(folder, f"{i + 1:02}.png")).convert("RGB"), (x, y))
         draw.text((x + 2, y + SIDE + 1), CONTACT[i % columns], fill="black")
-    sheet.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    sheet.save(path, quality=92)                                          # 256 colours would not do
     print(path, os.path.getsize(path))
 
 
@@ -153,7 +153,7 @@ def main():
     grid(few, experiment, prompts, [1, 2, 3, 7], [(n, 4) for n in names], None, os.path.join(images, "evidence-methods.png"))
     grid(few, experiment, prompts, [1, 7], [(n, s) for s in (1, 2, 4, 8) for n in ("none", "nag")], 0, os.path.join(images, "evidence-steps.png"))
     if os.path.exists(os.path.join(results, "contact")):
-        contact(os.path.join(results, "contact"), os.path.join(images, "evidence-contact.png"))
+        contact(os.path.join(results, "contact"), os.path.join(images, "evidence-contact.webp"))
 
 
 main()
