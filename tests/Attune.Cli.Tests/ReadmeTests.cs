@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using System.Text.RegularExpressions;
 using Attune.Imaging;
 using Attune.Tests;
@@ -27,7 +28,11 @@ public partial class ReadmeTests
         Assert.True(code == 0, error);
         var (made, shown) = (Image.Load(file), Image.Load(Path.Combine(Repository.Root, "docs", "images", name)));
         Assert.Equal((shown.Width, shown.Height), (made.Width, made.Height));
-        Assert.True(shown.Rgb.SequenceEqual(made.Rgb), $"{name} is not what the command makes.");
+
+        // The pictures that are shown are those of vectors of 256 bits; wider ones sum in another order, which moves a level by one.
+        int most = Vector512.IsHardwareAccelerated ? 1 : 0;
+        int[] off = [.. shown.Rgb.ToArray().Zip(made.Rgb.ToArray(), (a, b) => Math.Abs(a - b)).Where(difference => difference > 0)];
+        Assert.True(off.All(difference => difference <= most) && off.Length <= 10, $"{name} is not what the command makes.");
     }
 
     [GeneratedRegex(@"^dotnet run .* -- (generate .*)$", RegexOptions.Multiline)]

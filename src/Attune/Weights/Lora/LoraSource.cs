@@ -190,22 +190,21 @@ internal sealed partial class LoraSource : ModelSource
             return first;
         if (file.Layers.Any(layer => layer.Name.StartsWith(LowNoise, StringComparison.Ordinal)))
             return first;
-        var noise = NoiseInName().Match(file.Title);
-        if (noise.Success)
-            return noise.Groups[1].ValueSpan.Equals("low", StringComparison.OrdinalIgnoreCase) ? [low] : first;
+        foreach (var noise in NoiseInName.Of(file.Title))
+        {
+            if (noise.InFull || Details().IsMatch(noise.Behind))
+                return noise.IsLow ? [low] : first;
+        }
         _settings.Warn?.Invoke(
             $"'{file.Path}' changes both networks of '{_model.Path}': '{file.Title}' says neither high_noise nor low_noise.");
         return [first[0], low];
     }
 
     /// <summary>
-    /// high_noise and low_noise in any spelling; high or low alone at the end, before a type, a rank or a version only: styles are called
-    /// high contrast and low poly.
+    /// What may stand behind high or low alone: nothing, a type, a rank or a version. Styles are called high contrast and low poly.
     /// </summary>
-    [GeneratedRegex(
-        @"(?:^|[^a-z])(high|low)(?:[-_ ]?noise(?![a-z])|(?=$|[-_ .](?:fp|bf|rank|r?\d|v\d)))",
-        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
-    private static partial Regex NoiseInName();
+    [GeneratedRegex(@"^(?:$|[-_ .](?:fp|bf|rank|r?\d|v\d))", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex Details();
 
     /// <summary>ComfyUI's names of a text encoder, outer ones first.</summary>
     private static IEnumerable<(string Prefix, string[] Components)> Encoder(string name, string component) =>

@@ -160,8 +160,8 @@ internal static class DenoiserShapes
             ["text_dim"] = part.Extent("condition_embedder.text_embedder.linear_1.weight", 1),
             ["cross_attn_norm"] = part.Has("blocks.0.norm2.weight"),
         };
-        if (part.HasAny(WanPicture))
-            (config["image_dim"], config["added_kv_proj_dim"]) = (part.Extent(WanPicture + "norm1.weight", 0), width);
+        if (part.HasAny(ImageEmbedder))
+            (config["image_dim"], config["added_kv_proj_dim"]) = (part.Extent(ImageEmbedder + "norm1.weight", 0), width);
         return config;
     }
 
@@ -169,16 +169,16 @@ internal static class DenoiserShapes
     /// By the channels that it reads: latents of 16 channels, the same beside a mask and a picture's latents, or latents of 48; and whether
     /// it reads what CLIP sees of the picture, as Wan 2.1 does. A model of a first and a last frame places both, and has no family.
     /// </summary>
-    public static string? FamilyOfWan(FilePart part) => (InputsOfWan(part), part.HasAny(WanPicture)) switch
+    public static string? FamilyOfWan(FilePart part) => (InputsOfWan(part), part.HasAny(ImageEmbedder)) switch
     {
         (16, false) => "wan2.1",
-        (36, true) => part.Has(WanPicture + "pos_embed") ? null : "wan2.1-i2v",
+        (36, true) => part.Has(ImageEmbedder + "pos_embed") ? null : "wan2.1-i2v",
         (36, false) => "wan2.2-i2v",
         (48, false) => "wan2.2-5b",
         _ => null,
     };
 
-    private const string WanPicture = "condition_embedder.image_embedder.";
+    private const string ImageEmbedder = "condition_embedder.image_embedder.";
 
     private static int InputsOfWan(FilePart part) =>
         (int)(part.CountOf("patch_embedding.weight") / (4L * part.Extent("blocks.0.attn1.to_q.weight", 0)));

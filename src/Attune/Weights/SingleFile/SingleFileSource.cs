@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using Attune.Tensors;
 
 namespace Attune.Weights.SingleFile;
@@ -38,7 +37,7 @@ public sealed record NeededPart(string Slot, string What, string? Example, strin
 /// checkpoint on the Hub, or of a diffusers folder that is given. In a file with several components, tensors of none (<c>model_ema.</c>,
 /// <c>alphas_cumprod</c>, ...) are ignored. A folder may take the place of the first file: then the files replace its components.
 /// </summary>
-internal sealed partial class SingleFileSource : ModelSource
+internal sealed class SingleFileSource : ModelSource
 {
     private const string Second = "transformer_2";
     private const string ImageEncoder = "image_encoder";
@@ -275,15 +274,12 @@ internal sealed partial class SingleFileSource : ModelSource
         if (found.Length > 2 || first.Kind != second.Kind || first.Kind.PairFamily(first.Kind.Family(first.Renamed)) == null)
             throw new CheckpointException(
                 $"'{first.File}' and '{second.File}' both hold a denoiser ({first.Kind.Name}, {second.Kind.Name}); expected one.");
-        return NoiseIn(first) == "low" || NoiseIn(second) == "high" ? [second, first] : found;
+        return NoiseIn(first)?.IsLow == true || NoiseIn(second)?.IsLow == false ? [second, first] : found;
     }
 
-    /// <summary>Which noise a file's name says that its network is for: high, low, or null.</summary>
-    private static string? NoiseIn(FileComponent part, bool inFull = false)
-    {
-        var match = NoiseInName().Match(System.IO.Path.GetFileNameWithoutExtension(part.File));
-        return match.Success && (match.Groups[2].Success || !inFull) ? match.Groups[1].Value.ToLowerInvariant() : null;
-    }
+    /// <summary>Which noise a file's name says that its network is for, or null.</summary>
+    private static NoiseInName? NoiseIn(FileComponent part) =>
+        NoiseInName.Of(System.IO.Path.GetFileNameWithoutExtension(part.File)).Cast<NoiseInName?>().FirstOrDefault();
 
     /// <summary>
     /// The embedded data that go with denoisers. UNets are told from each other by the text encoders beside them, else by what they read.
@@ -293,7 +289,7 @@ internal sealed partial class SingleFileSource : ModelSource
     {
         var denoiser = denoisers[0];
         if (denoiser.Kind.Family(denoiser.Renamed) is { } family)
-            return (denoisers.Length == 2 || NoiseIn(denoiser, inFull: true) != null ? denoiser.Kind.PairFamily(family) : null) ?? family;
+            return (denoisers.Length == 2 || NoiseIn(denoiser)?.InFull == true ? denoiser.Kind.PairFamily(family) : null) ?? family;
         if (!denoiser.Part.HasAny("input_blocks."))
             return null;
         bool Beside(string prefix) => _known.Exists(part => part.File == denoiser.File && part.Part.Prefix == prefix);
@@ -328,7 +324,7 @@ internal sealed partial class SingleFileSource : ModelSource
                 places.Length == 0 ? $"'{Index.Path}' names no denoiser."
                     : $"'{denoisers[0].File}' and '{denoisers[1].File}' both hold a denoiser, for which {Index.ClassName} has one place.");
         }
-        if (denoisers.Length == 1 && NoiseIn(denoisers[0]) == "low" && places.Contains(Second))
+        if (denoisers.Length == 1 && NoiseIn(denoisers[0])?.IsLow == true && places.Contains(Second))
             places = [Second];
         foreach (var (denoiser, slot) in denoisers.Zip(places))
         {
@@ -507,9 +503,6 @@ internal sealed partial class SingleFileSource : ModelSource
             data[Second] = data["transformer"]!.DeepClone();
         return data;
     }
-
-    [GeneratedRegex("(?:^|[^a-z])(high|low)([-_ ]?noise)?(?:[^a-z]|$)", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
-    private static partial Regex NoiseInName();
 
     /// <summary>The names of all embedded data of families.</summary>
     private static IEnumerable<string> Families() => typeof(SingleFileSource).Assembly.GetManifestResourceNames()
