@@ -38,7 +38,7 @@ public static class FeatureCritic
         if (made.Concat(truth).FirstOrDefault(row => row.Length != features) is { } other)
             throw new ArgumentException(
                 $"The pictures have {other.Length} and {features} features, expected the same number.", nameof(made));
-        double[][] rows = [.. Spaced(truth, count), .. Spaced(made, count)];
+        double[][] rows = [.. Spaced(truth, count).Concat(Spaced(made, count)).Select(WithOne)];
         Standardise(rows, features);
         var right = new int[2];
         for (int fold = 0; fold < Folds; fold++)
@@ -53,9 +53,12 @@ public static class FeatureCritic
         return (right[0] + right[1]) / (2.0 * count);
     }
 
-    /// <summary>Rows as numbers of double precision with a 1 behind them, for what is added to every score.</summary>
-    private static IEnumerable<double[]> Spaced(IReadOnlyList<float[]> rows, int count) => Enumerable.Range(0, count).Select(i =>
-        (double[])[.. rows[(int)((long)i * rows.Count / count)].Select(value => (double)value), 1]);
+    /// <summary>So many of the rows, evenly spaced.</summary>
+    internal static IEnumerable<float[]> Spaced(IReadOnlyList<float[]> rows, int count) =>
+        Enumerable.Range(0, count).Select(i => rows[(int)((long)i * rows.Count / count)]);
+
+    /// <summary>A row in double precision with a 1 behind it, for what is added to every score.</summary>
+    private static double[] WithOne(float[] row) => [.. row.Select(value => (double)value), 1];
 
     private static void Standardise(double[][] rows, int features)
     {

@@ -290,8 +290,7 @@ public sealed class ExperimentReport
         {
             if (Reconstructed == null || pictures < FeatureCritic.Folds || Reconstructed.Count < pictures)
                 return null;
-            List<float[]> some =
-                [.. Enumerable.Range(0, pictures).Select(i => Reconstructed[(int)((long)i * Reconstructed.Count / pictures)])];
+            List<float[]> some = [.. FeatureCritic.Spaced(Reconstructed, pictures)];
             double distance = Distances.Frechet(FeatureMoments.Of(some), Moments), kernel = CellBuilder.Kernel(some, Features);
             return string.Create(
                 System.Globalization.CultureInfo.InvariantCulture,
