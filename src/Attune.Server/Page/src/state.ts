@@ -411,6 +411,9 @@ function keepJob(...fresh: Job[]): void {
     remember(fresh.flatMap((job) => job.images));
 }
 
+/** Whether the last answer about jobs did not come, so that it is asked for again. */
+let isStale = false;
+
 /** Jobs of all windows, and those of this window's sets that the list no longer has. */
 export async function refreshJobs(): Promise<void> {
     try {
@@ -426,22 +429,29 @@ export async function refreshJobs(): Promise<void> {
         keepJob(...listed, ...others.filter((job) => job !== null));
         if (wasLive > 0 && liveJobs(jobs.value).length === 0) void refreshGallery();
         listen();
+        isStale = false;
     } catch {
-        // The next time will tell.
+        isStale = true;
     }
 }
 
+/** A job that the server does not know any more was cancelled, or is not there at all. */
 async function fetchJob(id: string): Promise<Job | null> {
     try {
         return await get<Job>(`/api/jobs/${id}`);
-    } catch {
+    } catch (error) {
+        if (!(error instanceof ApiError) || error.status !== 404) throw error;
         return jobs.value.has(id) ? { ...jobs.value.get(id)!, status: "cancelled" } : null;
     }
 }
 
 export async function loadJob(id: string): Promise<void> {
-    const job = await fetchJob(id);
-    if (job) keepJob(job);
+    try {
+        const job = await fetchJob(id);
+        if (job) keepJob(job);
+    } catch {
+        isStale = true;
+    }
 }
 
 /** Hears the events of what runs; what waits is asked for now and then, since a browser has few connections to a server. */
@@ -535,7 +545,8 @@ export async function cancel(id: string): Promise<void> {
 
 const pause = 1500;
 setInterval(() => {
-    if (document.visibilityState === "visible" && facts.value && liveJobs(jobs.value).length > 0) void refreshJobs();
+    if (document.visibilityState !== "visible" || !facts.value) return;
+    if (isStale || liveJobs(jobs.value).length > 0) void refreshJobs();
 }, pause);
 document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible" && facts.value) void Promise.all([refreshJobs(), refreshGallery()]);
