@@ -93,6 +93,54 @@ public class WeightTests
         }
     }
 
+    /// <summary>Formats in blocks are read straight from their codes where there is one row.</summary>
+    [Fact]
+    public void A_row_is_multiplied_with_any_format_in_blocks()
+    {
+        foreach (var format in WeightFormat.All.Where(format => format.BlockLength > 1))
+        {
+            using var scope = new TensorScope();
+            var stored = Stored(format.Name, [40, 768], null);
+            using var wide = StoredWeight.Owning("wide", stored.ToTensor(Host));
+            using var weight = Host.Prepare(stored, WeightRole.Matrix);
+            using var plain = Host.Prepare(wide, WeightRole.Matrix);
+            var x = LinearTests.RandomTensor([1, 768], Random);
+            Close(x.Linear(plain), x.Linear(weight));
+        }
+    }
+
+    /// <summary>
+    /// Products with the identity are the weight itself: all finite numbers of binary16, through every kernel that widens them.
+    /// </summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    [InlineData(64)]
+    public void Halves_are_widened_exactly(int rows)
+    {
+        using var scope = new TensorScope();
+        var bytes = WeightBytes.Of(Tensor.Empty(Host, [1 << 15]));
+        var raw = bytes.Write(0, 1 << 17);
+        for (int i = 0; i < 1 << 16; i++)
+            BinaryPrimitives.WriteUInt16LittleEndian(raw[(2 * i)..], (ushort)((i & 0x7C00) == 0x7C00 ? i & 0x83FF : i));
+        using var weight = Host.Prepare(new StoredWeight("w", [1024, 64], WeightFormat.Float16, bytes), WeightRole.Matrix);
+        for (int first = 0; first < 64; first += rows)
+        {
+            float[] ones = new float[rows * 64];
+            for (int i = 0; i < rows; i++)
+                ones[i * 64 + first + i] = 1;
+            float[] values = Tensor.From(Host, ones, [rows, 64]).Linear(weight).ToArray();
+            for (int i = 0; i < rows; i++)
+            {
+                for (int n = 0; n < 1024; n++)
+                {
+                    float expected = (float)BinaryPrimitives.ReadHalfLittleEndian(raw[(2 * (n * 64 + first + i))..]);
+                    Assert.True(expected == values[i * 1024 + n], $"{expected:r} became {values[i * 1024 + n]:r}");
+                }
+            }
+        }
+    }
+
     [Theory]
     [InlineData("Q8_0", null, ConvolutionAlgorithm.Direct)]
     [InlineData("Q8_0", null, ConvolutionAlgorithm.Winograd4)]
@@ -275,8 +323,12 @@ public class WeightTests
                 Random.NextBytes(block);
             if (name == "F8_E4M3")
                 block[0] = (byte)(block[0] & 0xBF);
-            if (name == "Q8_0")
-                BinaryPrimitives.WriteHalfLittleEndian(block, (Half)(Random.NextSingle() * 0.02f - 0.01f));
+            if (name == "MXFP4")
+                block[0] = (byte)(120 + block[0] % 8);                // an exponent, of which larger ones are infinite in sums
+            if (name == "NVFP4")
+                BinaryPrimitives.WriteUInt32LittleEndian(block, BinaryPrimitives.ReadUInt32LittleEndian(block) & 0x3F3F3F3F);
+            foreach (int half in BlockFormatTests.Halves(name))
+                BinaryPrimitives.WriteHalfLittleEndian(block[half..], (Half)((Random.NextSingle() - 0.5f) * (at == 0 ? 1e-5f : 0.02f)));
         }
         var weight = new StoredWeight("w", shape, format, bytes);
         if (scales == null)

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Attune.Tensors.Formats;
 
 namespace Attune.Tensors.Cpu;
 
@@ -59,9 +60,9 @@ internal static unsafe class PanelPacking
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> FromHalf(Vector512<uint> bits)
     {
-        // Exponents move by a multiplication, which also normalises subnormal numbers; infinities and NaN get the largest exponent.
         var magnitude = (bits & Vector512.Create(0x7FFFu)) << 13;
-        var value = (magnitude.AsSingle() * Vector512.Create(5.192296858534828e33f)).AsUInt32();
+        var value = SmallFloats.Widen(magnitude, SmallFloats.Half).AsUInt32();
+        // Infinities and NaN get the largest exponent.
         var special = Vector512.GreaterThanOrEqual(magnitude, Vector512.Create(0x7C00u << 13)) & Vector512.Create(0x7F800000u);
         return (value | special | ((bits & Vector512.Create(0x8000u)) << 16)).AsSingle();
     }

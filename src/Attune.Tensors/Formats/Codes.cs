@@ -18,11 +18,11 @@ internal static unsafe class Codes
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Half(byte* at)
     {
-        // Exponents move by a multiplication, which also normalises subnormal numbers; infinities and NaN get the largest exponent.
         uint bits = Unsafe.ReadUnaligned<ushort>(at);
         uint magnitude = (bits & 0x7FFF) << 13;
-        uint value = BitConverter.SingleToUInt32Bits(BitConverter.UInt32BitsToSingle(magnitude) * 5.192296858534828e33f);
+        // Infinities and NaN get the largest exponent.
         uint special = magnitude >= 0x7C00u << 13 ? 0x7F800000u : 0;
+        uint value = BitConverter.SingleToUInt32Bits(SmallFloats.Widen(magnitude, SmallFloats.Half));
         return BitConverter.UInt32BitsToSingle(value | special | (bits & 0x8000) << 16);
     }
 

@@ -8,11 +8,11 @@ namespace Attune.Tensors.Formats;
 /// <summary>What numbers of eight bits are: a sign, an exponent and a mantissa, whose bits are moved where a float32 has them.</summary>
 internal interface IFloat8
 {
-    /// <summary>
-    /// Eight finite numbers: exponent and mantissa where a float32 has them, times a power of two for the other bias, which makes subnormal
-    /// numbers right, too.
-    /// </summary>
-    static abstract Vector256<float> Widen(Vector256<int> codes);
+    /// <summary>How many bits the mantissa has.</summary>
+    static abstract int MantissaBits { get; }
+
+    /// <summary>What is added to the exponent's true value.</summary>
+    static abstract int Bias { get; }
 
     /// <summary>The last magnitude that is finite.</summary>
     static abstract sbyte LastFinite { get; }
@@ -84,7 +84,14 @@ internal abstract unsafe class Float8<T> : WeightFormat
 
     /// <summary>Finite numbers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Widen(byte* bytes) => T.Widen(Avx2.ConvertToVector256Int32((sbyte*)bytes));
+    private static Vector256<float> Widen(byte* bytes)
+    {
+        // The sign fills what is above the byte.
+        var codes = Avx2.ConvertToVector256Int32((sbyte*)bytes).AsUInt32() << (23 - T.MantissaBits);
+        var magnitudes = codes & Vector256.Create(0x7Fu << (23 - T.MantissaBits));
+        var signs = codes & Vector256.Create(0x80000000u);
+        return (SmallFloats.Widen(magnitudes, (uint)(127 - T.Bias) << 23).AsUInt32() | signs).AsSingle();
+    }
 
     /// <summary>Numbers some of which may be infinite or NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

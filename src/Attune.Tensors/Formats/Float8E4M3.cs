@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-
 namespace Attune.Tensors.Formats;
 
 /// <summary>
@@ -29,13 +26,12 @@ internal sealed class Float8E4M3 : Float8<Float8E4M3.Layout>
 
     internal readonly struct Layout : IFloat8
     {
+        public static int MantissaBits => 3;
+
+        public static int Bias => 7;
+
         public static sbyte LastFinite => 0x7E;
 
         public static uint Special => 0x7FC00000;
-
-        // The sign fills what is above the byte, and is kept where a float32 has it.
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector256<float> Widen(Vector256<int> codes) =>
-            ((codes << 20) & Vector256.Create(int.MinValue | 0x7F << 20)).AsSingle() * 1.329227995784916e36f;
     }
 }

@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-
 namespace Attune.Tensors.Formats;
 
 /// <summary>
@@ -18,13 +15,12 @@ internal sealed class Float8E5M2 : Float8<Float8E5M2.Layout>
 
     internal readonly struct Layout : IFloat8
     {
+        public static int MantissaBits => 2;
+
+        public static int Bias => 15;
+
         public static sbyte LastFinite => 0x7B;
 
         public static uint Special => 0x7F800000;
-
-        // The sign fills what is above the byte, and is kept where a float32 has it.
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector256<float> Widen(Vector256<int> codes) =>
-            ((codes << 21) & Vector256.Create(int.MinValue | 0x7F << 21)).AsSingle() * 5.1922968585348276e33f;
     }
 }
