@@ -19,12 +19,19 @@ internal static class MetricsCommand
     {
         var command = new Command(
             "metrics",
-            $"Measure folders of pictures: {string.Join(", ", MetricCatalog.All.Select(metric => metric.Title))}, LPIPS.") {
-            Statistics(), Perceptual() };
+            $"Measure folders of pictures: {string.Join(", ", MetricCatalog.All.Select(metric => metric.Title))}.") { Statistics() };
         foreach (var metric in MetricCatalog.All)
-            command.Add(metric switch { FrechetMetric => Frechet(metric), KernelMetric => Kernel(metric), _ => Score(metric) });
+            command.Add(Of(metric));
         return command;
     }
+
+    private static Command Of(PictureMetric metric) => metric switch
+    {
+        FrechetMetric => Frechet(metric),
+        KernelMetric => Kernel(metric),
+        LpipsMetric => Perceptual(metric),
+        _ => Score(metric),
+    };
 
     /// <summary>FID, and patch FID, which has one preparation.</summary>
     private static Command Frechet(PictureMetric metric)
@@ -170,16 +177,17 @@ internal static class MetricsCommand
         return command;
     }
 
-    private static Command Perceptual()
+    private static Command Perceptual(PictureMetric metric)
     {
         var (a, b) = (Set("a"), Set("b"));
         var backbone = new Option<string>("--backbone") {
             Description = "AlexNet, VGG 16 or SqueezeNet 1.1 of torchvision.", Required = true };
         var linear = new Option<string>("--linear") {
             Description = "The weights of the lpips package for that network: alex.pth, vgg.pth or squeeze.pth.", Required = true };
-        var command = new Command("lpips", "LPIPS: the mean distance of pictures of one name, or one place, in two folders.") {
+        var command = new Command(
+            metric.Name, $"{metric.Title}: the mean distance of pictures of one name, or one place, in two folders.") {
             a, b, backbone, linear, Json };
-        command.SetAction((result, cancellation) => Task.FromResult(Report(result, "lpips", output =>
+        command.SetAction((result, cancellation) => Task.FromResult(Report(result, metric.Name, output =>
         {
             var (first, second) = (PictureFolder.Files(result.GetRequiredValue(a)), PictureFolder.Files(result.GetRequiredValue(b)));
             if (first.Length != second.Length)

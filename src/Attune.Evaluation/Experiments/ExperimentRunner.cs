@@ -17,6 +17,9 @@ public readonly record struct ExperimentProgress(int Done, int Total, Experiment
 /// </summary>
 public sealed class ExperimentRunner
 {
+    /// <summary>The index of the baseline among the variants.</summary>
+    private const int Baseline = 0;
+
     private readonly ExperimentPlan _plan;
     private readonly DiffusionPipeline _pipeline;
     private readonly IPictureReader _reader;
@@ -83,6 +86,7 @@ public sealed class ExperimentRunner
         progress?.Invoke(new ExperimentProgress(done, total, null));
         foreach (var item in items)
         {
+            Image? baseline = null;
             foreach (int index in _plan.Order(item))
             {
                 var variant = _plan.Variants[index];
@@ -93,7 +97,13 @@ public sealed class ExperimentRunner
                     await MakeAsync(item, index, cancellation).ConfigureAwait(false);
                 warm = true;
                 var (picture, seconds, whole) = await MakeAsync(item, index, cancellation).ConfigureAwait(false);
-                var reading = await Task.Run(() => _reader.Read(picture, experiment.Prompts[item.Prompt]), cancellation)
+                if (_reader.ComparesWithBaseline && baseline == null)
+                {
+                    // Of an earlier run there is the record alone: its picture is made again.
+                    baseline = index == Baseline ? picture
+                        : (await MakeAsync(item, Baseline, cancellation).ConfigureAwait(false)).Picture;
+                }
+                var reading = await Task.Run(() => _reader.Read(picture, experiment.Prompts[item.Prompt], baseline), cancellation)
                     .ConfigureAwait(false);
                 if (item.Prompt < experiment.Pictures && item.Seed == experiment.SeedOf(item.Prompt, 0))
                     Png.Save(picture, Path.Combine(folder, PictureFile(item.Prompt, item.Steps, index)));

@@ -32,8 +32,16 @@ public interface IPictureReader
     /// <summary>The side in pixels of the pictures that are read, or null for any.</summary>
     int? PictureSize { get; }
 
+    /// <summary>Whether it compares pictures with those of the baseline.</summary>
+    bool ComparesWithBaseline => false;
+
     /// <summary>Reads a picture. The result depends on the arguments alone.</summary>
-    PictureReading Read(Image picture, ExperimentPrompt prompt);
+    /// <param name="picture">The picture.</param>
+    /// <param name="prompt">What it is to show.</param>
+    /// <param name="baseline">
+    /// What the baseline made of the same prompt, seed and number of steps; null where <see cref="ComparesWithBaseline"/> is not said.
+    /// </param>
+    PictureReading Read(Image picture, ExperimentPrompt prompt, Image? baseline = null);
 }
 
 /// <summary>Reads pictures with a <see cref="Judge"/> and perhaps a <see cref="DualEncoder"/>, which belong to the caller.</summary>
@@ -66,7 +74,7 @@ public sealed class JudgeReader : IPictureReader
     public int? PictureSize => _judge.SampleSize;
 
     /// <inheritdoc/>
-    public PictureReading Read(Image picture, ExperimentPrompt prompt)
+    public PictureReading Read(Image picture, ExperimentPrompt prompt, Image? baseline = null)
     {
         ArgumentNullException.ThrowIfNull(picture);
         ArgumentNullException.ThrowIfNull(prompt);

@@ -42,15 +42,19 @@ public sealed class MetricsReader : IPictureReader, IDisposable
     public int? PictureSize => _judge?.PictureSize;
 
     /// <inheritdoc/>
-    public PictureReading Read(Image picture, ExperimentPrompt prompt)
+    public bool ComparesWithBaseline =>
+        _judge?.ComparesWithBaseline == true || _metrics.Exists(one => one.Metric.Metric.ComparesWithBaseline);
+
+    /// <inheritdoc/>
+    public PictureReading Read(Image picture, ExperimentPrompt prompt, Image? baseline = null)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        var reading = _judge?.Read(picture, prompt)
+        var reading = _judge?.Read(picture, prompt, baseline)
             ?? new PictureReading(new Dictionary<string, HeadReading>(), Array.Empty<float>(), null, null);
         return reading with
         {
             Metrics = _metrics.ToDictionary(
-                one => one.Metric.Metric.Name, one => one.Reader.Read(picture, prompt.Prompt), StringComparer.Ordinal),
+                one => one.Metric.Metric.Name, one => one.Reader.Read(picture, prompt.Prompt, baseline), StringComparer.Ordinal),
         };
     }
 

@@ -34,6 +34,11 @@ public abstract class PictureMetric
     /// <summary>Whether it compares features of pictures with those of references; otherwise every picture has its number.</summary>
     public virtual bool ComparesSets => false;
 
+    /// <summary>
+    /// Whether it compares a picture with one of the same prompt and seed: in experiments with that of the baseline.
+    /// </summary>
+    public virtual bool ComparesWithBaseline => false;
+
     /// <summary>Whether it looks at what a picture is to show.</summary>
     public virtual bool ReadsPrompts => true;
 
@@ -64,8 +69,11 @@ public interface IMetricReader : IDisposable
     /// <summary>Reads a picture. The result depends on the arguments alone.</summary>
     /// <param name="picture">The picture.</param>
     /// <param name="prompt">What it is to show; metrics of pictures alone do not look at it.</param>
+    /// <param name="baseline">
+    /// What a metric that <see cref="PictureMetric.ComparesWithBaseline"/> compares the picture with; others do not look at it.
+    /// </param>
     /// <returns>One number, or features.</returns>
-    float[] Read(Image picture, string prompt);
+    float[] Read(Image picture, string prompt, Image? baseline = null);
 }
 
 /// <summary>The metrics of papers, and the one that emoji scenes have beside them.</summary>
@@ -81,6 +89,7 @@ public static class MetricCatalog
         new ImageRewardMetric(),
         PreferenceMetric.PickScore,
         PreferenceMetric.HpsV2,
+        new LpipsMetric(),
         new NearestMetric(),
     ];
 

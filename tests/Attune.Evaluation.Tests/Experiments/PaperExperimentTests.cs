@@ -50,6 +50,7 @@ public class PaperExperimentTests
         (json["width"], json["height"], json["promptCount"]) = (304, 304, 3);
         foreach (string metric in new[] { "fid", "pfid" })
             json["metrics"]![metric]!["weights"] = "metrics/inception.safetensors";
+        json["metrics"]!["lpips"] = new JsonObject { ["weights"] = "metrics/lpips" };
         string file = data.At("experiment.json");
         await File.WriteAllTextAsync(file, json.ToJsonString());
         Directory.CreateDirectory(data.At("coco"));
@@ -57,6 +58,7 @@ public class PaperExperimentTests
         Repository.Copy(Fixture.Model("flux-tiny-random"), data.At("models/FLUX.1-schnell"));
         TinyNetworks.Clip(data.At("metrics/clip-vit-large-patch14"));
         TinyNetworks.Reward(data.At("metrics/ImageReward"));
+        TinyNetworks.Lpips(data.At("metrics/lpips"));
         TinyNetworks.Inception(data.At("metrics/inception.safetensors"));
         foreach (string folder in new[] { "coco/pictures-5k", "coco/pictures-5k-from-299" })
         {
@@ -81,7 +83,7 @@ public class PaperExperimentTests
         var lines = RecordFiles.Merge(RecordFiles.Read(records));
         Assert.Equal(3 * 4, lines.Count);
         Assert.Equal<ulong>([0, 1, 2], lines.Select(record => record.Seed).Distinct().Order());
-        Assert.All(lines, record => Assert.Equal([1, 1, 2048, 2048], record.Reading.Metrics.Values.Select(one => one.Length).Order()));
+        Assert.All(lines, record => Assert.Equal([1, 1, 1, 2048, 2048], record.Reading.Metrics.Values.Select(one => one.Length).Order()));
 
         Directory.Delete(data.At("metrics"), recursive: true);
         Directory.Delete(data.At("models"), recursive: true);
@@ -95,7 +97,7 @@ public class PaperExperimentTests
         foreach (var cell in results["results"]!.AsArray())
         {
             var metrics = cell!["metrics"]!;
-            foreach (string metric in new[] { "clip-score", "fid", "pfid", "image-reward" })
+            foreach (string metric in new[] { "clip-score", "fid", "pfid", "image-reward", "lpips" })
                 Assert.True(double.IsFinite(metrics[metric]!["value"]!.GetValue<double>()));
             Assert.InRange(metrics["clip-score"]!["value"]!.GetValue<double>(), 0, 100);
             Assert.True(metrics["fid"]!["value"]!.GetValue<double>() > 0);

@@ -47,6 +47,28 @@ public class RunTests
         Assert.Equal(All - 9, reader.Count);
     }
 
+    /// <summary>A run that goes on behind the baseline has its record alone, and makes its picture again.</summary>
+    [Fact]
+    public async Task Pictures_are_compared_with_the_baseline_s_wherever_a_run_goes_on()
+    {
+        using var trial = new Trial();
+        using var pipeline = DiffusionPipeline.Load(Trial.Model);
+        var reader = new ArithmeticReader { ComparesWithBaseline = true };
+        await trial.RunAsync("whole", pipeline, reader);
+        for (int done = 1; done <= 3; done++)
+        {
+            using var stop = new CancellationTokenSource();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(
+                () => trial.RunAsync(
+                    $"parts-{done}", pipeline, reader, progress: state => (state.Done == done ? stop : null)?.Cancel(),
+                    cancellation: stop.Token));
+            await trial.RunAsync($"parts-{done}", pipeline, reader);
+            Assert.Equal(trial.Lines("whole"), trial.Lines($"parts-{done}"));
+        }
+        var records = RecordFiles.Merge(RecordFiles.Read(trial.At("whole")));
+        Assert.All(records, record => Assert.Equal(record.Method == "none", record.Reading.Metrics["distance"][0] == 0));
+    }
+
     [Fact]
     public async Task Options_change_the_pictures_and_are_in_the_reports()
     {

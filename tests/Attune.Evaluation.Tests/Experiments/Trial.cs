@@ -96,8 +96,12 @@ internal sealed class ArithmeticReader : IPictureReader
 
     public int Count { get; private set; }
 
-    public PictureReading Read(Image picture, ExperimentPrompt prompt)
+    /// <summary>Whether the metric "distance" is read: the mean difference from the baseline's picture.</summary>
+    public bool ComparesWithBaseline { get; init; }
+
+    public PictureReading Read(Image picture, ExperimentPrompt prompt, Image? baseline = null)
     {
+        Assert.Equal(ComparesWithBaseline, baseline != null);
         Count++;
         float[] means = new float[3];
         for (int i = 0; i < picture.Rgb.Length; i++)
@@ -109,6 +113,16 @@ internal sealed class ArithmeticReader : IPictureReader
         return new PictureReading(
             new Dictionary<string, HeadReading> {
                 ["tone"] = Best("tone", 1 - sum / 3, sum / 3), ["tint"] = Best("tint", means[0] / sum, means[1] / sum, means[2] / sum) },
-            means, sum / 3 - 0.5f, prompt.Negative == null ? null : means[2]);
+            means, sum / 3 - 0.5f, prompt.Negative == null ? null : means[2]) {
+            Metrics = baseline == null ? new Dictionary<string, float[]>()
+                : new Dictionary<string, float[]> { ["distance"] = [Distance(picture, baseline)] } };
+    }
+
+    private static float Distance(Image a, Image b)
+    {
+        float sum = 0;
+        for (int i = 0; i < a.Rgb.Length; i++)
+            sum += Math.Abs(a.Rgb[i] - b.Rgb[i]);
+        return sum / a.Rgb.Length;
     }
 }

@@ -86,6 +86,21 @@ internal static class TinyNetworks
         file.Write(Path.Combine(folder, "ImageReward.safetensors"));
     }
 
+    /// <summary>AlexNet, and weights of the lpips package for it.</summary>
+    public static void Lpips(string folder)
+    {
+        Directory.CreateDirectory(folder);
+        var (network, linear) = (new Weights(14), new Weights(15));
+        int[] widths = [3, 64, 192, 384, 256, 256], places = [0, 3, 6, 8, 10], sides = [11, 5, 3, 3, 3];
+        for (int i = 0; i < places.Length; i++)
+        {
+            network.Linear($"features.{places[i]}", widths[i + 1], widths[i], sides[i], sides[i]);
+            linear.Add($"lin{i}.model.1.weight", 1, widths[i + 1], 1, 1);
+        }
+        network.Write(Path.Combine(folder, "alexnet.safetensors"));
+        linear.Write(Path.Combine(folder, "alex.safetensors"));
+    }
+
     /// <summary>Inception v3 in bfloat16, 48 MB.</summary>
     public static void Inception(string file)
     {

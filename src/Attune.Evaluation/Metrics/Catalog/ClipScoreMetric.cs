@@ -34,7 +34,7 @@ internal sealed class CosineReader(ClipModel model, Preparation preparation, Lon
 {
     private (string Prompt, float[] Feature)? _last;
 
-    public float[] Read(Image picture, string prompt)
+    public float[] Read(Image picture, string prompt, Image? baseline = null)
     {
         // Pictures of one prompt follow each other.
         if (_last?.Prompt != prompt)

@@ -42,7 +42,7 @@ internal sealed class FrechetMetric(string name, string title, Preparation usual
 /// <summary>The features of Inception.</summary>
 internal sealed class InceptionReader(InceptionModel model, Preparation preparation) : IMetricReader
 {
-    public float[] Read(Image picture, string prompt) => model.Apply(picture, preparation);
+    public float[] Read(Image picture, string prompt, Image? baseline = null) => model.Apply(picture, preparation);
 
     public void Dispose() => model.Dispose();
 }

@@ -26,7 +26,7 @@ internal sealed class ImageRewardMetric : PictureMetric
 
     private sealed class Reader(ImageReward model) : IMetricReader
     {
-        public float[] Read(Image picture, string prompt) => [(float)model.Score([prompt], [picture])[0][0]];
+        public float[] Read(Image picture, string prompt, Image? baseline = null) => [(float)model.Score([prompt], [picture])[0][0]];
 
         public void Dispose() => model.Dispose();
     }

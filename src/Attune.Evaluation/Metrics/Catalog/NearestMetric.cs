@@ -28,7 +28,7 @@ internal sealed class NearestMetric : PictureMetric
 
     private sealed class Reader(NearestPicture nearest) : IMetricReader
     {
-        public float[] Read(Image picture, string prompt) => [(float)nearest.Distance(picture)];
+        public float[] Read(Image picture, string prompt, Image? baseline = null) => [(float)nearest.Distance(picture)];
 
         public void Dispose() => nearest.Dispose();
     }
