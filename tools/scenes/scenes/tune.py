@@ -76,13 +76,14 @@ def missing(logits: dict[str, Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train(folder: pathlib.Path, o: Options, start: pathlib.Path, trajectory_folder: pathlib.Path, verifier_run: pathlib.Path, judge_folder: pathlib.Path | None = None,
-          log_every: int = 50, evaluate_every: int = 200):
+          log_every: int = 50, evaluate_every: int = 200, threads: int = 2) -> bool:
+    """Returns whether all steps are done."""
     run = training.Run(folder, {**dataclasses.asdict(o), "student": str(start), "trajectories": str(trajectory_folder), "verifier": str(verifier_run)})
     pipe = Pipeline.load(start)
     model, reward = pipe.transformer, verifier.load(verifier_run)
     decider = judge.load(judge_folder) if judge_folder else None
-    halves = training.Halves(list(model.parameters()))
-    fit = training.Fit(run, model, training.optimizers(model, o.optimizer, o.rate, o.matrix_rate), o.average, lambda step: training.cosine(step, o.steps, o.warmup))
+    halves = training.Halves(list(model.parameters()), threads)
+    fit = training.Fit(run, model, training.optimizers(model, o.optimizer, o.rate, o.matrix_rate, threads), o.average, lambda step: training.cosine(step, o.steps, o.warmup))
     texts = student.Texts(pipe)
     distill = student.Batches(trajectory_folder, student.Options(seed=o.seed + 1, batch=o.batch), texts)
 
@@ -110,4 +111,4 @@ def train(folder: pathlib.Path, o: Options, start: pathlib.Path, trajectory_fold
             sums, count, begun = torch.zeros(4), 0, time.monotonic()
         if run.due():
             fit.save()
-    fit.finish(o.steps)
+    return fit.finish(o.steps)

@@ -64,11 +64,12 @@ def accuracy(verifier: Verifier, latents: Tensor, labels: Tensor, t: float) -> l
     return [float((logits[h].argmax(1) == labels[:, k]).float().mean()) for k, h in enumerate(HEADS)]
 
 
-def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, log_every: int = 200):
+def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, log_every: int = 200, threads: int = 2) -> bool:
+    """Returns whether all steps are done."""
     run = training.Run(folder, {**dataclasses.asdict(o), "latents": str(latents)})
     torch.manual_seed(o.seed)
     verifier = Verifier().to(memory_format=torch.channels_last)
-    halves = training.Halves(list(verifier.parameters()))
+    halves = training.Halves(list(verifier.parameters()), threads)
     fit = training.Fit(run, verifier, [training.adamw(verifier.parameters(), o.rate, 1e-2)], o.average, lambda step: training.cosine(step, o.steps, o.warmup))
     scenes = Latents(latents)
     labels = torch.from_numpy(scenes.attributes[:, [ORDER.index(h) for h in HEADS]].astype(np.int64))
@@ -97,4 +98,4 @@ def train(folder: pathlib.Path, o: Options, latents: pathlib.Path, log_every: in
             total, since, begun = 0.0, 0, time.monotonic()
         if run.due():
             fit.save()
-    fit.finish(o.steps)
+    return fit.finish(o.steps)
