@@ -3,7 +3,7 @@
 RESULTS holds the output folders of `attune evaluate` on experiments/scenes, by name (few-steps, many-steps, ablation, named, named-multi-step), and those
 of the second training seed as few-steps-1, many-steps-1 and so on, where it was measured; tables of experiments that are not there stay as they are. A table
 stands between <!-- NAME --> and <!-- / --> in the document.
-RESULTS/contact holds 01.png to 12.png: `attune generate "PROMPT" --model models/scenes-flux --seed N` with N from 1 to 12 and the prompts of CONTACT in turn.
+RESULTS/contact holds 01.png to 12.png: `attune generate "PROMPT" --seed N` with N from 1 to 12 and the prompts of CONTACT in turn.
 """
 import json
 import os

@@ -1,4 +1,4 @@
-/* Attune (MIT), with Preact (MIT, copyright (c) 2015-present Jason Miller). Made by npm run build of 622156bf895c61a7e0d46888d126e6cd2081ae52f252c8b0fcfb7c3f4ce0a1a3 */
+/* Attune (MIT), with Preact (MIT, copyright (c) 2015-present Jason Miller). Made by npm run build of 15cb3d007d6b11508e73bc0bbb9e15432a4b5224ecff2d1247c1c69df5d418c2 */
 var S,jt,zn,V,ht,We,It,Xe,Wt,_t,gt,qn,Me=Symbol.for("pv"),ze={},qe=[],Un=/^m(i|n|o|s|text|space)$/,vt=Array.isArray,zt=qe.
 slice,ae=Object.assign;function oe(e){e&&e.parentNode&&e.remove()}function He(e,t,n,o,a){var s={type:e,props:t,key:n,ref:o,__k:null,__:null,__b:0,__e:null,__c:null,constructor:Me,__v:a||
 ++jt,__i:-1,__u:0};return!a&&S.vnode&&S.vnode(s),s}function T(e){return e.children}function je(e,t){this.props=e,this.context=t,this.__g=0}function K(e,t){if(t==null)return e.
@@ -134,19 +134,19 @@ setItem(`attune.${e}`,JSON.stringify(t))}catch{}}var C=new P(null),Ze=new P(null
 ance"),G("/api/presets"),G("/api/options"),se("/api/status")]);Ze.set(null),C.set({models:e,rules:t,families:n,options:o,
 status:a});let[s]=Rt($(v.value.model));if(!lr&&s&&v.change({prompt:s[0],negative:s[1],seed:String(s[2])}),bn(),await Promise.
 all([ye(),Z()]),yn(),R.value===null){let i=I.value[0];i&&R.set({kind:"set",id:i.id})}}catch(e){Ze.set(B(e))}}function B(e){
-return e instanceof Error?e.message:String(e)}var _n={scenes:[["a panda on a blue background","sunglasses",6],["a lion o\
-n a blue background","crown",7],["a fox on a green background","hat",6]],other:[["a red fox in fresh snow at sunrise, ph\
-otograph","blurry, text",7],["a small wooden house by a lake, watercolour","people",5]]};function Rt(e){return e?.attune.
-family?.startsWith("scenes")?_n.scenes:_n.other}var ir={mode:"compare",prompt:"",negative:"",model:"",guidance:"default",
-rules:[],size:"",steps:"",seed:"7",newSeed:!0,count:4,scheduler:"",more:{},trace:!0,grid:{parameter:"",from:"",to:"",count:4},
-picture:null},lr=Q("form")!==null,v=new P({...ir,...Q("form"),picture:null});v.watch(()=>{le("form",{...v.value,picture:null}),
-bn()});function $(e){let t=C.value?.models??[];return t.find(n=>n.id===(e||C.value?.status.default_model))??t[0]}function ot(e){
-return C.value?.families.find(t=>t.family===e?.attune.family)}function vn(e){let t={prompt:e.prompt,guidance:at(e),preview:!0};
-e.negative.trim()!==""&&(t.negative_prompt=e.negative),e.model!==""&&(t.model=e.model),e.size!==""&&(t.size=e.size),e.steps!==
-""&&(t.steps=Number(e.steps)),e.seed!==""&&(t.seed=BigInt(e.seed)),e.scheduler!==""&&(t.scheduler=e.scheduler),e.trace&&
-(t.trace=!0);let n=st($(e.model));for(let o of n){let a=e.more[o.key];a===void 0||a===""||(t[o.key]=o.kind==="flag"?a===
-"true":o.kind==="integer"||o.kind==="number"?Number(a):a)}return e.picture&&(t.images=[{image_url:e.picture.data}],e.picture.
-mask!==null&&$(e.model)?.attune.takes.includes("mask")&&(t.mask={image_url:e.picture.mask})),t}function at(e){return e.guidance===
+return e instanceof Error?e.message:String(e)}var _n={scenes:[["a rabbit on an orange background","bow",5],["a lion on a\
+ blue background","crown",4],["a chick","sunglasses",2]],other:[["a red fox in fresh snow at sunrise, photograph","blurr\
+y, text",7],["a small wooden house by a lake, watercolour","people",5]]};function Rt(e){return e?.attune.family?.startsWith(
+"scenes")?_n.scenes:_n.other}var ir={mode:"compare",prompt:"",negative:"",model:"",guidance:"default",rules:[],size:"",steps:"",
+seed:"7",newSeed:!0,count:4,scheduler:"",more:{},trace:!0,grid:{parameter:"",from:"",to:"",count:4},picture:null},lr=Q("\
+form")!==null,v=new P({...ir,...Q("form"),picture:null});v.watch(()=>{le("form",{...v.value,picture:null}),bn()});function $(e){
+let t=C.value?.models??[];return t.find(n=>n.id===(e||C.value?.status.default_model))??t[0]}function ot(e){return C.value?.
+families.find(t=>t.family===e?.attune.family)}function vn(e){let t={prompt:e.prompt,guidance:at(e),preview:!0};e.negative.
+trim()!==""&&(t.negative_prompt=e.negative),e.model!==""&&(t.model=e.model),e.size!==""&&(t.size=e.size),e.steps!==""&&(t.
+steps=Number(e.steps)),e.seed!==""&&(t.seed=BigInt(e.seed)),e.scheduler!==""&&(t.scheduler=e.scheduler),e.trace&&(t.trace=
+!0);let n=st($(e.model));for(let o of n){let a=e.more[o.key];a===void 0||a===""||(t[o.key]=o.kind==="flag"?a==="true":o.
+kind==="integer"||o.kind==="number"?Number(a):a)}return e.picture&&(t.images=[{image_url:e.picture.data}],e.picture.mask!==
+null&&$(e.model)?.attune.takes.includes("mask")&&(t.mask={image_url:e.picture.mask})),t}function at(e){return e.guidance===
 "own"?ie(e.rules):e.guidance}var ur=new Set(["prompt","negative_prompt","steps","seed","width","height","count","guidanc\
 e","scheduler"]);function st(e){let t=new Set(e?.attune.takes??[]);return(C.value?.options??[]).filter(n=>!ur.has(n.key)&&
 (n.takes===void 0||t.has(n.takes)))}function Fe(e){return ot($(e.model))?.guidance??"none"}function it(e){let[t,n]=[Number(

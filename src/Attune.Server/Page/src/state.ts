@@ -82,9 +82,9 @@ export interface Form {
 /** Words that the models which come along know, and words for others. */
 export const examples: { scenes: [string, string, number][]; other: [string, string, number][] } = {
     scenes: [
-        ["a panda on a blue background", "sunglasses", 6],
-        ["a lion on a blue background", "crown", 7],
-        ["a fox on a green background", "hat", 6],
+        ["a rabbit on an orange background", "bow", 5],
+        ["a lion on a blue background", "crown", 4],
+        ["a chick", "sunglasses", 2],
     ],
     other: [
         ["a red fox in fresh snow at sunrise, photograph", "blurry, text", 7],
