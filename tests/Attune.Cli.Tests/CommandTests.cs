@@ -34,7 +34,7 @@ public class CommandTests
                     "generate", "a panda on a blue background", "--negative", "sunglasses", "--size", "64x64", "--steps", "2",
                     "--max-sequence-length", "32", "-o", file);
                 Assert.True(code == 0, error);
-                Assert.Contains("nag:scale=4", output.ReplaceLineEndings(""), StringComparison.Ordinal);
+                Assert.Contains("nag:scale=6,tau=2.5,alpha=0.25", output.ReplaceLineEndings(""), StringComparison.Ordinal);
             }
             byte[] bytes = await File.ReadAllBytesAsync(first);
             Assert.Equal(bytes, await File.ReadAllBytesAsync(second));

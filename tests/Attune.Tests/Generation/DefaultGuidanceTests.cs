@@ -25,7 +25,10 @@ public class DefaultGuidanceTests
         { Golden("flux-dev"), [], ["nag:scale=4,tau=2.5,alpha=0.25"] },
         { Golden("flux-schnell"), [], ["nag:scale=4,tau=2.5,alpha=0.25"] },
         { Path.Combine(Models, "scenes-flux"), ["cfg:scale=2.5"], ["cfg:scale=2.5", "nag:scale=4,tau=2.5,alpha=0.25"] },
-        { Path.Combine(Models, "scenes-flux-schnell"), [], ["nag:scale=6,tau=2.5,alpha=0.25,norm=1,latents=shared,steps=0%-50%"] },
+        {
+            Path.Combine(Models, "scenes-flux-schnell"), [],
+            ["nag:scale=6,tau=2.5,alpha=0.25,norm=1,latents=shared,pooled=negative,steps=0%-50%"]
+        },
     };
 
     [Theory]
