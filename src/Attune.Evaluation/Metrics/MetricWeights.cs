@@ -22,7 +22,7 @@ internal static class MetricWeights
     {
         string[] files = Directory.GetFiles(folder);
         bool Has(string extension) => files.Any(file => file.EndsWith(extension, StringComparison.Ordinal));
-        string[] pickles = [.. files.Where(file => Path.GetExtension(file) is ".pt" or ".pth" or ".bin" or ".ckpt")];
+        string[] pickles = [.. files.Where(WeightFiles.IsPickled)];
         return pickles.Length == 1 && !Has(".safetensors") && !Has(".safetensors.index.json") ? pickles[0] : null;
     }
 

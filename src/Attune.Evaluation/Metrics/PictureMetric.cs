@@ -59,6 +59,14 @@ public abstract class PictureMetric
     /// <summary>What the references must be, or null.</summary>
     internal virtual string? Unfit(ReferenceSet references) => null;
 
+    /// <summary>For a metric that takes pictures made ready in one way alone.</summary>
+    private protected void RequireUsual(Preparation preparation)
+    {
+        if (preparation != Usual)
+            throw new ArgumentException(
+                $"{Name} reads pictures made ready as {Usual.Name}, not {preparation.Name}.", nameof(preparation));
+    }
+
     /// <inheritdoc/>
     public override string ToString() => Name;
 }

@@ -131,7 +131,8 @@ internal sealed partial record WeightFiles(string Name, string? Variant)
 
     private static bool IsGguf(string file) => Path.GetExtension(file).Equals(".gguf", StringComparison.OrdinalIgnoreCase);
 
-    private static bool IsPickled(string file) => Path.GetExtension(file) is ".bin" or ".pt" or ".pth" or ".ckpt";
+    /// <summary>Whether a file is one of <c>torch.save</c>, by its name.</summary>
+    internal static bool IsPickled(string file) => Path.GetExtension(file) is ".bin" or ".pt" or ".pth" or ".ckpt";
 
     [GeneratedRegex(
         @"^(?<name>[^.]+?)(?<shard>-[0-9]{5}-of-[0-9]{5})\.(?<variant>[^.]+)\.safetensors$"

@@ -20,9 +20,11 @@ internal sealed class ImageRewardMetric : PictureMetric
 
     public override bool Rises => true;
 
-    public override IMetricReader Open(string weights, Preparation preparation, Device device) =>
-        preparation == Preparation.ImageReward ? new Reader(ImageReward.Load(weights, device))
-            : throw new ArgumentException($"ImageReward reads pictures made ready as {Usual.Name}, not {preparation.Name}.");
+    public override IMetricReader Open(string weights, Preparation preparation, Device device)
+    {
+        RequireUsual(preparation);
+        return new Reader(ImageReward.Load(weights, device));
+    }
 
     private sealed class Reader(ImageReward model) : IMetricReader
     {

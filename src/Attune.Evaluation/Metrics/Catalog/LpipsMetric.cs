@@ -30,12 +30,12 @@ internal sealed class LpipsMetric : PictureMetric
 
     public override IMetricReader Open(string weights, Preparation preparation, Device device)
     {
-        if (preparation != Usual)
-            throw new ArgumentException($"{Title} reads pictures made ready as {Usual.Name}, not {preparation.Name}.");
+        RequireUsual(preparation);
         if (!Directory.Exists(weights))
             throw new CheckpointException($"'{weights}' is no folder; {Expected}.");
         string[] files = [
-            .. Directory.GetFiles(weights).Where(file => Path.GetExtension(file) is ".pth" or ".pt" or ".bin" or ".safetensors")];
+            .. Directory.GetFiles(weights)
+                .Where(file => WeightFiles.IsPickled(file) || file.EndsWith(".safetensors", StringComparison.Ordinal))];
         if (files.Length != 2)
             throw new CheckpointException($"'{weights}' holds {files.Length} files of weights; {Expected}.");
         string[] linear = [.. files.Where(IsLinear)];

@@ -22,9 +22,11 @@ internal sealed class NearestMetric : PictureMetric
 
     public override bool ReadsPrompts => false;
 
-    public override IMetricReader Open(string weights, Preparation preparation, Device device) =>
-        preparation == Usual ? new Reader(NearestPicture.Load(weights, device))
-            : throw new ArgumentException($"{Name} takes pictures {Usual.Name}, not {preparation.Name}.");
+    public override IMetricReader Open(string weights, Preparation preparation, Device device)
+    {
+        RequireUsual(preparation);
+        return new Reader(NearestPicture.Load(weights, device));
+    }
 
     private sealed class Reader(NearestPicture nearest) : IMetricReader
     {

@@ -99,7 +99,7 @@ internal static class EmbeddingFile
 
     private static SafetensorsFile Open(string path)
     {
-        if (Path.GetExtension(path) is ".pt" or ".bin" or ".ckpt" or ".pth")
+        if (WeightFiles.IsPickled(path))
             throw new CheckpointException(
                 $"'{path}': pickled embeddings are not read, since a pickle is a program; expected .safetensors.");
         if (Path.GetExtension(path) is ".png" or ".webp")

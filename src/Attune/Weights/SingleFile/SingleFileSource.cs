@@ -240,7 +240,7 @@ internal sealed class SingleFileSource : ModelSource
     /// <exception cref="CheckpointException">It is a pickle, or does not exist.</exception>
     internal static WeightSource OpenFile(string file)
     {
-        if (System.IO.Path.GetExtension(file) is ".ckpt" or ".pt" or ".pth" or ".bin")
+        if (WeightFiles.IsPickled(file))
             throw new CheckpointException($"'{file}': {WeightFiles.Pickled}");
         if (!File.Exists(file))
             throw new CheckpointException($"The file '{file}' does not exist.");
